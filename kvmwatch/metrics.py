@@ -81,24 +81,24 @@ Value = Optional[float]
 class DomainStats(NamedTuple):
     """What is measured of a domain as a whole (libvirt ``virConnectGetAllDomainStats``)."""
 
-    cpu_time: Annotated[Value, _stat(COUNTER, "s", "cpu.time", "CPU time used, emulator threads included", NANO)] = None  # noqa: E501
+    cpu_time: Annotated[Value, _stat(COUNTER, "s", "cpu.time", "CPU time used, emulator threads included", NANO)] = None
     cpu_user: Annotated[Value, _stat(COUNTER, "s", "cpu.user", "CPU time used in user mode", NANO)] = None
-    cpu_system: Annotated[Value, _stat(COUNTER, "s", "cpu.system", "CPU time used in kernel mode", NANO)] = None  # noqa: E501
-    cpu_delay: Annotated[Value, _counter("s", "sum of vcpu.N.delay", "Time its vCPUs waited for a physical CPU (steal)")] = None  # noqa: E501
+    cpu_system: Annotated[Value, _stat(COUNTER, "s", "cpu.system", "CPU time used in kernel mode", NANO)] = None
+    cpu_delay: Annotated[Value, _counter("s", "sum of vcpu.N.delay", "Time its vCPUs waited for a physical CPU (steal)")] = None
     vcpu_count: Annotated[Value, _stat(GAUGE, "", "vcpu.current", "vCPUs the domain has now")] = None
     vcpu_maximum: Annotated[Value, _stat(GAUGE, "", "vcpu.maximum", "vCPUs the domain can be given")] = None
-    memory_current: Annotated[Value, _stat(GAUGE, "B", "balloon.current", "Memory given to the guest (balloon size)", KIB)] = None  # noqa: E501
-    memory_maximum: Annotated[Value, _stat(GAUGE, "B", "balloon.maximum", "Memory the guest can be given", KIB)] = None  # noqa: E501
-    memory_available: Annotated[Value, _stat(GAUGE, "B", "balloon.available", "Memory as the guest's kernel counts it", KIB)] = None  # noqa: E501
-    memory_usable: Annotated[Value, _stat(GAUGE, "B", "balloon.usable", "Memory the guest can use without swapping", KIB)] = None  # noqa: E501
-    memory_unused: Annotated[Value, _stat(GAUGE, "B", "balloon.unused", "Memory the guest does not use at all", KIB)] = None  # noqa: E501
-    memory_caches: Annotated[Value, _stat(GAUGE, "B", "balloon.disk_caches", "Memory in the guest's disk caches", KIB)] = None  # noqa: E501
-    memory_rss: Annotated[Value, _stat(GAUGE, "B", "balloon.rss", "Host memory resident for the QEMU process", KIB)] = None  # noqa: E501
-    swap_in: Annotated[Value, _stat(COUNTER, "B", "balloon.swap_in", "Memory the guest swapped in", KIB)] = None  # noqa: E501
-    swap_out: Annotated[Value, _stat(COUNTER, "B", "balloon.swap_out", "Memory the guest swapped out", KIB)] = None  # noqa: E501
-    major_faults: Annotated[Value, _stat(COUNTER, "", "balloon.major_fault", "Page faults that needed the disk")] = None  # noqa: E501
-    minor_faults: Annotated[Value, _stat(COUNTER, "", "balloon.minor_fault", "Page faults that did not")] = None  # noqa: E501
-    balloon_updated: Annotated[Value, _stat(GAUGE, "unixtime", "balloon.last-update", "When the guest last reported its memory")] = None  # noqa: E501
+    memory_current: Annotated[Value, _stat(GAUGE, "B", "balloon.current", "Memory given to the guest (balloon size)", KIB)] = None
+    memory_maximum: Annotated[Value, _stat(GAUGE, "B", "balloon.maximum", "Memory the guest can be given", KIB)] = None
+    memory_available: Annotated[Value, _stat(GAUGE, "B", "balloon.available", "Memory as the guest's kernel counts it", KIB)] = None
+    memory_usable: Annotated[Value, _stat(GAUGE, "B", "balloon.usable", "Memory the guest can use without swapping", KIB)] = None
+    memory_unused: Annotated[Value, _stat(GAUGE, "B", "balloon.unused", "Memory the guest does not use at all", KIB)] = None
+    memory_caches: Annotated[Value, _stat(GAUGE, "B", "balloon.disk_caches", "Memory in the guest's disk caches", KIB)] = None
+    memory_rss: Annotated[Value, _stat(GAUGE, "B", "balloon.rss", "Host memory resident for the QEMU process", KIB)] = None
+    swap_in: Annotated[Value, _stat(COUNTER, "B", "balloon.swap_in", "Memory the guest swapped in", KIB)] = None
+    swap_out: Annotated[Value, _stat(COUNTER, "B", "balloon.swap_out", "Memory the guest swapped out", KIB)] = None
+    major_faults: Annotated[Value, _stat(COUNTER, "", "balloon.major_fault", "Page faults that needed the disk")] = None
+    minor_faults: Annotated[Value, _stat(COUNTER, "", "balloon.minor_fault", "Page faults that did not")] = None
+    balloon_updated: Annotated[Value, _stat(GAUGE, "unixtime", "balloon.last-update", "When the guest last reported its memory")] = None
 
 
 class VcpuStats(NamedTuple):
@@ -106,7 +106,7 @@ class VcpuStats(NamedTuple):
 
     time: Annotated[Value, _stat(COUNTER, "s", "time", "CPU time the vCPU used", NANO)] = None
     wait: Annotated[Value, _stat(COUNTER, "s", "wait", "Time the vCPU waited for I/O", NANO)] = None
-    delay: Annotated[Value, _stat(COUNTER, "s", "delay", "Time the vCPU waited for a physical CPU", NANO)] = None  # noqa: E501
+    delay: Annotated[Value, _stat(COUNTER, "s", "delay", "Time the vCPU waited for a physical CPU", NANO)] = None
 
 
 class DiskStats(NamedTuple):
@@ -121,9 +121,9 @@ class DiskStats(NamedTuple):
     flush_requests: Annotated[Value, _stat(COUNTER, "", "fl.reqs", "Flushes the guest made")] = None
     flush_time: Annotated[Value, _stat(COUNTER, "s", "fl.times", "Time the flushes took", NANO)] = None
     capacity: Annotated[Value, _stat(GAUGE, "B", "capacity", "Size of the disk as the guest sees it")] = None
-    highest_offset: Annotated[Value, _stat(GAUGE, "B", "allocation", "Highest offset written since the disk was opened")] = None  # noqa: E501
-    allocation: Annotated[Value, _stat(GAUGE, "B", "physical", "Room the image takes on the host's storage")] = None  # noqa: E501
-    errors: Annotated[Value, _gauge("", "virDomainGetDiskErrors", "1 while I/O errors of the disk hold the domain, else 0")] = None  # noqa: E501
+    highest_offset: Annotated[Value, _stat(GAUGE, "B", "allocation", "Highest offset written since the disk was opened")] = None
+    allocation: Annotated[Value, _stat(GAUGE, "B", "physical", "Room the image takes on the host's storage")] = None
+    errors: Annotated[Value, _gauge("", "virDomainGetDiskErrors", "1 while I/O errors of the disk hold the domain, else 0")] = None
 
 
 class InterfaceStats(NamedTuple):
@@ -149,10 +149,10 @@ class FilesystemStats(NamedTuple):
 class PoolStats(NamedTuple):
     """What is measured of one storage pool."""
 
-    capacity: Annotated[Value, _gauge("B", "statvfs f_blocks, else virStoragePoolInfo.capacity", "Size of the pool")] = None  # noqa: E501
-    used: Annotated[Value, _gauge("B", "statvfs f_blocks - f_bfree, else virStoragePoolInfo.allocation", "Bytes in use")] = None  # noqa: E501
-    available: Annotated[Value, _gauge("B", "statvfs f_bavail, else virStoragePoolInfo.available", "Bytes that can still be written")] = None  # noqa: E501
-    provisioned: Annotated[Value, _gauge("B", "sum of virStorageVolInfo.capacity", "Bytes promised to the volumes")] = None  # noqa: E501
+    capacity: Annotated[Value, _gauge("B", "statvfs f_blocks, else virStoragePoolInfo.capacity", "Size of the pool")] = None
+    used: Annotated[Value, _gauge("B", "statvfs f_blocks - f_bfree, else virStoragePoolInfo.allocation", "Bytes in use")] = None
+    available: Annotated[Value, _gauge("B", "statvfs f_bavail, else virStoragePoolInfo.available", "Bytes that can still be written")] = None
+    provisioned: Annotated[Value, _gauge("B", "sum of virStorageVolInfo.capacity", "Bytes promised to the volumes")] = None
     volumes: Annotated[Value, _gauge("", "virStoragePoolListAllVolumes", "Number of volumes")] = None
 
 
@@ -166,20 +166,20 @@ class HostStats(NamedTuple):
     """What is measured of the hypervisor's host. CPU times are sums over all CPUs."""
 
     cpus: Annotated[Value, _gauge("", "virNodeInfo.cpus", "CPUs that are online")] = None
-    cpu_user: Annotated[Value, _counter("s", "virNodeGetCPUStats user", "CPU time in user mode, guests included")] = None  # noqa: E501
+    cpu_user: Annotated[Value, _counter("s", "virNodeGetCPUStats user", "CPU time in user mode, guests included")] = None
     cpu_system: Annotated[Value, _counter("s", "virNodeGetCPUStats kernel", "CPU time in the kernel")] = None
-    cpu_iowait: Annotated[Value, _counter("s", "virNodeGetCPUStats iowait", "CPU time idle with I/O outstanding")] = None  # noqa: E501
+    cpu_iowait: Annotated[Value, _counter("s", "virNodeGetCPUStats iowait", "CPU time idle with I/O outstanding")] = None
     cpu_idle: Annotated[Value, _counter("s", "virNodeGetCPUStats idle", "CPU time idle")] = None
     memory_total: Annotated[Value, _gauge("B", "virNodeGetMemoryStats total", "Memory of the host")] = None
-    memory_available: Annotated[Value, _gauge("B", "/proc/meminfo MemAvailable; remote: free + buffers + cached", "Memory that can be given out without swapping")] = None  # noqa: E501
+    memory_available: Annotated[Value, _gauge("B", "/proc/meminfo MemAvailable; remote: free + buffers + cached", "Memory that can be given out without swapping")] = None
     swap_total: Annotated[Value, _gauge("B", "/proc/meminfo SwapTotal", "Swap space of the host")] = None
     swap_used: Annotated[Value, _gauge("B", "/proc/meminfo SwapTotal - SwapFree", "Swap space in use")] = None
     load1: Annotated[Value, _gauge("", "/proc/loadavg", "Load average over 1 minute")] = None
     load5: Annotated[Value, _gauge("", "/proc/loadavg", "Load average over 5 minutes")] = None
     load15: Annotated[Value, _gauge("", "/proc/loadavg", "Load average over 15 minutes")] = None
-    vcpus_assigned: Annotated[Value, _gauge("", "virDomainGetInfo nrVirtCpu", "vCPUs of all active domains")] = None  # noqa: E501
-    memory_assigned: Annotated[Value, _gauge("B", "virDomainGetInfo maxMem", "Memory that all active domains can take")] = None  # noqa: E501
-    latency: Annotated[Value, _gauge("s", "time to connect and list the domains", "How long libvirt took to answer")] = None  # noqa: E501
+    vcpus_assigned: Annotated[Value, _gauge("", "virDomainGetInfo nrVirtCpu", "vCPUs of all active domains")] = None
+    memory_assigned: Annotated[Value, _gauge("B", "virDomainGetInfo maxMem", "Memory that all active domains can take")] = None
+    latency: Annotated[Value, _gauge("s", "time to connect and list the domains", "How long libvirt took to answer")] = None
 # fmt: on
 
 

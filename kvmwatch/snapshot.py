@@ -83,6 +83,7 @@ class Domain(NamedTuple):
     managed_save: Optional[bool] = None
     has_snapshots: Optional[bool] = None
     balloon_period: Optional[int] = None  # seconds; 0 or None: the guest reports only once
+    agent_connected: Optional[bool] = None  # the guest agent's channel, where there is one
     policy: Policy = Policy()
     not_responding: Optional[float] = None  # seconds since its QEMU last answered libvirt; None: it answers
     stats: DomainStats = DomainStats()

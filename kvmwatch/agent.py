@@ -1,0 +1,48 @@
+"""File systems as the QEMU guest agent reports them. Needs a connection that is not read-only."""
+
+from __future__ import annotations
+
+import libvirt
+
+from kvmwatch import lanes, records
+from kvmwatch.bulk import Fields
+from kvmwatch.connection import Connection, LibvirtDomain
+from kvmwatch.deadline import Deadline
+from kvmwatch.snapshot import Domain
+
+_SHARE = 2  # an agent that does not answer may cost this part of the time that is left: 1/2
+
+
+def with_filesystems(
+    connection: Connection, uri: str, domains: tuple[Domain, ...], deadline: Deadline
+) -> tuple[Domain, ...]:
+    """Give the domains with what their agents report; those without an agent stay as they are."""
+    handles = [connection.lookupByUUIDString(domain.uuid) for domain in domains if domain.agent_connected]
+    half = Deadline(deadline.remaining() / _SHARE)
+    found, _stuck, _unread = lanes.each_chunk(uri, handles, _read, half, size=1)
+    fields = dict(found)
+    return tuple(
+        domain._replace(filesystems=tuple(records.filesystems(fields.get(domain.uuid, {}))))
+        for domain in domains
+    )
+
+
+def _read(domains: list[LibvirtDomain]) -> list[tuple[str, Fields]]:
+    return [(domain.UUIDString(), _filesystems(domain)) for domain in domains]
+
+
+def _filesystems(domain: LibvirtDomain) -> Fields:
+    try:
+        fields: Fields = domain.guestInfo(libvirt.VIR_DOMAIN_GUEST_INFO_FILESYSTEM, 0)
+        return fields
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
+            return {}  # the agent does not answer, or the domain is gone
+    try:  # the test driver, and agents before QEMU 5: no sizes
+        mounts = domain.fsInfo()
+    except libvirt.libvirtError:
+        return {}
+    fields = {"fs.count": len(mounts)}
+    for number, (mountpoint, _name, kind, _aliases) in enumerate(mounts):
+        fields |= {f"fs.{number}.mountpoint": mountpoint, f"fs.{number}.fstype": kind}
+    return fields

@@ -1,0 +1,76 @@
+"""Time limits for calls that may never return.
+
+A libvirt call can block for ever (a stopped daemon, a hung QEMU) and no Python signal handler runs
+meanwhile. So every call is made in a worker thread that the main thread stops waiting for; a command ends
+with :func:`leave`, which does not wait for threads that are still inside such a call.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import NoReturn, TypeVar
+
+from kvmwatch.errors import DeadlineExceeded
+
+T = TypeVar("T")
+
+
+class Deadline:
+    """The moment by which a command must have its data, counted from its own creation.
+
+    ``seconds`` is what the user allowed (``-t``); a tenth of it, half a second at most, is kept back for
+    judging and printing what was read by then.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds - min(0.5, seconds / 10)
+
+    def remaining(self) -> float:
+        """Seconds left, 0 when over."""
+        return max(0.0, self._end - time.monotonic())
+
+    def result(self, future: Future[T], doing: str) -> T:
+        """Wait for a future. Raises DeadlineExceeded, or whatever the call raised."""
+        try:
+            return future.result(timeout=self.remaining())
+        except FutureTimeout:
+            raise DeadlineExceeded(
+                f"{doing} got no answer within {self.seconds:g} s: the daemon or the way to it hangs; "
+                "look at it with 'virsh list', then restart it"
+            ) from None
+
+
+def call(deadline: Deadline, doing: str, function: Callable[[], T]) -> T:
+    """Make one call in a thread of its own under the deadline. Raises DeadlineExceeded."""
+    return deadline.result(ThreadPoolExecutor(1).submit(function), doing)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process at once with this exit code, leaving no child (ssh of a remote URI) behind."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:  # the reader closed its end: nobody is left to tell
+        pass
+    _end_children()
+    os._exit(code)
+
+
+def _end_children() -> None:
+    for task in os.listdir("/proc/self/task"):
+        try:
+            with open(f"/proc/self/task/{task}/children", encoding="ascii") as children:
+                pids = children.read().split()
+        except OSError:
+            continue
+        for pid in pids:
+            try:
+                os.kill(int(pid), 15)
+            except OSError:
+                pass

@@ -1,0 +1,24 @@
+"""Which groups of data a command needs; nothing else is asked of libvirt."""
+
+from __future__ import annotations
+
+from enum import Flag, auto
+
+
+class Group(Flag):
+    """What can be read. The state of every selected domain is always read."""
+
+    NONE = 0
+    LISTS = auto()  # autostart, persistent, managed save, snapshots: four list filters
+    POLICY = auto()  # the domain's own metadata
+    DEFINITION = auto()  # the domain's XML: devices, title, balloon period; includes the policy
+    SIZE = auto()  # vCPUs and maximum memory, without a question to QEMU
+    CPU = auto()  # CPU time of domain and vCPUs
+    MEMORY = auto()  # balloon
+    DISK = auto()
+    INTERFACE = auto()
+    CONTROL = auto()  # whether each QEMU answers libvirt
+    FILESYSTEM = auto()  # guest agent; needs a read-write connection
+    HOST = auto()
+    POOLS = auto()
+    NETWORKS = auto()

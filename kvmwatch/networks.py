@@ -1,0 +1,42 @@
+"""Virtual networks."""
+
+from __future__ import annotations
+
+import libvirt
+
+from kvmwatch.connection import Connection
+from kvmwatch.metrics import NetworkStats
+from kvmwatch.snapshot import Network
+
+
+def read(connection: Connection) -> tuple[Network, ...]:
+    """Read all virtual networks, sorted by name; none where the driver has no networks."""
+    try:
+        everything, active, autostart, persistent = (
+            {network.UUIDString(): network for network in connection.listAllNetworks(flag)}
+            for flag in (
+                0,
+                libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE,
+                libvirt.VIR_CONNECT_LIST_NETWORKS_AUTOSTART,
+                libvirt.VIR_CONNECT_LIST_NETWORKS_PERSISTENT,
+            )
+        )
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
+            return ()
+        raise
+    networks = []
+    for uuid, network in everything.items():
+        bridge, leases = None, None
+        try:
+            bridge = network.bridgeName()
+            leases = len(network.DHCPLeases()) if uuid in active else None
+        except libvirt.libvirtError:
+            pass  # a network without a bridge or without DHCP, or gone meanwhile
+        networks.append(
+            Network(
+                uuid, network.name(), bridge, uuid in active, uuid in autostart, uuid in persistent,
+                NetworkStats(leases),
+            )
+        )  # fmt: skip
+    return tuple(sorted(networks, key=lambda network: network.name))

@@ -1,0 +1,87 @@
+"""Storage pools. Their storage may hang (a dead NFS server), so each is asked in a thread of its own."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any
+from xml.etree import ElementTree
+
+import libvirt
+
+from kvmwatch.connection import Connection, is_local
+from kvmwatch.deadline import Deadline
+from kvmwatch.metrics import PoolStats
+from kvmwatch.snapshot import Pool
+
+INACTIVE, BUILDING, RUNNING, DEGRADED, INACCESSIBLE = range(5)  # virStoragePoolState
+STATE_LABELS = ("inactive", "building", "running", "degraded", "inaccessible")
+_ON_A_FILESYSTEM = ("dir", "fs", "netfs")
+_PATIENCE = 0.5  # share of the remaining time that all pools together may take
+
+
+def read(connection: Connection, uri: str, deadline: Deadline) -> tuple[Pool, ...]:
+    """Read all pools, sorted by name; one whose storage hangs has ``answered`` False."""
+    listed = [
+        {pool.UUIDString(): pool for pool in connection.listAllStoragePools(flag)}
+        for flag in (
+            0,
+            libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE,
+            libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_AUTOSTART,
+            libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_PERSISTENT,
+        )
+    ]
+    everything, active, autostart, persistent = listed
+    pools = {}
+    for uuid, pool in everything.items():
+        unread = Pool(uuid, pool.name(), "", INACTIVE, uuid in active, uuid in autostart, uuid in persistent)
+        pools[uuid] = unread._replace(state=RUNNING if unread.active else INACTIVE, answered=not unread.active)
+    lanes = ThreadPoolExecutor(max(1, min(len(pools), 4)))
+    asked = {
+        lanes.submit(_read_one, everything[uuid], pool, is_local(uri)): uuid for uuid, pool in pools.items()
+    }
+    done, _ = wait(asked, deadline.remaining() * _PATIENCE)
+    for future in done:
+        answer = future.result()
+        if answer is None:
+            del pools[asked[future]]  # undefined meanwhile
+        else:
+            pools[asked[future]] = answer
+    return tuple(sorted(pools.values(), key=lambda pool: pool.name))
+
+
+def _read_one(handle: Any, pool: Pool, local: bool) -> Pool | None:
+    try:
+        root = ElementTree.fromstring(handle.XMLDesc(0))
+        state, capacity, allocation, available = handle.info()
+        volumes = [volume.info() for volume in handle.listAllVolumes(0)] if pool.active else []
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_POOL:
+            return None
+        # the pool or one of its volumes vanished or failed between two calls: what is known stays
+        return pool._replace(answered=True)
+    pool = pool._replace(kind=root.get("type") or "", state=state, answered=True)
+    if not pool.active:
+        return pool
+    stats = PoolStats(capacity, allocation, available, sum(info[1] for info in volumes), len(volumes))
+    path = root.findtext("target/path")
+    if local and path and pool.kind in _ON_A_FILESYSTEM:
+        stats = _of_filesystem(stats, path)
+    return pool._replace(stats=stats)
+
+
+def _of_filesystem(stats: PoolStats, path: str) -> PoolStats:
+    """Replace libvirt's figures by the file system's own.
+
+    libvirt's are those of the pool's last refresh, and its "available" counts the blocks that are reserved
+    for root (f_bfree instead of f_bavail).
+    """
+    try:
+        fs = os.statvfs(path)
+    except OSError:
+        return stats  # not readable for this user
+    return stats._replace(
+        capacity=fs.f_blocks * fs.f_frsize,
+        used=(fs.f_blocks - fs.f_bfree) * fs.f_frsize,
+        available=fs.f_bavail * fs.f_frsize,
+    )
