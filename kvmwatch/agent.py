@@ -22,8 +22,7 @@ def with_filesystems(
     found, _stuck, _unread = lanes.each_chunk(uri, handles, _read, half, size=1)
     fields = dict(found)
     return tuple(
-        domain._replace(filesystems=tuple(records.filesystems(fields.get(domain.uuid, {}))))
-        for domain in domains
+        domain._replace(filesystems=tuple(records.filesystems(fields.get(domain.uuid, {})))) for domain in domains
     )
 
 

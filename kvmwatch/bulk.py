@@ -28,9 +28,7 @@ def read(domains: list[LibvirtDomain], groups: Group) -> list[tuple[LibvirtDomai
     for group, flag in _STATS.items():
         if group in groups:
             stats |= flag
-    result: list[tuple[LibvirtDomain, Fields]] = domains[0].connect().domainListGetStats(
-        domains, stats, _NOWAIT
-    )
+    result: list[tuple[LibvirtDomain, Fields]] = domains[0].connect().domainListGetStats(domains, stats, _NOWAIT)
     if Group.SIZE in groups and not groups & (Group.CPU | Group.MEMORY):
         for domain, fields in result:
             fields.update(size(domain))

@@ -90,14 +90,18 @@ class Reader:
         return selected, lists
 
     def _domains(self, surveyed: Listed, lists: dict[str, set[str]], now: float) -> tuple[Domain, ...]:
-        reader = domains.DomainReader(
-            self._connection, self._uri, self._groups, self._provider, self._deadline
-        )
+        reader = domains.DomainReader(self._connection, self._uri, self._groups, self._provider, self._deadline)
         readings, stuck = reader.read(surveyed)
         read = []
         for reading in sorted(readings.values(), key=lambda reading: reading.name):
             listed = {name: reading.uuid in uuids for name, uuids in lists.items()}
-            domain = records.domain(reading, now)._replace(not_responding=stuck.get(reading.uuid), **listed)
+            domain = records.domain(reading, now)._replace(
+                not_responding=stuck.get(reading.uuid),
+                autostart=listed.get("autostart"),
+                persistent=listed.get("persistent"),
+                managed_save=listed.get("managed_save"),
+                has_snapshots=listed.get("has_snapshots"),
+            )
             read.append(domain)
         if Group.FILESYSTEM not in self._groups:
             return tuple(read)

@@ -63,10 +63,7 @@ def explained(error: libvirt.libvirtError, uri: str) -> KvmwatchError:
     advice = "see 'virsh -r -c URI list' for the same error"
     if "Permission denied" in text:
         advice = f"let user {getpass.getuser()} read the socket (group libvirt, or unix_sock_ro_perms)"
-    elif "No such file or directory" in text and "socket" in text:
-        text = f"libvirt is not running: {text}"
-        advice = _DAEMON_ADVICE
-    elif "Connection refused" in text and "socket to" in text:
+    elif "onnect socket to" in text and ("No such file" in text or "Connection refused" in text):
         text = f"libvirt is not running: {text}"
         advice = _DAEMON_ADVICE
     elif "Connection refused" in text or "unable to connect to server" in text:

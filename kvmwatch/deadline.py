@@ -7,7 +7,9 @@ with :func:`leave`, which does not wait for threads that are still inside such a
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -35,6 +37,10 @@ class Deadline:
         """Seconds left, 0 when over."""
         return max(0.0, self._end - time.monotonic())
 
+    def sleep(self, seconds: float) -> None:
+        """Sleep, but not beyond the deadline."""
+        time.sleep(min(seconds, self.remaining()))
+
     def result(self, future: Future[T], doing: str) -> T:
         """Wait for a future. Raises DeadlineExceeded, or whatever the call raised."""
         try:
@@ -53,11 +59,9 @@ def call(deadline: Deadline, doing: str, function: Callable[[], T]) -> T:
 
 def leave(code: int) -> NoReturn:
     """End the process at once with this exit code, leaving no child (ssh of a remote URI) behind."""
-    try:
+    with contextlib.suppress(OSError):  # the reader closed its end: nobody is left to tell
         sys.stdout.flush()
         sys.stderr.flush()
-    except OSError:  # the reader closed its end: nobody is left to tell
-        pass
     _end_children()
     os._exit(code)
 
@@ -70,7 +74,5 @@ def _end_children() -> None:
         except OSError:
             continue
         for pid in pids:
-            try:
-                os.kill(int(pid), 15)
-            except OSError:
-                pass
+            with contextlib.suppress(OSError):  # it ended by itself
+                os.kill(int(pid), signal.SIGTERM)

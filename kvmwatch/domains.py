@@ -72,11 +72,11 @@ class DomainReader:
         left = set(domains)
         for attempt in range(_RETRIES):
             if attempt:
-                lanes.pause(_RETRY_PAUSE, self._deadline)
+                self._deadline.sleep(_RETRY_PAUSE)
             asked = [domains[uuid] for uuid in left]
             results, newly_stuck, unread = lanes.each_chunk(self._uri, asked, self._read_chunk, self._deadline)
             stuck.update(newly_stuck)
-            stuck.update({uuid: self._deadline.seconds for uuid in unread - stuck.keys()})
+            stuck.update(dict.fromkeys(unread - stuck.keys(), self._deadline.seconds))
             found = {reading.uuid: reading for reading in results}
             readings.update(found)
             for uuid in left - found.keys() - stuck.keys():
@@ -145,7 +145,11 @@ class DomainReader:
 def _reading(domain: LibvirtDomain, fields: Fields, moment: float = 0.0) -> Reading:
     number = domain.ID()
     return Reading(
-        domain.UUIDString(), domain.name(), number if number >= 0 else None, moment or time.monotonic(), fields
+        domain.UUIDString(),
+        domain.name(),
+        number if number >= 0 else None,
+        moment or time.monotonic(),
+        fields,
     )
 
 
@@ -163,9 +167,10 @@ def _policy(domain: LibvirtDomain) -> policy.Policy:
 
 
 def _disk_errors(domain: LibvirtDomain, fields: Fields) -> dict[str, int]:
-    # QEMU keeps a disk's error only as long as it holds the domain paused, so only then is it asked: the
-    # call has no NOWAIT and would wait for a busy QEMU.
-    if (fields.get("state.state"), fields.get("state.reason")) != (states.PAUSED, _PAUSED_IOERROR):
+    # QEMU keeps a disk's error only as long as it holds the domain paused, so only then is it asked; and
+    # not when it was skipped: this call has no NOWAIT and would wait for a busy QEMU.
+    paused = (fields.get("state.state"), fields.get("state.reason")) == (states.PAUSED, _PAUSED_IOERROR)
+    if not paused or bulk.incomplete(fields, Group.DISK):
         return {}
     try:
         errors: dict[str, int] = domain.diskErrors()

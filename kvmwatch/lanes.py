@@ -9,7 +9,6 @@ connection.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
@@ -78,11 +77,6 @@ def occupied(domains: Iterable[LibvirtDomain]) -> dict[str, float]:
         if state == libvirt.VIR_DOMAIN_CONTROL_OCCUPIED:
             waiting[domain.UUIDString()] = milliseconds / 1000
     return waiting
-
-
-def pause(seconds: float, deadline: Deadline) -> None:
-    """Sleep, but not beyond the deadline."""
-    time.sleep(min(seconds, deadline.remaining()))
 
 
 def stuck_after(deadline: Deadline) -> float:

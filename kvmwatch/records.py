@@ -6,13 +6,13 @@ The traps of the fields are handled here, each named where it is.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from typing import NamedTuple, Optional, TypeVar
 
 from kvmwatch import states
 from kvmwatch.bulk import Fields
 from kvmwatch.definition import Definition, DiskDefinition, InterfaceDefinition
 from kvmwatch.metrics import (
+    RECORDS,
     Declaration,
     DiskStats,
     DomainStats,
@@ -56,9 +56,7 @@ def domain(reading: Reading, now: float) -> Domain:
         stats = stats._replace(cpu_time=None, cpu_user=None, cpu_system=None)
     period = defined.balloon_period if defined else None
     if _balloon_stale(stats, period, now):
-        stats = stats._replace(
-            memory_available=None, memory_usable=None, memory_unused=None, memory_caches=None
-        )
+        stats = stats._replace(memory_available=None, memory_usable=None, memory_unused=None, memory_caches=None)
     delays = [vcpu.stats.delay for vcpu in vcpus if vcpu.stats.delay is not None]
     return Domain(
         uuid=reading.uuid,
@@ -68,6 +66,7 @@ def domain(reading: Reading, now: float) -> Domain:
         reason=fields.get("state.reason", 0),
         time=reading.time,
         title=defined.title if defined else None,
+        defined_vcpus=defined.vcpus if defined else None,
         balloon_period=period,
         agent_connected=defined.agent_connected if defined else None,
         policy=defined.policy if defined else reading.policy,
@@ -85,14 +84,16 @@ def _balloon_stale(stats: DomainStats, period: Optional[int], now: float) -> boo
     return now - stats.balloon_updated > max(STALE_AFTER, 3 * (period or 0))
 
 
-@cache
-def _bulk_fields(record: type) -> tuple[tuple[str, Declaration], ...]:
-    return tuple((name, d) for name, d in declarations(record).items() if d.field)
+#: record class to its fields that bulk statistics deliver
+_BULK_FIELDS: dict[type, tuple[tuple[str, Declaration], ...]] = {
+    record: tuple((name, declared) for name, declared in declarations(record).items() if declared.field)
+    for record in RECORDS.values()
+}
 
 
 def _fill(record: type[Stats], fields: Fields, prefix: str) -> Stats:
     values: dict[str, Value] = {}
-    for name, declaration in _bulk_fields(record):
+    for name, declaration in _BULK_FIELDS[record]:
         raw = fields.get(prefix + declaration.field)
         if raw is not None:
             values[name] = declaration.scale.apply(raw)
@@ -101,7 +102,8 @@ def _fill(record: type[Stats], fields: Fields, prefix: str) -> Stats:
 
 def _vcpus(fields: Fields) -> Iterator[Vcpu]:
     # vCPUs that are unplugged leave gaps in the numbers
-    for number in range(fields.get("vcpu.maximum", fields.get("vcpu.current", 0))):
+    highest = fields.get("vcpu.maximum") or fields.get("vcpu.current") or 0
+    for number in range(highest):
         if f"vcpu.{number}.time" in fields:
             yield Vcpu(number, _fill(VcpuStats, fields, f"vcpu.{number}."))
 
@@ -159,9 +161,7 @@ def _interface(
         key = f"{key}#{number}"
     keys.add(key)
     stats = counted.get(defined.target or "", InterfaceStats())
-    return Interface(
-        key, defined.target, defined.kind, defined.source, defined.model, defined.link_down, stats
-    )
+    return Interface(key, defined.target, defined.kind, defined.source, defined.model, defined.link_down, stats)
 
 
 def filesystems(fields: Fields) -> Iterator[Filesystem]:

@@ -82,6 +82,7 @@ class Domain(NamedTuple):
     persistent: Optional[bool] = None
     managed_save: Optional[bool] = None
     has_snapshots: Optional[bool] = None
+    defined_vcpus: Optional[int] = None  # what its XML gives it, running or not
     balloon_period: Optional[int] = None  # seconds; 0 or None: the guest reports only once
     agent_connected: Optional[bool] = None  # the guest agent's channel, where there is one
     policy: Policy = Policy()
@@ -97,6 +98,11 @@ class Domain(NamedTuple):
     def active(self) -> bool:
         """Whether it has a QEMU process."""
         return states.is_active(self.state)
+
+    @property
+    def expected(self) -> str:
+        """What it should be: its metadata's word, else running with autostart, else any."""
+        return self.policy.expect or ("running" if self.autostart else "any")
 
     @property
     def reason_text(self) -> str:

@@ -37,9 +37,7 @@ def read(connection: Connection, uri: str, deadline: Deadline) -> tuple[Pool, ..
         unread = Pool(uuid, pool.name(), "", INACTIVE, uuid in active, uuid in autostart, uuid in persistent)
         pools[uuid] = unread._replace(state=RUNNING if unread.active else INACTIVE, answered=not unread.active)
     lanes = ThreadPoolExecutor(max(1, min(len(pools), 4)))
-    asked = {
-        lanes.submit(_read_one, everything[uuid], pool, is_local(uri)): uuid for uuid, pool in pools.items()
-    }
+    asked = {lanes.submit(_read_one, everything[uuid], pool, is_local(uri)): uuid for uuid, pool in pools.items()}
     done, _ = wait(asked, deadline.remaining() * _PATIENCE)
     for future in done:
         answer = future.result()

@@ -1,0 +1,56 @@
+"""check_kvm_cpu: CPU use in % of the vCPUs a domain has, and the time its vCPUs waited for a physical CPU."""
+
+from __future__ import annotations
+
+from nagiosplugin import Ok
+
+from check_kvm import plugin
+from check_kvm.highest import highest
+from check_kvm.thresholds import MetricSpec, Thresholds
+from check_kvm.verdict import Verdict
+from kvmwatch.groups import Group
+from kvmwatch.snapshot import Snapshot
+
+
+def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
+    """Judge every active domain that has rates."""
+    verdict = Verdict(thresholds)
+    usages, steals = {}, {}
+    active = 0
+    for domain, subject in verdict.domains(snapshot):
+        active += 1
+        usage = _share(domain.rates.cpu_time, domain.stats.vcpu_count)
+        steal = _share(domain.rates.cpu_delay, domain.stats.vcpu_count)
+        subject.measure("usage", usage)
+        subject.measure("steal", steal)
+        subject.rank = max(usage or 0, steal or 0)
+        usages[domain.name], steals[domain.name] = usage, steal
+        if not subject.parts:
+            subject.say(Ok, "no rate yet")
+    verdict.overview = ", ".join(
+        [f"{active} active domains", *highest("usage", usages, "%"), *highest("steal", steals, "%")]
+    )
+    return verdict
+
+
+def _share(seconds_per_second: float | None, vcpus: float | None) -> float | None:
+    return None if seconds_per_second is None or not vcpus else seconds_per_second / vcpus * 100
+
+
+CHECK = plugin.Check(
+    name="cpu",
+    description="Judges CPU use of each active domain in % of the vCPUs it has (emulator threads included), and\n"
+    "steal: the time its vCPUs were ready but waited for a physical CPU.",
+    groups=Group.CPU | Group.POLICY | Group.CONTROL,
+    metrics=(
+        MetricSpec("usage", "%", "CPU use, % of the domain's vCPUs", "90", "95"),
+        MetricSpec("steal", "%", "waiting for a physical CPU, % of the domain's vCPUs", "10", "25"),
+    ),
+    judge=judge,
+    needs_rates=True,
+)
+
+
+def main() -> None:
+    """Run the command."""
+    plugin.main(CHECK)

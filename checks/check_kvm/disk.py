@@ -1,0 +1,88 @@
+"""check_kvm_disk: each disk's IOPS, throughput, latency, allocation and errors."""
+
+from __future__ import annotations
+
+from nagiosplugin import Critical
+
+from check_kvm import plugin
+from check_kvm.highest import highest
+from check_kvm.thresholds import MetricSpec, Thresholds
+from check_kvm.verdict import Verdict
+from kvmwatch.groups import Group
+from kvmwatch.snapshot import Disk, Snapshot
+
+
+def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
+    """Judge the disks of every active domain; drives for media (CD-ROM, floppy) are no disks."""
+    verdict = Verdict(thresholds)
+    throughput: dict[str, float | None] = {}
+    latency: dict[str, float | None] = {}
+    disks = 0
+    for domain, owner in verdict.domains(snapshot):
+        for disk in domain.disks:
+            if disk.removable:
+                continue
+            disks += 1
+            subject = verdict.part(domain, owner, disk.name, disk.name)
+            name = f"{domain.name} {disk.name}"
+            values = figures(disk)
+            for metric, value in values.items():
+                subject.measure(metric, value, most=100 if metric == "allocation" else None)
+            if disk.error:
+                subject.say(Critical, disk.error)
+            latency[name] = max((values[m] or 0 for m in values if m.endswith("_latency")), default=None)
+            throughput[name] = (values["read_bytes"] or 0) + (values["write_bytes"] or 0)
+            subject.rank = latency[name] or 0
+    verdict.overview = ", ".join(
+        [f"{disks} disks", *highest("throughput", throughput, "B/s"), *highest("latency", latency, "s")]
+    )
+    return verdict
+
+
+def figures(disk: Disk) -> dict[str, float | None]:
+    """The values of a disk by metric; a latency is None while there were no such requests."""
+    rates, stats = disk.rates, disk.stats
+    allocation = None
+    if stats.capacity and stats.allocation is not None:
+        allocation = stats.allocation / stats.capacity * 100
+    return {
+        "read_iops": rates.read_requests,
+        "write_iops": rates.write_requests,
+        "read_bytes": rates.read_bytes,
+        "write_bytes": rates.write_bytes,
+        "read_latency": _latency(rates.read_time, rates.read_requests),
+        "write_latency": _latency(rates.write_time, rates.write_requests),
+        "flush_latency": _latency(rates.flush_time, rates.flush_requests),
+        "allocation": allocation,
+        "errors": stats.errors,
+    }
+
+
+def _latency(seconds: float | None, requests: float | None) -> float | None:
+    return None if seconds is None or not requests else seconds / requests
+
+
+CHECK = plugin.Check(
+    name="disk",
+    description="Judges each disk of each active domain: I/O errors, latency, operations and bytes per second,\n"
+    "and how much of its capacity the image takes on the host's storage.",
+    groups=Group.DISK | Group.DEFINITION | Group.CONTROL,
+    metrics=(
+        MetricSpec("read_iops", "/s", "reads per second"),
+        MetricSpec("write_iops", "/s", "writes per second"),
+        MetricSpec("read_bytes", "B/s", "bytes read per second"),
+        MetricSpec("write_bytes", "B/s", "bytes written per second"),
+        MetricSpec("read_latency", "s", "mean time of a read", "0.2", "1"),
+        MetricSpec("write_latency", "s", "mean time of a write", "0.2", "1"),
+        MetricSpec("flush_latency", "s", "mean time of a flush", "0.5", "2"),
+        MetricSpec("allocation", "%", "room taken on the host, % of the capacity"),
+        MetricSpec("errors", "", "1 while I/O errors hold the domain", "", "0"),
+    ),
+    judge=judge,
+    needs_rates=True,
+)
+
+
+def main() -> None:
+    """Run the command."""
+    plugin.main(CHECK)

@@ -1,0 +1,17 @@
+"""The phrase "highest usage 54 % (web1)" of the overviews."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from check_kvm import labels
+from kvmwatch.units import human
+
+
+def highest(what: str, values: Mapping[str, float | None], unit: str) -> list[str]:
+    """Name the subject with the highest value that is known and not 0; nothing when there is none."""
+    known = [(value, name) for name, value in values.items() if value]
+    if not known:
+        return []
+    value, name = max(known)
+    return [f"highest {what} {human(value, unit)} ({labels.text(name)})"]

@@ -1,0 +1,79 @@
+"""check_kvm_host: the hypervisor's CPU, memory, load and swap, what it promised to guests, libvirt's latency."""
+
+from __future__ import annotations
+
+from check_kvm import plugin
+from check_kvm.thresholds import MetricSpec, Thresholds
+from check_kvm.verdict import Verdict
+from kvmwatch.groups import Group
+from kvmwatch.snapshot import Host, Snapshot
+
+
+def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
+    """Judge the host; what libvirt or the machine does not tell is left out."""
+    verdict = Verdict(thresholds)
+    host = snapshot.host
+    if host is None:
+        raise ValueError("a snapshot without a host")
+    subject = verdict.subject("")
+    for metric, value in figures(host).items():
+        subject.measure(metric, value, most=100 if metric in ("cpu", "memory", "swap") else None)
+    versions = f"libvirt {host.libvirt_version}, {host.driver} {host.hypervisor_version}"
+    good = [text for state, text in subject.parts if not state.code]
+    verdict.overview = ", ".join([*good, versions])
+    return verdict
+
+
+def figures(host: Host) -> dict[str, float | None]:
+    """The values of the host by metric."""
+    stats = host.stats
+    load = stats.load5 / stats.cpus if stats.load5 is not None and stats.cpus else None
+    used = None
+    if stats.memory_total is not None and stats.memory_available is not None:
+        used = stats.memory_total - stats.memory_available
+    return {
+        "cpu": _busy(host),
+        "memory": _percent(used, stats.memory_total),
+        "load": load,
+        "vcpu_overcommit": _percent(stats.vcpus_assigned, stats.cpus),
+        "memory_overcommit": _percent(stats.memory_assigned, stats.memory_total),
+        "latency": stats.latency,
+        "swap": _percent(stats.swap_used, stats.swap_total),
+    }
+
+
+def _busy(host: Host) -> float | None:
+    rates = host.rates
+    busy, idle = (rates.cpu_user, rates.cpu_system), (rates.cpu_idle, rates.cpu_iowait)
+    if rates.cpu_idle is None or None in busy:
+        return None
+    working = sum(rate or 0 for rate in busy)
+    return _percent(working, working + sum(rate or 0 for rate in idle))
+
+
+def _percent(part: float | None, whole: float | None) -> float | None:
+    return None if part is None or not whole else part / whole * 100
+
+
+CHECK = plugin.Check(
+    name="host",
+    description="Judges the hypervisor: CPU, memory, load, swap, vCPUs and memory promised to active domains,\n"
+    "and how fast libvirt answers.",
+    groups=Group.HOST | Group.SIZE,
+    metrics=(
+        MetricSpec("cpu", "%", "CPU use", "90", "97"),
+        MetricSpec("memory", "%", "memory that is not available any more", "90", "95"),
+        MetricSpec("load", "", "load average over 5 minutes, per CPU", "2", "4"),
+        MetricSpec("vcpu_overcommit", "%", "vCPUs of active domains, % of the CPUs"),
+        MetricSpec("memory_overcommit", "%", "memory that active domains can take, % of the host's"),
+        MetricSpec("latency", "s", "time libvirt takes to connect and list the domains", "2", "5"),
+        MetricSpec("swap", "%", "swap space in use", "50", "80"),
+    ),
+    judge=judge,
+    needs_rates=True,
+)
+
+
+def main() -> None:
+    """Run the command."""
+    plugin.main(CHECK)

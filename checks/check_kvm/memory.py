@@ -1,0 +1,97 @@
+"""check_kvm_memory: the guests' memory as they report it through the balloon, and what QEMU takes on the host."""
+
+from __future__ import annotations
+
+from nagiosplugin import Ok, Warn
+
+from check_kvm import plugin
+from check_kvm.highest import highest
+from check_kvm.thresholds import MetricSpec, Thresholds
+from check_kvm.verdict import Subject, Verdict
+from kvmwatch import states
+from kvmwatch.groups import Group
+from kvmwatch.snapshot import Domain, Snapshot
+from kvmwatch.units import duration
+
+
+def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
+    """Judge every active domain."""
+    verdict = Verdict(thresholds)
+    usages: dict[str, float | None] = {}
+    rss = 0.0
+    for domain, subject in verdict.domains(snapshot):
+        usage = used_percent(domain)
+        usages[domain.name] = usage
+        subject.rank = usage or 0
+        subject.measure("usage", usage, most=100)
+        subject.measure("rss", domain.stats.memory_rss)
+        rss += domain.stats.memory_rss or 0
+        subject.measure("swap", _swap(domain))
+        maximum = domain.stats.memory_maximum
+        if maximum and domain.stats.memory_current is not None:
+            subject.measure("balloon", domain.stats.memory_current / maximum * 100, most=100)
+        if usage is None and domain.not_responding is None:
+            _explain_missing(domain, subject, snapshot.time)
+    known = sum(usage is not None for usage in usages.values())
+    parts = [f"{len(usages)} active domains", *highest("usage", usages, "%")]
+    if known < len(usages):
+        parts.append(f"{len(usages) - known} without balloon statistics")
+    verdict.overview = ", ".join(parts)
+    return verdict
+
+
+def used_percent(domain: Domain) -> float | None:
+    """What the guest cannot give away, in % of what it has; None when it does not tell."""
+    available = domain.stats.memory_available
+    free = domain.stats.memory_usable
+    if free is None:  # guests before Linux 3.14 tell only what is not used at all
+        free = domain.stats.memory_unused
+    if not available or free is None:
+        return None
+    return (available - free) / available * 100
+
+
+def _swap(domain: Domain) -> float | None:
+    rates = (domain.rates.swap_in, domain.rates.swap_out)
+    return None if None in rates else sum(rate or 0 for rate in rates)
+
+
+def _explain_missing(domain: Domain, subject: Subject, now: float) -> None:
+    updated = domain.stats.balloon_updated
+    if domain.state not in (states.RUNNING, states.BLOCKED):
+        subject.say(Ok, f"{states.LABELS[domain.state]}, reports no memory")
+    elif not updated:
+        subject.say(Ok, "no balloon statistics (no balloon device, or no driver in the guest)")
+    elif domain.balloon_period:
+        subject.say(
+            Warn,
+            f"guest stopped reporting its memory {duration(now - updated)} ago "
+            f"(it should every {duration(domain.balloon_period)})",
+        )
+    else:
+        subject.say(
+            Ok,
+            f"balloon statistics are {duration(now - updated)} old; "
+            "virsh dommemstat DOMAIN --period 10 --live --config keeps them fresh",
+        )
+
+
+CHECK = plugin.Check(
+    name="memory",
+    description="Judges the memory of each active domain: what the guest uses (reported by its balloon driver),\n"
+    "what QEMU takes on the host, and swapping inside the guest.",
+    groups=Group.MEMORY | Group.DEFINITION | Group.CONTROL,
+    metrics=(
+        MetricSpec("usage", "%", "used by the guest, % of its memory", "90", "95"),
+        MetricSpec("rss", "B", "host memory that QEMU takes, bytes"),
+        MetricSpec("swap", "B/s", "swapped in and out by the guest, bytes/s", "1048576", "10485760"),
+        MetricSpec("balloon", "%", "memory given to the guest, % of its maximum"),
+    ),
+    judge=judge,
+    needs_rates=True,
+)
+
+
+def main() -> None:
+    """Run the command."""
+    plugin.main(CHECK)

@@ -1,0 +1,79 @@
+"""check_kvm_network: each interface's traffic, errors, drops and link."""
+
+from __future__ import annotations
+
+from nagiosplugin import Ok, Warn
+
+from check_kvm import plugin
+from check_kvm.highest import highest
+from check_kvm.thresholds import MetricSpec, Thresholds
+from check_kvm.verdict import Verdict
+from kvmwatch.groups import Group
+from kvmwatch.snapshot import Interface, Snapshot
+
+
+def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
+    """Judge the interfaces of every active domain. Directions are the guest's."""
+    verdict = Verdict(thresholds)
+    traffic: dict[str, float | None] = {}
+    interfaces = 0
+    for domain, owner in verdict.domains(snapshot):
+        for interface in domain.interfaces:
+            interfaces += 1
+            name = interface.name or interface.key
+            subject = verdict.part(domain, owner, name, interface.key)
+            values = figures(interface)
+            for metric, value in values.items():
+                subject.measure(metric, value)
+            if interface.link_down:
+                subject.say(Warn, "link is set down")
+            if interface.stats.rx_bytes is None and not domain.not_responding:
+                subject.say(Ok, f"no counters ({interface.kind} interface)")
+            traffic[f"{domain.name} {name}"] = subject.rank = (values["rx"] or 0) + (values["tx"] or 0)
+    verdict.overview = ", ".join([f"{interfaces} interfaces", *highest("traffic", traffic, "b/s")])
+    return verdict
+
+
+def figures(interface: Interface) -> dict[str, float | None]:
+    """The values of an interface by metric, per second."""
+    rates = interface.rates
+    return {
+        "rx": _times(rates.rx_bytes, 8),
+        "tx": _times(rates.tx_bytes, 8),
+        "errors": _sum(rates.rx_errors, rates.tx_errors),
+        "drops": _sum(rates.rx_drops, rates.tx_drops),
+        "rx_packets": rates.rx_packets,
+        "tx_packets": rates.tx_packets,
+    }
+
+
+def _times(value: float | None, factor: int) -> float | None:
+    return None if value is None else value * factor
+
+
+def _sum(*values: float | None) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+CHECK = plugin.Check(
+    name="network",
+    description="Judges each interface of each active domain: bits, packets, errors and drops per second as the\n"
+    "guest sees them, and a link that is set down.",
+    groups=Group.INTERFACE | Group.DEFINITION | Group.CONTROL,
+    metrics=(
+        MetricSpec("rx", "b/s", "received, bits/s"),
+        MetricSpec("tx", "b/s", "sent, bits/s"),
+        MetricSpec("errors", "/s", "errors per second, both directions", "1", "10"),
+        MetricSpec("drops", "/s", "dropped packets per second, both directions", "10", "100"),
+        MetricSpec("rx_packets", "/s", "packets received per second"),
+        MetricSpec("tx_packets", "/s", "packets sent per second"),
+    ),
+    judge=judge,
+    needs_rates=True,
+)
+
+
+def main() -> None:
+    """Run the command."""
+    plugin.main(CHECK)

@@ -1,0 +1,78 @@
+"""check_kvm_pool: storage pools, their state, how full they are and how much they promise."""
+
+from __future__ import annotations
+
+from nagiosplugin import Critical, Ok, Unknown
+from nagiosplugin.state import ServiceState
+
+from check_kvm import plugin
+from check_kvm.highest import highest
+from check_kvm.thresholds import MetricSpec, Thresholds
+from check_kvm.verdict import Verdict
+from kvmwatch import storage
+from kvmwatch.groups import Group
+from kvmwatch.snapshot import Pool, Snapshot
+from kvmwatch.units import human
+
+
+def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
+    """Judge every pool."""
+    verdict = Verdict(thresholds)
+    usages: dict[str, float | None] = {}
+    for pool in snapshot.pools:
+        subject = verdict.subject(pool.name, pool.name)
+        state, text = _state(pool)
+        if text:
+            subject.say(state, text)
+        stats = pool.stats
+        usages[pool.name] = usage = used_percent(pool)
+        subject.rank = usage or 0
+        subject.measure("usage", usage, most=100)
+        if stats.available is not None:
+            subject.say(Ok, f"{human(stats.available, 'B')} free")
+        if stats.capacity and stats.provisioned is not None:
+            subject.measure("overcommit", stats.provisioned / stats.capacity * 100)
+    inactive = sum(not pool.active for pool in snapshot.pools)
+    parts = [f"{len(snapshot.pools)} pools" if snapshot.pools else "no pools"]
+    if inactive:
+        parts.append(f"{inactive} inactive")
+    verdict.overview = ", ".join([*parts, *highest("usage", usages, "%")])
+    return verdict
+
+
+def used_percent(pool: Pool) -> float | None:
+    """Used, in % of what is used or can be written, as df counts it."""
+    used, available = pool.stats.used, pool.stats.available
+    if used is None or available is None or not used + available:
+        return None
+    return used / (used + available) * 100
+
+
+def _state(pool: Pool) -> tuple[ServiceState, str]:
+    if not pool.active:
+        if pool.autostart:
+            return Critical, "inactive though it should be active (autostart)"
+        return Ok, "inactive"
+    if not pool.answered:
+        return Unknown, "its storage does not answer"
+    if pool.state in (storage.DEGRADED, storage.INACCESSIBLE):
+        return Critical, storage.STATE_LABELS[pool.state]
+    return Ok, "building" if pool.state == storage.BUILDING else ""
+
+
+CHECK = plugin.Check(
+    name="pool",
+    description="Judges storage pools: state, use, and capacity promised to volumes. -d and -x select pools.",
+    groups=Group.POOLS,
+    metrics=(
+        MetricSpec("usage", "%", "used, % of the pool", "85", "95"),
+        MetricSpec("overcommit", "%", "capacity of all volumes, % of the pool's"),
+    ),
+    judge=judge,
+    selects="pool",
+)
+
+
+def main() -> None:
+    """Run the command."""
+    plugin.main(CHECK)

@@ -1,0 +1,45 @@
+"""Values for people: 3.2 GiB, 12 ms, 1.4 Mbit/s, 4 h."""
+
+from __future__ import annotations
+
+_BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+_DECIMAL = ("", "k", "M", "G", "T")
+
+
+def human(value: float, unit: str) -> str:
+    """Format a value in a base unit: B, B/s, b/s, s, %, /s, or "" for a count."""
+    if unit in ("B", "B/s"):
+        return _scaled(value, 1024, _BINARY) + unit[1:]
+    if unit == "b/s":
+        return _scaled(value, 1000, tuple(f"{prefix}bit" for prefix in _DECIMAL)) + "/s"
+    if unit == "s":
+        return duration(value)
+    if unit == "%":
+        return f"{_digits(value)} %"
+    return _digits(value) + unit
+
+
+def duration(seconds: float) -> str:
+    """Format a time: 340 us, 12 ms, 3.2 s, 95 s, 17 min, 4 h, 12 d."""
+    if seconds < 0.001:
+        return f"{_digits(seconds * 1e6)} us"
+    if seconds < 1:
+        return f"{_digits(seconds * 1e3)} ms"
+    for limit, per, name in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
+        if seconds < limit:
+            return f"{_digits(seconds / per)} {name}"
+    return f"{_digits(seconds / 86400)} d"
+
+
+def _scaled(value: float, base: int, names: tuple[str, ...]) -> str:
+    for name in names[:-1]:
+        if abs(value) < base:
+            return f"{_digits(value)} {name}"
+        value /= base
+    return f"{_digits(value)} {names[-1]}"
+
+
+def _digits(value: float) -> str:
+    """One decimal below ten, where it says something; else none."""
+    text = f"{value:.1f}" if abs(value) < 9.95 else f"{value:.0f}"
+    return text[:-2] if text.endswith(".0") else text

@@ -1,0 +1,1 @@
+"""Zabbix: low-level discovery and the master item."""
