@@ -6,20 +6,26 @@ import libvirt
 
 from kvmwatch import lanes, records
 from kvmwatch.bulk import Fields
-from kvmwatch.connection import Connection, LibvirtDomain
+from kvmwatch.connection import LibvirtDomain, open_readwrite
 from kvmwatch.deadline import Deadline
+from kvmwatch.hypervisor import Hypervisor
 from kvmwatch.snapshot import Domain
 
 _SHARE = 2  # an agent that does not answer may cost this part of the time that is left: 1/2
 
 
 def with_filesystems(
-    connection: Connection, uri: str, domains: tuple[Domain, ...], deadline: Deadline
+    hypervisor: Hypervisor, domains: tuple[Domain, ...], deadline: Deadline
 ) -> tuple[Domain, ...]:
-    """Give the domains with what their agents report; those without an agent stay as they are."""
-    handles = [connection.lookupByUUIDString(domain.uuid) for domain in domains if domain.agent_connected]
+    """Give the domains with what their agents report; those without an agent stay as they are.
+
+    Raises KvmwatchError when the connection that is not read-only is refused.
+    """
+    asked = [domain.uuid for domain in domains if domain.agent_connected]
     half = Deadline(deadline.remaining() / _SHARE)
-    found, _stuck, _unread = lanes.each_chunk(uri, handles, _read, half, size=1)
+    found, _ = lanes.each_chunk(
+        lambda: lanes.Crew(lambda: open_readwrite(hypervisor.uri)), asked, _read, lambda _: {}, half, size=1
+    )
     fields = dict(found)
     return tuple(
         domain._replace(filesystems=tuple(records.filesystems(fields.get(domain.uuid, {})))) for domain in domains

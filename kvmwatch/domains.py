@@ -8,7 +8,7 @@ without it.
 from __future__ import annotations
 
 import time
-from types import ModuleType
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import libvirt
@@ -16,11 +16,13 @@ import libvirt
 from kvmwatch import bulk, lanes, policy, states
 from kvmwatch.bulk import Fields
 from kvmwatch.connection import Connection, LibvirtDomain
-from kvmwatch.deadline import Deadline, call
+from kvmwatch.deadline import Deadline
 from kvmwatch.groups import Group
+from kvmwatch.hypervisor import Hypervisor
 from kvmwatch.records import Reading
 
-_STATISTICS = Group.CPU | Group.MEMORY | Group.DISK | Group.INTERFACE | Group.SIZE
+_ASKS_QEMU = Group.CPU | Group.MEMORY | Group.DISK
+_STATISTICS = _ASKS_QEMU | Group.INTERFACE | Group.SIZE
 _RETRIES = 8  # for domains whose QEMU another client was asking just then
 _RETRY_PAUSE = 0.05  # seconds
 _PAUSED_IOERROR = 5  # virDomainPausedReason
@@ -42,79 +44,82 @@ def survey(connection: Connection) -> Listed:
 
 
 class DomainReader:
-    """Reads some groups of some domains of one connection, before a deadline."""
+    """Reads some groups of some domains of one hypervisor, before a deadline."""
 
-    def __init__(
-        self, connection: Connection, uri: str, groups: Group, provider: ModuleType, deadline: Deadline
-    ) -> None:
-        """``provider``: :mod:`kvmwatch.bulk` or :mod:`kvmwatch.classic`."""
-        self._connection = connection
-        self._uri = uri
+    def __init__(self, hypervisor: Hypervisor, groups: Group, deadline: Deadline) -> None:
+        """Take what to read; nothing is asked yet."""
+        self._hypervisor = hypervisor
         self._groups = groups
-        self._provider = provider
         self._deadline = deadline
 
     def read(self, surveyed: Listed) -> Readings:
-        """Read the domains. Raises libvirtError when the connection fails, and DeadlineExceeded."""
-        readings = {d.UUIDString(): _reading(d, fields) for d, fields in surveyed}
+        """Read the domains. Raises KvmwatchError (DeadlineExceeded) and libvirtError."""
+        handles = {domain.UUIDString(): domain for domain, _ in surveyed}
+        readings = {domain.UUIDString(): _reading(domain, fields) for domain, fields in surveyed}
         stuck: dict[str, float] = {}
-        if self._groups & (_STATISTICS | Group.DEFINITION | Group.POLICY) and surveyed:
-            stuck = self._read_groups(surveyed, readings)
+        if surveyed and self._groups & _ASKS_QEMU:
+            stuck = self._read_in_lanes(handles, readings)
+            self._settle(readings)
+        elif surveyed and self._groups & (_STATISTICS | Group.DEFINITION | Group.POLICY):
+            found = self._hypervisor.call(lambda: self._read_chunk(list(handles.values())))
+            readings = {reading.uuid: reading for reading in found}
             self._settle(readings)
         if Group.CONTROL in self._groups:
-            active = [d for d, _ in surveyed if _is_active(readings.get(d.UUIDString()))]
-            stuck.update(self._hung(active))
+            active = [uuid for uuid, reading in readings.items() if _is_active(reading)]
+            stuck.update(self._hung(active, handles))
         return Readings(readings, stuck)
 
-    def _read_groups(self, surveyed: Listed, readings: dict[str, Reading]) -> dict[str, float]:
-        domains = {domain.UUIDString(): domain for domain, _ in surveyed}
+    def _read_in_lanes(self, handles: dict[str, LibvirtDomain], readings: dict[str, Reading]) -> dict[str, float]:
         stuck: dict[str, float] = {}
-        left = set(domains)
+        left = set(handles)
         for attempt in range(_RETRIES):
             if attempt:
                 self._deadline.sleep(_RETRY_PAUSE)
-            asked = [domains[uuid] for uuid in left]
-            results, newly_stuck, unread = lanes.each_chunk(self._uri, asked, self._read_chunk, self._deadline)
-            stuck.update(newly_stuck)
-            stuck.update(dict.fromkeys(unread - stuck.keys(), self._deadline.seconds))
+            results, outcome = lanes.each_chunk(
+                self._hypervisor.crew,
+                sorted(left),
+                self._read_chunk,
+                lambda uuids: self._hung(uuids, handles),
+                self._deadline,
+            )
+            stuck.update(outcome.stuck)
+            stuck.update(dict.fromkeys(outcome.unread - stuck.keys(), self._deadline.seconds))
             found = {reading.uuid: reading for reading in results}
             readings.update(found)
             for uuid in left - found.keys() - stuck.keys():
                 del readings[uuid]  # gone meanwhile
             left = {uuid for uuid, reading in found.items() if self._was_skipped(reading)} - stuck.keys()
             if left:
-                hung = self._hung([domains[uuid] for uuid in left])
-                stuck.update(hung)
-                left -= hung.keys()
+                stuck.update(self._hung(left, handles))
+                left -= stuck.keys()
             if not left or not self._deadline.remaining():
                 break
         return stuck
 
     def _was_skipped(self, reading: Reading) -> bool:
-        return _is_active(reading) and self._provider is bulk and bulk.incomplete(reading.fields, self._groups)
+        bulky = self._hypervisor.provider is bulk
+        return bulky and _is_active(reading) and bulk.incomplete(reading.fields, self._groups)
 
-    def _hung(self, domains: list[LibvirtDomain]) -> dict[str, float]:
-        limit = lanes.stuck_after(self._deadline)
-        found = call(self._deadline, f"libvirt at {self._uri}", lambda: lanes.occupied(domains))
-        return {uuid: seconds for uuid, seconds in found.items() if seconds >= limit}
+    def _hung(self, uuids: Iterable[str], handles: dict[str, LibvirtDomain]) -> dict[str, float]:
+        domains = [handles[uuid] for uuid in uuids]
+        return self._hypervisor.call(lambda: lanes.occupied(domains, self._deadline))
 
     def _read_chunk(self, domains: list[LibvirtDomain]) -> list[Reading]:
         began = time.monotonic()
         if self._groups & _STATISTICS:
-            listed = self._provider.read(domains, self._groups)
+            listed = self._hypervisor.provider.read(domains, self._groups)
         else:
-            listed = [(domain, None) for domain in domains]
+            listed = [(domain, {}) for domain in domains]
         # the moment of a chunk's values: in the middle of its call
         moment = (began + time.monotonic()) / 2
         readings = []
         for domain, fields in listed:
             try:
-                reading = self._described(domain, _reading(domain, fields or {}, moment))
+                readings.append(self._described(domain, _reading(domain, fields, moment)))
             except libvirt.libvirtError as error:
-                if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
-                    continue  # gone meanwhile
-                raise
-            readings.append(reading)
+                if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                    raise
+                # else gone meanwhile
         return readings
 
     def _described(self, domain: LibvirtDomain, reading: Reading) -> Reading:
@@ -131,7 +136,7 @@ class DomainReader:
     def _settle(self, readings: dict[str, Reading]) -> None:
         """Keep of each domain only what belongs to the run that it is in at the end."""
         now = time.monotonic()
-        closing = call(self._deadline, f"libvirt at {self._uri}", lambda: survey(self._connection))
+        closing = self._hypervisor.call(lambda: survey(self._hypervisor.connection))
         last = {domain.UUIDString(): _reading(domain, fields, now) for domain, fields in closing}
         for uuid, reading in list(readings.items()):
             if uuid not in last:

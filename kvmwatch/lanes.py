@@ -1,116 +1,124 @@
-"""Concurrent calls for many domains, of which any one may hang.
+"""Concurrent calls, of which any one may hang.
 
 libvirtd asks the QEMUs of one call in turn, so a few calls at once halve the time. The first call that meets
 a QEMU which has just hung never returns, even with NOWAIT; meanwhile controlInfo tells which domain it waits
 for, and since the hung call holds that domain's lock, further NOWAIT calls skip it at once. So when a call
-does not return, the hung domain is named, the call is left behind and its domains are asked again on a fresh
-connection.
+does not return, the hung domain is named, the call is left behind and its domains are asked again by fresh
+lanes.
+
+Each lane is a thread with a connection of its own: libvirt's client before 10.0 can lose the wake-up of a
+thread that shares a connection with a call which does not return ("rpc: fix race in waking up client event
+loop"), and then hangs in calls that libvirtd would answer.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import libvirt
 
-from kvmwatch.connection import Connection, LibvirtDomain, open_readonly
-from kvmwatch.deadline import Deadline, call
+from kvmwatch.connection import Connection, LibvirtDomain
+from kvmwatch.deadline import Deadline
 
 T = TypeVar("T")
 
-LANES = 4  # libvirtd serves 5 requests of a client at a time (max_client_requests); one stays for controlInfo
+LANES = 4  # more gain nothing: libvirtd's own work is the limit then
 CHUNK = 8  # domains per call: small enough that a hung one holds up few others
 PATIENCE = 0.25  # seconds without any answer after which controlInfo is asked
 STUCK_AFTER = 2.0  # seconds; less under a short deadline
 
 
+class Crew:
+    """Threads that each have their own connection. They are left behind when their calls hang."""
+
+    def __init__(self, connect: Callable[[], Connection], lanes: int = LANES) -> None:
+        """``connect`` is called once in each lane, in its thread."""
+        self._connect = connect
+        self._threads = ThreadPoolExecutor(lanes)
+        self._local = threading.local()
+
+    def submit(self, work: Callable[[Connection], T]) -> Future[T]:
+        """Have the next free lane do this work with its connection."""
+        return self._threads.submit(lambda: work(self._connection()))
+
+    def submit_domains(self, uuids: list[str], read: Callable[[list[LibvirtDomain]], list[T]]) -> Future[list[T]]:
+        """Have the next free lane read these domains; those that are gone are left out."""
+
+        def work(connection: Connection) -> list[T]:
+            if not hasattr(self._local, "domains"):
+                self._local.domains = {d.UUIDString(): d for d in connection.listAllDomains(0)}
+            domains = [self._local.domains[uuid] for uuid in uuids if uuid in self._local.domains]
+            return read(domains) if domains else []
+
+        return self.submit(work)
+
+    def _connection(self) -> Connection:
+        if not hasattr(self._local, "connection"):
+            self._local.connection = self._connect()
+        return self._local.connection
+
+
+class Outcome(NamedTuple):
+    """UUIDs of domains that hang, with the seconds since their last answer, and of those not read in time."""
+
+    stuck: dict[str, float]
+    unread: set[str]
+
+
 def each_chunk(
-    uri: str,
-    domains: list[LibvirtDomain],
+    make_crew: Callable[[], Crew],
+    uuids: list[str],
     read: Callable[[list[LibvirtDomain]], list[T]],
+    hung: Callable[[list[str]], dict[str, float]],
     deadline: Deadline,
     size: int = CHUNK,
-) -> tuple[list[T], dict[str, float], set[str]]:
-    """Call *read* for chunks of *domains* in a few lanes.
+) -> tuple[list[T], Outcome]:
+    """Call *read* for chunks of domains in a few lanes, and give all results.
 
-    Gives the results, the domains that hang (UUID to seconds), and the UUIDs of those that could not be
-    read in time. Raises what *read* raises, and DeadlineExceeded when libvirtd itself stops answering.
+    ``hung`` tells which of some domains hang (see :func:`occupied`). Raises what it and *read* raise.
     """
     results: list[T] = []
     stuck: dict[str, float] = {}
-    pending = _submit(read, _chunks(domains, size))
+    crew = make_crew()
+    pending = {crew.submit_domains(chunk, read): chunk for chunk in _chunks(uuids, size)}
     while pending and deadline.remaining():
         done, _ = wait(pending, min(PATIENCE, deadline.remaining()), FIRST_COMPLETED)
         for future in done:
             del pending[future]
             results.extend(future.result())
-        if done:
+        if done or not deadline.remaining():
             continue
-        running = [domain for future, chunk in pending.items() if future.running() for domain in chunk]
-        found = call(deadline, f"libvirt at {uri}", lambda: occupied(running))  # noqa: B023 - awaited here
-        limit = stuck_after(deadline)
-        new = {uuid: seconds for uuid, seconds in found.items() if seconds >= limit and uuid not in stuck}
-        if new:
-            stuck.update(new)
-            waiting, pending, again = pending, {}, []
-            for future, chunk in waiting.items():
-                if _given_up(future, chunk, stuck):
-                    again.append(chunk)
-                else:
-                    pending[future] = chunk
-            reopened = call(deadline, f"libvirt at {uri}", lambda: _reopened(uri, again))  # noqa: B023
-            pending.update(_submit(read, reopened))
-    unread = {domain.UUIDString() for chunk in pending.values() for domain in chunk}
-    return results, stuck, unread
+        found = hung([uuid for future, chunk in pending.items() if future.running() for uuid in chunk])
+        if found.keys() <= stuck.keys():
+            continue
+        stuck.update(found)
+        waiting, pending, crew = pending, {}, make_crew()
+        for future, chunk in waiting.items():
+            # not begun yet, and its lanes may all be blocked; or waiting for a hung domain
+            if future.cancel() or not stuck.keys().isdisjoint(chunk):
+                pending[crew.submit_domains(chunk, read)] = chunk
+            else:
+                pending[future] = chunk
+    return results, Outcome(stuck, {uuid for chunk in pending.values() for uuid in chunk})
 
 
-def occupied(domains: Iterable[LibvirtDomain]) -> dict[str, float]:
-    """Ask virDomainGetControlInfo which domains' QEMUs owe libvirt an answer, and for how many seconds."""
+def occupied(domains: Iterable[LibvirtDomain], deadline: Deadline) -> dict[str, float]:
+    """Ask virDomainGetControlInfo which QEMUs owe libvirt an answer for so long that they count as hung."""
+    limit = min(STUCK_AFTER, deadline.seconds / 4)
     waiting = {}
     for domain in domains:
         try:
             state, _details, milliseconds = domain.controlInfo(0)
         except libvirt.libvirtError:
             continue  # not running any more, or a driver without it
-        if state == libvirt.VIR_DOMAIN_CONTROL_OCCUPIED:
+        if state == libvirt.VIR_DOMAIN_CONTROL_OCCUPIED and milliseconds / 1000 >= limit:
             waiting[domain.UUIDString()] = milliseconds / 1000
     return waiting
 
 
-def stuck_after(deadline: Deadline) -> float:
-    """Seconds without an answer of its QEMU after which a domain counts as hung."""
-    return min(STUCK_AFTER, deadline.seconds / 4)
-
-
-def _chunks(domains: list[LibvirtDomain], most: int) -> list[list[LibvirtDomain]]:
-    size = max(1, min(most, -(-len(domains) // LANES)))
-    return [domains[start : start + size] for start in range(0, len(domains), size)]
-
-
-def _submit(
-    read: Callable[[list[LibvirtDomain]], list[T]], chunks: list[list[LibvirtDomain]]
-) -> dict[Future[list[T]], list[LibvirtDomain]]:
-    lanes = ThreadPoolExecutor(LANES)
-    return {lanes.submit(read, chunk): chunk for chunk in chunks}
-
-
-def _given_up(future: Future[list[T]], chunk: list[LibvirtDomain], stuck: dict[str, float]) -> bool:
-    # not begun yet, and its lanes may all be blocked; or waiting for a hung domain
-    return future.cancel() or any(domain.UUIDString() in stuck for domain in chunk)
-
-
-def _reopened(uri: str, chunks: list[list[LibvirtDomain]]) -> list[list[LibvirtDomain]]:
-    connection: Connection = open_readonly(uri)
-    fresh = []
-    for chunk in chunks:
-        found = []
-        for domain in chunk:
-            try:
-                found.append(connection.lookupByUUIDString(domain.UUIDString()))
-            except libvirt.libvirtError:
-                continue  # gone meanwhile
-        if found:
-            fresh.append(found)
-    return fresh
+def _chunks(uuids: list[str], most: int) -> list[list[str]]:
+    size = max(1, min(most, -(-len(uuids) // LANES)))
+    return [uuids[start : start + size] for start in range(0, len(uuids), size)]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Any
+from concurrent.futures import wait
+from functools import partial
 from xml.etree import ElementTree
 
 import libvirt
 
 from kvmwatch.connection import Connection, is_local
 from kvmwatch.deadline import Deadline
+from kvmwatch.hypervisor import Hypervisor
 from kvmwatch.metrics import PoolStats
 from kvmwatch.snapshot import Pool
 
@@ -20,24 +21,12 @@ _ON_A_FILESYSTEM = ("dir", "fs", "netfs")
 _PATIENCE = 0.5  # share of the remaining time that all pools together may take
 
 
-def read(connection: Connection, uri: str, deadline: Deadline) -> tuple[Pool, ...]:
+def read(hypervisor: Hypervisor, deadline: Deadline) -> tuple[Pool, ...]:
     """Read all pools, sorted by name; one whose storage hangs has ``answered`` False."""
-    listed = [
-        {pool.UUIDString(): pool for pool in connection.listAllStoragePools(flag)}
-        for flag in (
-            0,
-            libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE,
-            libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_AUTOSTART,
-            libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_PERSISTENT,
-        )
-    ]
-    everything, active, autostart, persistent = listed
-    pools = {}
-    for uuid, pool in everything.items():
-        unread = Pool(uuid, pool.name(), "", INACTIVE, uuid in active, uuid in autostart, uuid in persistent)
-        pools[uuid] = unread._replace(state=RUNNING if unread.active else INACTIVE, answered=not unread.active)
-    lanes = ThreadPoolExecutor(max(1, min(len(pools), 4)))
-    asked = {lanes.submit(_read_one, everything[uuid], pool, is_local(uri)): uuid for uuid, pool in pools.items()}
+    pools = {pool.uuid: pool for pool in hypervisor.call(lambda: _listed(hypervisor.connection))}
+    crew = hypervisor.crew()
+    local = is_local(hypervisor.uri)
+    asked = {crew.submit(partial(_read_one, pool=pool, local=local)): uuid for uuid, pool in pools.items()}
     done, _ = wait(asked, deadline.remaining() * _PATIENCE)
     for future in done:
         answer = future.result()
@@ -48,8 +37,34 @@ def read(connection: Connection, uri: str, deadline: Deadline) -> tuple[Pool, ..
     return tuple(sorted(pools.values(), key=lambda pool: pool.name))
 
 
-def _read_one(handle: Any, pool: Pool, local: bool) -> Pool | None:
+def _listed(connection: Connection) -> list[Pool]:
+    everything, active, autostart, persistent = (
+        {pool.UUIDString(): pool for pool in connection.listAllStoragePools(flag)}
+        for flag in (
+            0,
+            libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE,
+            libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_AUTOSTART,
+            libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_PERSISTENT,
+        )
+    )
+    return [
+        Pool(
+            uuid,
+            pool.name(),
+            kind="",
+            state=RUNNING if uuid in active else INACTIVE,
+            active=uuid in active,
+            autostart=uuid in autostart,
+            persistent=uuid in persistent,
+            answered=uuid not in active,
+        )
+        for uuid, pool in everything.items()
+    ]
+
+
+def _read_one(connection: Connection, pool: Pool, local: bool) -> Pool | None:
     try:
+        handle = connection.storagePoolLookupByUUIDString(pool.uuid)
         root = ElementTree.fromstring(handle.XMLDesc(0))
         state, capacity, allocation, available = handle.info()
         volumes = [volume.info() for volume in handle.listAllVolumes(0)] if pool.active else []

@@ -1,0 +1,55 @@
+"""One hypervisor under one deadline: its connection, its provider of statistics, its lanes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import ModuleType
+from typing import TypeVar
+
+import libvirt
+
+from kvmwatch import bulk
+from kvmwatch.connection import Connection, explained, is_local, open_readonly
+from kvmwatch.deadline import Deadline, call
+from kvmwatch.lanes import LANES, Crew
+
+T = TypeVar("T")
+
+
+class Hypervisor:
+    """A read-only connection whose every call is under the deadline of the command.
+
+    ``provider`` is the module that reads statistics: :mod:`kvmwatch.bulk` or :mod:`kvmwatch.classic`.
+    """
+
+    def __init__(self, uri: str, deadline: Deadline) -> None:
+        """Connect. Raises KvmwatchError."""
+        self.uri = uri
+        self._deadline = deadline
+        started = time.monotonic()
+        self.connection: Connection = self.call(lambda: open_readonly(uri))
+        self.driver: str = self.call(self.connection.getType)
+        self.connected_in = time.monotonic() - started
+        self.provider = _provider(self.driver)
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Make a call. Raises KvmwatchError; DeadlineExceeded is one."""
+        try:
+            return call(self._deadline, f"libvirt at {self.uri}", function)
+        except libvirt.libvirtError as error:
+            raise explained(error, self.uri) from error
+
+    def crew(self) -> Crew:
+        """Make lanes for calls that may hang: one where each connection costs an ssh session."""
+        if self.driver == "TEST":  # it lives in this process: another connection is another world
+            return Crew(lambda: self.connection, 1)
+        return Crew(lambda: open_readonly(self.uri), LANES if is_local(self.uri) else 1)
+
+
+def _provider(driver: str) -> ModuleType:
+    if driver == "QEMU":
+        return bulk
+    from kvmwatch import classic  # noqa: PLC0415 - only for drivers without bulk statistics
+
+    return classic
