@@ -15,6 +15,13 @@ from kvmwatch.hypervisor import Hypervisor
 from kvmwatch.selection import Selection
 from kvmwatch.snapshot import Domain, Snapshot
 
+_LISTS = (
+    (Group.AUTOSTART, "autostart", libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART),
+    (Group.LISTS, "persistent", libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT),
+    (Group.LISTS, "managed_save", libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE),
+    (Group.LISTS, "has_snapshots", libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT),
+)
+
 
 class Reader:
     """Reads snapshots of one hypervisor. Every method raises KvmwatchError with one line for the user."""
@@ -57,15 +64,11 @@ class Reader:
 
     def _survey(self) -> tuple[Listed, dict[str, set[str]]]:
         connection = self._hypervisor.connection
-        lists: dict[str, set[str]] = {}
-        if Group.LISTS in self._groups:
-            for name, flag in (
-                ("autostart", libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART),
-                ("persistent", libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT),
-                ("managed_save", libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE),
-                ("has_snapshots", libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT),
-            ):
-                lists[name] = {domain.UUIDString() for domain in connection.listAllDomains(flag)}
+        lists = {
+            name: {domain.UUIDString() for domain in connection.listAllDomains(flag)}
+            for group, name, flag in _LISTS
+            if group in self._groups
+        }
         selected = [
             (domain, fields)
             for domain, fields in domains.survey(connection)

@@ -11,11 +11,10 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeout
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from kvmwatch.errors import DeadlineExceeded
 
@@ -41,20 +40,30 @@ class Deadline:
         """Sleep, but not beyond the deadline."""
         time.sleep(min(seconds, self.remaining()))
 
-    def result(self, future: Future[T], doing: str) -> T:
-        """Wait for a future. Raises DeadlineExceeded, or whatever the call raised."""
-        try:
-            return future.result(timeout=self.remaining())
-        except FutureTimeout:
-            raise DeadlineExceeded(
-                f"{doing} got no answer within {self.seconds:g} s: the daemon or the way to it hangs; "
-                "look at it with 'virsh list', then restart it"
-            ) from None
-
 
 def call(deadline: Deadline, doing: str, function: Callable[[], T]) -> T:
-    """Make one call in a thread of its own under the deadline. Raises DeadlineExceeded."""
-    return deadline.result(ThreadPoolExecutor(1).submit(function), doing)
+    """Make one call in a thread of its own. Raises DeadlineExceeded, or whatever the call raises."""
+    outcome: list[tuple[bool, Any]] = []
+
+    def work() -> None:
+        try:
+            outcome.append((True, function()))
+        except Exception as error:
+            outcome.append((False, error))
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(deadline.remaining())
+    if not outcome:
+        raise DeadlineExceeded(
+            f"{doing} got no answer within {deadline.seconds:g} s: the daemon or the way to it hangs; "
+            "look at it with 'virsh list', then restart it"
+        )
+    succeeded, value = outcome[0]
+    if succeeded:
+        answer: T = value
+        return answer
+    raise value
 
 
 def leave(code: int) -> NoReturn:

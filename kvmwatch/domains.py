@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import libvirt
 
-from kvmwatch import bulk, lanes, policy, states
+from kvmwatch import bulk, control, policy, states
 from kvmwatch.bulk import Fields
 from kvmwatch.connection import Connection, LibvirtDomain
 from kvmwatch.deadline import Deadline
@@ -22,7 +22,9 @@ from kvmwatch.hypervisor import Hypervisor
 from kvmwatch.records import Reading
 
 _ASKS_QEMU = Group.CPU | Group.MEMORY | Group.DISK
+_SHOWS_ANSWER = Group.MEMORY | Group.DISK  # a QEMU's answer can be told from libvirt's own knowledge
 _STATISTICS = _ASKS_QEMU | Group.INTERFACE | Group.SIZE
+_DESCRIPTIONS = Group.DEFINITION | Group.POLICY
 _RETRIES = 8  # for domains whose QEMU another client was asking just then
 _RETRY_PAUSE = 0.05  # seconds
 _PAUSED_IOERROR = 5  # virDomainPausedReason
@@ -57,28 +59,32 @@ class DomainReader:
         handles = {domain.UUIDString(): domain for domain, _ in surveyed}
         readings = {domain.UUIDString(): _reading(domain, fields) for domain, fields in surveyed}
         stuck: dict[str, float] = {}
+        doubtful = set(handles)
         if surveyed and self._groups & _ASKS_QEMU:
             stuck = self._read_in_lanes(handles, readings)
             self._settle(readings)
-        elif surveyed and self._groups & (_STATISTICS | Group.DEFINITION | Group.POLICY):
-            found = self._hypervisor.call(lambda: self._read_chunk(list(handles.values())))
+            if self._groups & _SHOWS_ANSWER:
+                doubtful = {uuid for uuid, reading in readings.items() if self._was_skipped(reading)}
+        elif surveyed and self._groups & (_STATISTICS | _DESCRIPTIONS):
+            found = self._hypervisor.call(lambda: self._read_chunk(surveyed))
             readings = {reading.uuid: reading for reading in found}
-            self._settle(readings)
         if Group.CONTROL in self._groups:
             active = [uuid for uuid, reading in readings.items() if _is_active(reading)]
-            stuck.update(self._hung(active, handles))
+            stuck.update(self._hung(doubtful.intersection(active), handles))
         return Readings(readings, stuck)
 
     def _read_in_lanes(self, handles: dict[str, LibvirtDomain], readings: dict[str, Reading]) -> dict[str, float]:
+        from kvmwatch.lanes import each_chunk  # noqa: PLC0415 - not for commands that ask no QEMU
+
         stuck: dict[str, float] = {}
         left = set(handles)
         for attempt in range(_RETRIES):
             if attempt:
                 self._deadline.sleep(_RETRY_PAUSE)
-            results, outcome = lanes.each_chunk(
+            results, outcome = each_chunk(
                 self._hypervisor.crew,
                 sorted(left),
-                self._read_chunk,
+                lambda domains: self._read_chunk([(domain, {}) for domain in domains]),
                 lambda uuids: self._hung(uuids, handles),
                 self._deadline,
             )
@@ -102,14 +108,12 @@ class DomainReader:
 
     def _hung(self, uuids: Iterable[str], handles: dict[str, LibvirtDomain]) -> dict[str, float]:
         domains = [handles[uuid] for uuid in uuids]
-        return self._hypervisor.call(lambda: lanes.occupied(domains, self._deadline))
+        return self._hypervisor.call(lambda: control.occupied(domains, self._deadline))
 
-    def _read_chunk(self, domains: list[LibvirtDomain]) -> list[Reading]:
+    def _read_chunk(self, listed: Listed) -> list[Reading]:
         began = time.monotonic()
         if self._groups & _STATISTICS:
-            listed = self._hypervisor.provider.read(domains, self._groups)
-        else:
-            listed = [(domain, {}) for domain in domains]
+            listed = self._hypervisor.provider.read([domain for domain, _ in listed], self._groups)
         # the moment of a chunk's values: in the middle of its call
         moment = (began + time.monotonic()) / 2
         readings = []
@@ -141,8 +145,6 @@ class DomainReader:
         for uuid, reading in list(readings.items()):
             if uuid not in last:
                 del readings[uuid]
-            elif "state.state" not in reading.fields:  # nothing but descriptions was asked for
-                readings[uuid] = reading._replace(id=last[uuid].id, fields=last[uuid].fields)
             elif last[uuid].id != reading.id or _is_active(last[uuid]) != _is_active(reading):
                 readings[uuid] = last[uuid]._replace(definition=reading.definition, policy=reading.policy)
 

@@ -9,7 +9,8 @@ class Group(Flag):
     """What can be read. The state of every selected domain is always read."""
 
     NONE = 0
-    LISTS = auto()  # autostart, persistent, managed save, snapshots: four list filters
+    AUTOSTART = auto()  # one list filter
+    LISTS = auto()  # persistent, managed save, snapshots: three list filters
     POLICY = auto()  # the domain's own metadata
     DEFINITION = auto()  # the domain's XML: devices, title, balloon period; includes the policy
     SIZE = auto()  # vCPUs and maximum memory, without a question to QEMU

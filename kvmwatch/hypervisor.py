@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from types import ModuleType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import libvirt
 
 from kvmwatch import bulk
 from kvmwatch.connection import Connection, explained, is_local, open_readonly
 from kvmwatch.deadline import Deadline, call
-from kvmwatch.lanes import LANES, Crew
+
+if TYPE_CHECKING:
+    from kvmwatch.lanes import Crew
 
 T = TypeVar("T")
 
@@ -28,8 +30,7 @@ class Hypervisor:
         self.uri = uri
         self._deadline = deadline
         started = time.monotonic()
-        self.connection: Connection = self.call(lambda: open_readonly(uri))
-        self.driver: str = self.call(self.connection.getType)
+        self.connection, self.driver = self.call(lambda: _connected(uri))
         self.connected_in = time.monotonic() - started
         self.provider = _provider(self.driver)
 
@@ -42,9 +43,16 @@ class Hypervisor:
 
     def crew(self) -> Crew:
         """Make lanes for calls that may hang: one where each connection costs an ssh session."""
+        from kvmwatch.lanes import LANES, Crew  # noqa: PLC0415 - not for commands that ask no QEMU
+
         if self.driver == "TEST":  # it lives in this process: another connection is another world
             return Crew(lambda: self.connection, 1)
         return Crew(lambda: open_readonly(self.uri), LANES if is_local(self.uri) else 1)
+
+
+def _connected(uri: str) -> tuple[Connection, str]:
+    connection = open_readonly(uri)
+    return connection, connection.getType()
 
 
 def _provider(driver: str) -> ModuleType:

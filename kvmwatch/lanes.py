@@ -14,11 +14,9 @@ loop"), and then hangs in calls that libvirtd would answer.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import NamedTuple, TypeVar
-
-import libvirt
 
 from kvmwatch.connection import Connection, LibvirtDomain
 from kvmwatch.deadline import Deadline
@@ -28,7 +26,6 @@ T = TypeVar("T")
 LANES = 4  # more gain nothing: libvirtd's own work is the limit then
 CHUNK = 8  # domains per call: small enough that a hung one holds up few others
 PATIENCE = 0.25  # seconds without any answer after which controlInfo is asked
-STUCK_AFTER = 2.0  # seconds; less under a short deadline
 
 
 class Crew:
@@ -78,7 +75,8 @@ def each_chunk(
 ) -> tuple[list[T], Outcome]:
     """Call *read* for chunks of domains in a few lanes, and give all results.
 
-    ``hung`` tells which of some domains hang (see :func:`occupied`). Raises what it and *read* raise.
+    ``hung`` tells which of some domains hang (see :func:`kvmwatch.control.occupied`). Raises what it and
+    *read* raise.
     """
     results: list[T] = []
     stuck: dict[str, float] = {}
@@ -103,20 +101,6 @@ def each_chunk(
             else:
                 pending[future] = chunk
     return results, Outcome(stuck, {uuid for chunk in pending.values() for uuid in chunk})
-
-
-def occupied(domains: Iterable[LibvirtDomain], deadline: Deadline) -> dict[str, float]:
-    """Ask virDomainGetControlInfo which QEMUs owe libvirt an answer for so long that they count as hung."""
-    limit = min(STUCK_AFTER, deadline.seconds / 4)
-    waiting = {}
-    for domain in domains:
-        try:
-            state, _details, milliseconds = domain.controlInfo(0)
-        except libvirt.libvirtError:
-            continue  # not running any more, or a driver without it
-        if state == libvirt.VIR_DOMAIN_CONTROL_OCCUPIED and milliseconds / 1000 >= limit:
-            waiting[domain.UUIDString()] = milliseconds / 1000
-    return waiting
 
 
 def _chunks(uuids: list[str], most: int) -> list[list[str]]:

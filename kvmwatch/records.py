@@ -6,11 +6,10 @@ The traps of the fields are handled here, each named where it is.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple, Optional, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Optional, TypeVar
 
 from kvmwatch import states
 from kvmwatch.bulk import Fields
-from kvmwatch.definition import Definition, DiskDefinition, InterfaceDefinition
 from kvmwatch.metrics import (
     RECORDS,
     Declaration,
@@ -24,6 +23,9 @@ from kvmwatch.metrics import (
 )
 from kvmwatch.policy import Policy
 from kvmwatch.snapshot import Disk, Domain, Filesystem, Interface, Vcpu
+
+if TYPE_CHECKING:
+    from kvmwatch.definition import Definition, InterfaceDefinition
 
 Stats = TypeVar("Stats", DomainStats, VcpuStats, DiskStats, InterfaceStats, FilesystemStats)
 
@@ -117,7 +119,7 @@ def _disks(fields: Fields, defined: Optional[Definition], errors: Optional[dict[
         if name is None or name in seen:
             continue
         seen.add(name)
-        known = definitions.pop(name, None) or DiskDefinition(name, "", None, None)
+        known = definitions.pop(name, None)
         stats = _fill(DiskStats, fields, f"block.{number}.")
         if stats.allocation == stats.capacity and not stats.highest_offset:
             # QEMU said 0 bytes on disk and libvirt put the file's size there, or the image is
@@ -125,11 +127,11 @@ def _disks(fields: Fields, defined: Optional[Definition], errors: Optional[dict[
             stats = stats._replace(allocation=None)
         if errors is not None and stats.read_requests is not None:
             stats = stats._replace(errors=1 if name in errors else 0)
-        path = fields.get(f"block.{number}.path", known.path)
-        yield Disk(name, path, known.device or None, known.bus, _error_text(errors, name), stats)
+        disk = Disk(name, fields.get(f"block.{number}.path"), error=_error_text(errors, name), stats=stats)
+        yield disk._replace(device=known.device, bus=known.bus) if known else disk
     # a shut-off domain has its disks only in its definition
-    for disk in definitions.values():
-        yield Disk(disk.name, disk.path, disk.device, disk.bus)
+    for only in definitions.values():
+        yield Disk(only.name, only.path, only.device, only.bus)
 
 
 def _error_text(errors: Optional[dict[str, int]], name: str) -> Optional[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import traceback
@@ -20,9 +21,7 @@ from kvmwatch.collect import Reader
 from kvmwatch.deadline import Deadline, leave
 from kvmwatch.errors import KvmwatchError, UsageError
 from kvmwatch.groups import Group
-from kvmwatch.history import History
 from kvmwatch.options import Parser, parser
-from kvmwatch.rates import samples, with_rates
 from kvmwatch.selection import Selection
 from kvmwatch.snapshot import Snapshot
 
@@ -77,8 +76,7 @@ def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
     reader = Reader(options.uri, check.groups, domains_wanted, deadline)
     snapshot = reader.read()
     if check.needs_rates:
-        history = History(options.state_dir, f"kvm_{check.name}", options.uri, selection)
-        snapshot = _with_rates(reader, snapshot, history, deadline)
+        snapshot = _with_rates(check, options, selection, reader, snapshot, deadline)
     if check.selects == "pool":
         pools = (pool for pool in snapshot.pools if selection.matches(pool.name, pool.uuid))
         snapshot = snapshot._replace(pools=tuple(pools))
@@ -128,7 +126,18 @@ class _Output(Output):  # type: ignore[misc]
                 self.add_longoutput(f"[{str(result.state).upper()}] {result.hint}")
 
 
-def _with_rates(reader: Reader, snapshot: Snapshot, history: History, deadline: Deadline) -> Snapshot:
+def _with_rates(
+    check: Check,
+    options: argparse.Namespace,
+    selection: Selection,
+    reader: Reader,
+    snapshot: Snapshot,
+    deadline: Deadline,
+) -> Snapshot:
+    from kvmwatch.history import History  # noqa: PLC0415 - check_kvm_state and _pool do without
+    from kvmwatch.rates import samples, with_rates  # noqa: PLC0415
+
+    history = History(options.state_dir, f"kvm_{check.name}", options.uri, selection)
     previous = history.load()
     if not previous and deadline.remaining() > _SAMPLING:
         previous = samples(snapshot)
