@@ -4,8 +4,6 @@ Set with ``virsh metadata DOMAIN --uri urn:kvmwatch:1 --key kvmwatch --set '<wat
 (docs/thresholds.md has all of it). Read from virDomainGetMetadata, or from the domain's XML.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
 if TYPE_CHECKING:
@@ -44,7 +42,7 @@ def parse(xml: str) -> Policy:
         return Policy(error=f"not XML: {error}")
 
 
-def from_element(watch: Element) -> Policy:
+def from_element(watch: "Element") -> Policy:
     """Read a ``<watch>`` element; what is wrong in it is said in ``error`` and the rest still counts."""
     errors = [f"unknown attribute {name}" for name in watch.attrib if name not in _ATTRIBUTES]
     if _local(watch) != "watch":
@@ -66,5 +64,5 @@ def from_element(watch: Element) -> Policy:
     return Policy(expect, _FLAGS.get(ignore, False), tuple(thresholds), "; ".join(errors) or None)
 
 
-def _local(element: Element) -> str:
+def _local(element: "Element") -> str:
     return element.tag.rsplit("}", 1)[-1]

@@ -4,8 +4,6 @@ Every record has ``stats`` (what was measured: gauges, and counters since their 
 counters per second, filled by :func:`kvmwatch.rates.with_rates`; all ``None`` until then).
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple, Optional
 
 from kvmwatch import states
