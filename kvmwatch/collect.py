@@ -8,13 +8,14 @@ import libvirt
 
 from kvmwatch import domains, records
 from kvmwatch.connection import explained
-from kvmwatch.deadline import Deadline
+from kvmwatch.deadline import Deadline, Started
 from kvmwatch.domains import DomainReader, Listed
 from kvmwatch.groups import Group
 from kvmwatch.hypervisor import Hypervisor
 from kvmwatch.selection import Selection
-from kvmwatch.snapshot import Domain, Snapshot
+from kvmwatch.snapshot import Domain, Host, Network, Pool, Snapshot
 
+_REST = Group.HOST | Group.POOLS | Group.NETWORKS
 _LISTS = (
     (Group.AUTOSTART, "autostart", libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART),
     (Group.LISTS, "persistent", libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT),
@@ -41,26 +42,38 @@ class Reader:
             raise explained(error, self._hypervisor.uri) from error
 
     def _read(self) -> Snapshot:
-        hypervisor, groups = self._hypervisor, self._groups
+        hypervisor = self._hypervisor
         started = time.monotonic()
         now = time.time()
         surveyed, lists = hypervisor.call(self._survey)
         latency = hypervisor.connected_in + time.monotonic() - started
+        # the host, pools and networks are read while libvirtd asks the QEMUs
+        rest = Started(self._read_rest) if self._groups & _REST else None
         snapshot = Snapshot(hypervisor.uri, now, latency, domains=self._domains(surveyed, lists, now))
-        if Group.HOST in groups:
-            from kvmwatch import host  # noqa: PLC0415 - brings psutil, which few commands need
+        if rest:
+            host, pools, networks = hypervisor.wait(rest)
+            if host:
+                host = with_assigned(host, snapshot.domains, latency)
+            snapshot = snapshot._replace(host=host, pools=pools, networks=networks)
+        return snapshot
 
-            read = hypervisor.call(lambda: host.read(hypervisor.connection, hypervisor.uri))
-            snapshot = snapshot._replace(host=host.with_assigned(read, snapshot.domains, latency))
-        if Group.POOLS in groups:
+    def _read_rest(self) -> tuple[Host | None, tuple[Pool, ...], tuple[Network, ...]]:
+        host: Host | None = None
+        pools: tuple[Pool, ...] = ()
+        networks: tuple[Network, ...] = ()
+        if Group.HOST in self._groups:
+            from kvmwatch import hosts  # noqa: PLC0415 - brings psutil, which few commands need
+
+            host = hosts.read(self._hypervisor)
+        if Group.NETWORKS in self._groups:
+            from kvmwatch import networks as virtual  # noqa: PLC0415 - only Zabbix asks for them
+
+            networks = virtual.read(self._hypervisor.connection)
+        if Group.POOLS in self._groups:
             from kvmwatch import storage  # noqa: PLC0415 - brings ElementTree
 
-            snapshot = snapshot._replace(pools=storage.read(hypervisor, self._deadline))
-        if Group.NETWORKS in groups:
-            from kvmwatch import networks  # noqa: PLC0415 - only Zabbix asks for them
-
-            snapshot = snapshot._replace(networks=hypervisor.call(lambda: networks.read(hypervisor.connection)))
-        return snapshot
+            pools = storage.read(self._hypervisor, self._deadline)
+        return host, pools, networks
 
     def _survey(self) -> tuple[Listed, dict[str, set[str]]]:
         connection = self._hypervisor.connection
@@ -94,3 +107,12 @@ class Reader:
         from kvmwatch import agent  # noqa: PLC0415 - only on request
 
         return agent.with_filesystems(self._hypervisor, tuple(read), self._deadline)
+
+
+def with_assigned(host: Host, domains: tuple[Domain, ...], latency: float) -> Host:
+    """Add what the active domains were promised, and libvirt's latency in seconds."""
+    vcpus = [domain.stats.vcpu_count or 0 for domain in domains if domain.active]
+    memory = [domain.stats.memory_maximum or 0 for domain in domains if domain.active]
+    return host._replace(
+        stats=host.stats._replace(vcpus_assigned=sum(vcpus), memory_assigned=sum(memory), latency=latency)
+    )

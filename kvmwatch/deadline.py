@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 from kvmwatch.errors import DeadlineExceeded
 
@@ -41,29 +41,35 @@ class Deadline:
         time.sleep(min(seconds, self.remaining()))
 
 
-def call(deadline: Deadline, doing: str, function: Callable[[], T]) -> T:
-    """Make one call in a thread of its own. Raises DeadlineExceeded, or whatever the call raises."""
-    outcome: list[tuple[bool, Any]] = []
+class Started(Generic[T]):
+    """A call that runs in a thread of its own, which is left behind when the call hangs."""
 
-    def work() -> None:
-        try:
-            outcome.append((True, function()))
-        except Exception as error:
-            outcome.append((False, error))
+    def __init__(self, function: Callable[[], T]) -> None:
+        """Start the call."""
+        self._function = function
+        self._outcome: list[tuple[bool, Any]] = []
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
 
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(deadline.remaining())
-    if not outcome:
-        raise DeadlineExceeded(
-            f"{doing} got no answer within {deadline.seconds:g} s: the daemon or the way to it hangs; "
-            "look at it with 'virsh list', then restart it"
-        )
-    succeeded, value = outcome[0]
-    if succeeded:
+    def wait(self, deadline: Deadline, doing: str) -> T:
+        """Give what the call returns. Raises DeadlineExceeded, or whatever the call raises."""
+        self._thread.join(deadline.remaining())
+        if not self._outcome:
+            raise DeadlineExceeded(
+                f"{doing} got no answer within {deadline.seconds:g} s: the daemon or the way to it hangs; "
+                "look at it with 'virsh list', then restart it"
+            )
+        succeeded, value = self._outcome[0]
+        if not succeeded:
+            raise value
         answer: T = value
         return answer
-    raise value
+
+    def _run(self) -> None:
+        try:
+            self._outcome.append((True, self._function()))
+        except Exception as error:
+            self._outcome.append((False, error))
 
 
 def leave(code: int) -> NoReturn:

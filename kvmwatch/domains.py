@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import libvirt
 
-from kvmwatch import bulk, control, policy, states
+from kvmwatch import bulk, control, states
 from kvmwatch.bulk import Fields
 from kvmwatch.connection import Connection, LibvirtDomain
 from kvmwatch.deadline import Deadline
 from kvmwatch.groups import Group
 from kvmwatch.hypervisor import Hypervisor
+from kvmwatch.policy import NAMESPACE, Policy
+from kvmwatch.policy import parse as parse_policy
 from kvmwatch.records import Reading
+
+if TYPE_CHECKING:
+    from kvmwatch.definition import Definition
 
 _ASKS_QEMU = Group.CPU | Group.MEMORY | Group.DISK
 _SHOWS_ANSWER = Group.MEMORY | Group.DISK  # a QEMU's answer can be told from libvirt's own knowledge
@@ -111,31 +116,49 @@ class DomainReader:
         return self._hypervisor.call(lambda: control.occupied(domains, self._deadline))
 
     def _read_chunk(self, listed: Listed) -> list[Reading]:
-        began = time.monotonic()
-        if self._groups & _STATISTICS:
-            listed = self._hypervisor.provider.read([domain for domain, _ in listed], self._groups)
-        # the moment of a chunk's values: in the middle of its call
-        moment = (began + time.monotonic()) / 2
-        readings = []
-        for domain, fields in listed:
+        described = {}
+        for domain, _ in listed:
             try:
-                readings.append(self._described(domain, _reading(domain, fields, moment)))
+                described[domain.UUIDString()] = self._description(domain)
             except libvirt.libvirtError as error:
                 if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
                     raise
                 # else gone meanwhile
+        began = time.monotonic()
+        listed = [(domain, fields) for domain, fields in listed if domain.UUIDString() in described]
+        if self._groups & _STATISTICS:
+            listed = self._statistics([domain for domain, _ in listed], described)
+        # the moment of a chunk's values: in the middle of its call
+        moment = (began + time.monotonic()) / 2
+        readings = []
+        for domain, fields in listed:
+            definition, policy = described[domain.UUIDString()]
+            reading = _reading(domain, fields, moment)._replace(definition=definition, policy=policy)
+            if Group.DISK in self._groups:
+                reading = reading._replace(disk_errors=_disk_errors(domain, fields))
+            readings.append(reading)
         return readings
 
-    def _described(self, domain: LibvirtDomain, reading: Reading) -> Reading:
+    def _description(self, domain: LibvirtDomain) -> tuple[Definition | None, Policy]:
         if Group.DEFINITION in self._groups:
             from kvmwatch import definition  # noqa: PLC0415 - brings ElementTree, which not all need
 
-            reading = reading._replace(definition=definition.parse(domain.XMLDesc(0)))
-        elif Group.POLICY in self._groups:
-            reading = reading._replace(policy=_policy(domain))
-        if Group.DISK in self._groups:
-            reading = reading._replace(disk_errors=_disk_errors(domain, reading.fields))
-        return reading
+            return definition.parse(domain.XMLDesc(0)), Policy()
+        return None, _policy(domain) if Group.POLICY in self._groups else Policy()
+
+    def _statistics(
+        self, domains: list[LibvirtDomain], described: dict[str, tuple[Definition | None, Policy]]
+    ) -> Listed:
+        """Ask for the groups; a QEMU without disks is not asked for disks, which it answers slowly, too."""
+        read: Listed = []
+        diskless = [d for d in domains if (found := described[d.UUIDString()][0]) and not found.disks]
+        for some, groups in (
+            ([domain for domain in domains if domain not in diskless], self._groups),
+            (diskless, self._groups & ~Group.DISK),
+        ):
+            if some:
+                read += self._hypervisor.provider.read(some, groups)
+        return read
 
     def _settle(self, readings: dict[str, Reading]) -> None:
         """Keep of each domain only what belongs to the run that it is in at the end."""
@@ -164,12 +187,12 @@ def _is_active(reading: Reading | None) -> bool:
     return reading is not None and states.is_active(reading.fields.get("state.state"))
 
 
-def _policy(domain: LibvirtDomain) -> policy.Policy:
+def _policy(domain: LibvirtDomain) -> Policy:
     try:
-        return policy.parse(domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, policy.NAMESPACE, 0))
+        return parse_policy(domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, NAMESPACE, 0))
     except libvirt.libvirtError as error:
         if error.get_error_code() in (libvirt.VIR_ERR_NO_DOMAIN_METADATA, libvirt.VIR_ERR_NO_SUPPORT):
-            return policy.Policy()
+            return Policy()
         raise
 
 

@@ -11,7 +11,7 @@ import libvirt
 
 from kvmwatch import bulk
 from kvmwatch.connection import Connection, explained, is_local, open_readonly
-from kvmwatch.deadline import Deadline, call
+from kvmwatch.deadline import Deadline, Started
 
 if TYPE_CHECKING:
     from kvmwatch.lanes import Crew
@@ -36,8 +36,12 @@ class Hypervisor:
 
     def call(self, function: Callable[[], T]) -> T:
         """Make a call. Raises KvmwatchError; DeadlineExceeded is one."""
+        return self.wait(Started(function))
+
+    def wait(self, started: Started[T]) -> T:
+        """Wait for a call that was started before. Raises KvmwatchError."""
         try:
-            return call(self._deadline, f"libvirt at {self.uri}", function)
+            return started.wait(self._deadline, f"libvirt at {self.uri}")
         except libvirt.libvirtError as error:
             raise explained(error, self.uri) from error
 

@@ -23,7 +23,7 @@ _PATIENCE = 0.5  # share of the remaining time that all pools together may take
 
 def read(hypervisor: Hypervisor, deadline: Deadline) -> tuple[Pool, ...]:
     """Read all pools, sorted by name; one whose storage hangs has ``answered`` False."""
-    pools = {pool.uuid: pool for pool in hypervisor.call(lambda: _listed(hypervisor.connection))}
+    pools = {pool.uuid: pool for pool in _listed(hypervisor.connection)}
     crew = hypervisor.crew()
     local = is_local(hypervisor.uri)
     asked = {crew.submit(partial(_read_one, pool=pool, local=local)): uuid for uuid, pool in pools.items()}

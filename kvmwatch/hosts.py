@@ -7,21 +7,22 @@ from typing import Any
 
 import libvirt
 
-from kvmwatch.connection import Connection, is_local
+from kvmwatch.connection import is_local
+from kvmwatch.hypervisor import Hypervisor
 from kvmwatch.metrics import HostStats
-from kvmwatch.snapshot import Domain, Host
+from kvmwatch.snapshot import Host
 
 _NANO = 1_000_000_000
 _KIB = 1024
 
 
-def read(connection: Connection, uri: str) -> Host:
+def read(hypervisor: Hypervisor) -> Host:
     """Ask libvirt for CPU and memory, and the local machine for what libvirt does not tell.
 
     Memory is virNodeGetMemoryStats', not virNodeGetInfo's: the latter sums the NUMA nodes' figures, which
     were seen at half of what the host has.
     """
-    driver = connection.getType()
+    connection, driver = hypervisor.connection, hypervisor.driver
     now = time.monotonic()
     info = connection.getInfo()
     cpu = _asked(connection.getCPUStats)
@@ -38,20 +39,11 @@ def read(connection: Connection, uri: str) -> Host:
         stats = stats._replace(memory_total=memory["total"] * _KIB, memory_available=available * _KIB)
     elif driver == "TEST":  # it has no memory statistics, and its node info is what the file says
         stats = stats._replace(memory_total=info[1] * _KIB * _KIB)
-    if is_local(uri):
+    if is_local(hypervisor.uri):
         stats = _local(stats)
     version = connection.getVersion()
     return Host(
         connection.getHostname(), driver, _version(connection.getLibVersion()), _version(version), now, stats
-    )
-
-
-def with_assigned(host: Host, domains: tuple[Domain, ...], latency: float) -> Host:
-    """Add what the active domains were promised, and libvirt's latency in seconds."""
-    vcpus = [domain.stats.vcpu_count or 0 for domain in domains if domain.active]
-    memory = [domain.stats.memory_maximum or 0 for domain in domains if domain.active]
-    return host._replace(
-        stats=host.stats._replace(vcpus_assigned=sum(vcpus), memory_assigned=sum(memory), latency=latency)
     )
 
 
