@@ -1,0 +1,58 @@
+# kvmwatch: "make demo" and "make test" are all a fresh machine needs; the rest is for people who change it.
+.DEFAULT_GOAL := help
+PYTHON := .venv/bin/python
+READY := .venv/.ready
+
+.PHONY: help
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+$(READY): pyproject.toml tools/setup
+	@tools/setup
+	@touch $@
+
+.PHONY: demo
+demo: $(READY) ## Judge this machine's VMs (or the example hypervisor's) as Nagios and Zabbix would
+	@examples/demo
+
+.PHONY: test
+test: lint test-unit test-lab ## Run every test; the lab ones need root (they bring up their own libvirt and guests)
+
+.PHONY: test-unit
+test-unit: $(READY) ## Run the unit and test driver tests: no root, no daemon
+	@$(PYTHON) -m pytest -q tests/unit tests/driver
+
+.PHONY: test-lab
+test-lab: $(READY) ## Run the lab tests: a real libvirtd with real QEMU guests, in namespaces of their own
+	@tests/lab/run $(PYTHON) -m pytest -q tests/lab
+
+.PHONY: lab
+lab: $(READY) ## Open a shell in the lab, with its guests running
+	@tests/lab/run $(PYTHON) tests/lab/shell.py
+
+.PHONY: bench
+bench: $(READY) ## Time our commands against virsh, on the lab's guests and on 100 small paused ones (root)
+	@tests/lab/run $(PYTHON) tests/bench/bench.py
+
+.PHONY: lint
+lint: $(READY) ## Check style, format and types
+	@$(PYTHON) -m ruff check --quiet .
+	@$(PYTHON) -m ruff format --quiet --check .
+	@$(PYTHON) -m mypy --no-error-summary
+
+.PHONY: format
+format: $(READY) ## Format the code
+	@$(PYTHON) -m ruff check --quiet --fix .
+	@$(PYTHON) -m ruff format --quiet .
+
+.PHONY: docs
+docs: $(READY) ## Write the pages that are generated (docs/metrics.md)
+	@$(PYTHON) -m kvmwatch.reference > docs/metrics.md
+
+.PHONY: golden
+golden: $(READY) ## Rewrite the golden files from what the commands print now; read the diff
+	@$(PYTHON) -m pytest -q tests/driver --golden
+
+.PHONY: clean
+clean: ## Remove what make made
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
