@@ -51,7 +51,7 @@ docs: $(READY) ## Write the pages that are generated (docs/metrics.md)
 
 .PHONY: golden
 golden: $(READY) ## Rewrite the golden files from what the commands print now; read the diff
-	@$(PYTHON) -m pytest -q tests/driver --golden
+	@$(PYTHON) -m pytest -q tests/unit/test_golden_output.py --golden
 
 .PHONY: clean
 clean: ## Remove what make made

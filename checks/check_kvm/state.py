@@ -41,7 +41,7 @@ def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
     total = verdict.subject("")
     for state, name in enumerate(states.NAMES):
         total.measure(name, counts[state])
-    total.parts = [(state, f"{text} domains") for state, text in total.parts if state.code]
+    total.parts = [(state, text) for state, text in total.parts if state.code]
     ignored = sum(domain.policy.ignore for domain in snapshot.domains)
     parts = [f"{count} {states.LABELS[state]}" for state, count in sorted(counts.items())]
     if ignored:

@@ -64,19 +64,25 @@ class Thresholds:
                 )
         return threshold
 
-    def problem(self, policy: Policy) -> str | None:
-        """Say what of a domain's metadata concerns this check and cannot be used."""
+    def usable(self, policy: Policy) -> tuple[Policy, str | None]:
+        """Give a domain's policy without what this check cannot use of it, and what that is."""
+        problems = [policy.error] if policy.error else []
+        kept = []
         for own in policy.thresholds:
             check, _, metric = own.metric.partition(".")
             if check != self._check:
                 continue
             if metric not in self.metrics:
-                return f"unknown metric {own.metric}; there are {', '.join(self.metrics)}"
+                problems.append(f"no metric {own.metric} (there are {', '.join(self.metrics)})")
+                continue
             try:
-                self.of(metric, policy)
+                parse_range(own.warning or "")
+                parse_range(own.critical or "")
             except UsageError as error:
-                return str(error)
-        return None
+                problems.append(str(error))
+            else:
+                kept.append(own)
+        return policy._replace(thresholds=tuple(kept)), "; ".join(problems) or None
 
     def _parse(self, given: Iterable[str]) -> Mapping[str, Range]:
         ranges = {}
@@ -95,6 +101,4 @@ def parse_range(spec: str) -> Range:
     try:
         return Range(spec)
     except ValueError:
-        raise UsageError(
-            f"bad range {spec!r}; ranges look like 80 (over 80), 10: (under 10), @10:20 (inside)"
-        ) from None
+        raise UsageError(f"bad range {spec!r} (80 means over 80, 10: under 10, @10:20 inside)") from None

@@ -104,10 +104,7 @@ class Verdict:
         for domain in snapshot.domains:
             if domain.policy.ignore or (active_only and not domain.active):
                 continue
-            policy = domain.policy
-            problem = policy.error or self.thresholds.problem(policy)
-            if problem:
-                policy = policy._replace(thresholds=())
+            policy, problem = self.thresholds.usable(domain.policy)
             subject = self.subject(domain.name, domain.name, policy=policy)
             if problem:
                 subject.say(Warn, f"has unusable kvmwatch metadata: {problem}")

@@ -1,0 +1,221 @@
+"""Every command on libvirt's test driver: what a user sees, without root and without a daemon."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from conftest import CHECKS, EXAMPLE_URI, KINDS, Command
+
+DEFAULT_URI = "test:///default"
+STATES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+
+
+@pytest.fixture
+def empty_uri(tmp_path: Path) -> str:
+    file = tmp_path / "empty.xml"
+    file.write_text("<node/>")
+    return f"test://{file}"
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("uri", [DEFAULT_URI, EXAMPLE_URI])
+def test_check_gives_one_status_line_that_equals_its_exit_code(command: Command, check: str, uri: str) -> None:
+    ran = command(f"check_kvm_{check}", "-u", uri)
+    name, status, dash, _ = ran.first.split(" ", 3)
+    assert (name, dash) == (f"KVM_{check.upper()}", "-")
+    assert ran.code == STATES.index(status)
+    assert ran.err == ""
+    assert ran.first.count("|") == 1
+    assert "|" not in ran.out.split("\n", 1)[1]
+
+
+def test_states_of_the_example(command: Command) -> None:
+    ran = command("check_kvm_state", "-u", EXAMPLE_URI, "-v")
+    assert ran.code == 2
+    assert ran.first.startswith(
+        "KVM_STATE CRITICAL - crashed1 crashed; must-run shut off though it should be running (its metadata); "
+        "paused1 paused; 3 running, 1 paused, 2 shut off, 1 crashed, 1 suspended, 1 left alone | "
+    )
+    assert "leave-me-alone" not in ran.out
+    assert "[OK] off1 shut off" in ran.out
+
+
+def test_thresholds_of_the_domain_itself(command: Command) -> None:
+    # the test driver's clock gives web1 one CPU of two: 50 %, over its own warning at 40
+    ran = command("check_kvm_cpu", "-u", EXAMPLE_URI, "-d", "web1", "-w", "90", "-c", "95")
+    assert ran.code == 1
+    assert "web1 usage 50 % (over 40 %)" in ran.first
+    assert "'web1.usage'=" in ran.first and ";40;60;0" in ran.first
+
+
+def test_first_run_already_has_rates(command: Command) -> None:
+    assert "highest usage 50 % (test)" in command("check_kvm_cpu", "-u", DEFAULT_URI).first
+
+
+def test_next_run_uses_the_stored_counters(command: Command, tmp_path: Path) -> None:
+    command("check_kvm_cpu", "-u", DEFAULT_URI)
+    (file,) = (tmp_path / "state").iterdir()
+    stored = json.loads(file.read_text())
+    for sample in stored["samples"].values():  # as if taken 100 s earlier, with 50 s less of CPU time
+        sample[0] -= 100
+        sample[2] = {name: value - 50 for name, value in sample[2].items()}
+    file.write_text(json.dumps(stored))
+    assert "highest usage 25 % (test)" in command("check_kvm_cpu", "-u", DEFAULT_URI).first
+
+
+def test_wrong_thresholds_and_metrics_are_unknown_with_a_usage_line(command: Command) -> None:
+    for arguments in (["-w", "x"], ["-c", "heat=1"], ["-w", "5:1"], ["--nope"], ["-t", "0"], ["-d", "re:("]):
+        ran = command("check_kvm_cpu", "-u", DEFAULT_URI, *arguments)
+        assert ran.code == 3, arguments
+        assert ran.first.startswith("KVM_CPU UNKNOWN - "), ran.out
+        assert "\nusage: check_kvm_cpu" in ran.out
+        assert ran.err == ""
+
+
+def test_zabbix_bad_options(command: Command) -> None:
+    for arguments in (
+        ["nope"],
+        [],
+        ["discover"],
+        ["discover", "cars"],
+        ["collect", "--nope"],
+        ["collect", "-t", "x"],
+    ):
+        ran = command("zabbix_kvm", *arguments)
+        assert (ran.code, ran.out) == (3, ""), arguments
+        assert "usage: zabbix_kvm" in ran.err
+        assert "Traceback" not in ran.err
+
+
+def test_pattern_that_matches_nothing_is_unknown_and_the_rest_is_judged(command: Command) -> None:
+    ran = command("check_kvm_state", "-u", EXAMPLE_URI, "-d", "web9", "-d", "web1")
+    assert ran.code == 3
+    assert "no domain matches -d web9" in ran.first
+    assert "1 running" in ran.first
+    worse = command("check_kvm_state", "-u", EXAMPLE_URI, "-d", "web9", "-d", "crashed1")
+    assert worse.code == 2, "what is surely wrong comes before what cannot be told"
+
+
+def test_exclude(command: Command) -> None:
+    ran = command("check_kvm_state", "-u", EXAMPLE_URI, "-x", "re:crash|must|pause")
+    assert (ran.code, ran.first.split(" | ")[0]) == (
+        0,
+        "KVM_STATE OK - 3 running, 1 shut off, 1 suspended, 1 left alone",
+    )
+
+
+def test_count_thresholds(command: Command) -> None:
+    ran = command("check_kvm_state", "-u", DEFAULT_URI, "-c", "2:")
+    assert ran.code == 2
+    assert ran.first.startswith("KVM_STATE CRITICAL - running 1 (under 2); 1 running | ")
+
+
+def test_pools_are_selected_by_name(command: Command) -> None:
+    ran = command("check_kvm_pool", "-u", EXAMPLE_URI, "-d", "iso*")
+    assert (ran.code, "images.usage" in ran.first.replace("iso images", "iso")) == (0, False)
+    assert command("check_kvm_pool", "-u", EXAMPLE_URI, "-d", "nope").code == 3
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_hypervisor_without_domains(command: Command, check: str, empty_uri: str) -> None:
+    ran = command(f"check_kvm_{check}", "-u", empty_uri)
+    assert (ran.code, ran.err) == (0, ""), ran.out
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("uri", [DEFAULT_URI, EXAMPLE_URI])
+def test_discovery_rows_have_the_same_macros(command: Command, kind: str, uri: str) -> None:
+    ran = command("zabbix_kvm", "discover", kind, "-u", uri)
+    rows = json.loads(ran.out)
+    assert (ran.code, ran.err) == (0, "")
+    assert len({tuple(row) for row in rows}) <= 1
+    assert all(re.fullmatch(r"\{#[A-Z.]+\}", macro) for row in rows for macro in row)
+    if kind != "filesystems":
+        assert rows
+    if uri == EXAMPLE_URI:
+        assert "leave-me-alone" not in ran.out
+
+
+def test_filesystems_are_asked_of_agents_only_on_request(command: Command) -> None:
+    assert command("zabbix_kvm", "discover", "filesystems", "-u", DEFAULT_URI).out == "[]\n"
+
+
+def test_discovery_on_a_hypervisor_without_anything(command: Command, empty_uri: str) -> None:
+    for kind in KINDS:
+        assert command("zabbix_kvm", "discover", kind, "-u", empty_uri).out == "[]\n"
+
+
+def test_master_item_names_every_domain_once_and_no_value_is_null(command: Command) -> None:
+    document = json.loads(command("zabbix_kvm", "collect", "-u", EXAMPLE_URI).out)
+    assert len({domain["uuid"] for domain in document["domains"]}) == len(document["domains"]) == 9
+    assert "null" not in json.dumps(document)
+    assert document["discovery"].keys() == set(KINDS)
+    odd = next(domain for domain in document["domains"] if domain["name"].startswith("Büro"))
+    assert (odd["state"], odd["expected"]) == (1, "any")
+
+
+@pytest.mark.parametrize(
+    ("uri", "says"),
+    [
+        ("test:///no/such/file.xml", "no such test driver file"),
+        ("nonsense", "is not a libvirt URI"),
+        ("qemu+unix:///system?socket=/no/such/socket", "libvirt is not running"),
+        ("qemu+tcp://127.0.0.1:1/system", "check the host and port"),
+    ],
+)
+def test_unreachable_hypervisors_are_unknown_with_one_line(command: Command, uri: str, says: str) -> None:
+    for name, arguments in (("check_kvm_state", ()), ("check_kvm_cpu", ()), ("zabbix_kvm", ("collect",))):
+        ran = command(name, *arguments, "-u", uri)
+        text = ran.out + ran.err
+        assert ran.code == 3
+        assert says in text
+        assert text.count("\n") == 1, text
+        assert ran.err == "" or name == "zabbix_kvm"
+
+
+def test_damaged_test_driver_file(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "bad.xml"
+    file.write_text("<node><domain>")
+    ran = command("check_kvm_state", "-u", f"test://{file}")
+    assert (ran.code, ran.err, ran.out.count("\n")) == (3, "", 1)
+
+
+def test_traceback_only_on_request(command: Command) -> None:
+    assert "Traceback" not in command("check_kvm_state", "-u", "nonsense", "-v").out
+    assert "Traceback" in command("check_kvm_state", "-u", "nonsense", "-vv").out
+
+
+def test_environment_names_the_hypervisor(command: Command) -> None:
+    ran = command("check_kvm_state", env={"LIBVIRT_DEFAULT_URI": DEFAULT_URI})
+    assert ran.first.startswith("KVM_STATE OK - 1 running | ")
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX", "C.UTF-8"])
+def test_names_are_printed_as_utf8_in_any_locale(command: Command, locale: str) -> None:
+    for name, arguments in (("check_kvm_state", ("-v",)), ("zabbix_kvm", ("discover", "domains"))):
+        ran = command(name, *arguments, "-u", EXAMPLE_URI, env={"LC_ALL": locale, "LANG": locale})
+        assert "Büro VM" in ran.out
+
+
+def test_help_and_version(command: Command) -> None:
+    for check in CHECKS:
+        ran = command(f"check_kvm_{check}", "-h")
+        assert ran.code == 0
+        assert "metrics of -w and -c:" in ran.out
+        assert command(f"check_kvm_{check}", "-V").out.startswith("kvmwatch ")
+    assert command("zabbix_kvm", "-h").code == 0
+
+
+def test_state_directory_that_cannot_be_written(command: Command) -> None:
+    ran = command("check_kvm_cpu", "-u", DEFAULT_URI, "--state-dir", "/proc/nowhere")
+    assert ran.code == 3
+    assert "give another --state-dir" in ran.first
+
+
+def test_user_without_home_gets_rates_all_the_same(command: Command) -> None:
+    ran = command("check_kvm_cpu", "-u", DEFAULT_URI, env={"KVMWATCH_STATE_DIR": "", "XDG_CACHE_HOME": "/proc/no"})
+    assert ran.code == 0
+    assert "highest usage 50 %" in ran.first

@@ -1,0 +1,322 @@
+"""The lab bed: a real libvirtd with real QEMU guests (emulated, TCG) in every state there is.
+
+Only for use inside the namespaces that ./run makes; nothing here is safe on a machine's own libvirt.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import inside
+import libvirt
+
+URI = "qemu:///system"
+WORK = inside.WORK
+KERNEL, INITRD = inside.LAB / "vmlinuz", inside.LAB / "initrd"
+ODD_NAME = 'Büro VM "01" it\'s=odd | 100%'
+LOAD = {"cpu": 30, "disk": 512, "net": 10}  # what web1 is told to do
+
+libvirt.registerErrorHandler(lambda _context, _error: None, None)
+
+
+def disk(path: Path, target: str, kind: str = "qcow2", extra: str = "") -> str:
+    """XML of a disk."""
+    return (
+        f"<disk type='file' device='disk'><driver name='qemu' type='{kind}' {extra}/>"
+        f"<source file='{path}'/><target dev='{target}' bus='virtio'/></disk>"
+    )
+
+
+def interface(network: str, mac: str) -> str:
+    """XML of an interface on a virtual network."""
+    return (
+        f"<interface type='network'><mac address='{mac}'/><source network='{network}'/>"
+        "<model type='virtio'/></interface>"
+    )
+
+
+def guest(
+    name: str,
+    args: str | None = None,
+    devices: str = "",
+    memory: int = 96,
+    vcpus: int = 1,
+    on_crash: str = "preserve",
+    balloon: str = "<memballoon model='virtio'><stats period='2'/></memballoon>",
+    metadata: str = "",
+) -> str:
+    """XML of a domain: with ``args`` it boots the lab's Linux, without it stays in the BIOS."""
+    boot = ""
+    if args is not None:
+        boot = (
+            f"<kernel>{KERNEL}</kernel><initrd>{INITRD}</initrd>"
+            f"<cmdline>console=ttyS0 quiet panic=0 {args}</cmdline>"
+        )
+    escaped = name.replace("&", "&amp;").replace("<", "&lt;")
+    return f"""<domain type='qemu'><name>{escaped}</name><uuid>{uuid_of(name)}</uuid>
+<metadata>{metadata}</metadata><memory unit='MiB'>{memory}</memory><vcpu>{vcpus}</vcpu>
+<os><type arch='x86_64' machine='pc'>hvm</type>{boot}</os><features><acpi/></features>
+<pm><suspend-to-mem enabled='yes'/></pm>
+<on_poweroff>destroy</on_poweroff><on_reboot>restart</on_reboot><on_crash>{on_crash}</on_crash>
+<devices><controller type='usb' model='none'/><serial type='file'><source path='{WORK}/{uuid_of(name)}.log'/></serial>
+{balloon}<panic model='isa'/><video><model type='none'/></video>{devices}</devices></domain>"""
+
+
+def small(name: str) -> str:
+    """XML of a guest that costs next to nothing: 16 MiB, BIOS only, no disk, no network."""
+    return f"""<domain type='qemu'><name>{name}</name><memory unit='MiB'>16</memory><vcpu>1</vcpu>
+<os><type arch='x86_64'>hvm</type></os><features><acpi/></features><devices>
+<controller type='usb' model='none'/><memballoon model='virtio'/><video><model type='none'/></video>
+</devices></domain>"""
+
+
+def uuid_of(name: str) -> str:
+    """The same UUID for a name in every run."""
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{name}.lab"))
+
+
+def watch(attributes: str, inner: str = "") -> str:
+    """XML of kvmwatch's metadata."""
+    return f"<kvmwatch:watch xmlns:kvmwatch='urn:kvmwatch:1' {attributes}>{inner}</kvmwatch:watch>"
+
+
+class Daemon:
+    """libvirtd (with virtlogd), started and ended by its PID."""
+
+    def __init__(self) -> None:
+        self._virtlogd = subprocess.Popen(["virtlogd"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The PID of the running daemon."""
+        assert self.process
+        return self.process.pid
+
+    def start(self) -> None:
+        """Start libvirtd and wait until it answers."""
+        log = open(WORK / "libvirtd.out", "ab")  # noqa: SIM115 - lives as long as the daemon
+        self.process = subprocess.Popen(["libvirtd", "--listen"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        until("libvirtd answers", self.answers)
+
+    def answers(self) -> bool:
+        """Whether a client can connect."""
+        try:
+            libvirt.open(URI).close()
+        except libvirt.libvirtError:
+            return False
+        return True
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        os.kill(self.pid, number)
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """End it and wait; its guests live on."""
+        if self.process:
+            self.send(number)
+            self.process.wait()
+            self.process = None
+
+    def stop_all(self) -> None:
+        """End libvirtd and virtlogd."""
+        self.end()
+        self._virtlogd.terminate()
+        self._virtlogd.wait()
+
+
+class Bed:
+    """The daemon, and what is defined in it."""
+
+    def __init__(self) -> None:
+        self.daemon = Daemon()
+        self.daemon.start()
+
+    def connect(self) -> Any:
+        """A read-write connection for the tests' own use."""
+        return libvirt.open(URI)
+
+    def define(self, xml: str, start: bool = True, paused: bool = False) -> Any:
+        """Define a domain and start it."""
+        domain = self.connect().defineXML(xml)
+        if start:
+            domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED if paused else 0)
+        return domain
+
+    def transient(self, xml: str, paused: bool = False) -> Any:
+        """Start a transient domain."""
+        return self.connect().createXML(xml, libvirt.VIR_DOMAIN_START_PAUSED if paused else 0)
+
+    def lookup(self, name: str) -> Any:
+        """Find a domain by name."""
+        return self.connect().lookupByName(name)
+
+    def qemu_pid(self, name: str) -> int:
+        """The PID of a domain's QEMU, found by its UUID."""
+        needle = f"\0-uuid\0{uuid_of(name)}\0".encode()
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if needle in (process / "cmdline").read_bytes():
+                    return int(process.name)
+            except OSError:
+                continue
+        raise LookupError(f"no QEMU for {name}")
+
+    def remove(self, name: str) -> None:
+        """Destroy and undefine a domain, if it is there."""
+        try:
+            domain = self.lookup(name)
+            if domain.isActive():
+                domain.destroy()
+            if domain.isPersistent():
+                domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                raise
+
+    def up(self) -> None:
+        """Bring up the networks, the pools, and a guest in every state."""
+        connection = self.connect()
+        self._networks(connection)
+        self._pools(connection)
+        self._start_guests()
+        self._reach_states()
+
+    def down(self) -> None:
+        """Destroy every guest, so that libvirt removes their control groups, and end the daemons."""
+        connection = self.connect()
+        for domain in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+            domain.destroy()
+        for network in connection.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE):
+            network.destroy()
+        self.daemon.stop_all()
+
+    def _networks(self, connection: Any) -> None:
+        xml = (
+            "<network><name>default</name><forward mode='nat'/><bridge name='virbr0'/>"
+            "<ip address='192.168.122.1' netmask='255.255.255.0'><dhcp>"
+            "<range start='192.168.122.100' end='192.168.122.200'/></dhcp></ip></network>"
+        )
+        connection.networkDefineXML(xml).create()
+        connection.networkDefineXML("<network><name>idle</name><bridge name='virbr-idle'/></network>")
+
+    def _pools(self, connection: Any) -> None:
+        def pool(name: str, target: Path) -> Any:
+            return connection.storagePoolDefineXML(
+                f"<pool type='dir'><name>{name}</name><target><path>{target}</path></target></pool>"
+            )
+
+        full = pool("images", WORK / "pool")
+        full.create()
+        for name, capacity in (("v1.qcow2", 64), ("v2.qcow2", 64)):
+            full.createXML(
+                f"<volume><name>{name}</name><capacity unit='MiB'>{capacity}</capacity>"
+                "<target><format type='qcow2'/></target></volume>"
+            )
+        pool("tiny", WORK / "tiny").create()
+        pool("dead", WORK / "missing").setAutostart(1)
+        pool("idle", WORK / "pool2")
+
+    def _start_guests(self) -> None:
+        image = WORK / "web1.qcow2"
+        raw = WORK / "web1.raw"
+        qcow2(image, "64M", filesystem=True)
+        raw.write_bytes(b"")
+        os.truncate(raw, 64 << 20)
+        qcow2(WORK / "tiny" / "full.qcow2", "32M")
+        cdrom = "<disk type='file' device='cdrom'><target dev='hda' bus='ide'/><readonly/></disk>"
+        agent = "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
+        load = " ".join(f"lab.{kind}={amount}" for kind, amount in LOAD.items())
+        self.define(
+            guest(
+                "web1",
+                f"{load} lab.dev=vdb lab.ip=192.168.122.2/24 lab.agent=1",
+                disk(image, "vda") + disk(raw, "vdb", "raw", "cache='none'") + cdrom + agent
+                + interface("default", "52:54:00:00:01:01") + interface("default", "52:54:00:00:01:02"),
+                memory=160,
+                vcpus=2,
+            )
+        )  # fmt: skip
+        self.define(guest("idle1", "lab.mem=16", memory=128))
+        self.define(guest("crash1", "lab.crash=1"))
+        self.define(guest("crash2", "lab.crash=1", on_crash="destroy"))
+        self.define(guest("off1", "lab.poweroff=1"))
+        self.define(guest("suspend1", "lab.suspend=1"))
+        self.define(
+            guest(
+                "ioerr1",
+                "lab.disk=4096 lab.dev=vda",
+                disk(WORK / "tiny" / "full.qcow2", "vda", extra="error_policy='stop'"),
+            )
+        )
+        self.define(guest("pause1"))
+        self.define(guest("save1"))
+        self.define(guest("gone1"))
+        self.define(guest("never1"), start=False)
+        self.define(guest("auto1"), start=False).setAutostart(1)
+        self.define(guest("expect1", metadata=watch("expect='running'")), start=False)
+        self.define(guest("alone1", metadata=watch("ignore='yes'")))
+        self.define(guest("fail1", devices=disk(WORK / "no-such.qcow2", "vda")), start=False)
+        self.define(
+            guest(ODD_NAME, devices="<interface type='user'><mac address='52:54:00:00:01:03'/></interface>")
+        )
+        self.define(guest("nodriver1"))
+        self.define(guest("noballoon1", balloon="<memballoon model='none'/>"))
+        self.transient(guest("trans1"))
+
+    def _reach_states(self) -> None:
+        self.lookup("pause1").suspend()
+        self.lookup("save1").managedSave()
+        self.lookup("gone1").destroy()
+        try:
+            self.lookup("fail1").create()
+        except libvirt.libvirtError:
+            pass  # as it should
+        for name, wanted in (
+            ("crash1", (6, 1)),
+            ("crash2", (5, 3)),
+            ("off1", (5, 1)),
+            ("suspend1", (7, 0)),
+            ("ioerr1", (3, 5)),
+        ):
+            until(f"{name} reaches {wanted}", lambda: tuple(self.lookup(name).state()) == wanted, 90)  # noqa: B023
+        until("web1's agent answers", self._agent_answers, 90)
+        until("web1 and idle1 report memory", self._balloons_report, 90)
+
+    def _agent_answers(self) -> bool:
+        try:
+            self.lookup("web1").guestInfo(libvirt.VIR_DOMAIN_GUEST_INFO_FILESYSTEM)
+        except libvirt.libvirtError:
+            return False
+        return True
+
+    def _balloons_report(self) -> bool:
+        return all("usable" in self.lookup(name).memoryStats() for name in ("web1", "idle1"))
+
+
+def qcow2(path: Path, size: str, filesystem: bool = False) -> None:
+    """Make a disk image."""
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", path, size], check=True)
+    if filesystem:
+        raw = path.with_suffix(".tmp")
+        with open(raw, "wb") as file:
+            file.truncate(64 << 20)
+        subprocess.run(["mkfs.ext4", "-q", "-F", raw], check=True)
+        subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, path], check=True)
+        raw.unlink()
+
+
+def until(what: str, condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait for a condition; fail with its name."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {seconds:g} s in vain until {what}")
+        time.sleep(0.1)

@@ -1,0 +1,88 @@
+"""The first process of the lab's namespaces: prepares them, runs a command, reaps what is left.
+
+Run by ./run. As process 1 of its PID namespace it is the parent of every daemon that detaches itself (QEMU,
+dnsmasq), and when it ends the kernel ends them all.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+LAB = Path(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))) / "kvmwatch-lab"
+WORK = Path("/run/lab")  # on the namespace's own tmpfs
+
+# read by libvirtd; no polkit, no D-Bus, no security driver in here
+QEMU_CONF = """
+user = "root"
+group = "root"
+dynamic_ownership = 0
+remember_owner = 0
+security_driver = "none"
+namespaces = []
+stdio_handler = "logd"
+"""
+LIBVIRTD_CONF = f"""
+unix_sock_group = "libvirt"
+unix_sock_ro_perms = "0777"
+unix_sock_rw_perms = "0700"
+auth_unix_ro = "none"
+auth_unix_rw = "none"
+listen_tls = 0
+listen_tcp = 1
+listen_addr = "127.0.0.1"
+auth_tcp = "none"
+log_outputs = "2:file:{WORK}/libvirtd.log"
+"""
+
+
+def main() -> int:
+    """Prepare, run the command, give its exit code."""
+    prepare()
+    child = subprocess.Popen(sys.argv[1:])
+    while True:
+        pid, status = os.wait()
+        if pid == child.pid:
+            return os.waitstatus_to_exitcode(status)
+
+
+def prepare() -> None:
+    """Mount what libvirt writes to or looks at, and write its configuration."""
+    mount("-t", "proc", "proc", "/proc")
+    # a /sys that shows this network namespace, with the machine's cgroups bound back in
+    os.makedirs("/tmp/kvmwatch-lab-cgroup", exist_ok=True)
+    mount("--rbind", "/sys/fs/cgroup", "/tmp/kvmwatch-lab-cgroup")
+    mount("-t", "sysfs", "sysfs", "/sys")
+    mount("--rbind", "/tmp/kvmwatch-lab-cgroup", "/sys/fs/cgroup")
+    for folder in ("/run", "/etc/libvirt", "/var/lib/libvirt", "/var/log/libvirt", "/var/cache/libvirt"):
+        os.makedirs(folder, exist_ok=True)
+        mount("-t", "tmpfs", "-o", "mode=0755", "lab", folder)
+    for folder in ("/run/lock", WORK, "/var/log/libvirt/qemu", WORK / "pool", WORK / "tiny"):
+        os.makedirs(folder)
+    mount("-t", "tmpfs", "-o", "size=3m", "lab-tiny", WORK / "tiny")
+    Path("/etc/libvirt/qemu.conf").write_text(QEMU_CONF)
+    Path("/etc/libvirt/libvirtd.conf").write_text(LIBVIRTD_CONF)
+    # Debian's libvirtd refuses to start its QEMU driver without this user, even to run as root
+    add_user("/etc/passwd", "libvirt-qemu", "libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin")
+    add_user("/etc/group", "libvirt-qemu", "libvirt-qemu:x:64055:")
+    add_user("/etc/group", "libvirt", "libvirt:x:64056:")
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+
+def mount(*arguments: object) -> None:
+    """Call mount(8)."""
+    subprocess.run(["mount", *map(str, arguments)], check=True)
+
+
+def add_user(path: str, name: str, line: str) -> None:
+    """Add a line to a copy of a user database that only this mount namespace sees."""
+    text = Path(path).read_text()
+    if f"\n{name}:" in f"\n{text}":
+        return
+    copy = WORK / Path(path).name
+    copy.write_text(text.rstrip("\n") + f"\n{line}\n")
+    mount("--bind", copy, path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""Counters between runs: kept whole, or not used."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import time
+from pathlib import Path
+
+import pytest
+
+from kvmwatch.errors import KvmwatchError
+from kvmwatch.history import History
+from kvmwatch.rates import MAX_SECONDS, Sample
+from kvmwatch.selection import Selection
+
+
+def history(directory: Path, command: str = "kvm_cpu", **selection: list[str]) -> History:
+    chosen = Selection.parse(selection.get("include", []), selection.get("exclude", []))
+    return History(str(directory), command, "test:///default", chosen)
+
+
+def sample(age: float = 60, value: float = 1.0) -> dict[str, Sample]:
+    return {"uuid": Sample(time.monotonic() - age, 1, {"cpu_time": value})}
+
+
+def test_samples_come_back_as_they_were(tmp_path: Path) -> None:
+    saved = sample()
+    history(tmp_path).save(saved)
+    assert history(tmp_path).load() == saved
+
+
+def test_nothing_is_left_behind_but_the_file_itself(tmp_path: Path) -> None:
+    for _ in range(3):
+        history(tmp_path).save(sample())
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("age", [0.1, MAX_SECONDS + 10, -50])
+def test_very_young_very_old_and_future_samples_are_not_used(tmp_path: Path, age: float) -> None:
+    history(tmp_path).save(sample(age))
+    assert history(tmp_path).load() == {}
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", "[]", "{}", '{"format": 1}', '{"format": 99}'])
+def test_damaged_file_is_no_history(tmp_path: Path, text: str) -> None:
+    history(tmp_path).save(sample())
+    (file,) = tmp_path.iterdir()
+    file.write_text(text)
+    assert history(tmp_path).load() == {}
+
+
+def test_samples_from_before_the_last_boot_are_not_used(tmp_path: Path) -> None:
+    history(tmp_path).save(sample())
+    (file,) = tmp_path.iterdir()
+    stored = json.loads(file.read_text())
+    file.write_text(json.dumps(stored | {"boot": "another"}))
+    assert history(tmp_path).load() == {}
+
+
+def test_commands_and_selections_do_not_share_counters(tmp_path: Path) -> None:
+    history(tmp_path).save(sample(value=1))
+    history(tmp_path, include=["web*"]).save(sample(value=2))
+    history(tmp_path, "kvm_disk").save(sample(value=3))
+    assert history(tmp_path).load()["uuid"].counters == {"cpu_time": 1}
+    assert history(tmp_path, include=["web*"]).load()["uuid"].counters == {"cpu_time": 2}
+    assert history(tmp_path, exclude=["web*"]).load() == {}
+
+
+def _save_many(directory: Path, value: int) -> None:
+    kept = history(directory)
+    for _ in range(50):
+        kept.save({f"uuid{i}": Sample(time.monotonic() - 60, 1, {"x": value}) for i in range(50)})
+
+
+def test_runs_at_once_never_damage_or_mix_counters(tmp_path: Path) -> None:
+    writers = [multiprocessing.Process(target=_save_many, args=(tmp_path, n)) for n in range(4)]
+    history(tmp_path).save({f"uuid{i}": Sample(time.monotonic() - 60, 1, {"x": 0}) for i in range(50)})
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        loaded = history(tmp_path).load()
+        assert len(loaded) == 50
+        assert len({sample.counters["x"] for sample in loaded.values()}) == 1
+    for writer in writers:
+        writer.join()
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_directory_that_was_asked_for_must_work() -> None:
+    with pytest.raises(KvmwatchError, match="make it writable or give another --state-dir"):
+        history(Path("/proc/nowhere")).save(sample())
+
+
+def test_default_directory_that_does_not_work_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KVMWATCH_STATE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
+    kept = History(None, "kvm_cpu", "test:///default", Selection())
+    kept.save(sample())
+    assert kept.load() == {}

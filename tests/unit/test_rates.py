@@ -1,0 +1,63 @@
+"""Rates: right ones, and none rather than a wrong one."""
+
+from __future__ import annotations
+
+import pytest
+
+from kvmwatch.metrics import DiskStats, DomainStats, HostStats
+from kvmwatch.rates import MAX_SECONDS, samples, with_rates
+from kvmwatch.snapshot import Disk, Domain, Host, Snapshot
+
+
+def snapshot(time: float, cpu: float | None, run: int = 1, read: float = 0, name: str = "a") -> Snapshot:
+    disk = Disk("vda", stats=DiskStats(read_bytes=read, capacity=10))
+    domain = Domain(f"uuid-{name}", name, run, 1, 1, time, stats=DomainStats(cpu_time=cpu), disks=(disk,))
+    return Snapshot("test", time, 0, domains=(domain,))
+
+
+def rates(before: Snapshot, after: Snapshot) -> Domain:
+    return with_rates(after, samples(before)).domains[0]
+
+
+def test_change_per_second() -> None:
+    rated = rates(snapshot(100, 10, read=0), snapshot(110, 15, read=5120))
+    assert rated.rates.cpu_time == 0.5
+    assert rated.disks[0].rates.read_bytes == 512
+
+
+def test_gauges_have_no_rate() -> None:
+    assert rates(snapshot(100, 10), snapshot(110, 15)).disks[0].rates.capacity is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(snapshot(100, 10), snapshot(110, 5), id="counter went backwards"),
+        pytest.param(snapshot(100, 10, run=1), snapshot(110, 15, run=2), id="domain restarted"),
+        pytest.param(snapshot(100, 10), snapshot(100.1, 15), id="too close together"),
+        pytest.param(snapshot(100, 10), snapshot(101 + MAX_SECONDS, 15), id="too far apart"),
+        pytest.param(snapshot(100, 10), snapshot(90, 15), id="time went backwards"),
+        pytest.param(snapshot(100, 10, name="b"), snapshot(110, 15), id="another domain"),
+        pytest.param(snapshot(100, None), snapshot(110, 15), id="not known before"),
+        pytest.param(snapshot(100, 10), snapshot(110, None), id="not known now"),
+    ],
+)
+def test_no_rate_rather_than_a_wrong_one(before: Snapshot, after: Snapshot) -> None:
+    assert rates(before, after).rates.cpu_time is None
+
+
+def test_one_counter_that_went_backwards_discredits_the_others_of_its_record_only() -> None:
+    rated = rates(snapshot(100, 10, read=100), snapshot(110, 15, read=50))
+    assert rated.disks[0].rates.read_bytes is None
+    assert rated.rates.cpu_time == 0.5
+
+
+def test_host_keeps_its_rates_when_idle_steps_back_by_a_tick() -> None:
+    def host(time: float, user: float, idle: float) -> Snapshot:
+        stats = HostStats(cpu_user=user, cpu_idle=idle)
+        return Snapshot("test", time, 0, host=Host("h", "QEMU", "9", "7", time, stats))
+
+    rated = with_rates(host(110, 15, 99.99), samples(host(100, 10, 100))).host
+    assert rated is not None
+    assert rated.rates.cpu_user == 0.5
+    assert rated.rates.cpu_idle is None

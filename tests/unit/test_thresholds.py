@@ -1,0 +1,63 @@
+"""Thresholds: defaults, -w/-c, metadata, in this order of precedence from weak to strong."""
+
+from __future__ import annotations
+
+import pytest
+from check_kvm.thresholds import MetricSpec, Thresholds
+
+from kvmwatch.errors import UsageError
+from kvmwatch.policy import OwnThreshold, Policy
+
+METRICS = (MetricSpec("usage", "%", "", "80", "90"), MetricSpec("steal", "%", ""))
+
+
+def thresholds(*warning: str, critical: tuple[str, ...] = ()) -> Thresholds:
+    return Thresholds("cpu", METRICS, warning, critical)
+
+
+def test_defaults() -> None:
+    usage = thresholds().of("usage")
+    assert (str(usage.warning), str(usage.critical)) == ("80", "90")
+    assert str(thresholds().of("steal").warning) == ""
+
+
+def test_range_alone_is_for_the_first_metric() -> None:
+    assert str(thresholds("50").of("usage").warning) == "50"
+
+
+def test_metric_and_range() -> None:
+    given = thresholds("steal=5", "usage=@10:20", critical=("steal=~:10",))
+    assert str(given.of("steal").warning) == "5"
+    assert str(given.of("usage").warning) == "@10:20"
+    assert str(given.of("usage").critical) == "90"
+    assert str(given.of("steal").critical) == "~:10"
+
+
+def test_empty_range_switches_a_default_off() -> None:
+    assert 100 in thresholds("usage=").of("usage").warning
+
+
+def test_metadata_wins_over_the_command_line() -> None:
+    policy = Policy(thresholds=(OwnThreshold("cpu.usage", "40", None), OwnThreshold("disk.usage", "1", "1")))
+    usage = thresholds("50").of("usage", policy)
+    assert (str(usage.warning), str(usage.critical)) == ("40", "90")
+
+
+def test_unusable_metadata_is_said_by_the_check_it_is_for() -> None:
+    def problem(metric: str, warning: str) -> str | None:
+        good, bad = OwnThreshold("cpu.steal", "5", None), OwnThreshold(metric, warning, None)
+        policy, problem = thresholds().usable(Policy(thresholds=(good, bad)))
+        assert good in policy.thresholds
+        assert (bad in policy.thresholds) is (problem is None and metric.startswith("cpu."))
+        return problem
+
+    assert problem("cpu.usage", "80") is None
+    assert "no metric cpu.heat" in (problem("cpu.heat", "80") or "")
+    assert "bad range 'x'" in (problem("cpu.usage", "x") or "")
+    assert problem("disk.usage", "x") is None
+
+
+@pytest.mark.parametrize("given", ["x", "usage=x", "1:2:3", "20:10", "heat=5", "usage=1,5"])
+def test_bad_ones_are_usage_errors(given: str) -> None:
+    with pytest.raises(UsageError):
+        thresholds(given)

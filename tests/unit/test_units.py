@@ -1,0 +1,33 @@
+"""Values for people."""
+
+from __future__ import annotations
+
+import pytest
+
+from kvmwatch.units import human
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0, "B", "0 B"),
+        (1536, "B", "1.5 KiB"),
+        (3.25 * 2**30, "B", "3.2 GiB"),
+        (200 * 2**20, "B/s", "200 MiB/s"),
+        (1_400_000, "b/s", "1.4 Mbit/s"),
+        (999, "b/s", "999 bit/s"),
+        (0.00034, "s", "340 us"),
+        (0.012, "s", "12 ms"),
+        (3.21, "s", "3.2 s"),
+        (95, "s", "95 s"),
+        (1020, "s", "17 min"),
+        (4 * 3600, "s", "4 h"),
+        (12 * 86400, "s", "12 d"),
+        (54.4, "%", "54 %"),
+        (9.96, "%", "10 %"),
+        (2.5, "/s", "2.5/s"),
+        (7, "", "7"),
+    ],
+)
+def test_human(value: float, unit: str, text: str) -> None:
+    assert human(value, unit) == text
