@@ -1,21 +1,14 @@
-"""What all tests share: golden files, and the commands as a user runs them."""
+"""What all tests share: golden files and the commands with a state directory of their own."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from commands import Command
 
 GOLDEN = Path(__file__).parent / "golden"
-EXAMPLE_URI = f"test://{Path(__file__).parents[1] / 'examples' / 'hypervisor.xml'}"
-CHECKS = ("state", "cpu", "memory", "disk", "network", "pool", "host")
-KINDS = ("domains", "disks", "interfaces", "vcpus", "filesystems", "pools", "networks")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,44 +27,6 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == path.read_text(encoding="utf-8"), f"{path} differs; 'make golden' rewrites it"
 
     return compare
-
-
-class Ran(NamedTuple):
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-    seconds: float
-
-    @property
-    def first(self) -> str:
-        """The first line of its output."""
-        return self.out.split("\n", 1)[0]
-
-
-class Command:
-    """Runs our commands as a user does, with their own state directory."""
-
-    def __init__(self, state: Path) -> None:
-        self._state = state
-        self.bin = Path(sys.executable).parent
-
-    def __call__(
-        self, name: str, *arguments: str, env: dict[str, str] | None = None, user: int | None = None
-    ) -> Ran:
-        begun = time.monotonic()
-        ran = subprocess.run(
-            [self.bin / name, *arguments],
-            capture_output=True,
-            encoding="utf-8",
-            stdin=subprocess.DEVNULL,
-            timeout=60,
-            check=False,
-            user=user,
-            env={**os.environ, "KVMWATCH_STATE_DIR": str(self._state), **(env or {})},
-        )
-        return Ran(ran.returncode, ran.stdout, ran.stderr, time.monotonic() - begun)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ Only for use inside the namespaces that ./run makes; nothing here is safe on a m
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -169,6 +170,15 @@ class Bed:
                 continue
         raise LookupError(f"no QEMU for {name}")
 
+    def later(self, seconds: int) -> dict[str, str]:
+        """Environment in which a command's time.time() is this much later."""
+        folder = WORK / "later"
+        folder.mkdir(exist_ok=True)
+        (folder / "sitecustomize.py").write_text(
+            f"import time\n_time = time.time\ntime.time = lambda: _time() + {seconds}\n"
+        )
+        return {"PYTHONPATH": str(folder)}
+
     def remove(self, name: str) -> None:
         """Destroy and undefine a domain, if it is there."""
         try:
@@ -275,10 +285,8 @@ class Bed:
         self.lookup("pause1").suspend()
         self.lookup("save1").managedSave()
         self.lookup("gone1").destroy()
-        try:
+        with contextlib.suppress(libvirt.libvirtError):  # its disk is missing
             self.lookup("fail1").create()
-        except libvirt.libvirtError:
-            pass  # as it should
         for name, wanted in (
             ("crash1", (6, 1)),
             ("crash2", (5, 3)),
@@ -311,6 +319,25 @@ def qcow2(path: Path, size: str, filesystem: bool = False) -> None:
         subprocess.run(["mkfs.ext4", "-q", "-F", raw], check=True)
         subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, path], check=True)
         raw.unlink()
+
+
+def as_nobody(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the ``main`` of a module as user nobody, even when the checkout lies in a private folder."""
+    checkout = WORK / "checkout"
+    if not checkout.exists():
+        checkout.mkdir()
+        inside.mount("--bind", Path(__file__).parents[2], checkout)
+    return subprocess.run(
+        [checkout / ".venv/bin/python", "-c", f"from {module} import main; main()", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        user="nobody",
+        group="nogroup",
+        extra_groups=[],
+        cwd="/",
+        env={"PYTHONPATH": f"{checkout}:{checkout}/checks:{checkout}/zabbix", "HOME": "/nonexistent"},
+    )
 
 
 def until(what: str, condition: Callable[[], bool], seconds: float = 30) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from check_kvm import plugin
 from check_kvm.thresholds import Thresholds
-from conftest import CHECKS, KINDS
+from commands import CHECKS, KINDS
 from zabbix_kvm import discovery, master
 
 from kvmwatch import records, states

@@ -1,0 +1,33 @@
+"""The lab's fixtures: one bed for all tests of a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from bed import Bed
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    missing = os.environ.get("KVMWATCH_LAB_MISSING")
+    inside = os.path.isdir("/run/lab")
+    for item in items:
+        item.add_marker(pytest.mark.lab)
+        if not inside:
+            item.add_marker(pytest.mark.skip(reason=missing or "run by 'make test-lab'"))
+
+
+@pytest.fixture(scope="session")
+def bed() -> Iterator[Bed]:
+    from bed import Bed
+
+    made = Bed()
+    try:
+        made.up()
+        yield made
+    finally:
+        made.down()

@@ -1,0 +1,267 @@
+"""Hung, killed and restarted daemons, hung QEMUs, and domains that change while they are read."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from commands import CHECKS, Command, Ran
+
+if TYPE_CHECKING:
+    from bed import Bed
+
+COMMANDS: list[tuple[str, ...]] = [(f"check_kvm_{check}",) for check in CHECKS]
+COMMANDS += [("zabbix_kvm", "discover", "domains"), ("zabbix_kvm", "collect")]
+LIMIT = 3
+
+
+def one_line_of_unknown(ran: Ran) -> str:
+    """Assert that a command gave up properly; give the line it said."""
+    said = ran.out + ran.err
+    assert ran.code == 3, said
+    assert said.count("\n") == 1, said
+    assert ran.seconds <= LIMIT + 1
+    return said
+
+
+def processes() -> set[int]:
+    """The processes of the lab's PID namespace."""
+    return {int(entry.name) for entry in Path("/proc").glob("[0-9]*")}
+
+
+@pytest.fixture
+def stopped(bed: Bed) -> Iterator[Callable[[str], int]]:
+    """Stop the QEMU of a domain, and let it go on when the test ends."""
+    pids = []
+
+    def stop(name: str) -> int:
+        pids.append(bed.qemu_pid(name))
+        os.kill(pids[-1], signal.SIGSTOP)
+        return pids[-1]
+
+    yield stop
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    time.sleep(1)  # for libvirtd to get the answers that it waited for
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_stopped_daemon(command: Command, bed: Bed, words: tuple[str, ...], tmp_path: Path) -> None:
+    before = processes()
+    bed.daemon.send(signal.SIGSTOP)
+    try:
+        said = one_line_of_unknown(command(*words, "-t", str(LIMIT)))
+    finally:
+        bed.daemon.send(signal.SIGCONT)
+    assert f"got no answer within {LIMIT} s" in said
+    assert processes() <= before
+    assert not list(tmp_path.rglob("*.tmp"))
+    after = command(*words)
+    assert after.code < 3, "the next run after the recovery is right"
+
+
+def test_daemon_that_stops_between_two_samples(command: Command, bed: Bed) -> None:
+    command("check_kvm_cpu")
+    threading.Timer(0.6, bed.daemon.send, [signal.SIGSTOP]).start()
+    try:  # a first run: it waits a second between its samples
+        said = one_line_of_unknown(command("check_kvm_cpu", "-t", str(LIMIT), "-d", "web*"))
+    finally:
+        bed.daemon.send(signal.SIGCONT)
+    assert "got no answer" in said
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_daemon_killed_in_the_middle_of_a_call(command: Command, bed: Bed, words: tuple[str, ...]) -> None:
+    bed.daemon.send(signal.SIGSTOP)
+    killer = threading.Timer(1, bed.daemon.end, [signal.SIGKILL])
+    killer.start()
+    try:
+        said = one_line_of_unknown(command(*words, "-t", str(LIMIT)))
+        killer.join()
+        assert "got no answer" not in said, "it does not wait for a daemon that is gone"
+        refused = one_line_of_unknown(command(*words, "-t", str(LIMIT)))
+        assert "libvirt is not running" in refused
+        assert "systemctl start" in refused
+    finally:
+        killer.join()
+        bed.daemon.start()
+    assert command(*words).code < 3
+
+
+def test_restart_keeps_rates_of_running_domains(command: Command, bed: Bed) -> None:
+    command("check_kvm_cpu", "-d", "web1")
+    bed.daemon.end()
+    bed.daemon.start()
+    assert "'web1.usage'=" in command("check_kvm_cpu", "-d", "web1").first
+
+
+def test_permission_denied(bed: Bed, tmp_path: Path) -> None:
+    from bed import as_nobody
+
+    socket = Path("/run/libvirt/libvirt-sock-ro")
+    assert as_nobody("check_kvm.state").stdout.startswith("KVM_STATE CRITICAL - ")
+    socket.chmod(0o700)
+    try:
+        ran = as_nobody("check_kvm.state")
+    finally:
+        socket.chmod(0o777)
+    assert (ran.returncode, ran.stderr, ran.stdout.count("\n")) == (3, "", 1)
+    assert "Permission denied; let user nobody read the socket" in ran.stdout
+
+
+def test_wrong_driver(command: Command, bed: Bed) -> None:
+    said = one_line_of_unknown(command("check_kvm_state", "-u", "nonsense:///system", "-t", str(LIMIT)))
+    assert "check the URI" in said
+
+
+def domains_of(ran: Ran) -> dict[str, dict[str, Any]]:
+    """The domains of a master item by name."""
+    assert ran.code == 0, ran.err
+    return {domain["name"]: domain for domain in json.loads(ran.out)["domains"]}
+
+
+def test_one_stopped_qemu_ten_runs(command: Command, bed: Bed, stopped: Callable[[str], int]) -> None:
+    healthy = domains_of(command("zabbix_kvm", "collect"))
+    daemon = Path(f"/proc/{bed.daemon.pid}")
+    stopped("idle1")
+    first = command("zabbix_kvm", "collect", "-t", "5")
+    threads, files = len(list((daemon / "task").iterdir())), len(list((daemon / "fd").iterdir()))
+    runs = [first] + [command("zabbix_kvm", "collect", "-t", "5") for _ in range(9)]
+    ages = []
+    for run in runs:
+        assert run.seconds <= 5
+        domains = domains_of(run)
+        assert domains.keys() == healthy.keys()
+        ages.append(domains["idle1"]["not_responding"])
+        for name, domain in domains.items():
+            if name != "idle1":
+                assert domain.keys() == healthy[name].keys(), name
+                assert domain["not_responding"] == 0
+    assert ages == sorted(ages), "for how long it does not answer"
+    assert ages[0] >= 1
+    assert ages[-1] < 60
+    values = [domains_of(run)["web1"]["cpu_time"] for run in runs]
+    assert values == sorted(set(values)), "fresh values in every run"
+    # nothing piles up in libvirtd
+    assert len(list((daemon / "task").iterdir())) <= threads + 1
+    assert len(list((daemon / "fd").iterdir())) <= files
+
+
+@pytest.mark.parametrize("check", ["memory", "disk", "cpu", "state", "network"])
+def test_checks_name_the_stopped_qemu(
+    command: Command, bed: Bed, stopped: Callable[[str], int], check: str
+) -> None:
+    command("zabbix_kvm", "collect")
+    stopped("idle1")
+    command("zabbix_kvm", "collect", "-t", "5")  # a QEMU that nobody has asked yet does not look hung
+    time.sleep(3)
+    ran = command(f"check_kvm_{check}", "-t", "5", "-d", "idle1", "-d", "web1", "-v")
+    assert ran.seconds <= 6
+    assert "idle1 " in ran.out
+    assert "not responding for " in ran.first
+    assert ran.code == (1 if check == "state" else 3)
+    if check != "state":
+        assert "web1." in ran.first, "the other domain's values are there"
+
+
+def test_a_check_that_meets_the_stopped_qemu_first(
+    command: Command, bed: Bed, stopped: Callable[[str], int]
+) -> None:
+    stopped("idle1")
+    ran = command("check_kvm_memory", "-t", "5")
+    assert ran.seconds <= 6
+    assert "idle1 not responding for " in ran.first
+    assert "web1.usage" in ran.first
+
+
+def test_three_stopped_qemus(command: Command, bed: Bed, stopped: Callable[[str], int]) -> None:
+    names = {"idle1", "nodriver1", "trans1"}
+    for name in names:
+        stopped(name)
+    domains = domains_of(command("zabbix_kvm", "collect", "-t", "10"))
+    assert {name for name, domain in domains.items() if domain["not_responding"]} == names
+    assert domains["web1"]["memory_usable"] > 0
+
+
+def test_domains_that_come_and_go_while_they_are_read(command: Command, bed: Bed) -> None:
+    from bed import small
+
+    done = threading.Event()
+
+    def churn(number: int) -> None:
+        while not done.is_set():
+            domain = bed.transient(small(f"churn{number}"))
+            domain.suspend()
+            domain.resume()
+            domain.destroy()
+
+    churners = [threading.Thread(target=churn, args=(number,)) for number in range(3)]
+    for churner in churners:
+        churner.start()
+    try:
+        for _ in range(12):
+            ran = command("zabbix_kvm", "collect")
+            domains = domains_of(ran)
+            assert ran.err == ""
+            for name, domain in domains.items():
+                if name.startswith("churn") and "memory_rss" in domain:
+                    assert domain["state"] in (1, 3)
+                    assert {"id", "cpu_time", "vcpu_count", "memory_maximum"} <= domain.keys()
+                if domain["state"] == 5:
+                    assert "cpu_time" not in domain
+            # its UUID tells whose the values are
+            assert domains["web1"]["uuid"] == bed.lookup("web1").UUIDString()
+            assert len(domains["web1"]["disks"]) == 2
+            for check in ("state", "memory"):
+                checked = command(f"check_kvm_{check}", "-v")
+                assert checked.code < 3, checked.out
+                assert "Traceback" not in checked.out + checked.err
+    finally:
+        done.set()
+        for churner in churners:
+            churner.join()
+
+
+def test_many_clients_at_once_leave_no_holes(command: Command, bed: Bed) -> None:
+    """NOWAIT skips a domain whose QEMU another client is asking; such a domain is asked again."""
+    healthy = domains_of(command("zabbix_kvm", "collect"))
+    with ThreadPoolExecutor(6) as pool:
+        runs = list(pool.map(lambda _: command("zabbix_kvm", "collect", "-t", "20"), range(18)))
+    for run in runs:
+        for name, domain in domains_of(run).items():
+            assert domain.keys() == healthy[name].keys(), name
+
+
+def test_domain_that_is_saved_while_it_is_read(command: Command, bed: Bed) -> None:
+    """A job that takes long (managed save) makes no value wrong and no domain hung."""
+    saving = threading.Thread(target=lambda: bed.lookup("alone1").managedSave())
+    saving.start()
+    try:
+        for _ in range(5):
+            domains = domains_of(command("zabbix_kvm", "collect"))
+            assert domains["alone1"]["state"] in (1, 3, 5)
+            if domains["alone1"]["state"] == 5:
+                assert "cpu_time" not in domains["alone1"]
+    finally:
+        saving.join()
+        bed.lookup("alone1").create()
+
+
+def test_output_that_nobody_reads(command: Command, bed: Bed) -> None:
+    ran = subprocess.run(
+        f"{command.bin}/zabbix_kvm collect | true; {command.bin}/check_kvm_disk | true",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.stderr == ""

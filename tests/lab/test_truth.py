@@ -1,0 +1,142 @@
+"""Truth: what the checks say of a guest under steady load, against three independent sources.
+
+1. virsh domstats, read by the test right before and after the same interval;
+2. /proc/PID of the QEMU process;
+3. what the guest was told to do (bed.LOAD).
+
+Tolerances: 5 % against the first two (the readings are some ms apart), 25 % against the third (the guest's
+clock, its loops and the protocol overhead on an emulated CPU of a shared machine).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from commands import Command, Ran
+from test_traps import domstats
+
+if TYPE_CHECKING:
+    from bed import Bed
+
+SECONDS = 10
+CLOSE = 0.05
+TOLD = 0.25
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+class Interval(NamedTuple):
+    """The same ten seconds as the checks and as the test saw them."""
+
+    checks: dict[str, Ran]
+    virsh: dict[str, float]  # counters per second, gauges as they are at the end
+    process_cpu: float  # seconds per second
+
+    def value(self, check: str, label: str) -> float:
+        """A value of the perfdata."""
+        found = re.search(rf"'?web1\.{re.escape(label)}'?=([0-9.]+)", self.checks[check].first)
+        assert found, f"{label} is not in {self.checks[check].first}"
+        return float(found[1])
+
+
+@pytest.fixture(scope="module")
+def interval(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Interval:
+    command = Command(tmp_path_factory.mktemp("state"))
+    pid = bed.qemu_pid("web1")
+    names = ("cpu", "disk", "network", "memory")
+
+    def process_cpu() -> float:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+            fields = stat.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / TICK
+
+    def look() -> tuple[dict[str, Ran], dict[str, str], float, float]:
+        checks = {name: command(f"check_kvm_{name}", "-d", "web1") for name in names}
+        # the checks' second readings are the ones that count, and the last of them was just now
+        return checks, domstats("web1"), process_cpu(), time.monotonic()
+
+    # each check takes two samples at its first run; let all begin the interval with stored ones
+    for name in names:
+        command(f"check_kvm_{name}", "-d", "web1")
+    time.sleep(1)
+    _, before, cpu_before, begun = look()
+    time.sleep(SECONDS)
+    checks, after, cpu_after, ended = look()
+    seconds = ended - begun
+    rates = {
+        name: (float(after[name]) - float(before[name])) / seconds
+        for name in after
+        if name in before and re.fullmatch(r"-?[0-9]+", after[name])
+    }
+    gauges = {name: float(after[name]) for name in after if name.startswith("balloon.")}
+    return Interval(checks, rates | gauges, (cpu_after - cpu_before) / seconds)
+
+
+def test_cpu(interval: Interval) -> None:
+    usage = interval.value("cpu", "usage")
+    assert usage == pytest.approx(interval.virsh["cpu.time"] / 1e9 / 2 * 100, rel=CLOSE, abs=0.5)
+    assert usage == pytest.approx(interval.process_cpu / 2 * 100, rel=CLOSE, abs=0.5)
+    from bed import LOAD
+
+    # besides the busy loop, QEMU works for the guest's disk and network
+    assert LOAD["cpu"] / 2 * (1 - TOLD) < usage < LOAD["cpu"] / 2 * 2
+
+
+def test_steal(interval: Interval) -> None:
+    delays = (interval.virsh["vcpu.0.delay"] + interval.virsh["vcpu.1.delay"]) / 1e9
+    assert interval.value("cpu", "steal") == pytest.approx(delays / 2 * 100, rel=0.2, abs=0.5)
+
+
+@pytest.mark.parametrize(("metric", "field"), [("read_bytes", "rd.bytes"), ("write_bytes", "wr.bytes")])
+def test_disk_bytes(interval: Interval, metric: str, field: str) -> None:
+    from bed import LOAD
+
+    told = LOAD["disk"] * 1024
+    # the guest works in bursts of one second, so the ends of the two intervals may differ by one
+    assert interval.value("disk", f"vdb.{metric}") == pytest.approx(interval.virsh[f"block.1.{field}"], rel=0.12)
+    assert interval.value("disk", f"vdb.{metric}") == pytest.approx(told, rel=TOLD)
+
+
+@pytest.mark.parametrize(("metric", "field"), [("read_iops", "rd.reqs"), ("write_iops", "wr.reqs")])
+def test_disk_operations(interval: Interval, metric: str, field: str) -> None:
+    from bed import LOAD
+
+    assert interval.value("disk", f"vdb.{metric}") == pytest.approx(interval.virsh[f"block.1.{field}"], rel=0.12)
+    assert interval.value("disk", f"vdb.{metric}") == pytest.approx(LOAD["disk"] / 16, rel=TOLD)
+
+
+def test_disk_latency(interval: Interval) -> None:
+    latency = interval.virsh["block.1.wr.times"] / interval.virsh["block.1.wr.reqs"] / 1e9
+    assert interval.value("disk", "vdb.write_latency") == pytest.approx(latency, rel=0.3)
+
+
+@pytest.mark.parametrize("direction", ["rx", "tx"])
+def test_network(interval: Interval, direction: str) -> None:
+    from bed import LOAD
+
+    bits = interval.value("network", f"52:54:00:00:01:01.{direction}")
+    assert bits == pytest.approx(interval.virsh[f"net.0.{direction}.bytes"] * 8, rel=CLOSE)
+    told = LOAD["net"] * (1000 + 8 + 20 + 14) * 8  # ICMP, IP and Ethernet headers
+    assert bits == pytest.approx(told, rel=TOLD)
+
+
+def test_memory(interval: Interval, bed: Bed) -> None:
+    available, usable = interval.virsh["balloon.available"], interval.virsh["balloon.usable"]
+    assert interval.value("memory", "usage") == pytest.approx((1 - usable / available) * 100, abs=1)
+    with open(f"/proc/{bed.qemu_pid('web1')}/status", encoding="ascii") as status:
+        rss = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))
+    assert interval.value("memory", "rss") == pytest.approx(rss, rel=CLOSE)
+
+
+def test_memory_that_the_guest_was_told_to_fill(command: Command, bed: Bed) -> None:
+    # idle1 keeps 16 MiB filled; save1's twin without it would use that much less
+    stats = bed.lookup("idle1").memoryStats()
+    ran = command("check_kvm_memory", "-d", "idle1")
+    found = re.search(r"'?idle1\.usage'?=([0-9.]+)", ran.first)
+    assert found
+    used = float(found[1]) / 100 * stats["available"] * 1024
+    assert used > 16 << 20
+    assert used == pytest.approx((stats["available"] - stats["usable"]) * 1024, rel=CLOSE)
