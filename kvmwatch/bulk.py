@@ -44,15 +44,18 @@ def size(domain: LibvirtDomain) -> Fields:
     return {"balloon.maximum": maximum, "balloon.current": current, "vcpu.current": vcpus}
 
 
-def incomplete(fields: Fields, groups: Group) -> bool:
-    """Tell whether NOWAIT skipped an active domain because somebody else was asking its QEMU.
+def answered(fields: Fields) -> bool:
+    """Tell whether the QEMU itself answered; else the fields are what libvirt knows without it.
 
-    balloon.rss and the request counters of disks come with every answer of a QEMU.
+    balloon.rss and the request counters of disks come with every answer of a QEMU. CPU and interface
+    statistics do not show it.
     """
-    if Group.MEMORY in groups and "balloon.rss" not in fields:
-        return True
-    return (
-        Group.DISK in groups
-        and fields.get("block.count", 0) > 0
-        and not any(f"block.{i}.rd.reqs" in fields for i in range(fields["block.count"]))
+    return "balloon.rss" in fields or any(
+        f"block.{number}.rd.reqs" in fields for number in range(fields.get("block.count", 0))
     )
+
+
+def skipped(fields: Fields, groups: Group) -> bool:
+    """Tell whether NOWAIT skipped an active domain because somebody else was asking its QEMU."""
+    asked = Group.MEMORY in groups or (Group.DISK in groups and fields.get("block.count", 0) > 0)
+    return asked and not answered(fields)

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from kvmwatch.definition import Definition
 
 _ASKS_QEMU = Group.CPU | Group.MEMORY | Group.DISK
-_SHOWS_ANSWER = Group.MEMORY | Group.DISK  # a QEMU's answer can be told from libvirt's own knowledge
 _STATISTICS = _ASKS_QEMU | Group.INTERFACE | Group.SIZE
 _DESCRIPTIONS = Group.DEFINITION | Group.POLICY
 _RETRIES = 8  # for domains whose QEMU another client was asking just then
@@ -68,8 +67,7 @@ class DomainReader:
         if surveyed and self._groups & _ASKS_QEMU:
             stuck = self._read_in_lanes(handles, readings)
             self._settle(readings)
-            if self._groups & _SHOWS_ANSWER:
-                doubtful = {uuid for uuid, reading in readings.items() if self._was_skipped(reading)}
+            doubtful = {uuid for uuid, reading in readings.items() if not bulk.answered(reading.fields)}
         elif surveyed and self._groups & (_STATISTICS | _DESCRIPTIONS):
             found = self._hypervisor.call(lambda: self._read_chunk(surveyed))
             readings = {reading.uuid: reading for reading in found}
@@ -109,7 +107,7 @@ class DomainReader:
 
     def _was_skipped(self, reading: Reading) -> bool:
         bulky = self._hypervisor.provider is bulk
-        return bulky and _is_active(reading) and bulk.incomplete(reading.fields, self._groups)
+        return bulky and _is_active(reading) and bulk.skipped(reading.fields, self._groups)
 
     def _hung(self, uuids: Iterable[str], handles: dict[str, LibvirtDomain]) -> dict[str, float]:
         domains = [handles[uuid] for uuid in uuids]
@@ -200,7 +198,7 @@ def _disk_errors(domain: LibvirtDomain, fields: Fields) -> dict[str, int]:
     # QEMU keeps a disk's error only as long as it holds the domain paused, so only then is it asked; and
     # not when it was skipped: this call has no NOWAIT and would wait for a busy QEMU.
     paused = (fields.get("state.state"), fields.get("state.reason")) == (states.PAUSED, _PAUSED_IOERROR)
-    if not paused or bulk.incomplete(fields, Group.DISK):
+    if not paused or bulk.skipped(fields, Group.DISK):
         return {}
     try:
         errors: dict[str, int] = domain.diskErrors()

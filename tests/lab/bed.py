@@ -119,6 +119,16 @@ class Daemon:
         """Send it a signal."""
         os.kill(self.pid, number)
 
+    def open_files(self) -> int:
+        """How many file descriptors it has open."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def admin(self, command: str) -> dict[str, int]:
+        """What virt-admin tells of the server's threads or clients."""
+        ran = subprocess.run(["virt-admin", command, "libvirtd"], capture_output=True, text=True, check=True)
+        pairs = (line.split(":") for line in ran.stdout.splitlines() if ":" in line)
+        return {name.strip(): int(value) for name, value in pairs}
+
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
         """End it and wait; its guests live on."""
         if self.process:

@@ -1,0 +1,48 @@
+"""The metric reference (docs/metrics.md), made from the catalogue: ``make docs``."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from kvmwatch.metrics import COUNTER, Metric, catalogue
+
+_INTRODUCTION = """# Metric reference
+
+Made from the catalogue in `kvmwatch/metrics.py` by `make docs`; do not edit.
+
+Each name is a key of the master item (`zabbix_kvm collect`). Values are base units. A counter grows from the
+start of what it counts; Zabbix and our checks make rates of it. A value that is not known is left out, never 0.
+"""
+
+_TITLES = {
+    "host": "Host: `host`",
+    "domain": "Domain: `domains[]`",
+    "vcpu": "vCPU: `domains[].vcpus[]`",
+    "disk": "Disk: `domains[].disks[]`",
+    "interface": "Interface: `domains[].interfaces[]` (directions as the guest sees them)",
+    "filesystem": "File system: `domains[].filesystems[]` (needs the guest agent and `--guest-agent`)",
+    "pool": "Storage pool: `pools[]`",
+    "network": "Virtual network: `networks[]`",
+}
+_UNITS = {"B": "bytes", "s": "seconds", "unixtime": "Unix time", "": ""}
+_PREFIXES = {"vcpu": "vcpu.N.", "disk": "block.N.", "interface": "net.N.", "filesystem": "fs.N."}
+
+
+def render() -> str:
+    """Give the page as Markdown."""
+    parts = [_INTRODUCTION]
+    for entity, metrics in groupby(catalogue(), lambda metric: metric.entity):
+        parts.append(f"\n## {_TITLES[entity]}\n\n| name | kind | unit | meaning | source |\n|---|---|---|---|---|\n")
+        parts.extend(_row(metric) for metric in metrics)
+    return "".join(parts)
+
+
+def _row(metric: Metric) -> str:
+    declared = metric.declaration
+    kind = "counter" if declared.kind == COUNTER else "gauge"
+    source = _PREFIXES.get(metric.entity, "") + declared.field if declared.field else declared.source
+    return f"| `{metric.name}` | {kind} | {_UNITS[declared.unit]} | {declared.help} | {source} |\n"
+
+
+if __name__ == "__main__":
+    print(render(), end="")
