@@ -32,7 +32,8 @@ lab: $(READY) ## Open a shell in the lab, with its guests running
 
 .PHONY: bench
 bench: $(READY) ## Time our commands against virsh, on the lab's guests and on 100 small paused ones (root)
-	@tests/lab/run $(PYTHON) tests/bench/bench.py
+	@tools/setup bench
+	@PYTHONPATH=tests/lab tests/lab/run .venv/bench/bin/python tests/bench/bench.py
 
 .PHONY: lint
 lint: $(READY) ## Check style, format and types

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,10 +24,15 @@ def default_uri() -> str:
     return os.environ.get("LIBVIRT_DEFAULT_URI") or DEFAULT_URI
 
 
+def uri_scheme(uri: str) -> str:
+    """The driver that a URI names: "qemu" for qemu+ssh://host/system."""
+    return urlsplit(uri).scheme.split("+")[0]
+
+
 def is_local(uri: str) -> bool:
     """Whether the hypervisor of this URI is this very machine, so that /proc and statvfs tell of it."""
     parts = urlsplit(uri)
-    return not parts.hostname and not parts.scheme.startswith("test")
+    return not parts.hostname and uri_scheme(uri) != "test"
 
 
 def open_readonly(uri: str) -> Connection:
@@ -62,6 +66,8 @@ def explained(error: libvirt.libvirtError, uri: str) -> KvmwatchError:
     code = error.get_error_code()
     advice = "see 'virsh -r -c URI list' for the same error"
     if "Permission denied" in text:
+        import getpass  # noqa: PLC0415 - only to tell of an error
+
         advice = f"let user {getpass.getuser()} read the socket (group libvirt, or unix_sock_ro_perms)"
     elif "onnect socket to" in text and ("No such file" in text or "Connection refused" in text):
         text = f"libvirt is not running: {text}"

@@ -52,10 +52,17 @@ def parse(xml: str) -> Definition:
         vcpus=int(vcpu.get("current") or vcpu.text or 1) if vcpu is not None else 1,
         balloon_period=int(stats.get("period") or 0) if stats is not None else 0,
         agent_connected=channel is not None and channel.get("state") == "connected",
-        policy=policy.Policy() if watch is None else policy.from_element(watch),
+        policy=policy.Policy() if watch is None else _policy(watch),
         disks=tuple(_disk(disk) for disk in root.iterfind("devices/disk") if disk.find("target") is not None),
         interfaces=tuple(map(_interface, root.iterfind("devices/interface"))),
     )
+
+
+def _policy(watch: ElementTree.Element) -> policy.Policy:
+    def local(element: ElementTree.Element) -> str:
+        return element.tag.rsplit("}", 1)[-1]
+
+    return policy.read(local(watch), watch.attrib, [(local(child), child.attrib) for child in watch])
 
 
 def _attribute(element: ElementTree.Element, child: str, *names: str) -> Optional[str]:

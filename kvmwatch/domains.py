@@ -60,8 +60,10 @@ class DomainReader:
 
     def read(self, surveyed: Listed) -> Readings:
         """Read the domains. Raises KvmwatchError (DeadlineExceeded) and libvirtError."""
-        handles = {domain.UUIDString(): domain for domain, _ in surveyed}
         readings = {domain.UUIDString(): _reading(domain, fields) for domain, fields in surveyed}
+        if Group.SHUT_OFF not in self._groups:
+            surveyed = [(domain, fields) for domain, fields in surveyed if states.is_active(fields["state.state"])]
+        handles = {domain.UUIDString(): domain for domain, _ in surveyed}
         stuck: dict[str, float] = {}
         doubtful = set(handles)
         if surveyed and self._groups & _ASKS_QEMU:
@@ -69,8 +71,12 @@ class DomainReader:
             self._settle(readings)
             doubtful = {uuid for uuid, reading in readings.items() if not bulk.answered(reading.fields)}
         elif surveyed and self._groups & (_STATISTICS | _DESCRIPTIONS):
-            found = self._hypervisor.call(lambda: self._read_chunk(surveyed))
-            readings = {reading.uuid: reading for reading in found}
+            found = {
+                reading.uuid: reading for reading in self._hypervisor.call(lambda: self._read_chunk(surveyed))
+            }
+            for uuid in handles.keys() - found.keys():
+                del readings[uuid]  # gone meanwhile
+            readings.update(found)
         if Group.CONTROL in self._groups:
             active = [uuid for uuid, reading in readings.items() if _is_active(reading)]
             stuck.update(self._hung(doubtful.intersection(active), handles))

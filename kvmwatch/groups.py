@@ -9,6 +9,7 @@ class Group(Flag):
     """What can be read. The state of every selected domain is always read."""
 
     NONE = 0
+    SHUT_OFF = auto()  # the groups below also for domains that are shut off; else only their state
     AUTOSTART = auto()  # one list filter
     LISTS = auto()  # persistent, managed save, snapshots: three list filters
     POLICY = auto()  # the domain's own metadata

@@ -22,7 +22,8 @@ def read(hypervisor: Hypervisor) -> Host:
     Memory is virNodeGetMemoryStats', not virNodeGetInfo's: the latter sums the NUMA nodes' figures, which
     were seen at half of what the host has.
     """
-    connection, driver = hypervisor.connection, hypervisor.driver
+    connection = hypervisor.connection
+    driver = connection.getType()
     now = time.monotonic()
     info = connection.getInfo()
     cpu = _asked(connection.getCPUStats)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import libvirt
 
 from kvmwatch import bulk
-from kvmwatch.connection import Connection, explained, is_local, open_readonly
+from kvmwatch.connection import Connection, explained, is_local, open_readonly, uri_scheme
 from kvmwatch.deadline import Deadline, Started
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ class Hypervisor:
         self.uri = uri
         self._deadline = deadline
         started = time.monotonic()
-        self.connection, self.driver = self.call(lambda: _connected(uri))
+        self.connection: Connection = self.call(lambda: open_readonly(uri))
         self.connected_in = time.monotonic() - started
-        self.provider = _provider(self.driver)
+        self.provider = _provider(uri)
 
     def call(self, function: Callable[[], T]) -> T:
         """Make a call. Raises KvmwatchError; DeadlineExceeded is one."""
@@ -45,22 +45,17 @@ class Hypervisor:
         except libvirt.libvirtError as error:
             raise explained(error, self.uri) from error
 
-    def crew(self) -> Crew:
-        """Make lanes for calls that may hang: one where each connection costs an ssh session."""
+    def crew(self, most: int | None = None) -> Crew:
+        """Make lanes for calls that may hang, at most so many; one where a connection costs an ssh session."""
         from kvmwatch.lanes import LANES, Crew  # noqa: PLC0415 - not for commands that ask no QEMU
 
-        if self.driver == "TEST":  # it lives in this process: another connection is another world
+        if uri_scheme(self.uri) == "test":  # it lives in this process: another connection is another world
             return Crew(lambda: self.connection, 1)
-        return Crew(lambda: open_readonly(self.uri), LANES if is_local(self.uri) else 1)
+        return Crew(lambda: open_readonly(self.uri), (most or LANES) if is_local(self.uri) else 1)
 
 
-def _connected(uri: str) -> tuple[Connection, str]:
-    connection = open_readonly(uri)
-    return connection, connection.getType()
-
-
-def _provider(driver: str) -> ModuleType:
-    if driver == "QEMU":
+def _provider(uri: str) -> ModuleType:
+    if uri_scheme(uri) == "qemu":
         return bulk
     from kvmwatch import classic  # noqa: PLC0415 - only for drivers without bulk statistics
 

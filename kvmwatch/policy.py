@@ -4,10 +4,11 @@ Set with ``virsh metadata DOMAIN --uri urn:kvmwatch:1 --key kvmwatch --set '<wat
 (docs/thresholds.md has all of it). Read from virDomainGetMetadata, or from the domain's XML.
 """
 
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, Optional
+from xml.parsers import expat
 
-if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element
+Attributes = Mapping[str, str]
 
 NAMESPACE = "urn:kvmwatch:1"
 EXPECTATIONS = ("running", "shutoff", "paused", "any")
@@ -34,35 +35,33 @@ class Policy(NamedTuple):
 
 def parse(xml: str) -> Policy:
     """Read the element that virDomainGetMetadata gives (without its namespace)."""
-    from xml.etree import ElementTree  # noqa: PLC0415 - few domains have metadata; the import costs 9 ms
-
+    elements: list[tuple[str, Attributes]] = []
+    parser = expat.ParserCreate()  # every run of every check may need it, and ElementTree costs 2 ms
+    parser.StartElementHandler = lambda tag, attributes: elements.append((tag, attributes))
     try:
-        return from_element(ElementTree.fromstring(xml))
-    except ElementTree.ParseError as error:
+        parser.Parse(xml, True)
+    except expat.ExpatError as error:
         return Policy(error=f"not XML: {error}")
+    return read(elements[0][0], elements[0][1], elements[1:])
 
 
-def from_element(watch: "Element") -> Policy:
+def read(tag: str, attributes: Attributes, children: Iterable[tuple[str, Attributes]]) -> Policy:
     """Read a ``<watch>`` element; what is wrong in it is said in ``error`` and the rest still counts."""
-    errors = [f"unknown attribute {name}" for name in watch.attrib if name not in _ATTRIBUTES]
-    if _local(watch) != "watch":
-        errors.append(f"<{_local(watch)}> where <watch> belongs")
-    expect = watch.get("expect")
+    errors = [f"unknown attribute {name}" for name in attributes if name not in _ATTRIBUTES]
+    if tag != "watch":
+        errors.append(f"<{tag}> where <watch> belongs")
+    expect = attributes.get("expect")
     if expect is not None and expect not in EXPECTATIONS:
         errors.append(f"expect={expect!r} is none of {', '.join(EXPECTATIONS)}")
         expect = None
-    ignore = watch.get("ignore", "no")
+    ignore = attributes.get("ignore", "no")
     if ignore not in _FLAGS:
         errors.append(f"ignore={ignore!r} is neither yes nor no")
     thresholds = []
-    for child in watch:
-        metric = child.get("metric")
-        if _local(child) != "threshold" or not metric:
-            errors.append(f'<{_local(child)}> where <threshold metric="CHECK.METRIC"> belongs')
+    for child, given in children:
+        metric = given.get("metric")
+        if child != "threshold" or not metric:
+            errors.append(f'<{child}> where <threshold metric="CHECK.METRIC"> belongs')
         else:
-            thresholds.append(OwnThreshold(metric, child.get("warning"), child.get("critical")))
+            thresholds.append(OwnThreshold(metric, given.get("warning"), given.get("critical")))
     return Policy(expect, _FLAGS.get(ignore, False), tuple(thresholds), "; ".join(errors) or None)
-
-
-def _local(element: "Element") -> str:
-    return element.tag.rsplit("}", 1)[-1]

@@ -32,7 +32,9 @@ def render() -> str:
     """Give the page as Markdown."""
     parts = [_INTRODUCTION]
     for entity, metrics in groupby(catalogue(), lambda metric: metric.entity):
-        parts.append(f"\n## {_TITLES[entity]}\n\n| name | kind | unit | meaning | source |\n|---|---|---|---|---|\n")
+        parts.append(
+            f"\n## {_TITLES[entity]}\n\n| name | kind | unit | meaning | source |\n|---|---|---|---|---|\n"
+        )
         parts.extend(_row(metric) for metric in metrics)
     return "".join(parts)
 

@@ -18,13 +18,14 @@ from kvmwatch.snapshot import Pool
 INACTIVE, BUILDING, RUNNING, DEGRADED, INACCESSIBLE = range(5)  # virStoragePoolState
 STATE_LABELS = ("inactive", "building", "running", "degraded", "inaccessible")
 _ON_A_FILESYSTEM = ("dir", "fs", "netfs")
+_LANES = 2  # one pool that hangs does not hold up the others
 _PATIENCE = 0.5  # share of the remaining time that all pools together may take
 
 
 def read(hypervisor: Hypervisor, deadline: Deadline) -> tuple[Pool, ...]:
     """Read all pools, sorted by name; one whose storage hangs has ``answered`` False."""
     pools = {pool.uuid: pool for pool in _listed(hypervisor.connection)}
-    crew = hypervisor.crew()
+    crew = hypervisor.crew(_LANES)
     local = is_local(hypervisor.uri)
     asked = {crew.submit(partial(_read_one, pool=pool, local=local)): uuid for uuid, pool in pools.items()}
     done, _ = wait(asked, deadline.remaining() * _PATIENCE)

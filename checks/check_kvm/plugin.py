@@ -138,12 +138,16 @@ def _with_rates(
     from kvmwatch.rates import samples, with_rates  # noqa: PLC0415
 
     history = History(options.state_dir, f"kvm_{check.name}", options.uri, selection)
+    counted = samples(snapshot)
+    if not counted:
+        return snapshot  # nothing has a rate here, so nothing is worth waiting for
     previous = history.load()
     if not previous and deadline.remaining() > _SAMPLING:
-        previous = samples(snapshot)
+        previous = counted
         deadline.sleep(_SAMPLING)
         snapshot = reader.read()
-    history.save(samples(snapshot))
+        counted = samples(snapshot)
+    history.save(counted)
     return with_rates(snapshot, previous)
 
 

@@ -79,7 +79,7 @@ CHECK = plugin.Check(
     name="state",
     description="Judges each domain's state against what is expected of it: running when it has autostart,\n"
     "or what its own metadata says.",
-    groups=Group.AUTOSTART | Group.POLICY | Group.CONTROL,
+    groups=Group.SHUT_OFF | Group.AUTOSTART | Group.POLICY | Group.CONTROL,
     metrics=tuple(
         MetricSpec(states.NAMES[state], "", f"number of domains that are {states.LABELS[state]}")
         for state in (

@@ -63,13 +63,15 @@ def networks(snapshot: Snapshot) -> Iterator[Row]:
         }
 
 
+_DEFINED = Group.SHUT_OFF | Group.DEFINITION
+
 #: KIND of ``zabbix_kvm discover`` to its rows and the groups they need
 KINDS: dict[str, tuple[Callable[[Snapshot], Iterator[Row]], Group]] = {
-    "domains": (domains, Group.DEFINITION),
-    "disks": (disks, Group.DEFINITION),
-    "interfaces": (interfaces, Group.DEFINITION),
-    "vcpus": (vcpus, Group.DEFINITION),
-    "filesystems": (filesystems, Group.DEFINITION),
+    "domains": (domains, _DEFINED),
+    "disks": (disks, _DEFINED),
+    "interfaces": (interfaces, _DEFINED),
+    "vcpus": (vcpus, _DEFINED),
+    "filesystems": (filesystems, _DEFINED),
     "pools": (pools, Group.POOLS),
     "networks": (networks, Group.NETWORKS),
 }

@@ -16,7 +16,8 @@ from kvmwatch.snapshot import Domain, Host, Snapshot
 from zabbix_kvm import discovery
 
 GROUPS = (
-    Group.AUTOSTART
+    Group.SHUT_OFF
+    | Group.AUTOSTART
     | Group.LISTS
     | Group.DEFINITION
     | Group.CPU

@@ -1,0 +1,116 @@
+"""Times every command against what virsh and bare Python cost, in one run: "make bench".
+
+Measures an installed copy, as users have it (.venv/bench). Runs in the lab's namespaces, first on the lab's guests, then on 100 small paused ones. The commands of a phase
+run in turn, round by round, so that a slow moment of a shared machine meets all of them; medians are printed.
+The targets are ratios, printed beside what was measured.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import bed
+
+ROUNDS = 15
+PAUSED = 100
+BIN = Path(sys.executable).parent
+OPEN = "import libvirt; c = libvirt.openReadOnly('qemu:///system'); "
+STATS = "c.getAllDomainStats({}, libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT)"
+LOOP = ["sh", "-c", "virsh -r list --all --name | grep . | tr '\\n' '\\0' | xargs -0 -I{} virsh -r domstats {}"]
+
+
+def python(call: str) -> list[str]:
+    """Bare Python with the binding: import, open read-only, one call."""
+    return [sys.executable, "-c", OPEN + call]
+
+
+def stats(*groups: str) -> list[str]:
+    """Bare Python with one bulk call."""
+    return python(STATS.format("|".join(f"libvirt.VIR_DOMAIN_STATS_{group}" for group in groups)))
+
+
+FLOOR = stats("STATE")
+#: our command, what it is compared with, the ratio it should not exceed
+LAB = [
+    ("check_kvm_state", FLOOR, 1.4),
+    ("check_kvm_cpu", stats("STATE", "CPU_TOTAL", "VCPU"), 1.5),
+    ("check_kvm_memory", stats("STATE", "BALLOON"), 1.5),
+    ("check_kvm_disk", stats("STATE", "BLOCK"), 1.5),
+    ("check_kvm_network", stats("STATE", "INTERFACE"), 1.5),
+    ("check_kvm_pool", python("[pool.info() for pool in c.listAllStoragePools()]"), 1.5),
+    ("check_kvm_host", python("c.getAllDomainStats(1), c.getCPUStats(-1), c.getMemoryStats(-1)"), 1.5),
+    ("zabbix_kvm collect", ["virsh", "-r", "domstats"], None),
+]
+MANY = [
+    ("zabbix_kvm collect", ["virsh", "-r", "domstats"], 0.6),
+    ("check_kvm_state", FLOOR, 1.4),
+    ("check_kvm_cpu", stats("STATE", "CPU_TOTAL", "VCPU"), None),
+    ("check_kvm_memory", stats("STATE", "BALLOON"), None),
+    ("zabbix_kvm discover domains", FLOOR, None),
+]
+VIRSH = {
+    "virsh -r list --all": ["virsh", "-r", "list", "--all"],
+    "virsh -r domstats": ["virsh", "-r", "domstats"],
+    "list | xargs virsh domstats": LOOP,
+}
+
+
+def timed(commands: dict[str, list[str]]) -> dict[str, list[float]]:
+    """Run all commands in turn, ROUNDS times after a warm-up; give the wall times of each in seconds."""
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for number in range(ROUNDS + 1):
+        for name, words in commands.items():
+            begun = time.perf_counter()
+            subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+            if number:
+                times[name].append(time.perf_counter() - begun)
+    return times
+
+
+def phase(title: str, ours: list[tuple[str, list[str], float | None]]) -> None:
+    """Time one phase and print its table."""
+    commands = dict(VIRSH)
+    for name, reference, _ in ours:
+        first, *rest = name.split()
+        commands[name] = [str(BIN / first), *rest]
+        commands.setdefault(" ".join(reference), reference)
+    times = timed(commands)
+    print(f"\n{title}: medians of {ROUNDS} runs, ms")
+    for name in VIRSH:
+        print(f"  {name:<30} {statistics.median(times[name]) * 1000:8.1f}")
+    print(f"  {'command':<30} {'ms':>8} {'compared':>9} {'ratio':>6}  target")
+    for name, reference, target in ours:
+        own, other = times[name], times[" ".join(reference)]
+        ratio = statistics.median(a / b for a, b in zip(own, other))
+        mark = "" if target is None else f"{target:g} {'met' if ratio <= target else 'MISSED'}"
+        print(
+            f"  {name:<30} {statistics.median(own) * 1000:8.1f} {statistics.median(other) * 1000:9.1f} "
+            f"{ratio:6.2f}  {mark}"
+        )
+
+
+def main() -> None:
+    """Bring up the lab, time both phases, take it down."""
+    if os.environ.get("KVMWATCH_LAB_MISSING"):
+        sys.exit(os.environ["KVMWATCH_LAB_MISSING"])
+    os.environ.pop("PYTHONPATH")  # was for this script alone
+    os.environ["KVMWATCH_STATE_DIR"] = str(bed.WORK / "state")
+    lab = bed.Bed()
+    try:
+        lab.up()
+        phase("The lab's guests", LAB)
+        for domain in lab.connect().listAllDomains():
+            lab.remove(domain.name())
+        for number in range(PAUSED):
+            lab.transient(bed.small(f"small{number:03}"), paused=True)
+        phase(f"{PAUSED} small paused guests", MANY)
+    finally:
+        lab.down()
+
+
+main()
