@@ -78,8 +78,8 @@ class DomainReader:
                 del readings[uuid]  # gone meanwhile
             readings.update(found)
         if Group.CONTROL in self._groups:
-            active = [uuid for uuid, reading in readings.items() if _is_active(reading)]
-            stuck.update(self._hung(doubtful.intersection(active), handles))
+            doubtful &= {uuid for uuid in handles if _is_active(readings.get(uuid))}
+            stuck.update(self._hung(doubtful, handles))
         return Readings(readings, stuck)
 
     def _read_in_lanes(self, handles: dict[str, LibvirtDomain], readings: dict[str, Reading]) -> dict[str, float]:
