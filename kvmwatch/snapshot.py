@@ -4,6 +4,7 @@ Every record has ``stats`` (what was measured: gauges, and counters since their 
 counters per second, filled by :func:`kvmwatch.rates.with_rates`; all ``None`` until then).
 """
 
+import time
 from typing import NamedTuple, Optional
 
 from kvmwatch import states
@@ -18,6 +19,7 @@ from kvmwatch.metrics import (
     VcpuStats,
 )
 from kvmwatch.policy import Policy
+from kvmwatch.units import duration
 
 
 class Vcpu(NamedTuple):
@@ -156,3 +158,12 @@ class Snapshot(NamedTuple):
     domains: tuple[Domain, ...] = ()
     pools: tuple[Pool, ...] = ()
     networks: tuple[Network, ...] = ()
+
+
+def timings(snapshot: Snapshot) -> str:
+    """Say how long libvirt took: the line of ``-vvv``."""
+    since = time.time() - snapshot.time
+    return (
+        f"{snapshot.uri}: connected and listed in {duration(snapshot.latency)}, "
+        f"{len(snapshot.domains)} domains read {duration(since)} after the start of the reading"
+    )

@@ -23,7 +23,7 @@ from kvmwatch.errors import KvmwatchError, UsageError
 from kvmwatch.groups import Group
 from kvmwatch.options import Parser, parser
 from kvmwatch.selection import Selection
-from kvmwatch.snapshot import Snapshot
+from kvmwatch.snapshot import Snapshot, timings
 
 _NAMED = 3  # problems that the first line names
 _SAMPLING = 1.0  # seconds between the two samples of a first run
@@ -82,7 +82,10 @@ def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
         snapshot = snapshot._replace(pools=tuple(pools))
     verdict = check.judge(snapshot, thresholds)
     _say_unmatched(check, selection, snapshot, verdict)
-    return render(check, verdict, options.verbose)
+    output, code = render(check, verdict, options.verbose)
+    if options.verbose >= 3:
+        output += labels.text(timings(snapshot)) + "\n"
+    return output, code
 
 
 def render(check: Check, verdict: Verdict, verbose: int = 0) -> tuple[str, int]:

@@ -220,3 +220,9 @@ def test_user_without_home_gets_rates_all_the_same(command: Command) -> None:
     ran = command("check_kvm_cpu", "-u", DEFAULT_URI, env={"KVMWATCH_STATE_DIR": "", "XDG_CACHE_HOME": "/proc/no"})
     assert ran.code == 0
     assert "highest usage 50 %" in ran.first
+
+
+def test_timings_on_request(command: Command) -> None:
+    ran = command("check_kvm_state", "-u", DEFAULT_URI, "-vvv")
+    assert "test:///default: connected and listed in " in ran.out
+    assert "1 domains read " in command("zabbix_kvm", "collect", "-u", DEFAULT_URI, "-vvv").err

@@ -49,14 +49,14 @@ def main() -> int:
 def prepare() -> None:
     """Mount what libvirt writes to or looks at, and write its configuration."""
     mount("-t", "proc", "proc", "/proc")
-    # a /sys that shows this network namespace, with the machine's cgroups bound back in
-    os.makedirs("/tmp/kvmwatch-lab-cgroup", exist_ok=True)
-    mount("--rbind", "/sys/fs/cgroup", "/tmp/kvmwatch-lab-cgroup")
-    mount("-t", "sysfs", "sysfs", "/sys")
-    mount("--rbind", "/tmp/kvmwatch-lab-cgroup", "/sys/fs/cgroup")
     for folder in ("/run", "/etc/libvirt", "/var/lib/libvirt", "/var/log/libvirt", "/var/cache/libvirt"):
         os.makedirs(folder, exist_ok=True)
         mount("-t", "tmpfs", "-o", "mode=0755", "lab", folder)
+    # a /sys that shows this network namespace, with the machine's cgroups bound back in
+    os.makedirs("/run/cgroup")
+    mount("--rbind", "/sys/fs/cgroup", "/run/cgroup")
+    mount("-t", "sysfs", "sysfs", "/sys")
+    mount("--rbind", "/run/cgroup", "/sys/fs/cgroup")
     for folder in ("/run/lock", WORK, "/var/log/libvirt/qemu", WORK / "pool", WORK / "tiny"):
         os.makedirs(folder)
     mount("-t", "tmpfs", "-o", "size=3m", "lab-tiny", WORK / "tiny")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -49,16 +50,47 @@ def test_stale_balloon_statistics(command: Command, bed: Bed) -> None:
     assert late.code == 1
 
 
-def test_pool_available_counts_only_what_can_be_written(command: Command, bed: Bed) -> None:
+def pools(command: Command) -> dict[str, dict[str, Any]]:
+    """The pools of the master item by name."""
+    return {pool["name"]: pool for pool in json.loads(command("zabbix_kvm", "collect").out)["pools"]}
+
+
+def test_pool_figures_are_those_of_now(command: Command, bed: Bed) -> None:
     from bed import WORK
 
-    document = json.loads(command("zabbix_kvm", "collect").out)
-    pools = {pool["name"]: pool for pool in document["pools"]}
-    tiny = os.statvfs(WORK / "tiny")
-    assert pools["tiny"]["available"] == tiny.f_bavail * tiny.f_frsize
-    # libvirt's own figure is that of the pool's last refresh: an empty pool
-    assert bed.connect().storagePoolLookupByName("tiny").info()[3] > pools["tiny"]["available"]
-    assert "dead inactive though it should be active (autostart)" in command("check_kvm_pool").first
+    unknown_to_libvirt = WORK / "pool" / "grown"
+    before = pools(command)["images"]
+    unknown_to_libvirt.write_bytes(bytes(8 << 20))
+    try:
+        after = pools(command)["images"]
+        assert after["used"] - before["used"] >= 8 << 20
+        stale = bed.connect().storagePoolLookupByName("images").info()
+        assert stale[3] > after["available"], "libvirt tells of the pool's last refresh"
+    finally:
+        unknown_to_libvirt.unlink()
+
+
+def test_pool_available_does_not_count_reserved_blocks(command: Command, bed: Bed) -> None:
+    """On a file system with blocks reserved for root, if the machine's own disk has such."""
+    folder = Path(__file__).parent
+    xml = f"<pool type='dir'><name>reserved</name><target><path>{folder}</path></target></pool>"
+    pool = bed.connect().storagePoolCreateXML(xml)
+    try:
+        fs = os.statvfs(folder)
+        # others write to this disk, too: near is enough to tell the two figures apart
+        near = pytest.approx(fs.f_bavail * fs.f_frsize, rel=0.01)
+        assert pools(command)["reserved"]["available"] == near
+        if fs.f_bfree > fs.f_bavail * 1.02:
+            assert pool.info()[3] > fs.f_bavail * fs.f_frsize * 1.01
+    finally:
+        pool.destroy()
+
+
+def test_pool_that_should_be_active(command: Command, bed: Bed) -> None:
+    ran = command("check_kvm_pool")
+    assert ran.code == 2
+    assert "dead inactive though it should be active (autostart)" in ran.first
+    assert "tiny usage 98 % (over 95 %)" in ran.first
 
 
 def test_host_memory_is_what_the_kernel_says(command: Command, bed: Bed) -> None:

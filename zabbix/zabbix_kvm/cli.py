@@ -14,6 +14,7 @@ from kvmwatch.errors import KvmwatchError, UsageError
 from kvmwatch.groups import Group
 from kvmwatch.options import Parser, add_common
 from kvmwatch.selection import Selection
+from kvmwatch.snapshot import timings
 from zabbix_kvm import discovery, master
 
 _UNKNOWN = 3
@@ -50,6 +51,8 @@ def run(arguments: Sequence[str]) -> str:
         made = master.document(snapshot)
     else:
         made = list(discovery.KINDS[options.kind][0](snapshot))
+    if options.verbose >= 3:
+        print(timings(snapshot), file=sys.stderr)
     if options.pretty:
         return json.dumps(made, ensure_ascii=False, indent=2)
     return json.dumps(made, ensure_ascii=False, separators=(",", ":"))
