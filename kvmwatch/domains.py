@@ -16,7 +16,7 @@ import libvirt
 from kvmwatch import bulk, control, states
 from kvmwatch.bulk import Fields
 from kvmwatch.connection import Connection, LibvirtDomain
-from kvmwatch.deadline import Deadline
+from kvmwatch.deadline import Deadline, Started
 from kvmwatch.groups import Group
 from kvmwatch.hypervisor import Hypervisor
 from kvmwatch.policy import NAMESPACE, Policy
@@ -64,23 +64,30 @@ class DomainReader:
         if Group.SHUT_OFF not in self._groups:
             surveyed = [(domain, fields) for domain, fields in surveyed if states.is_active(fields["state.state"])]
         handles = {domain.UUIDString(): domain for domain, _ in surveyed}
-        stuck: dict[str, float] = {}
-        doubtful = set(handles)
         if surveyed and self._groups & _ASKS_QEMU:
             stuck = self._read_in_lanes(handles, readings)
             self._settle(readings)
-            doubtful = {uuid for uuid, reading in readings.items() if not bulk.answered(reading.fields)}
-        elif surveyed and self._groups & (_STATISTICS | _DESCRIPTIONS):
-            found = {
-                reading.uuid: reading for reading in self._hypervisor.call(lambda: self._read_chunk(surveyed))
-            }
+            if Group.CONTROL in self._groups:
+                doubtful = [uuid for uuid in handles if uuid in readings]
+                doubtful = [uuid for uuid in doubtful if not bulk.answered(readings[uuid].fields)]
+                hung: dict[str, float] = self._hypervisor.wait(self._control(doubtful, handles, readings))
+                stuck.update(hung)
+            return Readings(readings, stuck)
+        # nobody waits for a QEMU here, so the two rounds of questions can go at once
+        asked = self._control(handles, handles, dict(readings)) if Group.CONTROL in self._groups else None
+        if surveyed and self._groups & (_STATISTICS | _DESCRIPTIONS):
+            read = self._hypervisor.call(lambda: self._read_chunk(surveyed))
+            found = {reading.uuid: reading for reading in read}
             for uuid in handles.keys() - found.keys():
                 del readings[uuid]  # gone meanwhile
             readings.update(found)
-        if Group.CONTROL in self._groups:
-            doubtful &= {uuid for uuid in handles if _is_active(readings.get(uuid))}
-            stuck.update(self._hung(doubtful, handles))
-        return Readings(readings, stuck)
+        return Readings(readings, self._hypervisor.wait(asked) if asked else {})
+
+    def _control(
+        self, uuids: Iterable[str], handles: dict[str, LibvirtDomain], readings: dict[str, Reading]
+    ) -> Started[dict[str, float]]:
+        active = [handles[uuid] for uuid in uuids if _is_active(readings[uuid])]
+        return Started(lambda: control.occupied(active, self._deadline))
 
     def _read_in_lanes(self, handles: dict[str, LibvirtDomain], readings: dict[str, Reading]) -> dict[str, float]:
         from kvmwatch.lanes import each_chunk  # noqa: PLC0415 - not for commands that ask no QEMU

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,19 @@ def test_next_run_uses_the_stored_counters(command: Command, tmp_path: Path) -> 
         sample[2] = {name: value - 50 for name, value in sample[2].items()}
     file.write_text(json.dumps(stored))
     assert "highest usage 25 % (test)" in command("check_kvm_cpu", "-u", DEFAULT_URI).first
+
+
+@pytest.mark.parametrize("seconds", [-86400, 86400])
+def test_changed_clock_does_not_change_rates(command: Command, tmp_path: Path, seconds: int) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import time\n_time = time.time\ntime.time = lambda: _time() + {seconds}\n"
+    )
+    command("check_kvm_disk", "-u", EXAMPLE_URI, "-d", "web1")
+    time.sleep(0.6)
+    ran = command("check_kvm_disk", "-u", EXAMPLE_URI, "-d", "web1", env={"PYTHONPATH": str(tmp_path)})
+    iops = re.search(r"'web1.vda.read_iops'=([0-9.]+)", ran.first)
+    assert iops
+    assert float(iops[1]) == pytest.approx(100_000, rel=0.05)  # the test driver's constant rate
 
 
 def test_wrong_thresholds_and_metrics_are_unknown_with_a_usage_line(command: Command) -> None:

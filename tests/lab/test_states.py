@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -120,3 +121,15 @@ def test_metadata_set_by_virsh_is_obeyed(command: Command, bed: Bed) -> None:
         assert "(over 1 %)" in command("check_kvm_memory", "-d", "idle1").first
     finally:
         subprocess.run([*set_it, "--remove", "--live", "--config"], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("check", ["state", "memory", "disk", "network", "host"])
+def test_remote_hypervisor_gives_the_same(command: Command, bed: Bed, check: str) -> None:
+    """Over TCP to libvirtd's own port in the lab's network namespace: nothing is taken from the local machine."""
+    remote = command(f"check_kvm_{check}", "-u", "qemu+tcp://127.0.0.1/system", "-d", "web1")
+    local = command(f"check_kvm_{check}", "-d", "web1")
+    assert (remote.code, remote.err) == (local.code, "")
+    labels = [set(re.findall(r"'?([^ ']+)'?=", ran.first.split(" | ")[1])) for ran in (remote, local)]
+    # load and swap are told only by the machine itself
+    assert labels[1] - labels[0] <= {"load", "swap"}
+    assert labels[0] <= labels[1]
