@@ -43,7 +43,8 @@ LAB = [
     ("check_kvm_disk", stats("STATE", "BLOCK"), 1.5),
     ("check_kvm_network", stats("STATE", "INTERFACE"), 1.5),
     ("check_kvm_pool", python("[pool.info() for pool in c.listAllStoragePools()]"), 1.5),
-    ("check_kvm_host", python("c.getAllDomainStats(1), c.getCPUStats(-1), c.getMemoryStats(-1)"), 1.5),
+    # the bulk call that has the vCPUs and the memory of all domains
+    ("check_kvm_host", stats("STATE", "VCPU", "BALLOON"), 1.5),
     ("zabbix_kvm collect", ["virsh", "-r", "domstats"], None),
 ]
 MANY = [

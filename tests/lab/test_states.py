@@ -133,3 +133,14 @@ def test_remote_hypervisor_gives_the_same(command: Command, bed: Bed, check: str
     # load and swap are told only by the machine itself
     assert labels[1] - labels[0] <= {"load", "swap"}
     assert labels[0] <= labels[1]
+
+
+def test_commands_leave_no_line_in_libvirts_log(command: Command, bed: Bed) -> None:
+    from bed import WORK
+
+    log = WORK / "libvirtd.log"
+    before = log.read_text()
+    for check in CHECKS:
+        command(f"check_kvm_{check}")
+    command("zabbix_kvm", "collect")
+    assert log.read_text() == before
