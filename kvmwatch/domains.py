@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _ASKS_QEMU = Group.CPU | Group.MEMORY | Group.DISK
 _STATISTICS = _ASKS_QEMU | Group.INTERFACE | Group.SIZE
 _DESCRIPTIONS = Group.DEFINITION | Group.POLICY
+_RUNNING = (states.RUNNING, states.BLOCKED)
 _RETRIES = 8  # for domains whose QEMU another client was asking just then
 _RETRY_PAUSE = 0.05  # seconds
 _PAUSED_IOERROR = 5  # virDomainPausedReason
@@ -73,8 +74,10 @@ class DomainReader:
                 hung: dict[str, float] = self._hypervisor.wait(self._control(doubtful, handles, readings))
                 stuck.update(hung)
             return Readings(readings, stuck)
-        # nobody waits for a QEMU here, so the two rounds of questions can go at once
-        asked = self._control(handles, handles, dict(readings)) if Group.CONTROL in self._groups else None
+        # Nobody waits for a QEMU here, so the two rounds of questions can go at once. A domain that does not run
+        # is judged by its state, so whether its QEMU answers is not worth a call.
+        running = [uuid for uuid in handles if readings[uuid].fields["state.state"] in _RUNNING]
+        asked = self._control(running, handles, dict(readings)) if Group.CONTROL in self._groups else None
         if surveyed and self._groups & (_STATISTICS | _DESCRIPTIONS):
             read = self._hypervisor.call(lambda: self._read_chunk(surveyed))
             found = {reading.uuid: reading for reading in read}

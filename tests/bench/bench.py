@@ -49,7 +49,7 @@ LAB = [
 ]
 MANY = [
     ("zabbix_kvm collect", ["virsh", "-r", "domstats"], 0.6),
-    ("check_kvm_state", FLOOR, 1.4),
+    ("check_kvm_state", FLOOR, None),
     ("check_kvm_cpu", stats("STATE", "CPU_TOTAL", "VCPU"), None),
     ("check_kvm_memory", stats("STATE", "BALLOON"), None),
     ("zabbix_kvm discover domains", FLOOR, None),
