@@ -11,7 +11,7 @@ from kvmwatch.deadline import Deadline
 from kvmwatch.hypervisor import Hypervisor
 from kvmwatch.snapshot import Domain
 
-_SHARE = 2  # an agent that does not answer may cost this part of the time that is left: 1/2
+_SHARE = 0.5  # of the time that is left may go into waiting for agents that do not answer
 
 
 def with_filesystems(
@@ -22,7 +22,7 @@ def with_filesystems(
     Raises KvmwatchError when the connection that is not read-only is refused.
     """
     asked = [domain.uuid for domain in domains if domain.agent_connected]
-    half = Deadline(deadline.remaining() / _SHARE)
+    half = deadline.share(_SHARE)
     found, _ = lanes.each_chunk(
         lambda: lanes.Crew(lambda: open_readwrite(hypervisor.uri)), asked, _read, lambda _: {}, half, size=1
     )

@@ -36,6 +36,12 @@ class Deadline:
         """Seconds left, 0 when over."""
         return max(0.0, self._end - time.monotonic())
 
+    def share(self, part: float) -> Deadline:
+        """Give a deadline that ends when this part of the time that is left is over."""
+        shared = Deadline(self.seconds)
+        shared._end = time.monotonic() + self.remaining() * part
+        return shared
+
     def sleep(self, seconds: float) -> None:
         """Sleep, but not beyond the deadline."""
         time.sleep(min(seconds, self.remaining()))

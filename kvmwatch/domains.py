@@ -30,6 +30,7 @@ _ASKS_QEMU = Group.CPU | Group.MEMORY | Group.DISK
 _STATISTICS = _ASKS_QEMU | Group.INTERFACE | Group.SIZE
 _DESCRIPTIONS = Group.DEFINITION | Group.POLICY
 _RUNNING = (states.RUNNING, states.BLOCKED)
+_SHARE = 0.8  # of the time that is left may go into asking the QEMUs
 _RETRIES = 8  # for domains whose QEMU another client was asking just then
 _RETRY_PAUSE = 0.05  # seconds
 _PAUSED_IOERROR = 5  # virDomainPausedReason
@@ -95,17 +96,19 @@ class DomainReader:
     def _read_in_lanes(self, handles: dict[str, LibvirtDomain], readings: dict[str, Reading]) -> dict[str, float]:
         from kvmwatch.lanes import each_chunk  # noqa: PLC0415 - not for commands that ask no QEMU
 
+        # what does not answer by then is named, and there is time left for what did
+        deadline = self._deadline.share(_SHARE)
         stuck: dict[str, float] = {}
         left = set(handles)
         for attempt in range(_RETRIES):
             if attempt:
-                self._deadline.sleep(_RETRY_PAUSE)
+                deadline.sleep(_RETRY_PAUSE)
             results, outcome = each_chunk(
                 self._hypervisor.crew,
                 sorted(left),
                 lambda domains: self._read_chunk([(domain, {}) for domain in domains]),
                 lambda uuids: self._hung(uuids, handles),
-                self._deadline,
+                deadline,
             )
             stuck.update(outcome.stuck)
             stuck.update(dict.fromkeys(outcome.unread - stuck.keys(), self._deadline.seconds))
@@ -117,7 +120,7 @@ class DomainReader:
             if left:
                 stuck.update(self._hung(left, handles))
                 left -= stuck.keys()
-            if not left or not self._deadline.remaining():
+            if not left or not deadline.remaining():
                 break
         return stuck
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -145,7 +146,8 @@ def _with_rates(
     if not counted:
         return snapshot  # nothing has a rate here, so nothing is worth waiting for
     previous = history.load()
-    if not previous and deadline.remaining() > _SAMPLING:
+    took = time.time() - snapshot.time
+    if not previous and deadline.remaining() > _SAMPLING + 2 * took:  # else the next run will have rates
         previous = counted
         deadline.sleep(_SAMPLING)
         snapshot = reader.read()

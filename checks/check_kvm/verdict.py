@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import nagiosplugin
@@ -17,7 +18,8 @@ from kvmwatch.units import duration, human
 # What is surely wrong comes before what cannot be told; nagiosplugin ranks UNKNOWN highest.
 SEVERITY = (Ok, Warn, Unknown, Critical)
 _PERFDATA_UNITS = {"%": "%", "B": "B", "B/s": "B", "s": "s"}  # the others have no unit of measure
-_PERFDATA_DIGITS = {"%": 2, "s": 6}
+_PERFDATA_DIGITS = {"s": 6}  # else 2
+_EXPONENT = re.compile(r"-?[0-9.]+e[+-]?[0-9]+")
 
 
 class Subject:
@@ -62,10 +64,10 @@ class Subject:
         self._verdict.perfdata.append(
             Performance(
                 f"{self._label}.{metric}" if self._label else metric,
-                rounded(value, spec.unit),
+                decimal(value, _PERFDATA_DIGITS.get(spec.unit, 2)),
                 _PERFDATA_UNITS.get(spec.unit, ""),
-                str(threshold.warning),
-                str(threshold.critical),
+                _range(threshold.warning),
+                _range(threshold.critical),
                 least,
                 most,
             )
@@ -146,10 +148,15 @@ def not_responding(domain: Domain) -> str:
     return f"not responding for {duration(domain.not_responding or 0)}"
 
 
-def rounded(value: float, unit: str) -> float:
-    """Give a value with the digits that mean something; whole numbers without a point."""
-    value = round(value, _PERFDATA_DIGITS.get(unit, 2))
-    return int(value) if value == int(value) else value
+def decimal(value: float, digits: int = 12) -> str:
+    """Write a number as the perfdata grammar has it: no exponent, no zeros that say nothing."""
+    text = f"{value:.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _range(limits: Range) -> str:
+    # nagiosplugin writes small and large limits with an exponent
+    return _EXPONENT.sub(lambda number: decimal(float(number[0])), str(limits))
 
 
 def _violation(value: float, broken: Range, unit: str) -> str:

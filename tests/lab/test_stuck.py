@@ -38,6 +38,14 @@ def processes() -> set[int]:
     return {int(entry.name) for entry in Path("/proc").glob("[0-9]*")}
 
 
+def cmdline(pid: int) -> bytes:
+    """The command line of a process; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 @pytest.fixture
 def stopped(bed: Bed) -> Iterator[Callable[[str], int]]:
     """Stop the QEMU of a domain, and let it go on when the test ends."""
@@ -191,6 +199,29 @@ def test_three_stopped_qemus(command: Command, bed: Bed, stopped: Callable[[str]
     domains = domains_of(command("zabbix_kvm", "collect", "-t", "10"))
     assert {name for name, domain in domains.items() if domain["not_responding"]} == names
     assert domains["web1"]["memory_usable"] > 0
+
+
+def test_more_stopped_qemus_than_there_is_time_for(command: Command, bed: Bed) -> None:
+    """What could not be asked in time is named; what answered is there."""
+    from bed import small
+
+    domains = [bed.transient(small(f"many{number}")) for number in range(12)]
+    pids = [pid for pid in processes() if b"guest=many" in cmdline(pid)]
+    assert len(pids) == len(domains)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        ran = command("zabbix_kvm", "collect", "-t", "2")
+        assert ran.seconds <= 3
+        read = domains_of(ran)
+        assert all(read[domain.name()]["not_responding"] > 0 for domain in domains)
+        assert read["never1"]["state"] == 5
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+        time.sleep(1)
+        for domain in domains:
+            domain.destroy()
 
 
 def test_domains_that_come_and_go_while_they_are_read(command: Command, bed: Bed) -> None:
