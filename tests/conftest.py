@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from commands import Command
+from hypothesis import settings
 
 GOLDEN = Path(__file__).parent / "golden"
+
+
+# in CI the same examples in every run: what fails there fails for everybody
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

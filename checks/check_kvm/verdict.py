@@ -150,7 +150,7 @@ def not_responding(domain: Domain) -> str:
 
 def decimal(value: float, digits: int = 12) -> str:
     """Write a number as the perfdata grammar has it: no exponent, no zeros that say nothing."""
-    text = f"{value:.{digits}f}"
+    text = str(value) if isinstance(value, int) else f"{value:.{digits}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 

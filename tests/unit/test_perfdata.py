@@ -27,7 +27,8 @@ def test_grammar(value: float, limit: float, unit: str) -> None:
 
 @given(values)
 def test_decimal_is_the_number(value: float) -> None:
-    assert float(decimal(value)) == round(value, 12)
+    number = int if isinstance(value, int) else float
+    assert number(decimal(value)) == round(value, 12)
 
 
 def test_small_values_have_no_exponent() -> None:
