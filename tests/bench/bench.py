@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import bed
+import guests
 
 ROUNDS = 15
 PAUSED = 100
@@ -108,7 +109,7 @@ def main() -> None:
         for domain in lab.connect().listAllDomains():
             lab.remove(domain.name())
         for number in range(PAUSED):
-            lab.transient(bed.small(f"small{number:03}"), paused=True)
+            lab.transient(guests.small(f"small{number:03}"), paused=True)
         phase(f"{PAUSED} small paused guests", MANY)
     finally:
         lab.down()

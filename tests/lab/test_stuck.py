@@ -203,7 +203,7 @@ def test_three_stopped_qemus(command: Command, bed: Bed, stopped: Callable[[str]
 
 def test_more_stopped_qemus_than_there_is_time_for(command: Command, bed: Bed) -> None:
     """What could not be asked in time is named; what answered is there."""
-    from bed import small
+    from guests import small
 
     domains = [bed.transient(small(f"many{number}")) for number in range(12)]
     pids = [pid for pid in processes() if b"guest=many" in cmdline(pid)]
@@ -225,7 +225,7 @@ def test_more_stopped_qemus_than_there_is_time_for(command: Command, bed: Bed) -
 
 
 def test_domains_that_come_and_go_while_they_are_read(command: Command, bed: Bed) -> None:
-    from bed import small
+    from guests import small
 
     done = threading.Event()
 

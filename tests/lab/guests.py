@@ -1,0 +1,85 @@
+"""What the lab's guests are made of: domain XML and disk images."""
+
+from __future__ import annotations
+
+import subprocess
+import uuid
+from pathlib import Path
+
+import inside
+
+WORK = inside.WORK
+KERNEL, INITRD = inside.LAB / "vmlinuz", inside.LAB / "initrd"
+
+
+def disk(path: Path, target: str, kind: str = "qcow2", extra: str = "") -> str:
+    """XML of a disk."""
+    return (
+        f"<disk type='file' device='disk'><driver name='qemu' type='{kind}' {extra}/>"
+        f"<source file='{path}'/><target dev='{target}' bus='virtio'/></disk>"
+    )
+
+
+def interface(network: str, mac: str) -> str:
+    """XML of an interface on a virtual network."""
+    return (
+        f"<interface type='network'><mac address='{mac}'/><source network='{network}'/>"
+        "<model type='virtio'/></interface>"
+    )
+
+
+def guest(
+    name: str,
+    args: str | None = None,
+    devices: str = "",
+    memory: int = 96,
+    vcpus: int = 1,
+    on_crash: str = "preserve",
+    balloon: str = "<memballoon model='virtio'><stats period='2'/></memballoon>",
+    metadata: str = "",
+) -> str:
+    """XML of a domain: with ``args`` it boots the lab's Linux, without it stays in the BIOS."""
+    boot = ""
+    if args is not None:
+        boot = (
+            f"<kernel>{KERNEL}</kernel><initrd>{INITRD}</initrd>"
+            f"<cmdline>console=ttyS0 quiet panic=0 {args}</cmdline>"
+        )
+    escaped = name.replace("&", "&amp;").replace("<", "&lt;")
+    return f"""<domain type='qemu'><name>{escaped}</name><uuid>{uuid_of(name)}</uuid>
+<metadata>{metadata}</metadata><memory unit='MiB'>{memory}</memory><vcpu>{vcpus}</vcpu>
+<os><type arch='x86_64' machine='pc'>hvm</type>{boot}</os><features><acpi/></features>
+<pm><suspend-to-mem enabled='yes'/></pm>
+<on_poweroff>destroy</on_poweroff><on_reboot>restart</on_reboot><on_crash>{on_crash}</on_crash>
+<devices><controller type='usb' model='none'/><serial type='file'><source path='{WORK}/{uuid_of(name)}.log'/></serial>
+{balloon}<panic model='isa'/><video><model type='none'/></video>{devices}</devices></domain>"""
+
+
+def small(name: str) -> str:
+    """XML of a guest that costs next to nothing: 16 MiB, BIOS only, no disk, no network."""
+    return f"""<domain type='qemu'><name>{name}</name><memory unit='MiB'>16</memory><vcpu>1</vcpu>
+<os><type arch='x86_64'>hvm</type></os><features><acpi/></features><devices>
+<controller type='usb' model='none'/><memballoon model='virtio'/><video><model type='none'/></video>
+</devices></domain>"""
+
+
+def uuid_of(name: str) -> str:
+    """The same UUID for a name in every run."""
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{name}.lab"))
+
+
+def watch(attributes: str, inner: str = "") -> str:
+    """XML of kvmwatch's metadata."""
+    return f"<kvmwatch:watch xmlns:kvmwatch='urn:kvmwatch:1' {attributes}>{inner}</kvmwatch:watch>"
+
+
+def qcow2(path: Path, size: str, filesystem: bool = False) -> None:
+    """Make a disk image."""
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", path, size], check=True)
+    if filesystem:
+        raw = path.with_suffix(".tmp")
+        with open(raw, "wb") as file:
+            file.truncate(64 << 20)
+        subprocess.run(["mkfs.ext4", "-q", "-F", raw], check=True)
+        subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, path], check=True)
+        raw.unlink()
