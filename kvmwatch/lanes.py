@@ -6,9 +6,8 @@ for, and since the hung call holds that domain's lock, further NOWAIT calls skip
 does not return, the hung domain is named, the call is left behind and its domains are asked again by fresh
 lanes.
 
-Each lane is a thread with a connection of its own: libvirt's client before 10.0 can lose the wake-up of a
-thread that shares a connection with a call which does not return ("rpc: fix race in waking up client event
-loop"), and then hangs in calls that libvirtd would answer.
+Each lane is a thread with a connection of its own: with libvirt 9.0, on a connection that several threads
+shared, controlInfo was seen to block as long as one of them was in a call that did not return.
 """
 
 from __future__ import annotations
