@@ -70,15 +70,17 @@ class DomainReader:
             stuck = self._read_in_lanes(handles, readings)
             self._settle(readings)
             if Group.CONTROL in self._groups:
-                doubtful = [uuid for uuid in handles if uuid in readings]
-                doubtful = [uuid for uuid in doubtful if not bulk.answered(readings[uuid].fields)]
-                hung: dict[str, float] = self._hypervisor.wait(self._control(doubtful, handles, readings))
-                stuck.update(hung)
+                active = (uuid for uuid in handles if _is_active(readings.get(uuid)))
+                stuck.update(
+                    self._hung([uuid for uuid in active if not bulk.answered(readings[uuid].fields)], handles)
+                )
             return Readings(readings, stuck)
         # Nobody waits for a QEMU here, so the two rounds of questions can go at once. A domain that does not run
         # is judged by its state, so whether its QEMU answers is not worth a call.
-        running = [uuid for uuid in handles if readings[uuid].fields["state.state"] in _RUNNING]
-        asked = self._control(running, handles, dict(readings)) if Group.CONTROL in self._groups else None
+        running = [domain for domain, fields in surveyed if fields["state.state"] in _RUNNING]
+        asked = (
+            Started(lambda: control.occupied(running, self._deadline)) if Group.CONTROL in self._groups else None
+        )
         if surveyed and self._groups & (_STATISTICS | _DESCRIPTIONS):
             read = self._hypervisor.call(lambda: self._read_chunk(surveyed))
             found = {reading.uuid: reading for reading in read}
@@ -86,12 +88,6 @@ class DomainReader:
                 del readings[uuid]  # gone meanwhile
             readings.update(found)
         return Readings(readings, self._hypervisor.wait(asked) if asked else {})
-
-    def _control(
-        self, uuids: Iterable[str], handles: dict[str, LibvirtDomain], readings: dict[str, Reading]
-    ) -> Started[dict[str, float]]:
-        active = [handles[uuid] for uuid in uuids if _is_active(readings[uuid])]
-        return Started(lambda: control.occupied(active, self._deadline))
 
     def _read_in_lanes(self, handles: dict[str, LibvirtDomain], readings: dict[str, Reading]) -> dict[str, float]:
         from kvmwatch.lanes import each_chunk  # noqa: PLC0415 - not for commands that ask no QEMU

@@ -49,7 +49,7 @@ def main(check: Check) -> None:
     try:
         output, code = run(check, arguments)
     except UsageError as error:
-        output, code = f"{_prefix(check)} - {error}\n{_parser(check).format_usage()}", 3
+        output, code = f"{_prefix(check)} - {labels.text(str(error))}\n{_parser(check).format_usage()}", 3
     except KvmwatchError as error:
         output, code = f"{_prefix(check)} - {labels.text(str(error))}\n", 3
         if _verbosity(arguments) >= 2:

@@ -82,11 +82,20 @@ def test_changed_clock_does_not_change_rates(command: Command, tmp_path: Path, s
 
 
 def test_wrong_thresholds_and_metrics_are_unknown_with_a_usage_line(command: Command) -> None:
-    for arguments in (["-w", "x"], ["-c", "heat=1"], ["-w", "5:1"], ["--nope"], ["-t", "0"], ["-d", "re:("]):
+    for arguments in (
+        ["-w", "x"],
+        ["-c", "heat=1"],
+        ["-w", "5:1"],
+        ["--nope"],
+        ["-t", "0"],
+        ["-d", "re:("],
+        ["-w", "a|b=c"],
+    ):
         ran = command("check_kvm_cpu", "-u", DEFAULT_URI, *arguments)
         assert ran.code == 3, arguments
         assert ran.first.startswith("KVM_CPU UNKNOWN - "), ran.out
         assert "\nusage: check_kvm_cpu" in ran.out
+        assert "|" not in ran.first, "what the user typed is not mistaken for perfdata"
         assert ran.err == ""
 
 
