@@ -102,11 +102,16 @@ class Reader:
                 has_snapshots=listed.get("has_snapshots"),
             )
             read.append(domain)
-        if Group.FILESYSTEM not in self._groups:
-            return tuple(read)
-        from kvmwatch import agent  # noqa: PLC0415 - only on request
+        made = tuple(read)
+        if Group.SNAPSHOTS in self._groups:
+            from kvmwatch import snapshots  # noqa: PLC0415 - few commands ask for them
 
-        return agent.with_filesystems(self._hypervisor, tuple(read), self._deadline)
+            made = snapshots.with_snapshots(self._hypervisor, made)
+        if Group.FILESYSTEM in self._groups:
+            from kvmwatch import agent  # noqa: PLC0415 - only on request
+
+            made = agent.with_filesystems(self._hypervisor, made, self._deadline)
+        return made
 
 
 def with_assigned(host: Host, domains: tuple[Domain, ...], latency: float) -> Host:

@@ -114,6 +114,8 @@ class DomainStats(NamedTuple):
     major_faults: Value = _stat(COUNTER, "", "balloon.major_fault", "Page faults that needed the disk")
     minor_faults: Value = _stat(COUNTER, "", "balloon.minor_fault", "Page faults that did not")
     balloon_updated: Value = _stat(GAUGE, "unixtime", "balloon.last-update", "When the guest last reported its memory")
+    snapshots: Value = _gauge("", "virDomainListAllSnapshots", "Snapshots the domain carries")
+    oldest_snapshot: Value = _gauge("unixtime", "creationTime of the snapshot's XML", "When the oldest of them was made")
 
 
 @declared

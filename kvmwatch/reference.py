@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from itertools import groupby
 
+from kvmwatch.derived import DERIVED
 from kvmwatch.metrics import COUNTER, Metric, catalogue
 
 _INTRODUCTION = """# Metric reference
 
 Made from the catalogue in `kvmwatch/metrics.py` by `make docs`; do not edit.
 
-Each name is a key of the master item (`zabbix_kvm collect`). Values are base units. A counter grows from the
+Each name is a key of the master item (`zabbix_kvm collect`), but for a few that it carries only in a derived value
+(`LEFT_OUT` in `zabbix/zabbix_kvm/master.py` says which and why). Values are base units. A counter grows from the
 start of what it counts; Zabbix and our checks make rates of it. A value that is not known is left out, never 0.
 """
 
@@ -24,7 +26,7 @@ _TITLES = {
     "pool": "Storage pool: `pools[]`",
     "network": "Virtual network: `networks[]`",
 }
-_UNITS = {"B": "bytes", "s": "seconds", "unixtime": "Unix time", "": ""}
+_UNITS = {"B": "bytes", "s": "seconds", "unixtime": "Unix time", "%": "%", "": ""}
 _PREFIXES = {"vcpu": "vcpu.N.", "disk": "block.N.", "interface": "net.N.", "filesystem": "fs.N."}
 
 
@@ -36,6 +38,11 @@ def render() -> str:
             f"\n## {_TITLES[entity]}\n\n| name | kind | unit | meaning | source |\n|---|---|---|---|---|\n"
         )
         parts.extend(_row(metric) for metric in metrics)
+        parts.extend(
+            f"| `{derived.name}` | {derived.kind} | {_UNITS[derived.unit]} | {derived.help} | derived |\n"
+            for derived in DERIVED
+            if derived.entity == entity
+        )
     return "".join(parts)
 
 

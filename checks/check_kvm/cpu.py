@@ -8,6 +8,7 @@ from check_kvm import plugin
 from check_kvm.highest import highest
 from check_kvm.thresholds import MetricSpec, Thresholds
 from check_kvm.verdict import Verdict
+from kvmwatch.derived import percent
 from kvmwatch.groups import Group
 from kvmwatch.snapshot import Snapshot
 
@@ -19,8 +20,8 @@ def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
     active = 0
     for domain, subject in verdict.domains(snapshot):
         active += 1
-        usage = _share(domain.rates.cpu_time, domain.stats.vcpu_count)
-        steal = _share(domain.rates.cpu_delay, domain.stats.vcpu_count)
+        usage = percent(domain.rates.cpu_time, domain.stats.vcpu_count)
+        steal = percent(domain.rates.cpu_delay, domain.stats.vcpu_count)
         subject.measure("usage", usage)
         subject.measure("steal", steal)
         subject.rank = max(usage or 0, steal or 0)
@@ -31,10 +32,6 @@ def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
         [f"{active} active domains", *highest("usage", usages, "%"), *highest("steal", steals, "%")]
     )
     return verdict
-
-
-def _share(seconds_per_second: float | None, vcpus: float | None) -> float | None:
-    return None if seconds_per_second is None or not vcpus else seconds_per_second / vcpus * 100
 
 
 CHECK = plugin.Check(

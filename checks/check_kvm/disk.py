@@ -8,6 +8,7 @@ from check_kvm import plugin
 from check_kvm.highest import highest
 from check_kvm.thresholds import MetricSpec, Thresholds
 from check_kvm.verdict import Verdict
+from kvmwatch import derived
 from kvmwatch.groups import Group
 from kvmwatch.snapshot import Disk, Snapshot
 
@@ -42,9 +43,6 @@ def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
 def figures(disk: Disk) -> dict[str, float | None]:
     """The values of a disk by metric; a latency is None while there were no such requests."""
     rates, stats = disk.rates, disk.stats
-    allocation = None
-    if stats.capacity and stats.allocation is not None:
-        allocation = stats.allocation / stats.capacity * 100
     return {
         "read_iops": rates.read_requests,
         "write_iops": rates.write_requests,
@@ -53,7 +51,7 @@ def figures(disk: Disk) -> dict[str, float | None]:
         "read_latency": _latency(rates.read_time, rates.read_requests),
         "write_latency": _latency(rates.write_time, rates.write_requests),
         "flush_latency": _latency(rates.flush_time, rates.flush_requests),
-        "allocation": allocation,
+        "allocation": derived.allocation_usage(disk),
         "errors": stats.errors,
     }
 

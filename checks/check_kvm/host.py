@@ -5,6 +5,8 @@ from __future__ import annotations
 from check_kvm import plugin
 from check_kvm.thresholds import MetricSpec, Thresholds
 from check_kvm.verdict import Verdict
+from kvmwatch import derived
+from kvmwatch.derived import percent
 from kvmwatch.groups import Group
 from kvmwatch.snapshot import Host, Snapshot
 
@@ -27,18 +29,14 @@ def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
 def figures(host: Host) -> dict[str, float | None]:
     """The values of the host by metric."""
     stats = host.stats
-    load = stats.load5 / stats.cpus if stats.load5 is not None and stats.cpus else None
-    used = None
-    if stats.memory_total is not None and stats.memory_available is not None:
-        used = stats.memory_total - stats.memory_available
     return {
         "cpu": _busy(host),
-        "memory": _percent(used, stats.memory_total),
-        "load": load,
-        "vcpu_overcommit": _percent(stats.vcpus_assigned, stats.cpus),
-        "memory_overcommit": _percent(stats.memory_assigned, stats.memory_total),
+        "memory": derived.host_memory_usage(host),
+        "load": derived.load_per_cpu(host),
+        "vcpu_overcommit": percent(stats.vcpus_assigned, stats.cpus),
+        "memory_overcommit": percent(stats.memory_assigned, stats.memory_total),
         "latency": stats.latency,
-        "swap": _percent(stats.swap_used, stats.swap_total),
+        "swap": percent(stats.swap_used, stats.swap_total),
     }
 
 
@@ -48,11 +46,7 @@ def _busy(host: Host) -> float | None:
     if rates.cpu_idle is None or None in busy:
         return None
     working = sum(rate or 0 for rate in busy)
-    return _percent(working, working + sum(rate or 0 for rate in idle))
-
-
-def _percent(part: float | None, whole: float | None) -> float | None:
-    return None if part is None or not whole else part / whole * 100
+    return percent(working, working + sum(rate or 0 for rate in idle))
 
 
 CHECK = plugin.Check(

@@ -8,7 +8,7 @@ from check_kvm import plugin
 from check_kvm.highest import highest
 from check_kvm.thresholds import MetricSpec, Thresholds
 from check_kvm.verdict import Subject, Verdict
-from kvmwatch import states
+from kvmwatch import derived, states
 from kvmwatch.groups import Group
 from kvmwatch.snapshot import Domain, Snapshot
 from kvmwatch.units import duration
@@ -20,16 +20,15 @@ def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
     usages: dict[str, float | None] = {}
     rss = 0.0
     for domain, subject in verdict.domains(snapshot):
-        usage = used_percent(domain)
+        usage = derived.memory_usage(domain)
         usages[domain.name] = usage
         subject.rank = usage or 0
         subject.measure("usage", usage, most=100)
         subject.measure("rss", domain.stats.memory_rss)
         rss += domain.stats.memory_rss or 0
         subject.measure("swap", _swap(domain))
-        maximum = domain.stats.memory_maximum
-        if maximum and domain.stats.memory_current is not None:
-            subject.measure("balloon", domain.stats.memory_current / maximum * 100, most=100)
+        balloon = derived.percent(domain.stats.memory_current, domain.stats.memory_maximum)
+        subject.measure("balloon", balloon, most=100)
         if usage is None and domain.not_responding is None:
             _explain_missing(domain, subject, snapshot.time)
     known = sum(usage is not None for usage in usages.values())
@@ -38,17 +37,6 @@ def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
         parts.append(f"{len(usages) - known} without balloon statistics")
     verdict.overview = ", ".join(parts)
     return verdict
-
-
-def used_percent(domain: Domain) -> float | None:
-    """What the guest cannot give away, in % of what it has; None when it does not tell."""
-    available = domain.stats.memory_available
-    free = domain.stats.memory_usable
-    if free is None:  # guests before Linux 3.14 tell only what is not used at all
-        free = domain.stats.memory_unused
-    if not available or free is None:
-        return None
-    return (available - free) / available * 100
 
 
 def _swap(domain: Domain) -> float | None:

@@ -9,7 +9,7 @@ from check_kvm import plugin
 from check_kvm.highest import highest
 from check_kvm.thresholds import MetricSpec, Thresholds
 from check_kvm.verdict import Verdict
-from kvmwatch import storage
+from kvmwatch import derived, storage
 from kvmwatch.groups import Group
 from kvmwatch.snapshot import Pool, Snapshot
 from kvmwatch.units import human
@@ -25,27 +25,18 @@ def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
         if text:
             subject.say(state, text)
         stats = pool.stats
-        usages[pool.name] = usage = used_percent(pool)
+        usages[pool.name] = usage = derived.pool_usage(pool)
         subject.rank = usage or 0
         subject.measure("usage", usage, most=100)
         if stats.available is not None:
             subject.say(Ok, f"{human(stats.available, 'B')} free")
-        if stats.capacity and stats.provisioned is not None:
-            subject.measure("overcommit", stats.provisioned / stats.capacity * 100)
+        subject.measure("overcommit", derived.pool_overcommit(pool))
     inactive = sum(not pool.active for pool in snapshot.pools)
     parts = [f"{len(snapshot.pools)} pools" if snapshot.pools else "no pools"]
     if inactive:
         parts.append(f"{inactive} inactive")
     verdict.overview = ", ".join([*parts, *highest("usage", usages, "%")])
     return verdict
-
-
-def used_percent(pool: Pool) -> float | None:
-    """Used, in % of what is used or can be written, as df counts it."""
-    used, available = pool.stats.used, pool.stats.available
-    if used is None or available is None or not used + available:
-        return None
-    return used / (used + available) * 100
 
 
 def _state(pool: Pool) -> tuple[ServiceState, str]:

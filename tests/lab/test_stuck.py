@@ -155,7 +155,7 @@ def test_one_stopped_qemu_ten_runs(command: Command, bed: Bed, stopped: Callable
     assert ages == sorted(ages), "for how long it does not answer"
     assert ages[0] >= 1
     assert ages[-1] < 60
-    values = [domains_of(run)["web1"]["cpu_time"] for run in runs]
+    values = [domains_of(run)["web1"]["cpu_time_per_vcpu"] for run in runs]
     assert values == sorted(set(values)), "fresh values in every run"
     # nothing piles up in libvirtd: one worker waits, the one that met the hung QEMU first
     workers = bed.daemon.admin("srv-threadpool-info")
@@ -247,9 +247,9 @@ def test_domains_that_come_and_go_while_they_are_read(command: Command, bed: Bed
             for name, domain in domains.items():
                 if name.startswith("churn") and "memory_rss" in domain:
                     assert domain["state"] in (1, 3)
-                    assert {"id", "cpu_time", "vcpu_count", "memory_maximum"} <= domain.keys()
+                    assert {"id", "cpu_time_per_vcpu", "vcpu_count", "memory_maximum"} <= domain.keys()
                 if domain["state"] == 5:
-                    assert "cpu_time" not in domain
+                    assert "cpu_time_per_vcpu" not in domain
             # its UUID tells whose the values are
             assert domains["web1"]["uuid"] == bed.lookup("web1").UUIDString()
             assert len(domains["web1"]["disks"]) == 2
@@ -282,7 +282,7 @@ def test_domain_that_is_saved_while_it_is_read(command: Command, bed: Bed) -> No
             domains = domains_of(command("zabbix_kvm", "collect"))
             assert domains["alone1"]["state"] in (1, 3, 5)
             if domains["alone1"]["state"] == 5:
-                assert "cpu_time" not in domains["alone1"]
+                assert "cpu_time_per_vcpu" not in domains["alone1"]
     finally:
         saving.join()
         bed.lookup("alone1").create()

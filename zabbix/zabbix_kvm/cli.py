@@ -1,31 +1,31 @@
-"""zabbix_kvm: discovery lists and the master item for Zabbix."""
+"""zabbix_kvm: KVM monitoring for Zabbix: discovery lists, master items, pushing, and setting Zabbix up."""
 
 from __future__ import annotations
 
-import json
+import argparse
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Any
 
-from kvmwatch.collect import Reader
-from kvmwatch.deadline import Deadline, leave
+from kvmwatch import __version__
+from kvmwatch.deadline import leave
 from kvmwatch.errors import KvmwatchError, UsageError
-from kvmwatch.groups import Group
-from kvmwatch.options import Parser, add_common
-from kvmwatch.selection import Selection
-from kvmwatch.snapshot import timings
-from zabbix_kvm import discovery, master
+from kvmwatch.options import Parser
+from zabbix_kvm import collecting
+from zabbix_kvm.outcome import Outcome
 
 _UNKNOWN = 3
 
 
 def main() -> None:
-    """Run the command and end the process: 0, or 3 with one line on stderr."""
+    """Run the command and end the process: its exit code, or 3 with one line on stderr."""
     sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
     verbose = "-vv" in sys.argv or "-vvv" in sys.argv
     try:
-        print(run(sys.argv[1:]))
+        outcome = run(sys.argv[1:])
+        if outcome.text:
+            print(outcome.text)
+        sys.stdout.flush()
     except UsageError as error:
         leave(_fail(f"{error}\n{_parser().format_usage().rstrip()}"))
     except KvmwatchError as error:
@@ -34,28 +34,14 @@ def main() -> None:
         leave(_UNKNOWN)
     except Exception as error:  # anything else is our mistake: still one line
         leave(_fail(f"internal error, please report it: {type(error).__name__}: {error}", verbose))
-    leave(0)
+    leave(outcome.code)
 
 
-def run(arguments: Sequence[str]) -> str:
-    """Run a subcommand and give its output. Raises KvmwatchError, UsageError among them."""
+def run(arguments: Sequence[str]) -> Outcome:
+    """Run a subcommand. Raises KvmwatchError, UsageError among them."""
     options = _parser().parse_args(arguments)
-    deadline = Deadline(options.timeout)
-    selection = Selection.parse(options.domain, options.exclude)
-    groups = master.GROUPS if options.command == "collect" else discovery.KINDS[options.kind][1]
-    if options.guest_agent:
-        groups |= Group.FILESYSTEM
-    snapshot = Reader(options.uri, groups, selection, deadline).read()
-    made: Any
-    if options.command == "collect":
-        made = master.document(snapshot)
-    else:
-        made = list(discovery.KINDS[options.kind][0](snapshot))
-    if options.verbose >= 3:
-        print(timings(snapshot), file=sys.stderr)
-    if options.pretty:
-        return json.dumps(made, ensure_ascii=False, indent=2)
-    return json.dumps(made, ensure_ascii=False, separators=(",", ":"))
+    outcome: Outcome = options.run(options)
+    return outcome
 
 
 def _fail(message: str, with_traceback: bool = False) -> int:
@@ -67,17 +53,9 @@ def _fail(message: str, with_traceback: bool = False) -> int:
 
 def _parser() -> Parser:
     made = Parser(prog="zabbix_kvm", description=__doc__, allow_abbrev=False)
-    commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    discover = commands.add_parser("discover", help="print the discovery list of a KIND", allow_abbrev=False)
-    discover.add_argument("kind", choices=list(discovery.KINDS), metavar="KIND", help=", ".join(discovery.KINDS))
-    collect = commands.add_parser("collect", help="print the master item", allow_abbrev=False)
-    for command in (discover, collect):
-        add_common(command)
-        command.add_argument("--pretty", action="store_true", help="indent the JSON, for people")
-        command.add_argument(
-            "--guest-agent",
-            action="store_true",
-            help="ask the QEMU guest agents for file systems; libvirt allows that only to a connection that "
-            "is not read-only, so this opens one",
-        )
+    made.add_argument("-V", "--version", action="version", version=f"kvmwatch {__version__}")
+    commands: argparse._SubParsersAction[Parser] = made.add_subparsers(
+        dest="command", required=True, metavar="COMMAND"
+    )
+    collecting.add_commands(commands)
     return made

@@ -11,40 +11,45 @@ from kvmwatch.snapshot import Domain, Snapshot
 Row = dict[str, Any]
 
 
+def vcpus(domain: Domain) -> Iterator[Row]:
+    """One row per vCPU that the domain's XML gives it."""
+    for number in range(domain.defined_vcpus or 0):
+        yield {"{#VCPU.ID}": number}
+
+
+def disks(domain: Domain) -> Iterator[Row]:
+    """One row per disk; drives for media (CD-ROM, floppy) are left out."""
+    for disk in domain.disks:
+        if not disk.removable:
+            yield {"{#DISK.NAME}": disk.name, "{#DISK.BUS}": disk.bus or ""}
+
+
+def interfaces(domain: Domain) -> Iterator[Row]:
+    """One row per interface that has counters; user-mode ones have none. Its MAC is its identity."""
+    for interface in domain.interfaces:
+        if interface.kind != "user":
+            yield {"{#IF.MAC}": interface.key, "{#IF.SOURCE}": interface.source or ""}
+
+
+def filesystems(domain: Domain) -> Iterator[Row]:
+    """One row per file system that a guest agent reports."""
+    for filesystem in domain.filesystems:
+        yield {"{#FS.MOUNTPOINT}": filesystem.mountpoint, "{#FS.TYPE}": filesystem.kind}
+
+
+#: the parts of a domain, to the rows that tell of them within one domain
+PARTS: dict[str, Callable[[Domain], Iterator[Row]]] = {
+    "vcpus": vcpus,
+    "disks": disks,
+    "interfaces": interfaces,
+    "filesystems": filesystems,
+}
+
+
 def domains(snapshot: Snapshot) -> Iterator[Row]:
     """One row per domain."""
     for domain in _watched(snapshot):
         yield _of(domain) | {"{#VM.TITLE}": domain.title or ""}
-
-
-def vcpus(snapshot: Snapshot) -> Iterator[Row]:
-    """One row per vCPU that the domain's XML gives it."""
-    for domain in _watched(snapshot):
-        for number in range(domain.defined_vcpus or 0):
-            yield _of(domain) | {"{#VCPU.ID}": number}
-
-
-def disks(snapshot: Snapshot) -> Iterator[Row]:
-    """One row per disk; drives for media (CD-ROM, floppy) are left out."""
-    for domain in _watched(snapshot):
-        for disk in domain.disks:
-            if not disk.removable:
-                yield _of(domain) | {"{#DISK.NAME}": disk.name, "{#DISK.BUS}": disk.bus or ""}
-
-
-def interfaces(snapshot: Snapshot) -> Iterator[Row]:
-    """One row per interface that has counters; user-mode ones have none. Its MAC is its identity."""
-    for domain in _watched(snapshot):
-        for interface in domain.interfaces:
-            if interface.kind != "user":
-                yield _of(domain) | {"{#IF.MAC}": interface.key, "{#IF.SOURCE}": interface.source or ""}
-
-
-def filesystems(snapshot: Snapshot) -> Iterator[Row]:
-    """One row per file system that a guest agent reports."""
-    for domain in _watched(snapshot):
-        for filesystem in domain.filesystems:
-            yield _of(domain) | {"{#FS.MOUNTPOINT}": filesystem.mountpoint, "{#FS.TYPE}": filesystem.kind}
 
 
 def pools(snapshot: Snapshot) -> Iterator[Row]:
@@ -63,18 +68,13 @@ def networks(snapshot: Snapshot) -> Iterator[Row]:
         }
 
 
-_DEFINED = Group.SHUT_OFF | Group.DEFINITION
+def _parts(kind: str) -> Callable[[Snapshot], Iterator[Row]]:
+    def rows(snapshot: Snapshot) -> Iterator[Row]:
+        for domain in _watched(snapshot):
+            for row in PARTS[kind](domain):
+                yield _of(domain) | row
 
-#: KIND of ``zabbix_kvm discover`` to its rows and the groups they need
-KINDS: dict[str, tuple[Callable[[Snapshot], Iterator[Row]], Group]] = {
-    "domains": (domains, _DEFINED),
-    "disks": (disks, _DEFINED),
-    "interfaces": (interfaces, _DEFINED),
-    "vcpus": (vcpus, _DEFINED),
-    "filesystems": (filesystems, _DEFINED),
-    "pools": (pools, Group.POOLS),
-    "networks": (networks, Group.NETWORKS),
-}
+    return rows
 
 
 def _watched(snapshot: Snapshot) -> Iterator[Domain]:
@@ -83,3 +83,14 @@ def _watched(snapshot: Snapshot) -> Iterator[Domain]:
 
 def _of(domain: Domain) -> Row:
     return {"{#VM.UUID}": domain.uuid, "{#VM.NAME}": domain.name}
+
+
+_DEFINED = Group.SHUT_OFF | Group.DEFINITION
+
+#: KIND of ``zabbix_kvm discover`` to its rows and the groups they need
+KINDS: dict[str, tuple[Callable[[Snapshot], Iterator[Row]], Group]] = {
+    "domains": (domains, _DEFINED),
+    **{kind: (_parts(kind), _DEFINED) for kind in ("disks", "interfaces", "vcpus", "filesystems")},
+    "pools": (pools, Group.POOLS),
+    "networks": (networks, Group.NETWORKS),
+}

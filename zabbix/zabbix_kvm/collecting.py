@@ -1,0 +1,164 @@
+"""zabbix_kvm discover, collect and send: what is read from libvirt for Zabbix."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from kvmwatch.collect import Reader
+from kvmwatch.deadline import Deadline
+from kvmwatch.errors import KvmwatchError
+from kvmwatch.groups import Group
+from kvmwatch.options import add_common
+from kvmwatch.selection import Selection
+from kvmwatch.snapshot import Snapshot, timings
+from zabbix_kvm import discovery, master
+from zabbix_kvm.outcome import Outcome
+
+COLLECT_KEY = "kvm.collect"
+GUEST_KEY = "kvm.guest"
+#: bytes that a Zabbix agent carries of a user parameter's output (6.0: MAX_EXECUTE_OUTPUT_LEN)
+AGENT_LIMIT = 512 * 1024
+
+_FAILED = 2
+
+
+def add_commands(commands: Any) -> None:
+    """Add the three commands to the parser's."""
+    discover = commands.add_parser("discover", help="print the discovery list of a KIND", allow_abbrev=False)
+    discover.add_argument("kind", choices=list(discovery.KINDS), metavar="KIND", help=", ".join(discovery.KINDS))
+    collect = commands.add_parser("collect", help="print the master item", allow_abbrev=False)
+    collect.add_argument(
+        "--for-agent",
+        action="store_true",
+        help="for a UserParameter: what goes wrong is told inside of the JSON (key error) and the exit code is 0, "
+        "so that items keep what they have instead of becoming unsupported; also when the document is over "
+        "the 512 KiB that an agent carries",
+    )
+    send = commands.add_parser(
+        "send", help="push the master item, and a value per guest, to trapper items", allow_abbrev=False
+    )
+    for command in (discover, collect, send):
+        add_common(command)
+        command.add_argument(
+            "--guest-agent",
+            action="store_true",
+            help="ask the QEMU guest agents for file systems; libvirt allows that only to a connection that "
+            "is not read-only, so this opens one",
+        )
+    for command in (discover, collect):
+        command.add_argument("--pretty", action="store_true", help="indent the JSON, for people")
+    _add_send_options(send)
+    discover.set_defaults(run=_discover)
+    collect.set_defaults(run=_collect)
+    send.set_defaults(run=_send)
+
+
+def _add_send_options(send: argparse.ArgumentParser) -> None:
+    send.add_argument(
+        "--config",
+        metavar="FILE",
+        help="agent configuration with ServerActive, Hostname and TLS settings "
+        "(default: the agent's or agent 2's in /etc/zabbix)",
+    )
+    send.add_argument(
+        "--host",
+        metavar="NAME",
+        help="the hypervisor's host name in Zabbix (default: Hostname of the agent configuration)",
+    )
+    send.add_argument(
+        "--guests", action="store_true", help=f"also push {GUEST_KEY} to the host of each guest (named by UUID)"
+    )
+    send.add_argument(
+        "--guests-only", action="store_true", help="only that, where an agent item collects the hypervisor"
+    )
+    send.add_argument(
+        "--sender", metavar="PROGRAM", default="zabbix_sender", help="the sender (default: zabbix_sender)"
+    )
+
+
+def _discover(options: argparse.Namespace) -> Outcome:
+    rows, groups = discovery.KINDS[options.kind]
+    return Outcome(_json(list(rows(_read(options, groups))), options.pretty))
+
+
+def _collect(options: argparse.Namespace) -> Outcome:
+    try:
+        snapshot = _read(options, master.GROUPS)
+    except KvmwatchError as error:
+        if not options.for_agent:
+            raise
+        return Outcome(_json(master.failure(str(error)), options.pretty))
+    text = _json(master.document(snapshot), options.pretty)
+    size = len(text.encode())
+    if options.for_agent and size >= AGENT_LIMIT:
+        text = _json(
+            master.failure(
+                f"the data of {len(snapshot.domains)} VMs is {size // 1024} KiB, and a Zabbix agent carries 512; "
+                "let a timer push it: zabbix_kvm send, with the template KVM Hypervisor by Zabbix trapper"
+            ),
+            options.pretty,
+        )
+    return Outcome(text)
+
+
+def _send(options: argparse.Namespace) -> Outcome:
+    from zabbix_kvm import sender  # noqa: PLC0415 - brings subprocess, which the agent's items do not need
+
+    config = options.config or sender.default_config()
+    host = options.host or sender.CONFIGURED_HOST
+    failed: KvmwatchError | None = None
+    deadline = Deadline(options.timeout)
+    try:
+        # what is left of the time is for sending
+        values = list(_values(_read(options, master.GROUPS, deadline.share(0.6)), options, host))
+    except KvmwatchError as error:
+        if options.guests_only:
+            raise
+        failed = error
+        document = master.failure(str(error))
+        values = [sender.Value(host, COLLECT_KEY, document["time"], _json(document))]
+    if not values:
+        return Outcome("nothing to send: no guests")
+    answers = sender.send(values, config, options.sender, deadline)
+    if failed:
+        raise failed
+    text = "; ".join(f"{answer.server} accepted {answer.processed} of {answer.total} values" for answer in answers)
+    if all(answer.processed == answer.total for answer in answers):
+        return Outcome(text)
+    print(
+        f"zabbix_kvm: {text}; Zabbix refuses values for hosts that it does not know (yet) or that lack the item "
+        f"({COLLECT_KEY}: template KVM Hypervisor by Zabbix trapper; {GUEST_KEY}: template KVM Guest): "
+        "see zabbix_kvm verify",
+        file=sys.stderr,
+    )
+    return Outcome("", _FAILED)
+
+
+def _values(snapshot: Snapshot, options: argparse.Namespace, host: str) -> Iterator[Any]:
+    from zabbix_kvm.sender import Value  # noqa: PLC0415
+
+    if not options.guests_only:
+        yield Value(host, COLLECT_KEY, snapshot.time, _json(master.document(snapshot)))
+    if options.guests or options.guests_only:
+        for uuid, document in master.guests(snapshot):
+            yield Value(uuid, GUEST_KEY, snapshot.time, _json(document))
+
+
+def _read(options: argparse.Namespace, groups: Group, deadline: Deadline | None = None) -> Snapshot:
+    selection = Selection.parse(options.domain, options.exclude)
+    if options.guest_agent:
+        groups |= Group.FILESYSTEM
+    snapshot = Reader(options.uri, groups, selection, deadline or Deadline(options.timeout)).read()
+    if options.verbose >= 3:
+        print(timings(snapshot), file=sys.stderr)
+    return snapshot
+
+
+def _json(made: Any, pretty: bool = False) -> str:
+    if pretty:
+        return json.dumps(made, ensure_ascii=False, indent=2)
+    return json.dumps(made, ensure_ascii=False, separators=(",", ":"))
