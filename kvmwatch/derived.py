@@ -5,7 +5,7 @@ Every function takes a record of the snapshot and gives None where a value that 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from kvmwatch.metrics import COUNTER, GAUGE, Value
@@ -63,6 +63,11 @@ def _plus(one: Value, other: Value) -> Value:
     return None if one is None or other is None else one + other
 
 
+def _total(pairs: Iterable[tuple[Value, Value]]) -> Value:
+    known = [value for pair in pairs for value in pair if value is not None]
+    return sum(known) if known else None
+
+
 def _minus(one: Value, other: Value) -> Value:
     return None if one is None or other is None else one - other
 
@@ -109,6 +114,14 @@ DERIVED = (
     Derived(
         *("domain", "cpu_delay_per_vcpu", COUNTER, "s", "Time waited for a physical CPU, per vCPU the domain has"),
         lambda domain: _per(domain.stats.cpu_delay, domain.stats.vcpu_count),
+    ),
+    Derived(
+        *("domain", "disk_bytes", COUNTER, "B", "Bytes read and written, all disks"),
+        lambda domain: _total((d.stats.read_bytes, d.stats.write_bytes) for d in domain.disks if not d.removable),
+    ),
+    Derived(
+        *("domain", "network_bytes", COUNTER, "B", "Bytes received and sent, all interfaces"),
+        lambda domain: _total((i.stats.rx_bytes, i.stats.tx_bytes) for i in domain.interfaces),
     ),
     Derived("domain", "memory_usage", GAUGE, "%", "Memory the guest cannot give away", memory_usage),
     Derived("disk", "allocation_usage", GAUGE, "%", "Room the image takes, of the capacity", allocation_usage),

@@ -92,7 +92,7 @@ def test_master_item(command: Command, bed: Bed, odd_name: str) -> None:
     assert domains["alone1"].keys() == {"uuid", "name", "state", "reason", "ignore"}, (
         "ignored: named, not measured"
     )
-    assert (domains["auto1"]["autostart"], domains["auto1"]["expected"]) == (1, "running")
+    assert domains["auto1"]["expected"] == "running"
     assert domains[odd_name]["interfaces"] == [{"mac": "52:54:00:00:01:03", "link_down": 0}]
     assert domains["ioerr1"]["disks"][0]["errors"] == 1
     assert {network["name"]: network["active"] for network in document["networks"]} == {"default": 1, "idle": 0}

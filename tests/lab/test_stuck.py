@@ -275,17 +275,17 @@ def test_many_clients_at_once_leave_no_holes(command: Command, bed: Bed) -> None
 
 def test_domain_that_is_saved_while_it_is_read(command: Command, bed: Bed) -> None:
     """A job that takes long (managed save) makes no value wrong and no domain hung."""
-    saving = threading.Thread(target=lambda: bed.lookup("alone1").managedSave())
+    saving = threading.Thread(target=lambda: bed.lookup("nodriver1").managedSave())
     saving.start()
     try:
         for _ in range(5):
             domains = domains_of(command("zabbix_kvm", "collect"))
-            assert domains["alone1"]["state"] in (1, 3, 5)
-            if domains["alone1"]["state"] == 5:
-                assert "cpu_time_per_vcpu" not in domains["alone1"]
+            assert domains["nodriver1"]["state"] in (1, 3, 5)
+            if domains["nodriver1"]["state"] == 5:
+                assert "cpu_time_per_vcpu" not in domains["nodriver1"]
     finally:
         saving.join()
-        bed.lookup("alone1").create()
+        bed.lookup("nodriver1").create()
 
 
 def test_output_that_nobody_reads(command: Command, bed: Bed) -> None:

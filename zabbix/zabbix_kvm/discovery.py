@@ -47,9 +47,10 @@ PARTS: dict[str, Callable[[Domain], Iterator[Row]]] = {
 
 
 def domains(snapshot: Snapshot) -> Iterator[Row]:
-    """One row per domain."""
+    """One row per domain, with the host name of its hypervisor (empty unless that is read, too)."""
+    hypervisor = snapshot.host.hostname if snapshot.host else ""
     for domain in _watched(snapshot):
-        yield _of(domain) | {"{#VM.TITLE}": domain.title or ""}
+        yield _of(domain) | {"{#VM.TITLE}": domain.title or "", "{#VM.HYPERVISOR}": hypervisor}
 
 
 def pools(snapshot: Snapshot) -> Iterator[Row]:
@@ -89,7 +90,7 @@ _DEFINED = Group.SHUT_OFF | Group.DEFINITION
 
 #: KIND of ``zabbix_kvm discover`` to its rows and the groups they need
 KINDS: dict[str, tuple[Callable[[Snapshot], Iterator[Row]], Group]] = {
-    "domains": (domains, _DEFINED),
+    "domains": (domains, _DEFINED | Group.HOST),
     **{kind: (_parts(kind), _DEFINED) for kind in ("disks", "interfaces", "vcpus", "filesystems")},
     "pools": (pools, Group.POOLS),
     "networks": (networks, Group.NETWORKS),

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from kvmwatch import states
+from kvmwatch import __version__, states
 from kvmwatch.derived import DERIVED
 from kvmwatch.groups import Group
 from kvmwatch.metrics import declarations
@@ -60,6 +60,7 @@ def document(snapshot: Snapshot) -> Json:
     """Make a hypervisor's document of a snapshot that was read with GROUPS."""
     made: Json = {
         "time": round(snapshot.time, 3),
+        "version": __version__,
         "discovery": {kind: list(rows(snapshot)) for kind, (rows, _) in discovery.KINDS.items()},
     }
     if snapshot.host:
@@ -72,7 +73,7 @@ def document(snapshot: Snapshot) -> Json:
 
 def failure(message: str) -> Json:
     """Make the document of a hypervisor that could not be read: items keep what they have, the error is told."""
-    return {"time": round(time.time(), 3), "error": message}
+    return {"time": round(time.time(), 3), "version": __version__, "error": message}
 
 
 def guests(snapshot: Snapshot) -> Iterator[tuple[str, Json]]:
@@ -113,7 +114,6 @@ def _domain(domain: Domain) -> Json:
         id=domain.id,
         expected=domain.expected,
         not_responding=round(domain.not_responding or 0, 1),
-        autostart=_flag(domain.autostart),
         agent=_flag(domain.agent_connected),
         **_values("domain", domain),
     )

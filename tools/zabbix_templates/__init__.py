@@ -1,0 +1,1 @@
+"""Makes templates/ from declarations: ``make templates``."""

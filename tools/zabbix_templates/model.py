@@ -1,0 +1,158 @@
+"""What a Zabbix template consists of. Names and values are those of Zabbix's export format 6.0.
+
+In expressions and formulas ``/T/`` stands for the template's own name.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Optional
+
+Tags = tuple[tuple[str, str], ...]
+
+
+class Step(NamedTuple):
+    """One preprocessing step; ``fails`` is what happens when it cannot be done."""
+
+    type: str
+    parameters: tuple[str, ...] = ("",)
+    fails: str = ""  # DISCARD_VALUE, CUSTOM_VALUE; empty: the item becomes unsupported
+    instead: Optional[str] = None  # the custom value
+
+
+class Item(NamedTuple):
+    """An item or item prototype. Without ``master`` it is collected by its own ``type``."""
+
+    name: str
+    key: str
+    value_type: str = "FLOAT"
+    units: str = ""
+    description: str = ""
+    master: str = ""
+    type: str = "DEPENDENT"
+    delay: str = "0"
+    steps: tuple[Step, ...] = ()
+    formula: str = ""
+    history: str = "7d"
+    value_map: str = ""
+    tags: Tags = ()
+    inventory: str = ""
+
+    @property
+    def trends(self) -> str:
+        """A year for numbers, none for texts."""
+        return "365d" if self.value_type in ("FLOAT", "UNSIGNED") else "0"
+
+
+class Trigger(NamedTuple):
+    """A trigger or trigger prototype. ``meaning`` and ``cure`` make its description, the runbook's line."""
+
+    name: str
+    expression: str
+    severity: str  # INFO, WARNING, AVERAGE, HIGH, DISASTER
+    meaning: str
+    cure: str
+    scope: str  # availability, performance, capacity, notice
+    opdata: str = ""
+    event_name: str = ""
+    depends: tuple[str, ...] = ()  # names of other triggers of the same template or rule
+    manual_close: bool = False
+
+
+class Graph(NamedTuple):
+    """A graph or graph prototype of items by key, drawn in the house's colours."""
+
+    name: str
+    keys: tuple[str, ...]
+    stacked: bool = False
+    percent: bool = False  # axis from 0 to 100
+
+
+class HostPrototype(NamedTuple):
+    """A host that a rule makes."""
+
+    host: str
+    name: str
+    groups: tuple[str, ...]
+    group_prototypes: tuple[str, ...]
+    template: str
+
+
+class Rule(NamedTuple):
+    """A low-level discovery rule. ``filters`` pairs an LLD macro with the user macros (matches, not matches)."""
+
+    name: str
+    key: str
+    path: str
+    description: str
+    master: str = ""
+    filters: tuple[tuple[str, str, str], ...] = ()
+    items: tuple[Item, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
+    graphs: tuple[Graph, ...] = ()
+    hosts: tuple[HostPrototype, ...] = ()
+
+
+class Macro(NamedTuple):
+    """A user macro with its default."""
+
+    name: str
+    value: str
+    description: str
+
+
+class Widget(NamedTuple):
+    """A dashboard widget at x, y (of 24 columns) with a width and height."""
+
+    type: str  # ITEM, GRAPH_CLASSIC, GRAPH_PROTOTYPE
+    name: str
+    shows: str  # the item's key or the graph's name
+    x: int
+    y: int
+    width: int
+    height: int
+    columns: int = 1  # of graph prototypes
+    rows: int = 1
+
+
+class Page(NamedTuple):
+    """A page of a dashboard."""
+
+    name: str
+    widgets: tuple[Widget, ...]
+
+
+class Dashboard(NamedTuple):
+    """A template dashboard."""
+
+    name: str
+    pages: tuple[Page, ...]
+
+
+class Template(NamedTuple):
+    """A template, all of it."""
+
+    name: str
+    description: str
+    setup: str  # Markdown for the README
+    macros: tuple[Macro, ...]
+    items: tuple[Item, ...]
+    rules: tuple[Rule, ...]
+    triggers: tuple[Trigger, ...] = ()
+    graphs: tuple[Graph, ...] = ()
+    dashboards: tuple[Dashboard, ...] = ()
+    value_maps: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+    vendor_tags: Tags = (("class", "software"), ("target", "kvm"))
+    needs: tuple[str, ...] = ()  # templates that must be there first (host prototypes link them)
+
+    @property
+    def folder(self) -> str:
+        """The folder below templates/: ``kvm_hypervisor_by_zabbix_agent``."""
+        return self.name.lower().replace(" ", "_")
+
+
+def find_item(template: Template, key: str) -> Item:
+    """The item or prototype with this key. Raises KeyError."""
+    for item in (*template.items, *(item for rule in template.rules for item in rule.items)):
+        if item.key == key:
+            return item
+    raise KeyError(key)
