@@ -50,6 +50,10 @@ format: $(READY) ## Format the code
 docs: $(READY) ## Write the pages that are generated (docs/metrics.md)
 	@$(PYTHON) -m kvmwatch.reference > docs/metrics.md
 
+.PHONY: templates
+templates: $(READY) ## Write the Zabbix templates and their READMEs (templates/) from tools/zabbix_templates
+	@PYTHONPATH=tools $(PYTHON) -m zabbix_templates
+
 .PHONY: golden
 golden: $(READY) ## Rewrite the golden files from what the commands print now; read the diff
 	@$(PYTHON) -m pytest -q tests/unit/test_golden_output.py --golden

@@ -257,9 +257,9 @@ def _tags(tags: Iterable[tuple[str, str]]) -> list[Tree]:
 
 def _fill(parent: ET.Element, tree: Tree) -> None:
     for name, value in tree.items():
-        if value is None or value == [] or value == "":
-            if name != "error_handler_params" or value is None:
-                continue
+        # what is empty is left out; but an empty custom value is a value
+        if value is None or (value in ("", []) and name != "error_handler_params"):
+            continue
         child = ET.SubElement(parent, name)
         if isinstance(value, dict):
             _fill(child, value)

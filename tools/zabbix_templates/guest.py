@@ -72,7 +72,10 @@ def template() -> Template:
 3. On each hypervisor let a timer run `zabbix_kvm send --guests-only` every minute (or `--guests`, where the
    hypervisor's own data is pushed, too).
 """,
-        macros=(*macros(), Macro("{$KVM.INTERVAL}", "1m", "How often latencies are computed; as often as data comes")),
+        macros=(
+            *macros(),
+            Macro("{$KVM.INTERVAL}", "1m", "How often latencies are computed; as often as data comes"),
+        ),
         items=(
             Item(
                 name="Master item: all data of the VM",
@@ -131,10 +134,7 @@ def _dashboard() -> Dashboard:
             Page(
                 "Overview",
                 (
-                    *(
-                        Widget("ITEM", name, key, 4 * number, 0, 4, 3)
-                        for number, (name, key) in enumerate(values)
-                    ),
+                    *(Widget("ITEM", name, key, 4 * number, 0, 4, 3) for number, (name, key) in enumerate(values)),
                     *(
                         Widget("GRAPH_CLASSIC", name, name, 12 * (number % 2), 3 + 5 * (number // 2), 12, 5)
                         for number, name in enumerate(graphs)

@@ -55,8 +55,14 @@ _AGENT_SETUP = """\
 3. In Zabbix: import this template and `KVM Guest` (that one first), and link this one to the hypervisor's host.
 """
 _URI_MACROS = (
-    Macro("{$KVM.URI}", "qemu:///system", "libvirt URI as the proxy or server opens it, e.g. qemu+ssh://kvm@HOST/system"),
-    Macro("{$KVM.TIMEOUT}", "25", "Seconds for one collection; less than Timeout of the proxy or server (at most 30)"),
+    Macro(
+        "{$KVM.URI}",
+        "qemu:///system",
+        "libvirt URI as the proxy or server opens it, e.g. qemu+ssh://kvm@HOST/system",
+    ),
+    Macro(
+        "{$KVM.TIMEOUT}", "25", "Seconds for one collection; less than Timeout of the proxy or server (at most 30)"
+    ),
 )
 
 WAYS = (
@@ -128,11 +134,23 @@ HOST = (
     Shown("latency", "libvirt response time", "s", component="libvirt"),
     Shown("hostname", "Host name", value_type="CHAR", steady=True, component="libvirt", inventory="NAME"),
     Shown("libvirt_version", "libvirt version", value_type="CHAR", steady=True, component="libvirt"),
-    Shown("hypervisor", "Hypervisor version", value_type="CHAR", steady=True, component="libvirt", inventory="SOFTWARE"),
+    Shown(
+        "hypervisor",
+        "Hypervisor version",
+        value_type="CHAR",
+        steady=True,
+        component="libvirt",
+        inventory="SOFTWARE",
+    ),
 )
 STATES = {
     **{"running": "running", "paused": "paused", "shutoff": "shut off", "crashed": "crashed"},
-    **{"pmsuspended": "suspended", "shutdown": "shutting down", "blocked": "blocked", "nostate": "without a state"},
+    **{
+        "pmsuspended": "suspended",
+        "shutdown": "shutting down",
+        "blocked": "blocked",
+        "nostate": "without a state",
+    },
 }
 POOL = (
     Shown("state", "State", value_map=POOL_STATE, component="storage"),
@@ -159,7 +177,11 @@ _CHOICE = (
     Macro("{$KVM.POOL.NOT_MATCHES}", "CHANGE_IF_NEEDED", "Storage pools not to discover"),
     Macro("{$KVM.NET.MATCHES}", ".*", "Virtual networks to discover"),
     Macro("{$KVM.NET.NOT_MATCHES}", "CHANGE_IF_NEEDED", "Virtual networks not to discover"),
-    Macro("{$KVM.GUEST.HOSTS}", "^$", "VMs (by UUID) that become hosts of their own with the template KVM Guest; .* for all"),
+    Macro(
+        "{$KVM.GUEST.HOSTS}",
+        "^$",
+        "VMs (by UUID) that become hosts of their own with the template KVM Guest; .* for all",
+    ),
 )
 _LIMITS = (
     Macro("{$KVM.NODATA}", "5m", "No data for this long is a problem"),
@@ -172,9 +194,17 @@ _LIMITS = (
     Macro("{$KVM.HOST.MEMORY.OVERCOMMIT.MAX}", "150", "Memory that active VMs can take, % of the host's"),
     Macro("{$KVM.POOL.WARN}", "85", "Utilization of a pool, %: warning. Context: the pool's name"),
     Macro("{$KVM.POOL.MAX}", "95", "Utilization of a pool, %: high. Context: the pool's name"),
-    Macro("{$KVM.POOL.TIMELEFT}", "7d", "A pool that will be full within this time is a problem. Context: the pool's name"),
+    Macro(
+        "{$KVM.POOL.TIMELEFT}",
+        "7d",
+        "A pool that will be full within this time is a problem. Context: the pool's name",
+    ),
     Macro("{$KVM.POOL.OVERCOMMIT.MAX}", "100", "Promised to volumes, % of the pool. Context: the pool's name"),
-    Macro("{$KVM.POOL.OVERCOMMIT.FROM}", "70", "Over-allocation is a problem from this utilization on, %. Context: the pool's name"),
+    Macro(
+        "{$KVM.POOL.OVERCOMMIT.FROM}",
+        "70",
+        "Over-allocation is a problem from this utilization on, %. Context: the pool's name",
+    ),
 )
 
 
@@ -502,7 +532,9 @@ def _graphs(host: Scope) -> tuple[Graph, ...]:
     return (
         Graph("KVM: CPU", (host.key("cpu_busy_per_cpu"), host.key("cpu_iowait_per_cpu"))),
         Graph("KVM: Memory utilization", (host.key("memory_usage"), host.key("swap_usage")), percent=True),
-        Graph("KVM: Memory", (host.key("memory_available"), host.key("memory_assigned"), host.key("memory_total"))),
+        Graph(
+            "KVM: Memory", (host.key("memory_available"), host.key("memory_assigned"), host.key("memory_total"))
+        ),
         Graph("KVM: Overcommit", (host.key("vcpu_overcommit"), host.key("memory_overcommit"))),
         Graph("KVM: Load average", (host.key("load1"), host.key("load5"), host.key("load15"))),
         Graph("KVM: VMs by state", tuple(f"kvm.domains.{state}" for state in STATES), stacked=True),

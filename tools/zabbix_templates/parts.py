@@ -8,7 +8,13 @@ from kvmwatch.derived import DERIVED
 from kvmwatch.metrics import COUNTER, catalogue
 from zabbix_templates.model import Graph, Item, Rule, Step, Tags, Trigger
 
-YES_NO, STATE, POOL_STATE, AGENT, LINK = "KVM yes or no", "KVM domain state", "KVM pool state", "KVM guest agent", "KVM link"
+YES_NO, STATE, POOL_STATE, AGENT, LINK = (
+    "KVM yes or no",
+    "KVM domain state",
+    "KVM pool state",
+    "KVM guest agent",
+    "KVM link",
+)
 
 VALUE_MAPS = {
     STATE: (
@@ -230,7 +236,9 @@ def domain_triggers(owner: Owner) -> tuple[Trigger, ...]:
     reason = f"last({vm.ref('reason')})"
     steal = f"{title}CPU steal is high"
 
-    def trigger(name: str, expression: str, severity: str, meaning: str, cure: str, scope: str, **more: object) -> Trigger:
+    def trigger(
+        name: str, expression: str, severity: str, meaning: str, cure: str, scope: str, **more: object
+    ) -> Trigger:
         return Trigger(f"{title}{name}", expression + alerts, severity, meaning, cure, scope, **more)  # type: ignore[arg-type]
 
     return (

@@ -34,12 +34,16 @@ def render(template: Template) -> str:
         if rule.triggers:
             parts.append(f"\n### Trigger prototypes for {rule.name}\n\n{_triggers(rule.triggers)}")
         for host in rule.hosts:
-            parts.append(f"\n### Host prototype\n\n`{host.host}`, shown as `{host.name}`, with template {host.template}\n")
+            parts.append(
+                f"\n### Host prototype\n\n`{host.host}`, shown as `{host.name}`, with template {host.template}\n"
+            )
     return "".join(parts)
 
 
 def _items(items: Iterable[Item]) -> str:
-    rows = ((item.name, item.description, _TYPES[item.type], f"`{item.key}`", item.units.lstrip("!")) for item in items)
+    rows = (
+        (item.name, item.description, _TYPES[item.type], f"`{item.key}`", item.units.lstrip("!")) for item in items
+    )
     return _table(("Name", "Description", "Type", "Key", "Unit"), rows)
 
 
