@@ -232,7 +232,7 @@ def _steps(item: Item) -> list[Tree]:
 
 
 def _filter(rule: Rule) -> Tree | None:
-    conditions = []
+    conditions: list[Tree] = []
     for macro, matches, matches_not in rule.filters:
         conditions.append({"macro": macro, "value": matches, "formulaid": _letter(conditions)})
         if matches_not:
