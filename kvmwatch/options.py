@@ -56,7 +56,7 @@ def add_common(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "-t",
         "--timeout",
-        type=_seconds,
+        type=seconds,
         default=DEFAULT_TIMEOUT,
         metavar="SECONDS",
         help="answer within this time, whatever hangs (default: 10)",
@@ -67,7 +67,8 @@ def add_common(made: argparse.ArgumentParser) -> None:
     made.add_argument("-V", "--version", action="version", version=f"kvmwatch {__version__}")
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """Read a time limit in seconds: more than 0, less than forever."""
     try:
         seconds = float(text)
     except ValueError:

@@ -13,6 +13,7 @@ from zabbix_templates.model import (
     Graph,
     HostPrototype,
     Item,
+    Macro,
     Rule,
     Template,
     Trigger,
@@ -34,9 +35,14 @@ _SINGULAR = {
 Tree = dict[str, Any]
 
 
+_VERSION_MACRO = "{$KVM.TEMPLATE.VERSION}"
+
+
 def xml(template: Template) -> str:
-    """Give the file of a template."""
-    return _Exporter(template).document()
+    """Give the file of a template. It carries a digest of itself, so that provisioning knows it again."""
+    digest = hashlib.sha256(_Exporter(template).document().encode()).hexdigest()[:12]
+    version = Macro(_VERSION_MACRO, digest, "Which file this template came from; zabbix_kvm provision compares it")
+    return _Exporter(template._replace(macros=(*template.macros, version))).document()
 
 
 class _Exporter:

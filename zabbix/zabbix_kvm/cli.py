@@ -11,7 +11,7 @@ from kvmwatch import __version__
 from kvmwatch.deadline import leave
 from kvmwatch.errors import KvmwatchError, UsageError
 from kvmwatch.options import Parser
-from zabbix_kvm import collecting
+from zabbix_kvm import collecting, setting_up
 from zabbix_kvm.outcome import Outcome
 
 _UNKNOWN = 3
@@ -58,4 +58,5 @@ def _parser() -> Parser:
         dest="command", required=True, metavar="COMMAND"
     )
     collecting.add_commands(commands)
+    setting_up.add_commands(commands)
     return made

@@ -1,0 +1,116 @@
+"""zabbix_kvm provision and verify: Zabbix itself, through its API."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from kvmwatch.errors import UsageError
+from kvmwatch.options import seconds
+from zabbix_kvm.outcome import Outcome
+
+
+def add_commands(commands: Any) -> None:
+    """Add both commands to the parser's."""
+    provision = commands.add_parser(
+        "provision", help="set Zabbix up: templates, groups, hypervisors, guests, dashboard", allow_abbrev=False
+    )
+    verify = commands.add_parser(
+        "verify", help="tell which items do not work, and why; exit code as a check", allow_abbrev=False
+    )
+    for command in (provision, verify):
+        _add_api_options(command)
+    provision.add_argument("-n", "--dry-run", action="store_true", help="only tell what would be changed")
+    provision.add_argument(
+        "--hypervisor",
+        action="append",
+        default=[],
+        metavar="HOST[=ADDRESS]",
+        help="a hypervisor to monitor, with its agent's address (default: the host name by DNS); repeatable",
+    )
+    provision.add_argument("--hypervisors", metavar="FILE", help="more of them, in an INI file (see the docs)")
+    provision.add_argument(
+        "--way",
+        choices=("agent", "active", "trapper", "external"),
+        default="agent",
+        help="how their data arrives, unless the file says otherwise (default: agent)",
+    )
+    provision.add_argument(
+        "--guests",
+        action="store_true",
+        help="make a host of each VM that the hypervisors in Zabbix report, and keep them in step",
+    )
+    provision.add_argument("--templates", metavar="DIR", type=Path, help="folder of the templates")
+    provision.add_argument("--no-dashboard", action="store_true", help="leave the NOC dashboard alone")
+    verify.add_argument("--guests", action="store_true", help="look at the guests' own hosts, too")
+    verify.add_argument(
+        "--max-age",
+        type=seconds,
+        default=300.0,
+        metavar="SECONDS",
+        help="data older than this is CRITICAL (default: 300)",
+    )
+    provision.set_defaults(run=_provision)
+    verify.set_defaults(run=_verify)
+
+
+def _add_api_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--url", default=os.environ.get("ZABBIX_URL"), help="the front end's URL (default: $ZABBIX_URL)"
+    )
+    command.add_argument(
+        "--credentials",
+        metavar="FILE",
+        help="file with 'token = ...', or 'user = ...' and 'password = ...' "
+        "(default: $ZABBIX_TOKEN, or $ZABBIX_USER and $ZABBIX_PASSWORD)",
+    )
+    command.add_argument(
+        "-t", "--timeout", type=seconds, default=60.0, metavar="SECONDS", help="for each request (default: 60)"
+    )
+    command.add_argument("-v", "--verbose", action="count", default=0, help="-vv adds tracebacks")
+
+
+def _api(options: argparse.Namespace) -> Any:
+    from zabbix_kvm.api import Api, credentials  # noqa: PLC0415 - pyzabbix costs more than a whole collection
+
+    if not options.url:
+        raise UsageError("which Zabbix? give --url https://zabbix.example.com/zabbix, or set ZABBIX_URL")
+    return Api(options.url, credentials(options.credentials), options.timeout)
+
+
+def _provision(options: argparse.Namespace) -> Outcome:
+    from zabbix_kvm import guests, sites  # noqa: PLC0415
+    from zabbix_kvm.provision import Provisioner, default_templates  # noqa: PLC0415
+
+    wanted = [sites.from_argument(text, options.way) for text in options.hypervisor]
+    if options.hypervisors:
+        wanted += sites.from_file(options.hypervisors, options.way)
+    api = _api(options)
+    provisioner = Provisioner(api, options.dry_run)
+    try:
+        provisioner.templates(options.templates or default_templates())
+        for site in wanted:
+            provisioner.hypervisor(site)
+        if options.guests:
+            guests.keep_in_step(provisioner)
+        if not options.no_dashboard:
+            provisioner.dashboard()
+    finally:
+        api.close()
+    count = len(provisioner.changes)
+    if not count:
+        return Outcome(f"{options.url}: nothing to change")
+    return Outcome(f"{options.url}: {count} {'changes would be made' if options.dry_run else 'changes made'}")
+
+
+def _verify(options: argparse.Namespace) -> Outcome:
+    from zabbix_kvm.verify import verify  # noqa: PLC0415
+
+    api = _api(options)
+    try:
+        code, text = verify(api, options.guests, options.max_age)
+    finally:
+        api.close()
+    return Outcome(text, code)

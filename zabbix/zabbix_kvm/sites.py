@@ -1,0 +1,87 @@
+"""Which hypervisors are to be monitored, from the command line or a small file."""
+
+from __future__ import annotations
+
+import configparser
+import ipaddress
+from typing import NamedTuple, Optional
+
+from kvmwatch.errors import KvmwatchError
+
+#: how the master item arrives, to the template
+TEMPLATES = {
+    "agent": "KVM Hypervisor by Zabbix agent",
+    "active": "KVM Hypervisor by Zabbix agent active",
+    "trapper": "KVM Hypervisor by Zabbix trapper",
+    "external": "KVM Hypervisor by external check",
+}
+_KEYS = ("address", "port", "way", "proxy", "groups", "name")
+
+
+class Site(NamedTuple):
+    """A hypervisor. ``host`` is its host name in Zabbix, for active agents and pushes also that of the agent."""
+
+    host: str
+    address: Optional[str] = None  # of its agent, IP or DNS name
+    port: str = "10050"
+    way: str = "agent"
+    proxy: Optional[str] = None
+    groups: tuple[str, ...] = ()
+    name: Optional[str] = None  # visible name
+    macros: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def template(self) -> str:
+        """The template it gets."""
+        return TEMPLATES[self.way]
+
+    @property
+    def by_ip(self) -> bool:
+        """Whether its address is an IP address."""
+        try:
+            ipaddress.ip_address(self.address or self.host)
+        except ValueError:
+            return False
+        return True
+
+
+def from_argument(text: str, way: str) -> Site:
+    """Read HOST or HOST=ADDRESS of the command line."""
+    host, _, address = text.partition("=")
+    if not host.strip():
+        raise KvmwatchError(f"--hypervisor {text!r}: use HOST or HOST=ADDRESS")
+    return Site(host.strip(), address.strip() or None, way=way)
+
+
+def from_file(path: str, way: str) -> list[Site]:
+    """Read an INI file: a section per hypervisor. Raises KvmwatchError that names what is wrong."""
+    parser = configparser.ConfigParser(interpolation=None, delimiters=("=",), comment_prefixes=("#", ";"))
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    try:
+        with open(path, encoding="utf-8") as file:
+            parser.read_file(file)
+    except OSError as error:
+        raise KvmwatchError(f"cannot read {path}: {error.strerror}") from None
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise KvmwatchError(f"{path}: {' '.join(str(error).split())}") from None
+    return [_site(path, name, dict(parser[name]), way) for name in parser.sections()]
+
+
+def _site(path: str, host: str, given: dict[str, str], way: str) -> Site:
+    macros = tuple((key, value) for key, value in given.items() if key.startswith("{$"))
+    unknown = [key for key in given if key not in _KEYS and not key.startswith("{$")]
+    if unknown:
+        raise KvmwatchError(f"{path}: [{host}] has {unknown[0]!r}; known are {', '.join(_KEYS)} and {{$MACRO}}")
+    site = Site(
+        host=host,
+        address=given.get("address"),
+        port=given.get("port", "10050"),
+        way=given.get("way", way),
+        proxy=given.get("proxy"),
+        groups=tuple(filter(None, (group.strip() for group in given.get("groups", "").split(",")))),
+        name=given.get("name"),
+        macros=macros,
+    )
+    if site.way not in TEMPLATES:
+        raise KvmwatchError(f"{path}: [{host}] way = {site.way}: use one of {', '.join(TEMPLATES)}")
+    return site
