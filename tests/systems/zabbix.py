@@ -1,0 +1,233 @@
+"""A real Zabbix: server, PostgreSQL, front end with its API, and an agent with our UserParameters.
+
+Only for use inside the lab's namespaces; everything is on their loopback and in their tmpfs. The server's own
+programs come from this machine, or from a chroot of another release (KVMWATCH_ZABBIX_ROOT) to have another version.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import inside
+import pyzabbix
+from bed import until
+
+WORK = inside.WORK / "zabbix"
+CHECKOUT = Path(__file__).parents[2]
+URL = "http://127.0.0.1:8088"
+USER, PASSWORD = "Admin", "zabbix"
+
+SERVER_CONF = f"""
+LogFile={WORK}/server.log
+PidFile={WORK}/server.pid
+SocketDir={WORK}
+DBHost=127.0.0.1
+DBName=zabbix
+DBUser=postgres
+ListenIP=127.0.0.1
+StartPollers=3
+StartPreprocessors=2
+StartTrappers=2
+StartPingers=0
+StartDiscoverers=0
+StartLLDProcessors=2
+CacheUpdateFrequency=1
+CacheSize=256M
+HistoryCacheSize=64M
+ValueCacheSize=64M
+Timeout=10
+ExternalScripts={WORK}/external
+"""
+AGENT_CONF = f"""
+LogFile={WORK}/agent.log
+PidFile={WORK}/agent.pid
+Server=127.0.0.1
+ServerActive=127.0.0.1
+ListenIP=127.0.0.1
+Hostname=kvm1
+Timeout=10
+Include={WORK}/agent.d/*.conf
+"""
+FRONT_END_CONF = """<?php
+$DB['TYPE']='POSTGRESQL';$DB['SERVER']='127.0.0.1';$DB['PORT']='5432';$DB['DATABASE']='zabbix';
+$DB['USER']='postgres';$DB['PASSWORD']='none';$DB['SCHEMA']='';$DB['ENCRYPTION']=false;$DB['DOUBLE_IEEE754']=true;
+$ZBX_SERVER='127.0.0.1';$ZBX_SERVER_PORT='10051';$ZBX_SERVER_NAME='kvmwatch lab';
+$IMAGE_FORMAT_DEFAULT=IMAGE_FORMAT_PNG;
+"""
+
+
+class Zabbix:
+    """The daemons, and the API as an administrator."""
+
+    def __init__(self) -> None:
+        """Prepare the folders; ``root`` is where the server's programs are."""
+        self.root = Path(os.environ.get("KVMWATCH_ZABBIX_ROOT", "/"))
+        self._running: list[subprocess.Popen[bytes]] = []
+        self.api: Any = None
+        for folder in (WORK, WORK / "agent.d", WORK / "external", WORK / "bin", WORK / "pg"):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o777)
+        if self.root != Path("/"):
+            inside.mount("-t", "proc", "proc", self.root / "proc")
+            inside.mount("--rbind", "/dev", self.root / "dev")
+            (self.root / WORK.relative_to("/")).mkdir(parents=True, exist_ok=True)
+            inside.mount("--bind", WORK, self.root / WORK.relative_to("/"))
+
+    def up(self) -> None:
+        """Start everything; takes a quarter of a minute."""
+        self._database()
+        (WORK / "server.conf").write_text(SERVER_CONF)
+        self._front_end()
+        self._start("zabbix", "zabbix_server", "--foreground", "--config", WORK / "server.conf")
+        self.agent()
+        until("Zabbix's API answers", self._logs_in, 60)
+
+    def down(self) -> None:
+        """End everything that was started, in turn."""
+        for process in reversed(self._running):
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(20)
+
+    def call(self, method: str, **parameters: Any) -> Any:
+        """Call the API."""
+        return self.api.do_request(method, parameters)["result"]
+
+    def agent(self) -> None:
+        """Start this machine's agent, as its own user, with the UserParameters that we ship."""
+        # In a CI's clone the checkout may lie where the user zabbix cannot look.
+        checkout = WORK / "checkout"
+        checkout.mkdir()
+        inside.mount("--bind", CHECKOUT, checkout)
+        command = WORK / "bin" / "zabbix_kvm"
+        command.write_text(
+            f"#!/bin/sh\nPYTHONPATH={checkout}:{checkout}/checks:{checkout}/zabbix exec {checkout}/.venv/bin/python "
+            '-c "from zabbix_kvm.cli import main; main()" "$@"\n'
+        )
+        command.chmod(0o755)
+        shutil.copy(CHECKOUT / "zabbix" / "agent" / "kvmwatch.conf", WORK / "agent.d")
+        shutil.copy(command, WORK / "external")
+        (WORK / "agentd.conf").write_text(AGENT_CONF)
+        # the agent is always this machine's: it has to see our commands
+        self._start("zabbix", "zabbix_agentd", "--foreground", "--config", WORK / "agentd.conf", root=Path("/"))
+
+    def host(self, name: str) -> dict[str, Any]:
+        """A host by its technical name."""
+        (host,) = self.call("host.get", filter={"host": name}, output="extend", selectInventory="extend")
+        made: dict[str, Any] = host
+        return made
+
+    def items(self, host: str, **more: Any) -> dict[str, dict[str, Any]]:
+        """The items of a host by key."""
+        hosts = self.call("host.get", filter={"host": host}, output=["hostid"])
+        if not hosts:
+            return {}
+        found = self.call(
+            "item.get",
+            hostids=[hosts[0]["hostid"]],
+            output=["key_", "name", "state", "error", "lastvalue", "lastclock", "value_type", "units", "type"],
+            selectPreprocessing="extend",
+            **more,
+        )
+        return {item["key_"]: item for item in found}
+
+    def problems(self, host: str) -> dict[str, int]:
+        """The names of the open problems of a host, with their severities."""
+        found = self.call("problem.get", hostids=[self.host(host)["hostid"]], output=["name", "severity"])
+        return {problem["name"]: int(problem["severity"]) for problem in found}
+
+    def set_macros(self, host: str, **macros: str) -> None:
+        """Set macros of a host: KVM_VM_CPU=... is {$KVM.VM.CPU}."""
+        number = self.host(host)["hostid"]
+        known = {m["macro"]: m["hostmacroid"] for m in self.call("usermacro.get", hostids=[number], output="extend")}
+        for name, value in macros.items():
+            macro = f"{{${name.replace('_', '.')}}}"
+            if macro in known:
+                self.call("usermacro.update", hostmacroid=known[macro], value=value)
+            else:
+                self.call("usermacro.create", hostid=number, macro=macro, value=value)
+
+    def _database(self) -> None:
+        shutil.chown(WORK / "pg", *self._owner("postgres"))
+        (WORK / "pg").chmod(0o700)
+        (programs,) = sorted(self.root.glob("usr/lib/postgresql/*/bin"))[-1:]
+        programs = Path("/") / programs.relative_to(self.root)
+        data = WORK / "pg" / "data"
+        run = self._command("postgres", programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8")
+        subprocess.run([*run, "--no-locale", "--no-sync"], check=True, stdout=subprocess.DEVNULL, cwd="/")
+        options = ("-k", WORK / "pg", "-h", "127.0.0.1", "-F", "-c", "max_connections=100", "-c", "shared_buffers=256MB")
+        self._start("postgres", programs / "postgres", "-D", data, *options)
+        psql = self._command("postgres", programs / "psql", "-qv", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres")
+        until("PostgreSQL answers", lambda: subprocess.run([*psql, "-c", "select 1"], capture_output=True, cwd="/").returncode == 0)  # fmt: skip
+        subprocess.run([*psql, "-c", "create database zabbix"], check=True, cwd="/")
+        for part in ("schema", "images", "data"):
+            file = self.root / f"usr/share/zabbix-server-pgsql/{part}.sql.gz"
+            subprocess.run(
+                f"zcat {file} | {' '.join(map(str, psql))} -d zabbix", shell=True, check=True, cwd="/",
+                stdout=subprocess.DEVNULL,
+            )  # fmt: skip
+
+    def _front_end(self) -> None:
+        configuration = self.root / "etc" / "zabbix"
+        inside.mount("-t", "tmpfs", "-o", "mode=0755", "lab-zabbix", configuration)
+        (configuration / "zabbix.conf.php").write_text(FRONT_END_CONF)
+        settings = {
+            **{"memory_limit": "512M", "max_execution_time": "300", "max_input_time": "300", "post_max_size": "64M"},
+            **{"date.timezone": "UTC", "display_errors": "0", "log_errors": "1"},
+        }
+        options = [text for name, value in settings.items() for text in ("-d", f"{name}={value}")]
+        environment = {"PHP_CLI_SERVER_WORKERS": "4"}
+        address = URL.removeprefix("http://")
+        self._start("zabbix", "php", *options, "-S", address, "-t", "/usr/share/zabbix", environment=environment)
+
+    def _logs_in(self) -> bool:
+        try:
+            self.api = pyzabbix.ZabbixAPI(URL, timeout=300)
+            self.api.login(USER, PASSWORD)
+        except Exception:
+            return False
+        return True
+
+    def _owner(self, user: str) -> tuple[int, int]:
+        for line in (self.root / "etc" / "passwd").read_text().splitlines():
+            name, _, uid, gid, *_ = line.split(":")
+            if name == user:
+                return int(uid), int(gid)
+        raise LookupError(f"no user {user} in {self.root}")
+
+    def _command(self, user: str, *arguments: object, root: Path | None = None) -> list[str]:
+        root = root or self.root
+        return ["chroot", f"--userspec={user}:{user}", str(root), *map(str, arguments)]
+
+    def _start(
+        self, user: str, *arguments: object, root: Path | None = None, environment: dict[str, str] | None = None
+    ) -> None:
+        path = f"{WORK}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        with open(WORK / f"{user}.out", "ab") as log:
+            self._running.append(
+                subprocess.Popen(
+                    self._command(user, *arguments, root=root),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd="/",
+                    env={"PATH": path, "HOME": "/", "LC_ALL": "C.UTF-8", **(environment or {})},
+                )
+            )
+
+
+def eventually(what: str, condition: Callable[[], Any], seconds: float = 60) -> Any:
+    """Wait until a condition gives something true, and give that; fail with what it gave last."""
+    end = time.monotonic() + seconds
+    while not (given := condition()):
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {seconds:g} s in vain until {what}")
+        time.sleep(0.5)
+    return given
