@@ -16,7 +16,7 @@ demo: $(READY) ## Judge this machine's VMs (or the example hypervisor's) as Nagi
 	@examples/demo
 
 .PHONY: test
-test: lint test-unit test-lab ## Run every test; the lab ones need root (they bring up their own libvirt and guests)
+test: lint test-unit test-lab test-systems ## Run every test; the lab ones need root (they bring up their own libvirt and guests)
 
 .PHONY: test-unit
 test-unit: $(READY) ## Run the unit and test driver tests: no root, no daemon
@@ -25,6 +25,22 @@ test-unit: $(READY) ## Run the unit and test driver tests: no root, no daemon
 .PHONY: test-lab
 test-lab: $(READY) ## Run the lab tests: a real libvirtd with real QEMU guests, in namespaces of their own
 	@tests/lab/run $(PYTHON) -m pytest -q tests/lab
+
+.PHONY: test-systems
+test-systems: $(READY) ## Run the systems tests: a real Zabbix that watches the lab's hypervisor (root)
+	@[ "$$(id -u)" != 0 ] || tools/setup systems
+	@tests/lab/run $(PYTHON) -m pytest -q tests/systems
+
+.PHONY: test-zabbix7
+test-zabbix7: $(READY) ## Run the same tests on Zabbix 7.0, in a chroot of Debian 13 (root; takes a while the first time)
+	@tools/setup systems
+	@tools/setup zabbix7
+	@KVMWATCH_ZABBIX_ROOT="$${XDG_CACHE_HOME:-$$HOME/.cache}/kvmwatch-trixie" tests/lab/run $(PYTHON) -m pytest -q tests/systems
+
+.PHONY: lab-zabbix
+lab-zabbix: $(READY) ## Open a shell beside the lab and a Zabbix that can watch it
+	@tools/setup systems
+	@PYTHONPATH=tests:tests/lab:tests/systems tests/lab/run $(PYTHON) tests/systems/shell.py
 
 .PHONY: lab
 lab: $(READY) ## Open a shell in the lab, with its guests running

@@ -10,6 +10,7 @@ import pytest
 
 if TYPE_CHECKING:
     from bed import Bed
+
     from zabbix import Zabbix
 
 

@@ -8,6 +8,7 @@ if os.environ.get("KVMWATCH_LAB_MISSING"):
     sys.exit(os.environ["KVMWATCH_LAB_MISSING"])
 
 import bed
+
 import zabbix
 
 lab = bed.Bed()

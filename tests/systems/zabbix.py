@@ -61,6 +61,7 @@ $DB['USER']='postgres';$DB['PASSWORD']='none';$DB['SCHEMA']='';$DB['ENCRYPTION']
 $ZBX_SERVER='127.0.0.1';$ZBX_SERVER_PORT='10051';$ZBX_SERVER_NAME='kvmwatch lab';
 $IMAGE_FORMAT_DEFAULT=IMAGE_FORMAT_PNG;
 """
+QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
 
 
 class Zabbix:
@@ -146,7 +147,9 @@ class Zabbix:
     def set_macros(self, host: str, **macros: str) -> None:
         """Set macros of a host: KVM_VM_CPU=... is {$KVM.VM.CPU}."""
         number = self.host(host)["hostid"]
-        known = {m["macro"]: m["hostmacroid"] for m in self.call("usermacro.get", hostids=[number], output="extend")}
+        known = {
+            m["macro"]: m["hostmacroid"] for m in self.call("usermacro.get", hostids=[number], output="extend")
+        }
         for name, value in macros.items():
             macro = f"{{${name.replace('_', '.')}}}"
             if macro in known:
@@ -160,12 +163,26 @@ class Zabbix:
         (programs,) = sorted(self.root.glob("usr/lib/postgresql/*/bin"))[-1:]
         programs = Path("/") / programs.relative_to(self.root)
         data = WORK / "pg" / "data"
-        run = self._command("postgres", programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8")
+        run = self._command(
+            "postgres", programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8"
+        )
         subprocess.run([*run, "--no-locale", "--no-sync"], check=True, stdout=subprocess.DEVNULL, cwd="/")
-        options = ("-k", WORK / "pg", "-h", "127.0.0.1", "-F", "-c", "max_connections=100", "-c", "shared_buffers=256MB")
+        options = (
+            "-k",
+            WORK / "pg",
+            "-h",
+            "127.0.0.1",
+            "-F",
+            "-c",
+            "max_connections=100",
+            "-c",
+            "autovacuum_naptime=5",
+        )
         self._start("postgres", programs / "postgres", "-D", data, *options)
-        psql = self._command("postgres", programs / "psql", "-qv", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres")
-        until("PostgreSQL answers", lambda: subprocess.run([*psql, "-c", "select 1"], capture_output=True, cwd="/").returncode == 0)  # fmt: skip
+        psql = self._command(
+            "postgres", programs / "psql", "-qv", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres"
+        )
+        until("PostgreSQL answers", lambda: subprocess.call([*psql, "-c", "select 1"], **QUIET) == 0)
         subprocess.run([*psql, "-c", "create database zabbix"], check=True, cwd="/")
         for part in ("schema", "images", "data"):
             file = self.root / f"usr/share/zabbix-server-pgsql/{part}.sql.gz"
@@ -173,19 +190,25 @@ class Zabbix:
                 f"zcat {file} | {' '.join(map(str, psql))} -d zabbix", shell=True, check=True, cwd="/",
                 stdout=subprocess.DEVNULL,
             )  # fmt: skip
+        # without statistics the planner is so far off that linking a template takes minutes
+        subprocess.run([*psql, "-d", "zabbix", "-c", "analyze"], check=True, cwd="/")
 
     def _front_end(self) -> None:
         configuration = self.root / "etc" / "zabbix"
         inside.mount("-t", "tmpfs", "-o", "mode=0755", "lab-zabbix", configuration)
         (configuration / "zabbix.conf.php").write_text(FRONT_END_CONF)
         settings = {
-            **{"memory_limit": "512M", "max_execution_time": "300", "max_input_time": "300", "post_max_size": "64M"},
+            **{
+                "memory_limit": "512M",
+                "max_execution_time": "300",
+                "max_input_time": "300",
+                "post_max_size": "64M",
+            },
             **{"date.timezone": "UTC", "display_errors": "0", "log_errors": "1"},
         }
         options = [text for name, value in settings.items() for text in ("-d", f"{name}={value}")]
-        environment = {"PHP_CLI_SERVER_WORKERS": "4"}
         address = URL.removeprefix("http://")
-        self._start("zabbix", "php", *options, "-S", address, "-t", "/usr/share/zabbix", environment=environment)
+        self._start("zabbix", "php", *options, "-S", address, "-t", "/usr/share/zabbix")
 
     def _logs_in(self) -> bool:
         try:

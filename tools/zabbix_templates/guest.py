@@ -89,7 +89,6 @@ def template() -> Template:
             Item(
                 name="Time of the data",
                 key="kvm.time",
-                value_type="UNSIGNED",
                 units="unixtime",
                 master=MASTER,
                 steps=(Step("JSONPATH", ("$.time",), "DISCARD_VALUE"),),

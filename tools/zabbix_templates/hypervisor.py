@@ -265,7 +265,6 @@ def _about(master: str) -> tuple[Item, ...]:
             name="Time of the data",
             key="kvm.time",
             units="unixtime",
-            value_type="UNSIGNED",
             description="When the data was read, by the clock of the machine that read it.",
             master=master,
             steps=(Step("JSONPATH", ("$.time",), "DISCARD_VALUE"),),
