@@ -201,6 +201,7 @@ def test_guests_as_hosts_by_prototype(watched: Zabbix, kvm: Command, bed: Bed) -
     )
 
     def has_disks() -> bool:
+        time.sleep(2)
         kvm("zabbix_kvm", "send", "--guests-only", "-d", "web1", "--config", CONFIG)
         items = watched.items(web1)
         return "kvm.disk.capacity[vda]" in items and items["kvm.disk.capacity[vda]"]["lastvalue"] == str(64 << 20)

@@ -472,7 +472,7 @@ def _triggers(host: Scope) -> tuple[Trigger, ...]:
             "kvmwatch runs, but libvirt could not be read. VMs run on without it.",
             "do what the message says; systemctl restart libvirtd (or virtqemud) does not touch running VMs.",
             "availability",
-            event_name="KVM: libvirt does not answer: {?last(/T/kvm.error)}",
+            event_name="KVM: libvirt does not answer: {?last(/{HOST.HOST}/kvm.error)}",
             depends=(no_data,),
         ),
         over(
