@@ -1,0 +1,108 @@
+"""The Zabbix templates fit what collect gives, and are what the generator makes of today's catalogue."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from zabbix_kvm import master
+from zabbix_templates import export, readme
+from zabbix_templates.all import templates
+from zabbix_templates.model import Item, Template
+
+from kvmwatch.derived import DERIVED
+from kvmwatch.metrics import catalogue
+
+FOLDER = Path(__file__).parents[2] / "templates"
+DOCUMENT = json.loads(
+    (Path(__file__).parents[1] / "golden" / "zabbix_kvm_collect.json").read_text(encoding="utf-8")
+)
+ALL = templates()
+#: items about a part that are not values of its record: made of others, or of the domain it belongs to
+OWN = re.compile(r"kvm\.(disk\.\w+_latency|(disk|interface)\.vm_state)")
+
+
+def items(template: Template) -> list[Item]:
+    return [*template.items, *(item for rule in template.rules for item in rule.items)]
+
+
+@pytest.mark.parametrize("template", ALL, ids=lambda template: template.folder)
+def test_files_are_up_to_date(template: Template) -> None:
+    folder = FOLDER / template.folder
+    assert (folder / "template.xml").read_text(encoding="utf-8") == export.xml(template), "run 'make templates'"
+    assert (folder / "README.md").read_text(encoding="utf-8") == readme.render(template), "run 'make templates'"
+
+
+@pytest.mark.parametrize("template", ALL, ids=lambda template: template.folder)
+def test_no_metric_is_forgotten(template: Template) -> None:
+    names = {metric.full_name for metric in catalogue()} - master.LEFT_OUT.keys()
+    names |= {f"{derived.entity}.{derived.name}" for derived in DERIVED}
+    if template.name == "KVM Guest":
+        names = {name for name in names if name.split(".")[0] not in ("host", "pool", "network")}
+    shown = {item.key.removeprefix("kvm.").split("[")[0] for item in items(template)}
+    assert names <= shown
+
+
+def test_what_is_left_out_is_in_the_catalogue() -> None:
+    assert master.LEFT_OUT.keys() <= {metric.full_name for metric in catalogue()}
+
+
+@pytest.mark.parametrize("template", ALL, ids=lambda template: template.folder)
+def test_every_key_of_an_item_is_one_that_collect_can_give(template: Template) -> None:
+    known = known_keys()
+    for item in items(template):
+        if item.steps and item.steps[0].type == "JSONPATH" and not OWN.match(item.key):
+            path = item.steps[0].parameters[0].removesuffix(".first()")
+            bare = re.sub(r"\[\?\(.*?\)\]", "[]", path).removeprefix("$.")
+            if template.name == "KVM Guest" and bare not in ("time", "hypervisor"):
+                bare = f"domains[].{bare}"
+            assert bare in known, item.key
+
+
+@pytest.mark.parametrize("template", ALL, ids=lambda template: template.folder)
+def test_expressions_name_items_that_there_are(template: Template) -> None:
+    keys = {item.key for item in items(template)}
+    names = {name for name, _ in template.value_maps}
+    triggers = [*template.triggers, *(trigger for rule in template.rules for trigger in rule.triggers)]
+    for trigger in triggers:
+        for key in re.findall(r"/T/(kvm\.[\w.]+(?:\[[^]]*\])?)", trigger.expression):
+            assert key in keys, trigger.name
+        for macro in re.findall(r"\{\$[A-Z.]+", trigger.expression):
+            assert macro + "}" in {known.name for known in template.macros}, trigger.name
+        assert trigger.meaning
+        assert trigger.cure
+    for item in items(template):
+        assert not item.value_map or item.value_map in names
+        assert not item.master or item.master in keys
+    graphs = [*template.graphs, *(graph for rule in template.rules for graph in rule.graphs)]
+    assert {key for graph in graphs for key in graph.keys} <= keys
+    shown = {widget.shows for board in template.dashboards for page in board.pages for widget in page.widgets}
+    assert shown <= keys | {graph.name for graph in graphs}
+
+
+def known_keys() -> set[str]:
+    """The paths of all values that a document can have: of the golden one, and of the catalogue."""
+    lists = {
+        **{"domain": "domains[]", "vcpu": "domains[].vcpus[]", "disk": "domains[].disks[]"},
+        **{"interface": "domains[].interfaces[]", "filesystem": "domains[].filesystems[]"},
+        **{"pool": "pools[]", "network": "networks[]", "host": "host"},
+    }
+    names = {metric.full_name for metric in catalogue()} - master.LEFT_OUT.keys()
+    names |= {f"{derived.entity}.{derived.name}" for derived in DERIVED}
+    made = {f"{lists[name.split('.')[0]]}.{name.split('.')[1]}" for name in names}
+    return made | set(paths(DOCUMENT)) | {"error", "hypervisor"}
+
+
+def paths(value: Any, path: str = "") -> Any:
+    """The path of every value of a document, with [] for each list."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from paths(inner, f"{path}.{name}".lstrip("."))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from paths(inner, f"{path}[]")
+    else:
+        yield path
