@@ -17,7 +17,7 @@ def render(template: Template) -> str:
     parts = [
         f"# {template.name}\n\n",
         "Made by `make templates`; do not edit.\n\n",
-        f"## Overview\n\n{template.description}\n\nFor Zabbix 6.0 and 7.0 (tested on 6.0.14 and 7.0.22).\n\n",
+        f"## Overview\n\n{template.description}\n\nFor Zabbix 6.0 and later.\n\n",
         f"## Setup\n\n{template.setup}\n",
         "## Macros used\n\nEach threshold takes a context, so that one VM, disk or pool can have its own: "
         '`{$KVM.VM.CPU.MAX:"batch1"}`.\n\n' if "Guest" not in template.name else "## Macros used\n\n",

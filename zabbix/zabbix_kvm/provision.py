@@ -78,8 +78,6 @@ class Provisioner:
         # Format 6.0 has no inventory mode for host prototypes of templates, and without it a guest's host
         # could not tell its hypervisor.
         templates = self._templates()
-        if self.api.version >= (7, 0):
-            return  # imported files of format 6.0 get the server's default there, and it can be set per host
         found = self.api.call(
             "hostprototype.get",
             output=["hostid", "host", "inventory_mode"],
