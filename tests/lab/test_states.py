@@ -93,10 +93,10 @@ def test_master_item(command: Command, bed: Bed, odd_name: str) -> None:
         "ignored: named, not measured"
     )
     assert domains["auto1"]["expected"] == "running"
-    assert domains[odd_name]["interfaces"] == [{"mac": "52:54:00:00:01:03", "link_down": 0}]
+    assert "interfaces" not in domains[odd_name], "its user-mode interface has no counters and is not discovered"
     assert domains["ioerr1"]["disks"][0]["errors"] == 1
     assert {network["name"]: network["active"] for network in document["networks"]} == {"default": 1, "idle": 0}
-    assert all(domain["not_responding"] == 0 for domain in domains.values())
+    assert not any(domain.get("not_responding") for domain in domains.values())
 
 
 def test_the_odd_name_can_be_selected_exactly(command: Command, odd_name: str) -> None:
