@@ -151,7 +151,7 @@ def test_one_stopped_qemu_ten_runs(command: Command, bed: Bed, stopped: Callable
         for name, domain in domains.items():
             if name != "idle1":
                 assert domain.keys() == healthy[name].keys(), name
-                assert domain["not_responding"] == 0
+                assert not domain.get("not_responding")
     assert ages == sorted(ages), "for how long it does not answer"
     assert ages[0] >= 1
     assert ages[-1] < 60
