@@ -1,4 +1,4 @@
-"""Write templates/, or with ``--check`` tell whether it is up to date."""
+"""Write templates/; tests/unit/test_templates.py tells whether it is up to date."""
 
 import sys
 from pathlib import Path

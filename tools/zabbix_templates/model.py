@@ -148,11 +148,3 @@ class Template(NamedTuple):
     def folder(self) -> str:
         """The folder below templates/: ``kvm_hypervisor_by_zabbix_agent``."""
         return self.name.lower().replace(" ", "_")
-
-
-def find_item(template: Template, key: str) -> Item:
-    """The item or prototype with this key. Raises KeyError."""
-    for item in (*template.items, *(item for rule in template.rules for item in rule.items)):
-        if item.key == key:
-            return item
-    raise KeyError(key)
