@@ -38,9 +38,15 @@ test-zabbix7: $(READY) ## Run the same tests on Zabbix 7.0, in a chroot of Debia
 	@KVMWATCH_ZABBIX_ROOT="$${XDG_CACHE_HOME:-$$HOME/.cache}/kvmwatch-trixie" tests/lab/run $(PYTHON) -m pytest -q tests/systems
 
 .PHONY: lab-zabbix
-lab-zabbix: $(READY) ## Open a shell beside the lab and a Zabbix that can watch it
+lab-zabbix: $(READY) ## Open a shell beside two hypervisors and a Zabbix that watches them
 	@tools/setup systems
 	@PYTHONPATH=tests:tests/lab:tests/systems tests/lab/run $(PYTHON) tests/systems/shell.py
+
+.PHONY: pictures
+pictures: $(READY) ## Take the README's pictures of the real front ends again (root; MINUTES=12 of watching first)
+	@tools/setup systems
+	@tools/setup pictures
+	@PYTHONPATH=tests:tests/lab:tests/systems tests/lab/run $(PYTHON) tests/systems/pictures.py
 
 .PHONY: lab
 lab: $(READY) ## Open a shell in the lab, with its guests running

@@ -1,16 +1,21 @@
-"""What all tests share: golden files and the commands with a state directory of their own."""
+"""What all tests share: golden files, the commands with a state directory of their own, and the lab."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from commands import Command
 from hypothesis import settings
 
-GOLDEN = Path(__file__).parent / "golden"
+if TYPE_CHECKING:
+    from bed import Bed
+
+TESTS = Path(__file__).parent
+GOLDEN = TESTS / "golden"
 
 
 # in CI the same examples in every run: what fails there fails for everybody
@@ -40,3 +45,28 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 @pytest.fixture
 def command(tmp_path: Path) -> Command:
     return Command(tmp_path / "state")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs in the lab's namespaces, and skip it with the reason where there are none."""
+    missing = os.environ.get("KVMWATCH_LAB_MISSING")
+    for item in items:
+        folder = item.path.relative_to(TESTS).parts[0]
+        if folder not in ("lab", "systems"):
+            continue
+        item.add_marker(pytest.mark.lab)
+        if not os.path.isdir("/run/lab"):
+            item.add_marker(pytest.mark.skip(reason=missing or f"run by 'make test-{folder}'"))
+
+
+@pytest.fixture(scope="session")
+def bed() -> Iterator[Bed]:
+    """The lab's hypervisor with a guest in every state."""
+    from bed import Bed
+
+    made = Bed()
+    try:
+        made.up()
+        yield made
+    finally:
+        made.down()

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 LAB = Path(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))) / "kvmwatch-lab"
+HOSTNAME = "kvm1"
 WORK = Path("/run/lab")  # on the namespace's own tmpfs
 
 # read by libvirtd; no polkit, no D-Bus, no security driver in here
@@ -67,6 +68,7 @@ def prepare() -> None:
     add_user("/etc/group", "libvirt-qemu", "libvirt-qemu:x:64055:")
     add_user("/etc/group", "libvirt", "libvirt:x:64056:")
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    subprocess.run(["hostname", HOSTNAME], check=True)
 
 
 def mount(*arguments: object) -> None:

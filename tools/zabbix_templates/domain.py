@@ -236,4 +236,6 @@ def graphs(owner: Owner) -> tuple[Graph, ...]:
         ),
         Graph(f"{owner.title}Memory utilization", (vm.key("memory_usage"),), percent=True),
         Graph(f"{owner.title}Swapping", (vm.key("swap_in"), vm.key("swap_out"))),
+        Graph(f"{owner.title}Disk throughput", (vm.key("disk_bytes"),)),
+        Graph(f"{owner.title}Network traffic", (vm.key("network_bytes"),)),
     )

@@ -198,7 +198,10 @@ class _Exporter:
             fields = [
                 {"type": "ITEM", "name": "itemid", "value": {"host": name, "key": widget.shows}},
                 {"type": "INTEGER", "name": "show", "value": "2"},  # the value, no time, no description
-                {"type": "INTEGER", "name": "value_size", "value": "35"},
+                *(
+                    {"type": "INTEGER", "name": f"{part}_size", "value": "25"}
+                    for part in ("value", "decimal", "units")
+                ),
             ]
         elif widget.type == "GRAPH_CLASSIC":
             fields = [{"type": "GRAPH", "name": "graphid", "value": {"host": name, "name": widget.shows}}]

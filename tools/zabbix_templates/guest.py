@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from zabbix_templates import disk, domain, filesystem, filling, interface, vcpu
-from zabbix_templates.model import Dashboard, Item, Macro, Page, Rule, Step, Template, Widget
+from zabbix_templates.dashboards import overview, prototypes
+from zabbix_templates.model import Dashboard, Item, Macro, Rule, Step, Template
 from zabbix_templates.scope import AGENT, LINK, STATE, THROTTLE, VALUE_MAPS, YES_NO, Owner
 
 NAME = "KVM Guest"
@@ -85,30 +86,20 @@ def template() -> Template:
 
 def _dashboard() -> Dashboard:
     vm = _OWNER.scope()
-    values = (
-        *(("State", vm.key("state")), ("Hypervisor", "kvm.hypervisor"), ("CPU", vm.key("cpu_time_per_vcpu"))),
-        *(("Steal", vm.key("cpu_delay_per_vcpu")), ("Memory", vm.key("memory_usage")), ("Agent", vm.key("agent"))),
-    )
-    graphs = ("CPU", "Memory utilization", "Memory", "Swapping")
-    parts = (
-        ("Disk {#DISK.NAME}: Throughput", 0, 13),
-        ("Disk {#DISK.NAME}: Latency", 12, 13),
-        ("Interface {#IF.MAC}: Traffic", 0, 19),
-        ("File system {#FS.MOUNTPOINT}: Utilization", 12, 19),
-    )
+    graphs = ("CPU", "Memory utilization", "Memory", "Swapping", "Disk throughput", "Network traffic")
     return Dashboard(
         "KVM guest",
         (
-            Page(
-                "Overview",
+            overview(
                 (
-                    *(Widget("ITEM", name, key, 4 * number, 0, 4, 3) for number, (name, key) in enumerate(values)),
-                    *(
-                        Widget("GRAPH_CLASSIC", name, name, 12 * (number % 2), 3 + 5 * (number // 2), 12, 5)
-                        for number, name in enumerate(graphs)
-                    ),
-                    *(Widget("GRAPH_PROTOTYPE", "", name, x, y, 12, 6, 2, 1) for name, x, y in parts),
+                    *(("State", vm.key("state")), ("Hypervisor", "kvm.hypervisor")),
+                    *(("CPU", vm.key("cpu_time_per_vcpu")), ("Steal", vm.key("cpu_delay_per_vcpu"))),
+                    *(("Memory", vm.key("memory_usage")), ("Guest agent", vm.key("agent"))),
                 ),
+                [(name, name) for name in graphs],
             ),
+            prototypes("Disks", ("Disk {#DISK.NAME}: Throughput", "Disk {#DISK.NAME}: Latency"), 3),
+            prototypes("Network", ("Interface {#IF.MAC}: Traffic", "Interface {#IF.MAC}: Errors and drops"), 3),
+            prototypes("File systems", ("File system {#FS.MOUNTPOINT}: Utilization",), 4),
         ),
     )

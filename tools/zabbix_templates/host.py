@@ -60,7 +60,7 @@ STATES = {
 
 def items(scope: Scope) -> tuple[Item, ...]:
     """Its items, those about the data itself among them."""
-    return (*_about(scope.master), *scope.items(SHOWN), *_counts(scope.master))
+    return (*_about(scope.master), *scope.items(SHOWN), *_counts(scope.master), *_of_all_vms())
 
 
 def triggers(host: Scope) -> tuple[Trigger, ...]:
@@ -155,6 +155,10 @@ def graphs(host: Scope) -> tuple[Graph, ...]:
         Graph("KVM: Load average", (host.key("load1"), host.key("load5"), host.key("load15"))),
         Graph("KVM: VMs by state", tuple(f"kvm.domains.{state}" for state in STATES), stacked=True),
         Graph("KVM: libvirt response time", (host.key("latency"),)),
+        Graph("VMs: Highest CPU utilization and steal", ("kvm.vms.cpu", "kvm.vms.steal")),
+        Graph("VMs: Highest memory utilization", ("kvm.vms.memory",), percent=True),
+        Graph("VMs: Disk throughput", ("kvm.vms.disk",)),
+        Graph("VMs: Network traffic", ("kvm.vms.network",)),
     )
 
 
@@ -212,4 +216,30 @@ def _counts(master: str) -> tuple[Item, ...]:
             tags=(("component", "state"),),
         )
         for state, label in STATES.items()
+    )
+
+
+def _of_all_vms() -> tuple[Item, ...]:
+    """The highest of all VMs, or what they take together: computed by Zabbix, for graphs and for the top of the NOC's lists."""
+    shown = (
+        ("cpu", "Highest CPU utilization", "%", "max", "cpu_time_per_vcpu"),
+        ("steal", "Highest CPU steal", "%", "max", "cpu_delay_per_vcpu"),
+        ("memory", "Highest memory utilization", "%", "max", "memory_usage"),
+        ("disk", "Disk throughput", "Bps", "sum", "disk_bytes"),
+        ("network", "Network traffic", "bps", "sum", "network_bytes"),
+    )
+    return tuple(
+        Item(
+            name=f"VMs: {title}",
+            key=f"kvm.vms.{name}",
+            units=units,
+            description="Of all VMs, as means over {$KVM.WINDOW}.",
+            type="CALCULATED",
+            delay="{$KVM.INTERVAL}",
+            formula=f"{function}(avg_foreach(//kvm.domain.{metric}[*],{{$KVM.WINDOW}}))",
+            # no VM runs: no value
+            steps=(Step("CHECK_NOT_SUPPORTED", ("",), "DISCARD_VALUE"),),
+            tags=(("component", "vms"),),
+        )
+        for name, title, units, function, metric in shown
     )

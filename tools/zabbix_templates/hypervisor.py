@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from zabbix_templates import domain, guest, host, network, pool
-from zabbix_templates.model import Dashboard, HostPrototype, Item, Macro, Page, Rule, Template, Widget
+from zabbix_templates.dashboards import overview, prototypes, side_by_side
+from zabbix_templates.model import Dashboard, HostPrototype, Item, Macro, Page, Rule, Template
 from zabbix_templates.scope import VALUE_MAPS, Owner, Scope
 
 MASTER = "kvm.collect"
@@ -116,7 +117,7 @@ def _template(way: Way) -> Template:
         history="0",
         tags=(("component", "raw"),),
     )
-    itself = Scope("host", "$.host", True, "", "", way.key)
+    itself = Scope("host", "$.host", True, "", "Hypervisor: ", way.key)
     owner = Owner(
         path='$.domains[?(@.uuid == "{#VM.UUID}")]',
         single=False,
@@ -181,43 +182,33 @@ def _guests(master: str) -> Rule:
 
 
 def _dashboard(itself: Scope, owner: Owner) -> Dashboard:
-    values = (
-        *(("VMs running", "kvm.domains.running"), ("Crashed", "kvm.domains.crashed")),
-        *(("Paused", "kvm.domains.paused"), ("CPU", itself.key("cpu_busy_per_cpu"))),
-        *(("Memory", itself.key("memory_usage")), ("libvirt answers in", itself.key("latency"))),
-    )
     graphs = ("CPU", "Memory utilization", "VMs by state", "Overcommit", "Load average", "libvirt response time")
+    of_vms = (
+        "Highest CPU utilization and steal",
+        "Highest memory utilization",
+        "Disk throughput",
+        "Network traffic",
+    )
     vm = owner.title
     return Dashboard(
         "KVM hypervisor",
         (
-            Page(
-                "Overview",
+            overview(
                 (
-                    *(
-                        Widget("ITEM", name, key, 4 * number, 0, 4, 3)
-                        for number, (name, key) in enumerate(values)
-                    ),
-                    *(
-                        Widget("GRAPH_CLASSIC", name, f"KVM: {name}", 12 * (number % 2), 3 + 5 * (number // 2), 12, 5)
-                        for number, name in enumerate(graphs)
-                    ),
+                    *(("VMs running", "kvm.domains.running"), ("Crashed", "kvm.domains.crashed")),
+                    *(("Paused", "kvm.domains.paused"), ("CPU", itself.key("cpu_busy_per_cpu"))),
+                    *(("Memory", itself.key("memory_usage")), ("libvirt answers in", itself.key("latency"))),
                 ),
+                [(name, f"KVM: {name}") for name in graphs],
             ),
-            _prototypes("VMs", (f"{vm}CPU", f"{vm}Memory utilization"), 3),
-            _prototypes("Disks", (f"{vm}Disk {{#DISK.NAME}}: Throughput", f"{vm}Disk {{#DISK.NAME}}: Latency"), 3),
-            _prototypes("Network", (f"{vm}Interface {{#IF.MAC}}: Traffic", f"{vm}Interface {{#IF.MAC}}: Errors and drops"), 3),
-            _prototypes("Storage pools", ("Pool {#POOL.NAME}: Space", "Pool {#POOL.NAME}: Utilization"), 2),
-        ),
-    )  # fmt: skip
-
-
-def _prototypes(page: str, names: tuple[str, str], rows: int) -> Page:
-    """A page with a column for each of two graph prototypes."""
-    return Page(
-        page,
-        tuple(
-            Widget("GRAPH_PROTOTYPE", "", name, 12 * side, 0, 12, 6 * rows, 1, rows)
-            for side, name in enumerate(names)
+            Page("All VMs", side_by_side([(f"VMs: {name}", f"VMs: {name}") for name in of_vms], 0)),
+            prototypes("Each VM", (f"{vm}CPU", f"{vm}Memory utilization"), 3),
+            prototypes("Disks", (f"{vm}Disk {{#DISK.NAME}}: Throughput", f"{vm}Disk {{#DISK.NAME}}: Latency"), 3),
+            prototypes(
+                "Network",
+                (f"{vm}Interface {{#IF.MAC}}: Traffic", f"{vm}Interface {{#IF.MAC}}: Errors and drops"),
+                3,
+            ),
+            prototypes("Storage pools", ("Pool {#POOL.NAME}: Space", "Pool {#POOL.NAME}: Utilization"), 2),
         ),
     )

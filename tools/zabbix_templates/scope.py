@@ -28,6 +28,8 @@ VALUE_MAPS = {
 }
 
 THROTTLE = Step("DISCARD_UNCHANGED_HEARTBEAT", ("1h",))
+# of a value on which a trigger hangs that has no other: a changed macro is heeded only when a value comes
+SOON = Step("DISCARD_UNCHANGED_HEARTBEAT", ("5m",))
 RATE = Step("CHANGE_PER_SECOND")
 
 _KINDS = {metric.full_name: metric.declaration.kind for metric in catalogue()}
@@ -154,7 +156,7 @@ class Owner(NamedTuple):
             value_type="UNSIGNED",
             description="For the triggers of this rule: they are about running VMs.",
             master=self.master,
-            steps=(Step("JSONPATH", (self.scope().picked("state"),), "DISCARD_VALUE"), THROTTLE),
+            steps=(Step("JSONPATH", (self.scope().picked("state"),), "DISCARD_VALUE"), SOON),
             value_map=STATE,
             tags=(("component", part.entity), *part.tags),
         )

@@ -10,6 +10,7 @@ NAME = "KVM: all hypervisors"
 _INTEGER, _STRING, _GROUP = 0, 1, 2
 _ITEM_VALUE, _HOST_NAME = 1, 2  # what a column of "Top hosts" shows
 _BAR = 2
+_TOP, _BOTTOM = 2, 3
 _RED, _ORANGE, _GREEN, _BLUE = "E45959", "FFA059", "59DB8F", "2774A4"
 
 Record = dict[str, Any]
@@ -22,8 +23,9 @@ class Column(NamedTuple):
 
     title: str
     item: str
-    most: str = ""  # the bar's end; no bar if empty
+    most: str = ""  # the bar's end; empty: the highest value that is shown
     thresholds: tuple[tuple[str, str], ...] = ()
+    bar: bool = False
 
 
 class Widget(NamedTuple):
@@ -69,29 +71,31 @@ def _overview(version: Version, hypervisors: str, guests: str) -> tuple[Widget, 
     both = (hypervisors, guests)
     return (
         Widget(
-            *("problemsbysv", "Problems by severity", 0, 0, 24, 3),
+            *("problemsbysv", "Problems by severity", 0, 0, 24, 2),
             (*_groups(version, both), (_INTEGER, "show_type", 1)),
         ),
         Widget(
-            *("tophosts", "Hypervisors", 0, 3, 24, 6),
+            *("tophosts", "Hypervisors", 0, 2, 24, 4),
             _top(
                 version,
                 hypervisors,
                 (
-                    Column("CPU", "CPU utilization", "100", _PERCENT),
-                    Column("Memory", "Memory utilization", "100", _PERCENT),
+                    Column("CPU", "Hypervisor: CPU utilization", "100", _PERCENT, True),
+                    Column("Memory", "Hypervisor: Memory utilization", "100", _PERCENT, True),
+                    Column("Highest CPU of a VM", "VMs: Highest CPU utilization", "100", _PERCENT, True),
+                    Column("Highest steal", "VMs: Highest CPU steal", "100", _STEAL, True),
                     Column("VMs running", "VMs running"),
                     Column("Crashed", "VMs crashed"),
                     Column("Paused", "VMs paused"),
-                    Column("vCPU overcommit", "vCPU overcommit"),
-                    Column("libvirt answers in", "libvirt response time"),
+                    Column("vCPU overcommit", "Hypervisor: vCPU overcommit"),
+                    Column("libvirt answers in", "Hypervisor: libvirt response time"),
                     Column("Age of the data", "Age of the data"),
                 ),
                 20,
             ),
         ),
         Widget(
-            *("problems", "Problems", 0, 9, 24, 9),
+            *("problems", "Problems", 0, 6, 24, 9),
             (
                 *_groups(version, both),
                 (_INTEGER, "show", 3),
@@ -101,8 +105,8 @@ def _overview(version: Version, hypervisors: str, guests: str) -> tuple[Widget, 
                 (_INTEGER, "show_lines", 25),
             ),
         ),
-        _graph(version, "CPU utilization of the hypervisors", "CPU utilization", 0, 18, 12),
-        _graph(version, "Memory utilization of the hypervisors", "Memory utilization", 12, 18, 12),
+        _graph(version, "CPU utilization of the hypervisors", "Hypervisor: CPU utilization", 0, 15, 12),
+        _graph(version, "Memory utilization of the hypervisors", "Hypervisor: Memory utilization", 12, 15, 12),
     )  # fmt: skip
 
 
@@ -123,17 +127,23 @@ def _vms(version: Version) -> tuple[Widget, ...]:
 def _guests(version: Version, guests: str) -> tuple[Widget, ...]:
     """The top VMs, where guests are hosts."""
     shown = (
-        (Column("CPU", "CPU utilization", "100", _PERCENT), Column("Hypervisor", "Hypervisor")),
-        (Column("Steal", "CPU steal", "100", _STEAL), Column("Hypervisor", "Hypervisor")),
-        (Column("Memory", "Memory utilization", "100", _PERCENT), Column("Host memory", "Host memory of QEMU")),
-        (Column("Disk", "Disk throughput"), Column("Hypervisor", "Hypervisor")),
-        (Column("Network", "Network traffic"), Column("Hypervisor", "Hypervisor")),
+        (Column("CPU", "CPU utilization", "100", _PERCENT, True), Column("Hypervisor", "Hypervisor")),
+        (Column("Steal", "CPU steal", "100", _STEAL, True), Column("Hypervisor", "Hypervisor")),
+        (
+            Column("Memory", "Memory utilization", "100", _PERCENT, True),
+            Column("Host memory", "Host memory of QEMU"),
+        ),
+        (Column("Disk", "Disk throughput", bar=True), Column("Hypervisor", "Hypervisor")),
+        (Column("Network", "Network traffic", bar=True), Column("Hypervisor", "Hypervisor")),
         (Column("State", "State"), Column("Reason", "Reason of the state"), Column("Should be", "Expected state")),
     )
-    titles = ("CPU", "CPU steal", "memory utilization", "disk throughput", "network traffic", "state")
+    titles = (
+        *("Top VMs by CPU", "Top VMs by CPU steal", "Top VMs by memory utilization"),
+        *("Top VMs by disk throughput", "Top VMs by network traffic", "States, those that do not run first"),
+    )
     return tuple(
         Widget(
-            *("tophosts", f"Top VMs by {title}", 8 * (number % 3), 9 * (number // 3), 8, 9),
+            *("tophosts", title, 8 * (number % 3), 9 * (number // 3), 8, 9),
             _top(version, guests, columns, 12),
         )
         for number, (title, columns) in enumerate(zip(titles, shown))
@@ -147,6 +157,7 @@ def _groups(version: Version, groups: tuple[str, ...]) -> Fields:
 
 
 def _top(version: Version, group: str, columns: tuple[Column, ...], lines: int) -> Fields:
+    """Hosts by the first column, the highest on top."""
     new = version >= (7, 0)
 
     def name(number: int, field: str) -> str:
@@ -156,6 +167,8 @@ def _top(version: Version, group: str, columns: tuple[Column, ...], lines: int) 
         *_groups(version, (group,)),
         (_INTEGER, "show_lines" if new else "count", lines),
         (_INTEGER, "column", 1),
+        # Zabbix sorts a column without a bar as text, and then the "top" are the lowest
+        (_INTEGER, "order", _TOP if columns[0].bar else _BOTTOM),
         (_STRING, name(0, "name"), "Host"),
         (_INTEGER, name(0, "data"), _HOST_NAME),
         (_STRING, name(0, "base_color"), ""),
@@ -169,7 +182,7 @@ def _top(version: Version, group: str, columns: tuple[Column, ...], lines: int) 
         ]
         if not new:
             fields += [(_STRING, name(number, "timeshift"), ""), (_INTEGER, name(number, "aggregate_function"), 0)]
-        if column.most:
+        if column.bar:
             fields += [
                 (_INTEGER, name(number, "display"), _BAR),
                 (_STRING, name(number, "min"), "0"),
@@ -200,7 +213,9 @@ def _graph(version: Version, title: str, items: str, x: int, y: int, width: int,
         (_STRING, name("items.0"), items),
         (_STRING, name("color"), _BLUE),
         (_INTEGER, name("fill"), 0),
-        (_INTEGER, "legend", 0),
+        (_INTEGER, name("width"), 2),
+        (_INTEGER, "legend", 1),
+        (_INTEGER, "legend_lines", 3),
         (_STRING, "lefty_min", "0"),
     )
     return Widget("svggraph", title, x, y, width, height, fields)

@@ -15,7 +15,8 @@ _UNSUPPORTED = "1"
 _NAMED = 5  # items that are named; more are counted
 #: items that may have no data for ever: their VM does not run, has no agent, no balloon, no requests
 _OPTIONAL = tuple(
-    f"kvm.{entity}." for entity in ("domain", "vcpu", "disk", "interface", "filesystem", "pool", "network", "host")
+    f"kvm.{entity}."
+    for entity in ("domain", "vms", "vcpu", "disk", "interface", "filesystem", "pool", "network", "host")
 )
 #: texts that are not kept, and one that is empty when all is well
 _NEVER = ("kvm.collect", "kvm.guest", "kvm.error", "zabbix_kvm[")
