@@ -57,6 +57,11 @@ bench: $(READY) ## Time our commands against virsh, on the lab's guests and on 1
 	@tools/setup bench
 	@PYTHONPATH=tests/lab tests/lab/run .venv/bench/bin/python tests/bench/bench.py
 
+.PHONY: bench-zabbix
+bench-zabbix: $(READY) ## Time a Zabbix that is pushed a hypervisor with 1,000 VMs, and these as hosts (root; VMS=1000)
+	@tools/setup systems
+	@PYTHONPATH=tests:tests/lab:tests/systems tests/lab/run $(PYTHON) tests/bench/zabbix_scale.py
+
 .PHONY: lint
 lint: $(READY) ## Check style, format and types
 	@$(PYTHON) -m ruff check --quiet .

@@ -67,6 +67,7 @@ def prepare() -> None:
     add_user("/etc/passwd", "libvirt-qemu", "libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin")
     add_user("/etc/group", "libvirt-qemu", "libvirt-qemu:x:64055:")
     add_user("/etc/group", "libvirt", "libvirt:x:64056:")
+    replace("/etc/hosts", "127.0.0.1 localhost kvm1 kvm2\n::1 localhost\n")
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     subprocess.run(["hostname", HOSTNAME], check=True)
 
@@ -81,8 +82,13 @@ def add_user(path: str, name: str, line: str) -> None:
     text = Path(path).read_text()
     if f"\n{name}:" in f"\n{text}":
         return
+    replace(path, text.rstrip("\n") + f"\n{line}\n")
+
+
+def replace(path: str, text: str) -> None:
+    """Give a file another text, which only this mount namespace sees."""
     copy = WORK / Path(path).name
-    copy.write_text(text.rstrip("\n") + f"\n{line}\n")
+    copy.write_text(text)
     mount("--bind", copy, path)
 
 

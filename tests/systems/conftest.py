@@ -39,6 +39,25 @@ def second(bed: Bed) -> Iterator[Second]:
         made.down()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def kvm(tmp_path_factory: pytest.TempPathFactory) -> Command:
     return Command(tmp_path_factory.mktemp("state"))
+
+
+@pytest.fixture(scope="session")
+def watched(zabbix: Zabbix, kvm: Command) -> Zabbix:
+    """Zabbix with the lab's hypervisor provisioned, at a pace for tests."""
+    from zabbix import HV, eventually, provision
+
+    ran = provision(kvm, "--hypervisor", f"{HV}=127.0.0.1")
+    assert ran.code == 0, ran.err
+    zabbix.set_macros(HV, KVM_INTERVAL="5s", KVM_WINDOW="1m", KVM_LLD_LIFETIME="0")
+    eventually(
+        "the last discovered item has a value",
+        lambda: any(
+            key.startswith("kvm.disk.read_latency[") and int(item["lastclock"])
+            for key, item in zabbix.items(HV).items()
+        ),
+        180,
+    )
+    return zabbix

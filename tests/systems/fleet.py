@@ -16,8 +16,6 @@ from guests import disk, guest, qcow2
 
 import zabbix
 
-LOGIN = {"ZABBIX_URL": zabbix.URL, "ZABBIX_USER": zabbix.USER, "ZABBIX_PASSWORD": zabbix.PASSWORD}
-CONFIG = str(zabbix.WORK / "agentd.conf")
 PACE = {"KVM_INTERVAL": "10s", "KVM_WINDOW": "1m"}
 
 
@@ -64,16 +62,16 @@ class Fleet(contextlib.AbstractContextManager["Fleet"]):
 
     def provision(self, *arguments: str) -> None:
         """Run zabbix_kvm provision."""
-        ran = self.kvm("zabbix_kvm", "provision", *arguments, env=LOGIN)
+        ran = self.kvm("zabbix_kvm", "provision", *arguments, env=zabbix.LOGIN)
         if ran.code:
             raise RuntimeError(ran.err)
 
     def push(self) -> list[Ran]:
         """Push what kvm2 and all guests have now."""
         return [
-            self.kvm("zabbix_kvm", "send", "--guests-only", "--config", CONFIG),
+            self.kvm("zabbix_kvm", "send", "--guests-only", "--config", zabbix.CONFIG),
             self.kvm(
-                *("zabbix_kvm", "send", "--guests", "--config", CONFIG),
+                *("zabbix_kvm", "send", "--guests", "--config", zabbix.CONFIG),
                 *("--uri", second.URI_READ_ONLY, "--host", "kvm2"),
             ),
         ]
@@ -90,4 +88,4 @@ class Fleet(contextlib.AbstractContextManager["Fleet"]):
 def environment() -> dict[str, str]:
     """What a shell beside the fleet needs."""
     path = f"{zabbix.CHECKOUT}/.venv/bin:{os.environ['PATH']}"
-    return {**os.environ, **LOGIN, "PATH": path}
+    return {**os.environ, **zabbix.LOGIN, "PATH": path}

@@ -9,16 +9,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from commands import Command, Ran
+from commands import Command
 
-from zabbix import PASSWORD, URL, USER, WORK, Zabbix, eventually
+from zabbix import CONFIG, HV, LOGIN, URL, Zabbix, eventually, provision
 
 if TYPE_CHECKING:
     from bed import Bed
 
-HV, PUSHED = "kvm1", "pushed1"
-LOGIN = {"ZABBIX_URL": URL, "ZABBIX_USER": USER, "ZABBIX_PASSWORD": PASSWORD}
-CONFIG = str(WORK / "agentd.conf")
+PUSHED = "pushed1"
 
 #: what is wrong on the lab's hypervisor, and nothing else of its kind
 AVAILABILITY = {
@@ -32,32 +30,6 @@ AVAILABILITY = {
     "VM ioerr1: Paused by an I/O error",
     "VM pause1: Paused",
 }
-
-
-@pytest.fixture(scope="module")
-def kvm(tmp_path_factory: pytest.TempPathFactory) -> Command:
-    return Command(tmp_path_factory.mktemp("state"))
-
-
-def provision(kvm: Command, *arguments: str) -> Ran:
-    return kvm("zabbix_kvm", "provision", *arguments, env=LOGIN)
-
-
-@pytest.fixture(scope="module")
-def watched(zabbix: Zabbix, kvm: Command) -> Zabbix:
-    """Zabbix with the hypervisor provisioned, at a pace for tests."""
-    ran = provision(kvm, "--hypervisor", f"{HV}=127.0.0.1")
-    assert ran.code == 0, ran.err
-    zabbix.set_macros(HV, KVM_INTERVAL="5s", KVM_WINDOW="1m", KVM_LLD_LIFETIME="0")
-    eventually(
-        "the last discovered item has a value",
-        lambda: any(
-            key.startswith("kvm.disk.read_latency[") and int(item["lastclock"])
-            for key, item in zabbix.items(HV).items()
-        ),
-        180,
-    )
-    return zabbix
 
 
 def test_dry_run_changes_nothing(zabbix: Zabbix, kvm: Command) -> None:
@@ -89,7 +61,7 @@ def test_nothing_is_unsupported_and_what_has_no_value_is_unknown(watched: Zabbix
 def test_values_are_those_of_collect(watched: Zabbix, kvm: Command) -> None:
     """Two documents, pushed as they are with a minute in between: every value and every rate."""
     assert provision(kvm, "--way", "trapper", "--hypervisor", PUSHED).code == 0
-    eventually("the server knows the pushed host", lambda: push(PUSHED, {"time": 1, "error": "warming up"}))
+    eventually("the server knows the pushed host", lambda: push(PUSHED, {"time": 1}, time.time() - 600))
     old = json.loads(kvm("zabbix_kvm", "collect").out)
     now = int(time.time())
     eventually(
@@ -178,38 +150,9 @@ def test_stopped_libvirt_is_one_problem(watched: Zabbix, bed: Bed) -> None:
         assert not [item["name"] for item in watched.items(HV).values() if item["state"] == "1"]
     finally:
         bed.daemon.start()
-    eventually("it is resolved", lambda: availability(watched) == before)
-
-
-def test_guests_as_hosts_by_prototype(watched: Zabbix, kvm: Command, bed: Bed) -> None:
-    web1 = bed.lookup("web1").UUIDString()
-    refused = kvm("zabbix_kvm", "send", "--guests-only", "-d", "web1", "--config", CONFIG)
-    assert (refused.code, refused.out) == (2, "")
-    assert "accepted 0 of 1 values" in refused.err
-    watched.set_macros(HV, KVM_GUEST_HOSTS=f"^{web1}$")
-    # its list has not changed, so the rule takes it again only with the next heartbeat or a changed list
-    from guests import guest
-
-    bed.define(guest("wake1"), start=False)
-    try:
-        eventually("web1 has a host", lambda: watched.call("host.get", filter={"host": web1}), 90)
-    finally:
-        bed.remove("wake1")
-    eventually(
-        "it takes values",
-        lambda: kvm("zabbix_kvm", "send", "--guests-only", "-d", "web1", "--config", CONFIG).code == 0,
-    )
-
-    def has_disks() -> bool:
-        time.sleep(2)
-        kvm("zabbix_kvm", "send", "--guests-only", "-d", "web1", "--config", CONFIG)
-        items = watched.items(web1)
-        return "kvm.disk.capacity[vda]" in items and items["kvm.disk.capacity[vda]"]["lastvalue"] == str(64 << 20)
-
-    eventually("its disks are discovered and measured", has_disks)
-    host = watched.host(web1)
-    assert host["name"].startswith("web1 (")
-    assert not [item for item in watched.items(web1).values() if item["state"] == "1"]
+    # a libvirtd that was restarted does not know any more why a VM is shut off
+    forgotten = {"VM crash2: Crashed", "VM fail1: Crashed"}
+    eventually("it is resolved", lambda: availability(watched) == before - forgotten)
 
 
 def test_verify(watched: Zabbix, kvm: Command) -> None:

@@ -18,11 +18,15 @@ from typing import Any
 import inside
 import pyzabbix
 from bed import until
+from commands import Command, Ran
 
 WORK = inside.WORK / "zabbix"
 CHECKOUT = Path(__file__).parents[2]
+HV = "kvm1"  # the lab's hypervisor as a host
 URL = "http://127.0.0.1:8088"
 USER, PASSWORD = "Admin", "zabbix"
+LOGIN = {"ZABBIX_URL": URL, "ZABBIX_USER": USER, "ZABBIX_PASSWORD": PASSWORD}
+CONFIG = str(WORK / "agentd.conf")
 
 SERVER_CONF = f"""
 LogFile={WORK}/server.log
@@ -51,7 +55,8 @@ PidFile={WORK}/agent.pid
 Server=127.0.0.1
 ServerActive=127.0.0.1
 ListenIP=127.0.0.1
-Hostname=kvm1
+Hostname=kvm1,active1
+RefreshActiveChecks=60
 Timeout=10
 Include={WORK}/agent.d/*.conf
 """
@@ -254,3 +259,8 @@ def eventually(what: str, condition: Callable[[], Any], seconds: float = 60) -> 
             raise AssertionError(f"waited {seconds:g} s in vain until {what}")
         time.sleep(0.5)
     return given
+
+
+def provision(kvm: Command, *arguments: str) -> Ran:
+    """Run zabbix_kvm provision."""
+    return kvm("zabbix_kvm", "provision", *arguments, env=LOGIN)

@@ -52,7 +52,7 @@ def rule(owner: Owner) -> Rule:
         "disks",
         "Disk discovery",
         "The disks of each VM; drives for media are left out.",
-        filters=(*owner.filters, ("{#DISK.NAME}", "{$KVM.DISK.MATCHES}", "{$KVM.DISK.NOT_MATCHES}")),
+        filters=(("{#DISK.NAME}", "{$KVM.DISK.MATCHES}", "{$KVM.DISK.NOT_MATCHES}"),),
         items=(*scope.items(SHOWN), *latencies, owner.state_of(scope)),
         triggers=(
             *triggers,

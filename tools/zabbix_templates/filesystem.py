@@ -34,7 +34,6 @@ def rule(owner: Owner) -> Rule:
         "Guest file system discovery",
         "File systems that the guest agents report (only with the collector's option --guest-agent).",
         filters=(
-            *owner.filters,
             ("{#FS.MOUNTPOINT}", "{$KVM.FS.MATCHES}", "{$KVM.FS.NOT_MATCHES}"),
             ("{#FS.TYPE}", "{$KVM.FS.TYPE.MATCHES}", ""),
         ),

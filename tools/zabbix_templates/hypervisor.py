@@ -94,6 +94,11 @@ _MACROS = (
     Macro("{$KVM.VM.MATCHES}", ".*", "VMs to discover, a regular expression over the name"),
     Macro("{$KVM.VM.NOT_MATCHES}", "CHANGE_IF_NEEDED", "VMs not to discover"),
     Macro(
+        "{$KVM.VM.PARTS.MATCHES}",
+        ".*",
+        "VMs whose vCPUs, disks, interfaces and file systems are discovered here; ^$ where guests are hosts of their own",
+    ),
+    Macro(
         "{$KVM.GUEST.HOSTS}",
         "^$",
         "VMs (by UUID) that become hosts of their own with the template KVM Guest; .* for all",
@@ -129,6 +134,7 @@ def _template(way: Way) -> Template:
         time="/T/kvm.time",
         lists="$.discovery",
         filters=(("{#VM.NAME}", "{$KVM.VM.MATCHES}", "{$KVM.VM.NOT_MATCHES}"),),
+        filters_of_parts=(("{#VM.NAME}", "{$KVM.VM.PARTS.MATCHES}", ""),),
     )
     return Template(
         name=f"KVM Hypervisor {way.suffix}",

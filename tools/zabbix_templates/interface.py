@@ -38,7 +38,7 @@ def rule(owner: Owner) -> Rule:
         "interfaces",
         "Interface discovery",
         "The interfaces of each VM that have counters. Directions are as the guest sees them.",
-        filters=(*owner.filters, ("{#IF.SOURCE}", "{$KVM.IF.MATCHES}", "{$KVM.IF.NOT_MATCHES}")),
+        filters=(("{#IF.SOURCE}", "{$KVM.IF.MATCHES}", "{$KVM.IF.NOT_MATCHES}"),),
         items=(*scope.items(SHOWN), owner.state_of(scope)),
         triggers=(
             Trigger(

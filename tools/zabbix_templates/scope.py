@@ -123,6 +123,7 @@ class Owner(NamedTuple):
     time: str  # the item with the time of the data
     lists: str  # JSONPath of the discovery lists
     filters: tuple[tuple[str, str, str], ...] = ()
+    filters_of_parts: tuple[tuple[str, str, str], ...] = ()
 
     def scope(self) -> Scope:
         """The domain itself."""
@@ -165,13 +166,21 @@ class Owner(NamedTuple):
         """The last factor of every expression: whether this VM's problems are to be told here."""
         return f" and {self.macro('VM.ALERTS')}=1"
 
-    def rule(self, kind: str, name: str, description: str, **more: object) -> Rule:
-        """The discovery rule of a kind of parts."""
+    def rule(
+        self,
+        kind: str,
+        name: str,
+        description: str,
+        filters: tuple[tuple[str, str, str], ...] = (),
+        **more: object,
+    ) -> Rule:
+        """The discovery rule of a kind of parts, with its own filters besides those of the VMs."""
         return Rule(
             name=name,
             key=f"kvm.discovery[{kind}]",
             path=f"{self.lists}.{kind}",
             description=description,
             master=self.master,
+            filters=(*self.filters, *self.filters_of_parts, *filters),
             **more,  # type: ignore[arg-type]
         )

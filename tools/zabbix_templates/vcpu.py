@@ -19,7 +19,6 @@ def rule(owner: Owner) -> Rule:
         "vcpus",
         "vCPU discovery",
         "The vCPUs that each VM's definition gives it.",
-        filters=owner.filters,
         items=scope.items(SHOWN),
         graphs=(Graph(f"{scope.title}CPU", (scope.key("time"), scope.key("delay"), scope.key("wait"))),),
     )

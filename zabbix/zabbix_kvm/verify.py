@@ -66,8 +66,9 @@ def _host(api: Api, host: Record, max_age: float) -> Verdict:
         filter={"status": 0},
         output=["name", "key_", "state", "error", "lastclock", "lastvalue"],
     )
+    rules = api.call("discoveryrule.get", hostids=[host["hostid"]], output=["name", "key_", "state", "error"])
     now = time.time()
-    found = list(_findings(items, now, max_age))
+    found = [*_findings(items, now, max_age), *_failed_rules(rules)]
     code = max((level for level, _ in found), default=OK)
     clock = max((int(item["lastclock"]) for item in items), default=0)
     age = f"newest data {duration(max(0.0, now - clock))} ago" if clock else "no data"
@@ -109,3 +110,10 @@ def _findings(items: list[Record], now: float, max_age: float) -> Iterator[tuple
     ]
     for item in empty[:_NAMED]:
         yield WARNING, f"no data: {item['name']} ({item['key_']})"
+
+
+def _failed_rules(rules: list[Record]) -> Iterator[tuple[int, str]]:
+    # a rule that runs but cannot make a host or an item is supported, and has an error
+    for rule in rules:
+        if rule["error"] and rule["key_"].startswith("kvm."):
+            yield WARNING, f"discovery fails: {rule['name']} ({rule['key_']}): {' '.join(rule['error'].split())}"

@@ -1,0 +1,138 @@
+"""What a hypervisor with a thousand VMs costs Zabbix when its data is pushed: "make bench-zabbix".
+
+The VMs are those of libvirt's test driver: nothing of libvirt is measured here, only what is pushed and taken.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from commands import Command
+
+import zabbix
+
+HOST = "big1"
+
+
+def main() -> None:
+    """Measure, and print a line per step."""
+    if os.environ.get("KVMWATCH_LAB_MISSING"):
+        sys.exit(os.environ["KVMWATCH_LAB_MISSING"])
+    count = int(os.environ.get("VMS", "1000"))
+    file = zabbix.WORK / "big.xml"
+    site = zabbix.Zabbix()
+    try:
+        site.up()
+        file.write_text(hypervisor(count))
+        run(site, Command(zabbix.WORK / "state"), file, count)
+    finally:
+        site.down()
+
+
+def run(site: zabbix.Zabbix, kvm: Command, file: Path, count: int) -> None:
+    """Push the hypervisor, then make hosts of its guests and push those."""
+    ways = ("--hypervisor", HOST, "--way", "trapper", "--no-dashboard", "--timeout", "600")
+
+    def provision(*arguments: str) -> None:
+        ran = zabbix.provision(kvm, *ways, *arguments)
+        assert ran.code == 0, ran.err
+
+    timed("provision the hypervisor", provision)
+    site.set_macros(HOST, KVM_VM_PARTS_MATCHES="^$", KVM_VM_ALERTS="0")
+    time.sleep(3)
+    send = ("zabbix_kvm", "send", "--config", zabbix.CONFIG, "--uri", f"test://{file}", "--host", HOST, "-t", "60")
+
+    def push(*more: str) -> str:
+        ran = kvm(*send, *more)
+        return ran.out.strip() or ran.err.strip()
+
+    size = len(kvm("zabbix_kvm", "collect", "--uri", f"test://{file}").out.encode())
+    print(f"one document: {size} bytes, {size / count:.0f} a VM")
+    print(timed("push it", push))
+    timed(f"{count} VMs have items with values", lambda: until_values(site, push, count))
+    timed("make hosts of them", lambda: provision("--guests"))
+    print(timed("push them and the hypervisor", lambda: push("--guests")))
+    timed(f"{count} guests have values", lambda: until_guests(site, push, count))
+    for name in (
+        "preprocessing manager",
+        "preprocessing worker",
+        "lld manager",
+        "lld worker",
+        "trapper",
+        "history syncer",
+    ):
+        print(f"{name}: {cpu_seconds(name):.1f} s of CPU since the start")
+
+
+def until_values(site: zabbix.Zabbix, push: Callable[[], str], count: int) -> None:
+    """Push until every VM has a state."""
+
+    def known() -> bool:
+        found = site.call("item.get", host=HOST, search={"key_": "kvm.domain.state["}, output=["lastclock"])
+        if sum(bool(int(item["lastclock"])) for item in found) == count:
+            return True
+        time.sleep(5)
+        push()
+        return False
+
+    zabbix.eventually("every VM has a state", known, 1200)
+
+
+def until_guests(site: zabbix.Zabbix, push: Callable[..., str], count: int) -> None:
+    """Push until every guest's own host has a state."""
+
+    def known() -> bool:
+        found = site.call(
+            "item.get", group="KVM guests", search={"key_": "kvm.disk.capacity["}, output=["lastclock"]
+        )
+        if sum(bool(int(item["lastclock"])) for item in found) == count:
+            return True
+        time.sleep(10)
+        push("--guests")
+        return False
+
+    zabbix.eventually("every guest has a disk with a capacity", known, 1800)
+
+
+def timed(what: str, step: Callable[[], object]) -> object:
+    """Do a step and print how long it took."""
+    begun = time.monotonic()
+    result = step()
+    print(f"{what}: {time.monotonic() - begun:.1f} s", flush=True)
+    return result
+
+
+def cpu_seconds(title: str) -> float:
+    """CPU time of the server's processes with this title."""
+    ticks = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"zabbix_server: {title}" in (process / "cmdline").read_text():
+                fields = (process / "stat").read_text().rsplit(")", 1)[1].split()
+                ticks += int(fields[11]) + int(fields[12])
+        except OSError:
+            continue
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def hypervisor(count: int) -> str:
+    """The test driver's file: VMs with a vCPU, a disk and an interface."""
+    domains = "".join(
+        f"""<domain type='test' xmlns:test='http://libvirt.org/schemas/domain/test/1.0'>
+<test:runstate>1</test:runstate><name>big{number:04}</name><uuid>{uuid.uuid5(uuid.NAMESPACE_DNS, f"big{number}")}</uuid>
+<memory unit='GiB'>2</memory><vcpu>1</vcpu><os><type arch='x86_64'>hvm</type></os><devices>
+<disk type='file' device='disk'><source file='/images/big{number}.img'/><target dev='vda' bus='virtio'/></disk>
+<interface type='bridge'><mac address='52:54:00:00:{number >> 8:02x}:{number & 255:02x}'/><source bridge='br0'/>
+<target dev='tap{number}'/></interface><memballoon model='virtio'/></devices></domain>"""
+        for number in range(count)
+    )
+    return f"<node>{domains}</node>"
+
+
+if __name__ == "__main__":
+    main()

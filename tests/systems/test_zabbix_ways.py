@@ -1,0 +1,93 @@
+"""The other ways in which a hypervisor's data reaches Zabbix: active agent, push over TLS, external check over ssh."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import second as other
+from bed import until
+from commands import Command
+
+from zabbix import CONFIG, WORK, Zabbix, eventually, provision
+
+if TYPE_CHECKING:
+    from second import Second
+
+SSHD_CONF = f"""
+Port 2222
+ListenAddress 127.0.0.1
+HostKey {WORK}/ssh/host
+AuthorizedKeysFile {WORK}/ssh/id.pub
+StrictModes no
+UsePAM no
+PidFile none
+"""
+SSH_URI = f"qemu+ssh://root@127.0.0.1:2222/system?keyfile={WORK}/ssh/id&no_verify=1&no_tty=1"
+
+
+@pytest.fixture(scope="module")
+def sshd(zabbix: Zabbix) -> Iterator[None]:
+    """An ssh server that lets the user zabbix in with a key, as root."""
+    folder = WORK / "ssh"
+    folder.mkdir()
+    for name in ("host", "id"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
+    subprocess.run(["chown", "zabbix", folder / "id"], check=True)
+    (folder / "sshd.conf").write_text(SSHD_CONF)
+    Path("/run/sshd").mkdir(exist_ok=True)
+    process = subprocess.Popen(
+        ["/usr/sbin/sshd", "-D", "-e", "-f", folder / "sshd.conf"], stderr=subprocess.DEVNULL
+    )
+    until("sshd answers", lambda: subprocess.call(["ssh-keyscan", "-p", "2222", "127.0.0.1"], **NOTHING) == 0)
+    yield
+    process.terminate()
+    process.wait()
+
+
+NOTHING = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+
+
+def test_external_check_over_ssh(watched: Zabbix, kvm: Command, sshd: None, tmp_path: Path) -> None:
+    file = tmp_path / "hypervisors.ini"
+    file.write_text(f"[remote1]\nway = external\n{{$KVM.URI}} = {SSH_URI}\n{{$KVM.INTERVAL}} = 10s\n")
+    assert provision(kvm, "--hypervisors", str(file), "--no-dashboard").code == 0
+    has_values(watched, "remote1", 120)
+    macros = {"KVM_URI": SSH_URI.replace("2222", "2223")}
+    watched.set_macros("remote1", **macros)
+    error = eventually("a wrong port is told", lambda: watched.items("remote1")["kvm.error"]["lastvalue"], 60)
+    assert "port 2223: Connection refused" in error
+    assert not [item["error"] for item in watched.items("remote1").values() if item["state"] == "1"]
+
+
+def test_active_agent(watched: Zabbix, kvm: Command) -> None:
+    assert provision(kvm, "--hypervisor", "active1", "--way", "active", "--no-dashboard").code == 0
+    watched.set_macros("active1", KVM_INTERVAL="5s")
+    has_values(watched, "active1", 180)
+
+
+def test_push_of_a_remote_hypervisor_over_tls(watched: Zabbix, kvm: Command, second: Second) -> None:
+    assert provision(kvm, "--hypervisor", "tls1", "--way", "trapper", "--no-dashboard").code == 0
+    send = ("zabbix_kvm", "send", "--uri", other.URI_TLS, "--host", "tls1", "--config", CONFIG)
+    eventually("it takes values", lambda: kvm(*send).code == 0)
+    eventually("kvm2 is read", lambda: watched.items("tls1")["kvm.host.hostname"]["lastvalue"] == "kvm2")
+    unknown = kvm(*(argument.replace("/pki", "/no-pki") for argument in send))
+    assert unknown.code == 3
+    assert "no-pki" in unknown.err
+
+
+def has_values(zabbix: Zabbix, host: str, seconds: float) -> None:
+    """Wait until the VMs of a hypervisor have values, and look that nothing is unsupported."""
+    eventually(
+        f"web1 on {host} has a CPU utilization",
+        lambda: any(
+            item["name"] == "VM web1: CPU utilization" and int(item["lastclock"])
+            for item in zabbix.items(host).values()
+        ),
+        seconds,
+    )
+    assert zabbix.items(host)["kvm.host.hostname"]["lastvalue"] == "kvm1"
+    assert not [item["error"] for item in zabbix.items(host).values() if item["state"] == "1"]
