@@ -17,7 +17,7 @@ _SHARE = 0.5  # of the time that is left may go into waiting for agents that do 
 def with_filesystems(
     hypervisor: Hypervisor, domains: tuple[Domain, ...], deadline: Deadline
 ) -> tuple[Domain, ...]:
-    """Give the domains with what their agents report; those without an agent stay as they are.
+    """Give the domains with what their agents report (nothing, where one does not answer).
 
     Raises KvmwatchError when the connection that is not read-only is refused.
     """
@@ -28,7 +28,10 @@ def with_filesystems(
     )
     fields = dict(found)
     return tuple(
-        domain._replace(filesystems=tuple(records.filesystems(fields.get(domain.uuid, {})))) for domain in domains
+        domain._replace(filesystems=tuple(records.filesystems(fields.get(domain.uuid, {}))))
+        if domain.agent_connected
+        else domain
+        for domain in domains
     )
 
 

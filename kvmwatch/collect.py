@@ -7,13 +7,13 @@ import time
 import libvirt
 
 from kvmwatch import domains, records
-from kvmwatch.connection import explained
+from kvmwatch.connection import LibvirtDomain, explained
 from kvmwatch.deadline import Deadline, Started
 from kvmwatch.domains import DomainReader, Listed
 from kvmwatch.groups import Group
 from kvmwatch.hypervisor import Hypervisor
 from kvmwatch.selection import Selection
-from kvmwatch.snapshot import Domain, Host, Network, Pool, Snapshot
+from kvmwatch.snapshot import Domain, Host, Network, Pool, Process, Snapshot
 
 _REST = Group.HOST | Group.POOLS | Group.NETWORKS
 _LISTS = (
@@ -49,7 +49,11 @@ class Reader:
         latency = hypervisor.connected_in + time.monotonic() - started
         # the host, pools and networks are read while libvirtd asks the QEMUs
         rest = Started(self._read_rest) if self._groups & _REST else None
-        snapshot = Snapshot(hypervisor.uri, now, latency, domains=self._domains(surveyed, lists, now))
+        processes = self._processes(surveyed) if Group.PROCESSES in self._groups else ()
+        selected = [(domain, fields) for domain, fields in surveyed if self._selected(domain)]
+        snapshot = Snapshot(
+            hypervisor.uri, now, latency, domains=self._domains(selected, lists, now), processes=processes
+        )
         if rest:
             host, pools, networks = hypervisor.wait(rest)
             if host:
@@ -82,12 +86,22 @@ class Reader:
             for group, name, flag in _LISTS
             if group in self._groups
         }
-        selected = [
-            (domain, fields)
-            for domain, fields in domains.survey(connection)
-            if self._selection.matches(domain.name(), domain.UUIDString())
-        ]
-        return selected, lists
+        return domains.survey(connection), lists
+
+    def _selected(self, domain: LibvirtDomain) -> bool:
+        return self._selection.matches(domain.name(), domain.UUIDString())
+
+    def _processes(self, surveyed: Listed) -> tuple[Process, ...]:
+        """Those of the selected domains and, unless only some were asked for, those that libvirt does not know."""
+        from kvmwatch import processes  # noqa: PLC0415 - brings psutil, which few commands need
+
+        known = {domain.UUIDString(): self._selected(domain) for domain, _ in surveyed}
+        everything = not self._selection.include
+        return tuple(
+            process._replace(known=process.uuid in known)
+            for process in processes.read(self._hypervisor)
+            if known.get(process.uuid or "", everything)
+        )
 
     def _domains(self, surveyed: Listed, lists: dict[str, set[str]], now: float) -> tuple[Domain, ...]:
         readings, stuck = DomainReader(self._hypervisor, self._groups, self._deadline).read(surveyed)

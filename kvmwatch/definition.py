@@ -34,7 +34,7 @@ class Definition(NamedTuple):
     title: Optional[str]
     vcpus: int
     balloon_period: int  # seconds; 0: the guest reports its memory only once
-    agent_connected: bool
+    agent_connected: Optional[bool]  # None: it has no channel for a guest agent
     policy: policy.Policy
     disks: tuple[DiskDefinition, ...]
     interfaces: tuple[InterfaceDefinition, ...]
@@ -51,7 +51,7 @@ def parse(xml: str) -> Definition:
         title=root.findtext("title"),
         vcpus=int(vcpu.get("current") or vcpu.text or 1) if vcpu is not None else 1,
         balloon_period=int(stats.get("period") or 0) if stats is not None else 0,
-        agent_connected=channel is not None and channel.get("state") == "connected",
+        agent_connected=None if channel is None else channel.get("state") == "connected",
         policy=policy.Policy() if watch is None else _policy(watch),
         disks=tuple(_disk(disk) for disk in root.iterfind("devices/disk") if disk.find("target") is not None),
         interfaces=tuple(map(_interface, root.iterfind("devices/interface"))),

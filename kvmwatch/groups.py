@@ -25,3 +25,4 @@ class Group(Flag):
     HOST = auto()
     POOLS = auto()
     NETWORKS = auto()
+    PROCESSES = auto()  # the QEMU processes; only on the hypervisor itself

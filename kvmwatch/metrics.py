@@ -186,6 +186,18 @@ class NetworkStats(NamedTuple):
 
 
 @declared
+class ProcessStats(NamedTuple):
+    """What is measured of one QEMU process on the host."""
+
+    cpu_time: Value = _counter("s", "/proc/PID/stat utime + stime", "CPU time used, all threads")
+    rss: Value = _gauge("B", "/proc/PID/statm resident", "Memory resident on the host")
+    read_bytes: Value = _counter("B", "/proc/PID/io read_bytes (root)", "Bytes it had read from storage")
+    write_bytes: Value = _counter("B", "/proc/PID/io write_bytes (root)", "Bytes it had written to storage")
+    threads: Value = _gauge("", "/proc/PID/stat num_threads", "Threads it has now")
+    open_files: Value = _gauge("", "/proc/PID/fd (root)", "Files, sockets and pipes it has open")
+
+
+@declared
 class HostStats(NamedTuple):
     """What is measured of the hypervisor's host. CPU times are sums over all CPUs."""
 
@@ -216,6 +228,7 @@ RECORDS: dict[str, type] = {
     "filesystem": FilesystemStats,
     "pool": PoolStats,
     "network": NetworkStats,
+    "process": ProcessStats,
 }
 
 

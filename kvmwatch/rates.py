@@ -11,23 +11,25 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, Optional, TypeVar
 
 from kvmwatch.metrics import COUNTER, RECORDS, HostStats, declarations
-from kvmwatch.snapshot import Disk, Domain, Host, Interface, Snapshot, Vcpu
+from kvmwatch.snapshot import Disk, Domain, Host, Interface, Process, Snapshot, Vcpu
 
 MIN_SECONDS = 0.5
 MAX_SECONDS = 3600.0
 
-Record = TypeVar("Record", Host, Domain, Vcpu, Disk, Interface)
+Record = TypeVar("Record", Host, Domain, Vcpu, Disk, Interface, Process)
 
 
 class Sample(NamedTuple):
-    """The counters of one thing at one moment; ``generation`` is the id of the domain's run."""
+    """The counters of one thing at one moment; ``generation`` is the id of the domain's run, a process's start."""
 
     time: float
     generation: Optional[int]
     counters: dict[str, float]
 
 
-Samples = dict[str, Sample]  # keys: "host", UUID, "UUID/disk/vda", "UUID/interface/MAC", "UUID/vcpu/0"
+Samples = dict[
+    str, Sample
+]  # keys: "host", UUID, "UUID/disk/vda", "UUID/interface/MAC", "UUID/vcpu/0", "process/PID"
 
 
 def samples(snapshot: Snapshot) -> Samples:
@@ -40,6 +42,8 @@ def samples(snapshot: Snapshot) -> Samples:
             counters = _counters(record.stats)
             if counters:
                 taken[key] = Sample(domain.time, domain.id, counters)
+    for process in snapshot.processes:
+        taken[f"process/{process.pid}"] = Sample(process.time, process.started, _counters(process.stats))
     return taken
 
 
@@ -48,7 +52,14 @@ def with_rates(snapshot: Snapshot, previous: Samples) -> Snapshot:
     host = snapshot.host
     if host:
         host = _rated(host, previous.get("host"), host.time, None)
-    return snapshot._replace(host=host, domains=tuple(_rated_domain(d, previous) for d in snapshot.domains))
+    return snapshot._replace(
+        host=host,
+        domains=tuple(_rated_domain(domain, previous) for domain in snapshot.domains),
+        processes=tuple(
+            _rated(process, previous.get(f"process/{process.pid}"), process.time, process.started)
+            for process in snapshot.processes
+        ),
+    )
 
 
 def _rated_domain(domain: Domain, previous: Samples) -> Domain:

@@ -70,7 +70,7 @@ def domain(reading: Reading, now: float) -> Domain:
         title=defined.title if defined else None,
         defined_vcpus=defined.vcpus if defined else None,
         balloon_period=period,
-        agent_connected=defined.agent_connected if defined else None,
+        agent_connected=defined.agent_connected if defined and active else None,
         policy=defined.policy if defined else reading.policy,
         stats=stats._replace(cpu_delay=sum(delays) if delays else None),
         vcpus=vcpus,

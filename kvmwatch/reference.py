@@ -25,6 +25,7 @@ _TITLES = {
     "filesystem": "File system: `domains[].filesystems[]` (needs the guest agent and `--guest-agent`)",
     "pool": "Storage pool: `pools[]`",
     "network": "Virtual network: `networks[]`",
+    "process": "QEMU process (only `check_kvm_process`)",
 }
 _UNITS = {"B": "bytes", "s": "seconds", "unixtime": "Unix time", "%": "%", "": ""}
 _PREFIXES = {"vcpu": "vcpu.N.", "disk": "block.N.", "interface": "net.N.", "filesystem": "fs.N."}

@@ -16,6 +16,7 @@ from kvmwatch.metrics import (
     InterfaceStats,
     NetworkStats,
     PoolStats,
+    ProcessStats,
     VcpuStats,
 )
 from kvmwatch.policy import Policy
@@ -84,7 +85,7 @@ class Domain(NamedTuple):
     has_snapshots: Optional[bool] = None
     defined_vcpus: Optional[int] = None  # what its XML gives it, running or not
     balloon_period: Optional[int] = None  # seconds; 0 or None: the guest reports only once
-    agent_connected: Optional[bool] = None  # the guest agent's channel, where there is one
+    agent_connected: Optional[bool] = None  # None: it does not run, or has no channel for a guest agent
     policy: Policy = Policy()
     not_responding: Optional[float] = None  # seconds since its QEMU last answered libvirt; None: it answers
     stats: DomainStats = DomainStats()
@@ -92,7 +93,7 @@ class Domain(NamedTuple):
     vcpus: tuple[Vcpu, ...] = ()
     disks: tuple[Disk, ...] = ()
     interfaces: tuple[Interface, ...] = ()
-    filesystems: tuple[Filesystem, ...] = ()
+    filesystems: Optional[tuple[Filesystem, ...]] = None  # None: not asked, or there is no agent to ask
 
     @property
     def active(self) -> bool:
@@ -136,6 +137,19 @@ class Network(NamedTuple):
     stats: NetworkStats = NetworkStats()
 
 
+class Process(NamedTuple):
+    """One QEMU process; ``started`` tells it from a later one with the same PID."""
+
+    pid: int
+    started: int  # Unix time in hundredths of a second
+    uuid: Optional[str]  # of its -uuid
+    name: Optional[str]  # of its -name
+    time: float  # CLOCK_MONOTONIC of the reading
+    stats: ProcessStats = ProcessStats()
+    rates: ProcessStats = ProcessStats()
+    known: bool = True  # whether libvirt has a domain of this UUID
+
+
 class Host(NamedTuple):
     """The hypervisor's host."""
 
@@ -158,6 +172,7 @@ class Snapshot(NamedTuple):
     domains: tuple[Domain, ...] = ()
     pools: tuple[Pool, ...] = ()
     networks: tuple[Network, ...] = ()
+    processes: tuple[Process, ...] = ()
 
 
 def timings(snapshot: Snapshot) -> str:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 EXAMPLE_URI = f"test://{Path(__file__).parents[1] / 'examples' / 'hypervisor.xml'}"
-CHECKS = ("state", "cpu", "memory", "disk", "network", "pool", "host")
+CHECKS = ("state", "cpu", "memory", "disk", "network", "pool", "host", "process", "snapshot", "agent")
+#: those that need more than libvirt, which the test driver cannot give
+LOCAL_CHECKS = ("process",)
 KINDS = ("domains", "disks", "interfaces", "vcpus", "filesystems", "pools", "networks")
 
 
@@ -36,7 +38,12 @@ class Command:
         self.bin = Path(sys.executable).parent
 
     def __call__(
-        self, name: str, *arguments: str, env: dict[str, str] | None = None, user: int | None = None
+        self,
+        name: str,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        user: int | None = None,
+        timeout: float = 60,
     ) -> Ran:
         begun = time.monotonic()
         ran = subprocess.run(
@@ -44,7 +51,7 @@ class Command:
             capture_output=True,
             encoding="utf-8",
             stdin=subprocess.DEVNULL,
-            timeout=60,
+            timeout=timeout,
             check=False,
             user=user,
             env={**os.environ, "KVMWATCH_STATE_DIR": str(self._state), **(env or {})},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nagiosplugin import Ok
 
 from check_kvm import plugin
-from check_kvm.highest import highest
+from check_kvm.phrases import count, highest
 from check_kvm.thresholds import MetricSpec, Thresholds
 from check_kvm.verdict import Verdict
 from kvmwatch.derived import percent
@@ -29,7 +29,7 @@ def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
         if not subject.parts:
             subject.say(Ok, "no rate yet")
     verdict.overview = ", ".join(
-        [f"{active} active domains", *highest("usage", usages, "%"), *highest("steal", steals, "%")]
+        [count(active, "active domain"), *highest("usage", usages, "%"), *highest("steal", steals, "%")]
     )
     return verdict
 

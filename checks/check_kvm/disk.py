@@ -5,7 +5,7 @@ from __future__ import annotations
 from nagiosplugin import Critical
 
 from check_kvm import plugin
-from check_kvm.highest import highest
+from check_kvm.phrases import count, highest
 from check_kvm.thresholds import MetricSpec, Thresholds
 from check_kvm.verdict import Verdict
 from kvmwatch import derived
@@ -35,7 +35,7 @@ def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
             throughput[name] = (values["read_bytes"] or 0) + (values["write_bytes"] or 0)
             subject.rank = latency[name] or 0
     verdict.overview = ", ".join(
-        [f"{disks} disks", *highest("throughput", throughput, "B/s"), *highest("latency", latency, "s")]
+        [count(disks, "disk"), *highest("throughput", throughput, "B/s"), *highest("latency", latency, "s")]
     )
     return verdict
 

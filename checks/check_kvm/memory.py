@@ -5,7 +5,7 @@ from __future__ import annotations
 from nagiosplugin import Ok, Warn
 
 from check_kvm import plugin
-from check_kvm.highest import highest
+from check_kvm.phrases import count, highest
 from check_kvm.thresholds import MetricSpec, Thresholds
 from check_kvm.verdict import Subject, Verdict
 from kvmwatch import derived, states
@@ -32,7 +32,7 @@ def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
         if usage is None and domain.not_responding is None:
             _explain_missing(domain, subject, snapshot.time)
     known = sum(usage is not None for usage in usages.values())
-    parts = [f"{len(usages)} active domains", *highest("usage", usages, "%")]
+    parts = [count(len(usages), "active domain"), *highest("usage", usages, "%")]
     if known < len(usages):
         parts.append(f"{len(usages) - known} without balloon statistics")
     verdict.overview = ", ".join(parts)

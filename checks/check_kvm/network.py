@@ -5,7 +5,7 @@ from __future__ import annotations
 from nagiosplugin import Ok, Warn
 
 from check_kvm import plugin
-from check_kvm.highest import highest
+from check_kvm.phrases import count, highest
 from check_kvm.thresholds import MetricSpec, Thresholds
 from check_kvm.verdict import Verdict
 from kvmwatch.groups import Group
@@ -30,7 +30,7 @@ def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
             if interface.stats.rx_bytes is None and not domain.not_responding:
                 subject.say(Ok, f"no counters ({interface.kind} interface)")
             traffic[f"{domain.name} {name}"] = subject.rank = (values["rx"] or 0) + (values["tx"] or 0)
-    verdict.overview = ", ".join([f"{interfaces} interfaces", *highest("traffic", traffic, "b/s")])
+    verdict.overview = ", ".join([count(interfaces, "interface"), *highest("traffic", traffic, "b/s")])
     return verdict
 
 

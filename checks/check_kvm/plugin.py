@@ -10,14 +10,12 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import nagiosplugin
 from nagiosplugin import Unknown
-from nagiosplugin.output import Output
-from nagiosplugin.runtime import Runtime
 
-from check_kvm import labels
+from check_kvm import labels, output, perfdata
+from check_kvm.siteconfig import SiteConfig
 from check_kvm.thresholds import MetricSpec, Thresholds
-from check_kvm.verdict import Verdict, results
+from check_kvm.verdict import Verdict
 from kvmwatch.collect import Reader
 from kvmwatch.deadline import Deadline, leave
 from kvmwatch.errors import KvmwatchError, UsageError
@@ -26,7 +24,6 @@ from kvmwatch.options import Parser, parser
 from kvmwatch.selection import Selection
 from kvmwatch.snapshot import Snapshot, timings
 
-_NAMED = 3  # problems that the first line names
 _SAMPLING = 1.0  # seconds between the two samples of a first run
 
 
@@ -40,6 +37,7 @@ class Check(NamedTuple):
     judge: Callable[[Snapshot, Thresholds], Verdict]
     needs_rates: bool = False
     selects: str = "domain"  # what -d and -x select: "domain" or "pool"
+    guest_agent: bool = False  # whether it has --guest-agent
 
 
 def main(check: Check) -> None:
@@ -47,20 +45,20 @@ def main(check: Check) -> None:
     sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
     arguments = sys.argv[1:]
     try:
-        output, code = run(check, arguments)
+        text, code = run(check, arguments)
     except UsageError as error:
-        output, code = f"{_prefix(check)} - {labels.text(str(error))}\n{_parser(check).format_usage()}", 3
+        text, code = f"{_prefix(check)} - {labels.text(str(error))}\n{_parser(check).format_usage()}", 3
     except KvmwatchError as error:
-        output, code = f"{_prefix(check)} - {labels.text(str(error))}\n", 3
+        text, code = f"{_prefix(check)} - {labels.text(str(error))}\n", 3
         if _verbosity(arguments) >= 2:
-            output += traceback.format_exc()
+            text += traceback.format_exc()
     except Exception as error:  # anything else is our mistake: still one line and UNKNOWN
         what = labels.text(f"{type(error).__name__}: {error}")
-        output, code = f"{_prefix(check)} - internal error, please report it: {what}\n", 3
+        text, code = f"{_prefix(check)} - internal error, please report it: {what}\n", 3
         if _verbosity(arguments) >= 2:
-            output += traceback.format_exc()
+            text += traceback.format_exc()
     try:
-        sys.stdout.write(output)
+        sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader is gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -71,77 +69,63 @@ def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
     """Run a check and give its output and exit code. Raises KvmwatchError, UsageError among them."""
     options = _parser(check).parse_args(arguments)
     deadline = Deadline(options.timeout)
-    thresholds = Thresholds(check.name, check.metrics, options.warning, options.critical)
+    config = site_config(options.config)
+    thresholds = checked_thresholds(check, config, options.warning, options.critical)
     selection = Selection.parse(options.domain, options.exclude)
     domains_wanted = selection if check.selects == "domain" else Selection()
-    reader = Reader(options.uri, check.groups, domains_wanted, deadline)
+    groups = check.groups
+    if check.guest_agent and options.guest_agent:
+        groups |= Group.FILESYSTEM
+    reader = Reader(options.uri, groups, domains_wanted, deadline)
     snapshot = reader.read()
     if check.needs_rates:
-        snapshot = _with_rates(check, options, selection, reader, snapshot, deadline)
+        snapshot = rated(reader, snapshot, f"kvm_{check.name}", options, selection, deadline)
     if check.selects == "pool":
         pools = (pool for pool in snapshot.pools if selection.matches(pool.name, pool.uuid))
         snapshot = snapshot._replace(pools=tuple(pools))
-    verdict = check.judge(snapshot, thresholds)
+    verdict = check.judge(config.applied(snapshot), thresholds)
     _say_unmatched(check, selection, snapshot, verdict)
-    output, code = render(check, verdict, options.verbose)
+    style = output.Style(options.perfdata, options.verbose, options.max_output)
+    text, code = output.render(check.name, verdict, style)
     if options.verbose >= 3:
-        output += labels.text(timings(snapshot)) + "\n"
-    return output, code
+        text += labels.text(timings(snapshot)) + "\n"
+    return text, code
 
 
-def render(check: Check, verdict: Verdict, verbose: int = 0) -> tuple[str, int]:
-    """Print a verdict as nagiosplugin does. Gives the output and the exit code."""
-    frame = nagiosplugin.Check(_Summary(verdict), results(verdict))
-    frame.name = f"kvm_{check.name}"
-    frame.perfdata = [str(performance) for performance in verdict.perfdata]
-    runtime = Runtime()
-    runtime.output = _Output(runtime.logchan, verbose)
-    runtime.run(frame)
-    return str(runtime.output), runtime.exitcode
+def site_config(path: str | None) -> SiteConfig:
+    """Read --config, if it was given. Raises UsageError."""
+    if path is None:
+        return SiteConfig()
+    from check_kvm.siteconfig import load  # noqa: PLC0415 - configparser is read only by those who use it
+
+    return load(path)
 
 
-class _Summary(nagiosplugin.Summary):  # type: ignore[misc]
-    """What is wrong first, a few by name; then the overview."""
-
-    def __init__(self, verdict: Verdict) -> None:
-        self._verdict = verdict
-
-    def ok(self, _results: nagiosplugin.Results) -> str:
-        return self._verdict.overview
-
-    def problem(self, _results: nagiosplugin.Results) -> str:
-        bad = self._bad()
-        named = "; ".join(subject.line(worst_only=True) for subject in bad[:_NAMED])
-        more = f"; and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
-        return f"{named}{more}; {self._verdict.overview}"
-
-    def _bad(self) -> list:  # type: ignore[type-arg]
-        return [subject for subject in self._verdict.sorted_subjects() if subject.state.code]
+def checked_thresholds(
+    check: Check, config: SiteConfig, warning: Sequence[str] = (), critical: Sequence[str] = ()
+) -> Thresholds:
+    """The thresholds of a check: the file's for all domains, and the command line's over them."""
+    return Thresholds(
+        check.name,
+        check.metrics,
+        (*config.of_check(check.name, "warning"), *warning),
+        (*config.of_check(check.name, "critical"), *critical),
+    )
 
 
-class _Output(Output):  # type: ignore[misc]
-    """First line with all perfdata, then a line per VM: the problems, or with -v all of them."""
-
-    def add(self, check: nagiosplugin.Check) -> None:
-        perfdata = self.format_perfdata(check)
-        self.status = self.format_status(check) + (f" {perfdata}" if perfdata else "")
-        for result in check.results.results:
-            if result.state.code or self.verbose:
-                self.add_longoutput(f"[{str(result.state).upper()}] {result.hint}")
-
-
-def _with_rates(
-    check: Check,
-    options: argparse.Namespace,
-    selection: Selection,
+def rated(
     reader: Reader,
     snapshot: Snapshot,
+    command: str,
+    options: argparse.Namespace,
+    selection: Selection,
     deadline: Deadline,
 ) -> Snapshot:
+    """Give the snapshot rates since the last run of this command line; a first run takes a second sample."""
     from kvmwatch.history import History  # noqa: PLC0415 - check_kvm_state and _pool do without
     from kvmwatch.rates import samples, with_rates  # noqa: PLC0415
 
-    history = History(options.state_dir, f"kvm_{check.name}", options.uri, selection)
+    history = History(options.state_dir, command, options.uri, selection)
     counted = samples(snapshot)
     if not counted:
         return snapshot  # nothing has a rate here, so nothing is worth waiting for
@@ -167,7 +151,8 @@ def _parser(check: Check) -> Parser:
     lines = [f"  {metric.name:<20} {metric.help}{_defaults(metric)}" for metric in check.metrics]
     epilog = "metrics of -w and -c:\n" + "\n".join(lines) + (
         "\n\nRANGE is a plugin range: 80 (alert over 80), 10: (under 10), @10:20 (inside); empty: never."
-        "\nA domain's own metadata wins over -w and -c. Exit: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."
+        "\nA domain's own metadata wins over --config's [domain PATTERN], that over -w and -c, those over "
+        "--config's\n[defaults]. Exit: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."
     )  # fmt: skip
     made = parser(f"check_kvm_{check.name}", check.description, epilog)
     for letter, name in (("-w", "warning"), ("-c", "critical")):
@@ -179,13 +164,48 @@ def _parser(check: Check) -> Parser:
             metavar="[METRIC=]RANGE",
             help=f"{name} outside this range; without METRIC: {check.metrics[0].name}; repeatable",
         )
+    add_site_options(made)
+    made.add_argument(
+        "--perfdata",
+        choices=perfdata.STYLES,
+        default=perfdata.FULL,
+        help="of every VM, only the highest and the sum or mean of each metric, or none (default: full)",
+    )
+    made.add_argument(
+        "--max-output",
+        type=_limit,
+        default=output.DEFAULT_LIMIT,
+        metavar="BYTES",
+        help="print no more than this, and say what was left out "
+        f"(default: {output.DEFAULT_LIMIT}, what Nagios takes)",
+    )
+    if check.guest_agent:
+        made.add_argument(
+            "--guest-agent",
+            action="store_true",
+            help="ask the QEMU guest agents for file systems; libvirt allows that only to a connection that "
+            "is not read-only, so this opens one",
+        )
+    return made
+
+
+def add_site_options(made: argparse.ArgumentParser) -> None:
+    """Add ``--config`` and ``--state-dir``."""
+    made.add_argument(
+        "--config", metavar="FILE", help="INI file with thresholds for all VMs, and per VM what metadata can say"
+    )
     made.add_argument(
         "--state-dir",
         metavar="DIR",
         help="where counters are kept between runs (default: $KVMWATCH_STATE_DIR, else "
         "/var/lib/kvmwatch when writable, else the user's cache)",
     )
-    return made
+
+
+def _limit(text: str) -> int:
+    if not text.isdecimal() or int(text) < output.LEAST_LIMIT:
+        raise argparse.ArgumentTypeError(f"{text!r}: use a number of bytes, {output.LEAST_LIMIT} or more")
+    return int(text)
 
 
 def _defaults(metric: MetricSpec) -> str:

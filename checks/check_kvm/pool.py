@@ -6,7 +6,7 @@ from nagiosplugin import Critical, Ok, Unknown
 from nagiosplugin.state import ServiceState
 
 from check_kvm import plugin
-from check_kvm.highest import highest
+from check_kvm.phrases import count, highest
 from check_kvm.thresholds import MetricSpec, Thresholds
 from check_kvm.verdict import Verdict
 from kvmwatch import derived, storage
@@ -32,7 +32,7 @@ def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
             subject.say(Ok, f"{human(stats.available, 'B')} free")
         subject.measure("overcommit", derived.pool_overcommit(pool))
     inactive = sum(not pool.active for pool in snapshot.pools)
-    parts = [f"{len(snapshot.pools)} pools" if snapshot.pools else "no pools"]
+    parts = [count(len(snapshot.pools), "pool")]
     if inactive:
         parts.append(f"{inactive} inactive")
     verdict.overview = ", ".join([*parts, *highest("usage", usages, "%")])

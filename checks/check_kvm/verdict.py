@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import nagiosplugin
-from nagiosplugin import Critical, Ok, Performance, Range, Result, Unknown, Warn
+from nagiosplugin import Critical, Ok, Range, Result, Unknown, Warn
 from nagiosplugin.state import ServiceState
 
 from check_kvm import labels
+from check_kvm.perfdata import Measured
 from check_kvm.thresholds import Thresholds
 from kvmwatch.policy import Policy
 from kvmwatch.snapshot import Domain, Snapshot
@@ -17,9 +17,6 @@ from kvmwatch.units import duration, human
 
 # What is surely wrong comes before what cannot be told; nagiosplugin ranks UNKNOWN highest.
 SEVERITY = (Ok, Warn, Unknown, Critical)
-_PERFDATA_UNITS = {"%": "%", "B": "B", "B/s": "B", "s": "s"}  # the others have no unit of measure
-_PERFDATA_DIGITS = {"s": 6}  # else 2
-_EXPONENT = re.compile(r"-?[0-9.]+e[+-]?[0-9]+")
 
 
 class Subject:
@@ -44,11 +41,16 @@ class Subject:
         self.parts.append((state, labels.text(text)))
 
     def measure(
-        self, metric: str, value: float | None, least: float | None = 0, most: float | None = None
+        self,
+        metric: str,
+        value: float | None,
+        least: float | None = 0,
+        most: float | None = None,
+        text: str | None = None,
     ) -> None:
         """Judge a value and add it to text and perfdata; ``None`` (not known) says nothing.
 
-        ``least`` and ``most`` are the perfdata's min and max.
+        ``least`` and ``most`` are the perfdata's min and max; ``text`` is for people, "METRIC VALUE" without it.
         """
         if value is None:
             return
@@ -60,18 +62,9 @@ class Subject:
         elif value not in threshold.warning:
             state, broken = Warn, threshold.warning
         why = f" ({_violation(value, broken, spec.unit)})" if broken is not None else ""
-        self.parts.append((state, f"{metric.replace('_', ' ')} {human(value, spec.unit)}{why}"))
-        self._verdict.perfdata.append(
-            Performance(
-                f"{self._label}.{metric}" if self._label else metric,
-                decimal(value, _PERFDATA_DIGITS.get(spec.unit, 2)),
-                _PERFDATA_UNITS.get(spec.unit, ""),
-                _range(threshold.warning),
-                _range(threshold.critical),
-                least,
-                most,
-            )
-        )
+        said = text or f"{metric.replace('_', ' ')} {human(value, spec.unit)}"
+        self.parts.append((state, f"{said}{why}"))
+        self._verdict.perfdata.append(Measured(spec, self._label, value, threshold, least, most))
 
     def line(self, worst_only: bool = False) -> str:
         """The line of this subject; ``worst_only``: just the parts that are as bad as the worst."""
@@ -87,7 +80,7 @@ class Verdict:
         """Start with nothing said."""
         self.thresholds = thresholds
         self.subjects: list[Subject] = []
-        self.perfdata: list[Performance] = []
+        self.perfdata: list[Measured] = []
         self.overview = ""  # the sentence behind the problems, or alone when there are none
 
     def subject(self, name: str, *label_parts: str, policy: Policy | None = None) -> Subject:
@@ -146,17 +139,6 @@ def results(verdict: Verdict) -> Results:
 def not_responding(domain: Domain) -> str:
     """Say for how long a domain's QEMU has not answered."""
     return f"not responding for {duration(domain.not_responding or 0)}"
-
-
-def decimal(value: float, digits: int = 12) -> str:
-    """Write a number as the perfdata grammar has it: no exponent, no zeros that say nothing."""
-    text = str(value) if isinstance(value, int) else f"{value:.{digits}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def _range(limits: Range) -> str:
-    # nagiosplugin writes small and large limits with an exponent
-    return _EXPONENT.sub(lambda number: decimal(float(number[0])), str(limits))
 
 
 def _violation(value: float, broken: Range, unit: str) -> str:

@@ -39,7 +39,7 @@ def run(site: zabbix.Zabbix, kvm: Command, file: Path, count: int) -> None:
     ways = ("--hypervisor", HOST, "--way", "trapper", "--no-dashboard", "--timeout", "600")
 
     def provision(*arguments: str) -> None:
-        ran = zabbix.provision(kvm, *ways, *arguments)
+        ran = zabbix.provision(kvm, *ways, *arguments, timeout=1800)
         assert ran.code == 0, ran.err
 
     timed("provision the hypervisor", provision)

@@ -31,16 +31,18 @@ def fleet(watched: Zabbix, second: Second, kvm: Command) -> Iterator[Zabbix]:
 
 
 @pytest.fixture
-def mover(bed: Bed, fleet: Zabbix, second: Second) -> Iterator[None]:
+def mover(bed: Bed, fleet: Zabbix, second: Second, kvm: Command) -> Iterator[None]:
     """A VM with a disk that runs on kvm1."""
     image = WORK / "mover1.qcow2"
     qcow2(image, "64M")
     bed.define(guest("mover1", "lab.cpu=10", disk(image, "vda")))
     yield
     bed.remove("mover1")
+    image.unlink()
     for domain in second.connect().listAllDomains():
         domain.destroy()
         domain.undefine()
+    push_kvm2(kvm)
     for host in fleet.call("host.get", filter={"host": MOVER}):
         fleet.api.do_request("host.delete", [host["hostid"]])
 
@@ -88,7 +90,7 @@ def test_migrated_vm_keeps_its_host_and_its_history(
     other.migrate("mover1", bed.connect(), second.connect())
 
     eventually("kvm2 tells of it", lambda: push_kvm2(kvm) and fleet.items("kvm2").get(state, {}).get("lastvalue"))
-    keep_in_step(kvm)
+    eventually("its host is moved", lambda: "it is on kvm2" in keep_in_step(kvm))
     moved = fleet.host(MOVER)
     assert moved["hostid"] == host["hostid"]
     assert groups(fleet) == {"KVM guests", "KVM guests/kvm2"}
@@ -143,9 +145,11 @@ def test_two_prototypes_cannot_have_the_same_vm(
         push_kvm2(kvm)
 
 
-def keep_in_step(kvm: Command) -> None:
+def keep_in_step(kvm: Command) -> str:
+    """Run provision --guests, and give the changes that it tells of."""
     ran = provision(kvm, "--guests", "--no-dashboard")
     assert ran.code == 0, ran.err
+    return ran.err
 
 
 def push_guest(kvm: Command, name: str) -> bool:

@@ -46,6 +46,8 @@ CacheUpdateFrequency=1
 CacheSize=256M
 HistoryCacheSize=64M
 ValueCacheSize=64M
+TrendCacheSize=64M
+HistoryIndexCacheSize=32M
 Timeout=10
 ExternalScripts={WORK}/external
 """
@@ -261,6 +263,6 @@ def eventually(what: str, condition: Callable[[], Any], seconds: float = 60) -> 
     return given
 
 
-def provision(kvm: Command, *arguments: str) -> Ran:
-    """Run zabbix_kvm provision."""
-    return kvm("zabbix_kvm", "provision", *arguments, env=LOGIN)
+def provision(kvm: Command, *arguments: str, timeout: float = 60) -> Ran:
+    """Run zabbix_kvm provision, for so many seconds at most."""
+    return kvm("zabbix_kvm", "provision", *arguments, env=LOGIN, timeout=timeout)

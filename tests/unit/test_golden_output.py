@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from check_kvm import plugin
+from check_kvm import output as plugin_output
 from check_kvm.thresholds import Thresholds
 from commands import CHECKS, KINDS
 from zabbix_kvm import discovery, master
@@ -19,11 +19,11 @@ from zabbix_kvm import discovery, master
 from kvmwatch import records, states
 from kvmwatch.collect import with_assigned
 from kvmwatch.definition import Definition, DiskDefinition, InterfaceDefinition
-from kvmwatch.metrics import HostStats, NetworkStats, PoolStats
+from kvmwatch.metrics import FilesystemStats, HostStats, NetworkStats, PoolStats, ProcessStats
 from kvmwatch.policy import OwnThreshold, Policy
 from kvmwatch.rates import samples, with_rates
 from kvmwatch.records import Reading
-from kvmwatch.snapshot import Host, Network, Pool, Snapshot
+from kvmwatch.snapshot import Domain, Filesystem, Host, Network, Pool, Process, Snapshot
 
 NOW = 1_795_450_700.0
 
@@ -91,6 +91,29 @@ def defined(policy: Policy = Policy()) -> Definition:
     )
 
 
+FILESYSTEMS = (
+    Filesystem("/", "ext4", FilesystemStats(20 << 30, 15 << 30)),
+    Filesystem("/srv/data | 1", "xfs", FilesystemStats(100 << 30, 96 << 30)),
+)
+
+
+def with_snapshots(domain: Domain) -> Domain:
+    """Most have none; web1 has two, and of "dead" libvirt did not tell."""
+    count, oldest = {"web1": (2.0, NOW - 9 * 86400), "dead": (None, None)}.get(domain.name, (0.0, None))
+    return domain._replace(stats=domain.stats._replace(snapshots=count, oldest_snapshot=oldest))
+
+
+def processes(second: int) -> tuple[Process, ...]:
+    """Of two VMs, and one that libvirt does not know."""
+
+    def process(number: int, name: str, known: bool = True) -> Process:
+        stats = ProcessStats(50 + second * 1.9, 282 << 20, 4096 * second, 8192.0 * second, 9, 41)
+        uuid = f"00000000-0000-4000-8000-{number:012d}"
+        return Process(4000 + number, 179_545_000_000, uuid, name, 1000.0 + second, stats, known=known)
+
+    return process(1, "web1"), process(4, "hung"), process(99, "left | behind", known=False)
+
+
 def snapshot(second: int) -> Snapshot:
     """One VM of each kind."""
 
@@ -134,9 +157,12 @@ def snapshot(second: int) -> Snapshot:
             persistent=True,
             managed_save=False,
             has_snapshots=reading.name == "web1",
+            agent_connected={"web1": True, "tuned": False}.get(reading.name),
+            filesystems=FILESYSTEMS if reading.name == "web1" else None,
         )
         for reading in sorted(readings, key=lambda reading: reading.name)
     )
+    domains = tuple(with_snapshots(domain) for domain in domains)
     stats = HostStats(
         cpus=8,
         cpu_user=1000 + second * 6.5,
@@ -170,7 +196,7 @@ def snapshot(second: int) -> Snapshot:
         Pool(uuid(4), "wanted", "dir", 0, False, True, True),
     )
     networks = (Network(uuid(5), "default", "virbr0", True, True, True, NetworkStats(3)),)
-    return Snapshot("qemu:///system", NOW, 0.0123, host, domains, pools, networks)
+    return Snapshot("qemu:///system", NOW, 0.0123, host, domains, pools, networks, processes(second))
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +207,8 @@ def rated() -> Snapshot:
 @pytest.mark.parametrize("name", CHECKS)
 def test_check(name: str, rated: Snapshot, golden: Callable[[str, str], None]) -> None:
     check = importlib.import_module(f"check_kvm.{name}").CHECK
-    output, code = plugin.render(check, check.judge(rated, Thresholds(name, check.metrics)), verbose=1)
+    style = plugin_output.Style(verbose=1)
+    output, code = plugin_output.render(name, check.judge(rated, Thresholds(name, check.metrics)), style)
     golden(f"check_kvm_{name}.txt", f"{output}exit code {code}\n")
 
 
@@ -199,7 +226,7 @@ def test_hypervisor_without_domains() -> None:
     empty = Snapshot("qemu:///system", NOW, 0.01, snapshot(0).host)
     for name in CHECKS:
         check = importlib.import_module(f"check_kvm.{name}").CHECK
-        output, code = plugin.render(check, check.judge(empty, Thresholds(name, check.metrics)))
+        output, code = plugin_output.render(name, check.judge(empty, Thresholds(name, check.metrics)))
         if name != "host":
             assert (code, output.count("\n")) == (0, 1), output
     assert master.document(empty)["domains"] == []

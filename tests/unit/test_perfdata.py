@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from check_kvm.perfdata import decimal
 from check_kvm.thresholds import MetricSpec, Thresholds
-from check_kvm.verdict import Verdict, decimal
+from check_kvm.verdict import Verdict
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +23,7 @@ def test_grammar(value: float, limit: float, unit: str) -> None:
     thresholds = Thresholds("x", [MetricSpec("m", unit, "", decimal(limit), f"{decimal(limit)}:")])
     verdict = Verdict(thresholds)
     verdict.subject("VM", "a VM").measure("m", value, most=100)
-    assert PERFDATA.fullmatch(str(verdict.perfdata[0])), str(verdict.perfdata[0])
+    assert PERFDATA.fullmatch(str(verdict.perfdata[0].performance)), verdict.perfdata[0]
 
 
 @given(values)

@@ -33,7 +33,7 @@ def interfaces(domain: Domain) -> Iterator[Row]:
 
 def filesystems(domain: Domain) -> Iterator[Row]:
     """One row per file system that a guest agent reports."""
-    for filesystem in domain.filesystems:
+    for filesystem in domain.filesystems or ():
         yield {"{#FS.MOUNTPOINT}": filesystem.mountpoint, "{#FS.TYPE}": filesystem.kind}
 
 

@@ -8,7 +8,6 @@ Zabbix say, wherever the hypervisors are.
 from __future__ import annotations
 
 import re
-import time
 from collections import Counter
 from typing import NamedTuple
 
@@ -19,7 +18,8 @@ from zabbix_kvm.sites import TEMPLATES
 
 OWN_TAG = {"tag": "managed-by", "value": "kvmwatch"}
 _STATE_KEY = re.compile(r"kvm\.domain\.state\[([0-9a-f-]{36})\]")
-_FRESH = 600.0  # seconds: an older state does not say where the VM is now
+#: comes with every collection that worked: a VM whose state did not come with the newest one is not there any more
+_COLLECTED_KEY = "kvm.domains.running"
 
 
 class Found(NamedTuple):
@@ -80,14 +80,7 @@ def keep_in_step(provisioner: Provisioner) -> None:
 
 def owners(seen: list[Found]) -> dict[str, Found]:
     """UUID to the hypervisor that has the VM: the one where it is active, else the one that said so last."""
-    best: dict[str, Found] = {}
-    newest = max((vm.clock for vm in seen), default=time.time())
-    for vm in seen:
-        rank = (vm.active and newest - vm.clock < _FRESH, vm.clock)
-        other = best.get(vm.uuid)
-        if other is None or rank > (other.active and newest - other.clock < _FRESH, other.clock):
-            best[vm.uuid] = vm
-    return best
+    return {vm.uuid: vm for vm in sorted(seen, key=lambda vm: (vm.active, vm.clock))}
 
 
 def hosts_with_template(provisioner: Provisioner) -> list[Record]:
@@ -107,16 +100,18 @@ def _vms(provisioner: Provisioner, host: Record) -> list[Found]:
     items = provisioner.api.call(
         "item.get",
         hostids=[host["hostid"]],
-        search={"key_": "kvm.domain.state["},
+        search={"key_": ["kvm.domain.state[", _COLLECTED_KEY]},
+        searchByAny=True,
         startSearch=True,
         output=["key_", "lastvalue", "lastclock"],
         selectTags="extend",
     )
+    collected = next((int(item["lastclock"]) for item in items if item["key_"] == _COLLECTED_KEY), 0)
     found = []
     for item in items:
         matched = _STATE_KEY.fullmatch(item["key_"])
         name = next((tag["value"] for tag in item["tags"] if tag["tag"] == "vm"), None)
-        if matched and name and int(item["lastclock"]):
+        if matched and name and collected and int(item["lastclock"]) >= collected:
             active = states.is_active(int(item["lastvalue"]))
             found.append(Found(matched[1], name, host["host"], active, float(item["lastclock"])))
     return found

@@ -17,6 +17,8 @@ from zabbix_kvm.sites import Site
 HYPERVISORS, GUESTS = "KVM hypervisors", "KVM guests"
 GUEST_TEMPLATE = "KVM Guest"
 
+#: what is asked has an address: Zabbix runs no external check for a host without an interface
+_WITH_INTERFACE = ("agent", "external")
 _AGENT, _USE_DNS, _USE_IP = 1, 0, 1
 _INVENTORY_AUTOMATIC = "1"
 #: what a template consists of; what an older version had and the new one has not is removed
@@ -149,7 +151,7 @@ class Provisioner:
                 host=site.host,
                 groups=[{"groupid": group} for group in groups],
                 templates=[{"templateid": template}],
-                interfaces=[_interface(site)] if site.way == "agent" else [],
+                interfaces=[_interface(site)] if site.way in _WITH_INTERFACE else [],
                 macros=[{"macro": macro, "value": value} for macro, value in site.macros],
                 inventory_mode=int(_INVENTORY_AUTOMATIC),
                 **({"name": site.name} if site.name else {}),
@@ -167,17 +169,17 @@ class Provisioner:
         if wrong:
             what = f"set {', '.join(wrong)} of host {site.host}"
             self.change(what, "host.update", hostid=host["hostid"], **wrong)
-        if site.way != "agent":
+        if site.way not in _WITH_INTERFACE:
             return
         made = _interface(site)
         mine = [interface for interface in host["interfaces"] if interface["type"] == str(_AGENT)]
         if not mine:
             self.change(
-                f"give host {site.host} an agent interface", "hostinterface.create", hostid=host["hostid"], **made
+                f"give host {site.host} an interface", "hostinterface.create", hostid=host["hostid"], **made
             )
         elif site.address and any(mine[0][key] != str(made[key]) for key in ("useip", "ip", "dns", "port")):
             self.change(
-                f"set the agent's address of host {site.host}",
+                f"set the address of host {site.host}",
                 "hostinterface.update",
                 interfaceid=mine[0]["interfaceid"],
                 **{key: made[key] for key in ("useip", "ip", "dns", "port")},

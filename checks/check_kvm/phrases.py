@@ -1,4 +1,4 @@
-"""The phrase "highest usage 54 % (web1)" of the overviews."""
+"""Phrases of the overviews: "12 active domains", "highest usage 54 % (web1)"."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ from collections.abc import Mapping
 
 from check_kvm import labels
 from kvmwatch.units import human
+
+
+def count(number: int, what: str, plural: str = "") -> str:
+    """Count things: no domains, 1 domain, 2 domains."""
+    return f"{number or 'no'} {what if number == 1 else plural or f'{what}s'}"
 
 
 def highest(what: str, values: Mapping[str, float | None], unit: str) -> list[str]:

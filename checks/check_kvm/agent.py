@@ -1,0 +1,67 @@
+"""check_kvm_agent: whether the QEMU guest agent is connected, and how full the file systems are that it tells."""
+
+from __future__ import annotations
+
+from nagiosplugin import Ok, Unknown, Warn
+
+from check_kvm import plugin
+from check_kvm.phrases import count, highest
+from check_kvm.thresholds import MetricSpec, Thresholds
+from check_kvm.verdict import Subject, Verdict
+from kvmwatch import derived, states
+from kvmwatch.groups import Group
+from kvmwatch.snapshot import Domain, Snapshot
+from kvmwatch.units import human
+
+
+def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
+    """Judge every running domain; one without a channel for an agent is OK, it was not meant to have one."""
+    verdict = Verdict(thresholds)
+    usages: dict[str, float | None] = {}
+    connected = running = 0
+    for domain, subject in verdict.domains(snapshot):
+        if domain.state not in (states.RUNNING, states.BLOCKED):
+            continue  # nothing runs in it
+        running += 1
+        connected += bool(domain.agent_connected)
+        if domain.agent_connected is None:
+            subject.say(Ok, "has no channel for a guest agent")
+        elif not domain.agent_connected:
+            subject.say(Warn, "guest agent is not connected")
+        else:
+            _connected(domain, subject, verdict, usages)
+    parts = [f"guest agent connected in {connected} of {count(running, 'running domain')}"]
+    verdict.overview = ", ".join([*parts, *highest("file system", usages, "%")])
+    return verdict
+
+
+def _connected(domain: Domain, subject: Subject, verdict: Verdict, usages: dict[str, float | None]) -> None:
+    if domain.filesystems is None:
+        subject.say(Ok, "guest agent connected")
+        return
+    if not domain.filesystems:
+        subject.say(Unknown, "guest agent is connected but reports no file systems")
+        return
+    subject.say(Ok, f"guest agent connected, {count(len(domain.filesystems), 'file system')}")
+    for filesystem in domain.filesystems:
+        usage = derived.filesystem_usage(filesystem)
+        part = verdict.part(domain, subject, filesystem.mountpoint, filesystem.mountpoint)
+        part.rank = usage or 0
+        part.measure("filesystem", usage, most=100, text=None if usage is None else f"{human(usage, '%')} used")
+        usages[f"{domain.name} {filesystem.mountpoint}"] = usage
+
+
+CHECK = plugin.Check(
+    name="agent",
+    description="Judges the QEMU guest agent of each running domain: whether it is connected and, with\n"
+    "--guest-agent, how full the file systems are that it reports.",
+    groups=Group.DEFINITION,
+    metrics=(MetricSpec("filesystem", "%", "used, % of a guest's file system", "85", "95"),),
+    judge=judge,
+    guest_agent=True,
+)
+
+
+def main() -> None:
+    """Run the command."""
+    plugin.main(CHECK)

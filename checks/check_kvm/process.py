@@ -1,0 +1,78 @@
+"""check_kvm_process: the QEMU processes as the host sees them, and those that libvirt does not know."""
+
+from __future__ import annotations
+
+from nagiosplugin import Ok, Warn
+
+from check_kvm import plugin
+from check_kvm.phrases import count, highest
+from check_kvm.thresholds import MetricSpec, Thresholds
+from check_kvm.verdict import Verdict
+from kvmwatch.groups import Group
+from kvmwatch.snapshot import Process, Snapshot
+
+
+def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
+    """Judge the process of every active domain, and every stray one."""
+    verdict = Verdict(thresholds)
+    processes = {process.uuid: process for process in snapshot.processes if process.known}
+    cpus: dict[str, float | None] = {}
+    rss = 0.0
+    for domain, subject in verdict.domains(snapshot):
+        process = processes.get(domain.uuid)
+        if process is None:
+            subject.say(Ok, "has no QEMU process that can be seen")
+            continue
+        values = figures(process)
+        for metric, value in values.items():
+            subject.measure(metric, value)
+        subject.say(Ok, f"PID {process.pid}")
+        cpus[domain.name] = values["cpu"]
+        subject.rank = values["cpu"] or 0
+        rss += values["rss"] or 0
+    strays = [process for process in snapshot.processes if not process.known]
+    for process in strays:
+        name = process.name or process.uuid or "without a name"
+        subject = verdict.subject(f"QEMU process {process.pid} ({name})")
+        subject.say(Warn, "is not one of libvirt's: started by hand, by another libvirtd, or left behind by one")
+    parts = [count(len(processes), "QEMU process", "QEMU processes")]
+    if strays:
+        parts.append(f"{len(strays)} unknown to libvirt")
+    verdict.overview = ", ".join([*parts, *highest("CPU", cpus, "%")])
+    return verdict
+
+
+def figures(process: Process) -> dict[str, float | None]:
+    """The values of a process by metric; CPU in % of one CPU, as top has it."""
+    rates, stats = process.rates, process.stats
+    return {
+        "cpu": None if rates.cpu_time is None else rates.cpu_time * 100,
+        "rss": stats.rss,
+        "read": rates.read_bytes,
+        "write": rates.write_bytes,
+        "threads": stats.threads,
+        "files": stats.open_files,
+    }
+
+
+CHECK = plugin.Check(
+    name="process",
+    description="Judges the QEMU process of each active domain as top, iotop and lsof show it, and warns of QEMU\n"
+    "processes that libvirt does not know. Runs on the hypervisor itself; read, write and files need root.",
+    groups=Group.PROCESSES | Group.POLICY,
+    metrics=(
+        MetricSpec("cpu", "%", "CPU use, % of one CPU"),
+        MetricSpec("rss", "B", "memory resident on the host, bytes"),
+        MetricSpec("read", "B/s", "read from storage, bytes/s"),
+        MetricSpec("write", "B/s", "written to storage, bytes/s"),
+        MetricSpec("threads", "", "threads"),
+        MetricSpec("files", "", "open files, sockets and pipes"),
+    ),
+    judge=judge,
+    needs_rates=True,
+)
+
+
+def main() -> None:
+    """Run the command."""
+    plugin.main(CHECK)

@@ -1,0 +1,216 @@
+"""nagios_kvm: service definitions for the VMs of a hypervisor, and all checks for all VMs as passive results."""
+
+from __future__ import annotations
+
+import argparse
+import socket
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from check_kvm import output, perfdata
+from check_kvm.plugin import add_site_options, rated, site_config
+
+from kvmwatch import __version__
+from kvmwatch.collect import Reader
+from kvmwatch.connection import is_local
+from kvmwatch.deadline import Deadline, leave
+from kvmwatch.errors import KvmwatchError, UsageError
+from kvmwatch.groups import Group
+from kvmwatch.options import Parser, add_common, seconds
+from kvmwatch.selection import Selection
+from nagios_kvm import services
+from nagios_kvm.judging import Result, results
+
+FORMATS = ("nagios", "icinga2", "director")
+
+_STALE_AFTER = 300
+_REFUSED, _UNKNOWN = 2, 3
+_SHARE = 0.6  # of the time limit is for reading, the rest for sending
+
+
+class Outcome(NamedTuple):
+    """What a subcommand prints, and its exit code."""
+
+    text: str
+    code: int = 0
+
+
+def main() -> None:
+    """Run the command and end the process: its exit code, or 3 with one line on stderr."""
+    sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+    verbose = "-vv" in sys.argv or "-vvv" in sys.argv
+    try:
+        outcome = run(sys.argv[1:])
+        if outcome.text:
+            print(outcome.text)
+        sys.stdout.flush()
+    except UsageError as error:
+        leave(_fail(f"{error}\n{_parser().format_usage().rstrip()}"))
+    except KvmwatchError as error:
+        leave(_fail(str(error), verbose))
+    except BrokenPipeError:
+        leave(_UNKNOWN)
+    except Exception as error:  # anything else is our mistake: still one line
+        leave(_fail(f"internal error, please report it: {type(error).__name__}: {error}", verbose))
+    leave(outcome.code)
+
+
+def run(arguments: Sequence[str]) -> Outcome:
+    """Run a subcommand. Raises KvmwatchError, UsageError among them."""
+    options = _parser().parse_args(arguments)
+    outcome: Outcome = options.run(options)
+    return outcome
+
+
+def _fail(message: str, with_traceback: bool = False) -> int:
+    print(f"nagios_kvm: {message}", file=sys.stderr)
+    if with_traceback:
+        traceback.print_exc()
+    return _UNKNOWN
+
+
+def _config(options: argparse.Namespace) -> Outcome:
+    from nagios_kvm import files  # noqa: PLC0415 - publish does without
+    from nagios_kvm.definitions import Site  # noqa: PLC0415
+
+    if (options.validate or options.reload) and not options.output:
+        raise UsageError("--validate and --reload go with --output FILE")
+    chosen = services.checks(options.check or services.DEFAULT_CHECKS)
+    selection = Selection.parse(options.domain, options.exclude)
+    # names and metadata are all that is needed
+    groups = Group.SHUT_OFF | Group.POLICY
+    snapshot = Reader(options.uri, groups, selection, Deadline(options.timeout)).read()
+    site = Site(
+        host=options.host or _host_name(options.uri),
+        uri=None if options.uri == options.default_uri else options.uri,
+        active=options.active,
+        stale_after=int(options.stale_after),
+        heading=(f"Made by: nagios_kvm config --format {options.format}; do not edit.",),
+    )
+    listed = list(services.services(site_config(options.config).applied(snapshot), chosen))
+    text = _renderer(options.format)(site, listed)
+    if not options.output:
+        return Outcome(text.rstrip("\n"))
+    changed = files.replace(Path(options.output), text, options.validate, options.reload)
+    what = f"{len(listed)} services" if changed else "unchanged"
+    return Outcome(f"{options.output}: {what}")
+
+
+def _renderer(name: str) -> Any:
+    from nagios_kvm import director, icinga2, nagios  # noqa: PLC0415 - publish does without
+
+    return {"nagios": nagios, "icinga2": icinga2, "director": director}[name].render
+
+
+def _publish(options: argparse.Namespace) -> Outcome:
+    from nagios_kvm import targets  # noqa: PLC0415 - config does without
+
+    chosen = services.checks(options.check or services.DEFAULT_CHECKS)
+    target = targets.find(options.to, options.credentials, options.ca_file)
+    config = site_config(options.config)
+    host = options.host or _host_name(options.uri)
+    deadline = Deadline(options.timeout)
+    style = output.Style(options.perfdata)
+    try:
+        told = _judged(options, chosen, config, style, deadline.share(_SHARE))
+    except KvmwatchError as error:
+        if isinstance(error, UsageError) or all(check.name != "host" for check in chosen):
+            raise
+        # one service tells it; the others become stale
+        target(host, [Result("KVM host", _UNKNOWN, f"KVM_HOST UNKNOWN - {error}")], deadline)
+        raise
+    taken = target(host, told, deadline)
+    text = f"{options.to} took {taken} of {len(told)} results for host {host}"
+    if taken == len(told):
+        return Outcome(text)
+    print(
+        f"nagios_kvm: {text}; it does not know the others' services: see nagios_kvm config, and --host",
+        file=sys.stderr,
+    )
+    return Outcome("", _REFUSED)
+
+
+def _judged(options: argparse.Namespace, chosen: Any, config: Any, style: output.Style, deadline: Deadline) -> Any:
+    selection = Selection.parse(options.domain, options.exclude)
+    reader = Reader(options.uri, services.groups(chosen), selection, deadline)
+    snapshot = reader.read()
+    if any(check.needs_rates for check in chosen):
+        snapshot = rated(reader, snapshot, "kvm_publish", options, selection, deadline)
+    return list(results(snapshot, chosen, config, style))
+
+
+def _host_name(uri: str) -> str:
+    if not is_local(uri):
+        raise UsageError(f"{uri} is not this machine: which host is it in the monitoring system? Give --host NAME")
+    return socket.gethostname()
+
+
+def _parser() -> Parser:
+    made = Parser(prog="nagios_kvm", description=__doc__, allow_abbrev=False)
+    made.add_argument("-V", "--version", action="version", version=f"kvmwatch {__version__}")
+    commands: argparse._SubParsersAction[Parser] = made.add_subparsers(
+        dest="command", required=True, metavar="COMMAND"
+    )
+    config = commands.add_parser("config", help="write service definitions for the VMs", allow_abbrev=False)
+    publish = commands.add_parser(
+        "publish", help="judge all VMs once and send passive results", allow_abbrev=False
+    )
+    for command in (config, publish):
+        _add_shared(command)
+    config.add_argument("--format", choices=FORMATS, required=True, help="for which system")
+    config.add_argument(
+        "--output", metavar="FILE", help="replace this file, if it changes, instead of printing to stdout"
+    )
+    config.add_argument(
+        "--validate",
+        metavar="COMMAND",
+        help="put the old file back when this fails, e.g. 'nagios4 -v /etc/nagios4/nagios.cfg'",
+    )
+    config.add_argument("--reload", metavar="COMMAND", help="run this after a change")
+    config.add_argument(
+        "--active", action="store_true", help="let each service run its check, instead of waiting for publish"
+    )
+    config.add_argument(
+        "--stale-after",
+        type=seconds,
+        default=float(_STALE_AFTER),
+        metavar="SECONDS",
+        help=f"passive services without a result for this long are UNKNOWN (default: {_STALE_AFTER})",
+    )
+    config.set_defaults(run=_config, default_uri=config.get_default("uri"))
+    publish.add_argument(
+        "--to",
+        required=True,
+        metavar="FILE-OR-URL",
+        help="Nagios's command file (a pipe), its check_result_path (a folder), or https://ICINGA:5665",
+    )
+    publish.add_argument(
+        "--credentials", metavar="FILE", help="for a URL: file with 'user = ...' and 'password = ...', mode 600"
+    )
+    publish.add_argument(
+        "--ca-file", metavar="FILE", help="for a URL: certificate of the CA that signed Icinga's (its ca.crt)"
+    )
+    publish.add_argument(
+        "--perfdata", choices=perfdata.STYLES, default=perfdata.FULL, help="as the checks have it (default: full)"
+    )
+    publish.set_defaults(run=_publish)
+    return made
+
+
+def _add_shared(command: argparse.ArgumentParser) -> None:
+    add_common(command)
+    add_site_options(command)
+    command.add_argument(
+        "--host", metavar="NAME", help="the hypervisor's host in the monitoring system (default: this host's name)"
+    )
+    command.add_argument(
+        "--check",
+        action="append",
+        default=[],
+        metavar="CHECK",
+        help=f"only these: {', '.join((*services.DOMAIN_CHECKS, *services.HYPERVISOR_CHECKS))}; repeatable "
+        f"(default: {', '.join(services.DEFAULT_CHECKS)})",
+    )

@@ -1,0 +1,88 @@
+"""Replacing a file of definitions: as a whole, only when it changed, and only by one that the daemon accepts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import subprocess
+import tempfile
+from pathlib import Path
+
+from kvmwatch.errors import KvmwatchError
+
+_SECONDS = 120.0  # that a validation or a reload may take
+_MODE = 0o644
+
+
+def replace(path: Path, text: str, validate: str | None, reload: str | None) -> bool:
+    """Give the file this text, and tell whether that changed it.
+
+    ``validate`` is a command that judges the daemon's whole configuration with the new file in place: when it
+    fails the old file is put back. ``reload`` is run after a change. Raises KvmwatchError.
+    """
+    try:
+        before = path.read_text(encoding="utf-8") if path.exists() else None
+        if before == text:
+            return False
+        _write(path, text)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text, so not one of ours"
+        raise KvmwatchError(f"cannot write {path}: {reason}") from None
+    if validate:
+        try:
+            _run(validate)
+        except KvmwatchError as error:
+            _restore(path, before)
+            raise KvmwatchError(f"the new {path} is not accepted, the old one stays: {error}") from None
+    if reload:
+        _run(reload)
+    return True
+
+
+def _restore(path: Path, before: str | None) -> None:
+    if before is None:
+        path.unlink()
+    else:
+        _write(path, before)
+
+
+def _write(path: Path, text: str) -> None:
+    with tempfile.NamedTemporaryFile(
+        "w", dir=path.parent, prefix=f".{path.name}.", suffix=".new", delete=False, encoding="utf-8"
+    ) as file:
+        try:
+            file.write(text)
+            file.flush()
+            os.fchmod(file.fileno(), path.stat().st_mode & 0o777 if path.exists() else _MODE)
+            os.replace(file.name, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(file.name)
+            raise
+
+
+def _run(command: str) -> None:
+    try:
+        ran = subprocess.run(
+            shlex.split(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except OSError as error:
+        raise KvmwatchError(f"cannot run {command!r}: {error.strerror}") from None
+    except subprocess.TimeoutExpired:
+        raise KvmwatchError(f"{command!r} was not done within {_SECONDS:g} s") from None
+    if ran.returncode:
+        raise KvmwatchError(
+            f"{command!r} exits with {ran.returncode}: {_why(ran.stdout.decode(errors='replace'))}"
+        )
+
+
+def _why(said: str) -> str:
+    lines = [" ".join(line.split()) for line in said.splitlines() if line.strip()]
+    errors = [line for line in lines if "rror" in line or "critical" in line]
+    return (errors or lines[-1:] or ["it said nothing"])[0]

@@ -1,0 +1,110 @@
+"""Icinga 2's API: passive results over one kept-alive connection."""
+
+from __future__ import annotations
+
+import configparser
+import os
+from typing import Any
+
+import requests
+
+from kvmwatch.deadline import Deadline
+from kvmwatch.errors import KvmwatchError, UsageError
+from nagios_kvm.judging import Result
+
+_ACTION = "/v1/actions/process-check-result"
+_NOT_FOUND = 404
+_UNAUTHORIZED = 401
+
+
+class IcingaApi:
+    """A session with certificate verification and credentials from a file."""
+
+    def __init__(self, url: str, credentials: str | None, ca_file: str | None) -> None:
+        """``url``: https://HOST:5665. Raises UsageError when the credentials cannot be read."""
+        if not credentials:
+            raise UsageError("--to URL needs --credentials FILE with 'user = ...' and 'password = ...'")
+        self._url = url.rstrip("/").removesuffix("/v1")
+        self._session = requests.Session()
+        self._session.auth = _credentials(credentials)
+        self._session.headers["Accept"] = "application/json"
+        self._session.verify = ca_file or True
+        self._session.trust_env = False  # no proxy of the environment between a hypervisor and its Icinga
+        if ca_file and not os.path.isfile(ca_file):
+            raise UsageError(f"--ca-file {ca_file}: no such file; Icinga's own is /var/lib/icinga2/certs/ca.crt")
+
+    def send(self, host: str, results: list[Result], deadline: Deadline) -> int:
+        """Send each result; those for services that Icinga does not know are not taken."""
+        taken = 0
+        for result in results:
+            taken += self._process(host, result, deadline)
+        return taken
+
+    def _process(self, host: str, result: Result, deadline: Deadline) -> bool:
+        text, _, long_output = result.output.partition("\n")
+        text, _, perfdata = text.partition(" | ")
+        body: dict[str, Any] = {
+            "type": "Service",
+            "filter": "host.name == kvm_host && service.name == kvm_service",
+            "filter_vars": {"kvm_host": host, "kvm_service": result.service},
+            "exit_status": result.code,
+            "plugin_output": "\n".join(filter(None, (text, long_output))),
+            "performance_data": _values(perfdata),
+            "check_source": "nagios_kvm publish",
+        }
+        if not deadline.remaining():
+            raise KvmwatchError(f"{self._url}: not all results could be sent within the time limit")
+        try:
+            answer = self._session.post(self._url + _ACTION, json=body, timeout=deadline.remaining())
+        except requests.exceptions.SSLError as error:
+            raise KvmwatchError(
+                f"{self._url}: its certificate cannot be verified ({_reason(error)}); name its CA with --ca-file"
+            ) from None
+        except requests.RequestException as error:
+            raise KvmwatchError(f"{self._url}: no Icinga API answers: {_reason(error)}") from None
+        if answer.status_code == _UNAUTHORIZED:
+            raise KvmwatchError(f"{self._url}: Icinga refuses the user or its password (object ApiUser)")
+        if answer.status_code == _NOT_FOUND:
+            return False
+        if not answer.ok:
+            raise KvmwatchError(f"{self._url}: Icinga refuses: {_status(answer)}")
+        return bool(answer.json().get("results"))
+
+
+def _values(perfdata: str) -> list[str]:
+    """The perfdata value by value: labels that hold blanks are quoted."""
+    values: list[str] = []
+    quoted = False
+    for word in perfdata.split(" "):
+        if quoted:
+            values[-1] += f" {word}"
+        elif word:
+            values.append(word)
+        if word.count("'") % 2:
+            quoted = not quoted
+    return values
+
+
+def _credentials(file: str) -> tuple[str, str]:
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        with open(file, encoding="utf-8") as text:
+            if os.fstat(text.fileno()).st_mode & 0o007:
+                raise KvmwatchError(f"{file} can be read by everybody; chmod 600 it")
+            parser.read_string("[icinga]\n" + text.read())
+        return parser["icinga"]["user"], parser["icinga"]["password"]
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}") from None
+    except (configparser.Error, KeyError):
+        raise UsageError(f"{file}: it needs the two lines 'user = ...' and 'password = ...'") from None
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _status(answer: requests.Response) -> str:
+    try:
+        return str(answer.json()["status"])
+    except (ValueError, KeyError):
+        return f"HTTP {answer.status_code}"

@@ -1,0 +1,35 @@
+"""All checks for all VMs from one collection, by the same functions as the single checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from check_kvm import output, plugin
+from check_kvm.plugin import Check
+from check_kvm.siteconfig import SiteConfig
+
+from kvmwatch.snapshot import Snapshot
+from nagios_kvm.services import services
+
+
+class Result(NamedTuple):
+    """What a service is told: the plugin's output without the newline at its end, and its exit code."""
+
+    service: str
+    code: int
+    output: str
+
+
+def results(
+    snapshot: Snapshot, checks: Iterable[Check], config: SiteConfig, style: output.Style
+) -> Iterator[Result]:
+    """Judge every service of a snapshot that has rates and was read with the groups of all checks."""
+    chosen = tuple(checks)
+    applied = config.applied(snapshot)
+    thresholds = {check.name: plugin.checked_thresholds(check, config) for check in chosen}
+    for service in services(applied, chosen):
+        check = service.check
+        verdict = check.judge(service.part(applied), thresholds[check.name])
+        text, code = output.render(check.name, verdict, style)
+        yield Result(service.name, code, text.rstrip("\n"))

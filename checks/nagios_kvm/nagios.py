@@ -1,0 +1,64 @@
+"""Object definitions for Nagios (and Icinga 1, Naemon): the services of one hypervisor's host.
+
+They use the templates and commands of checks/nagios/kvmwatch.cfg.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from nagios_kvm.definitions import Site, check_name
+from nagios_kvm.services import Service
+
+
+def render(site: Site, services: Iterable[Service]) -> str:
+    """Give the file."""
+    listed = list(services)
+    objects = [f"# {line}\n" for line in site.heading]
+    objects += [_service(site, service) for service in listed]
+    parents = [service for service in listed if service.check.name == "host"]
+    children = [service.name for service in listed if service.domain]
+    if parents and children:
+        # when libvirt cannot be read that is one problem, not one for each VM
+        objects.append(
+            _object(
+                "servicedependency",
+                ("host_name", site.host),
+                ("service_description", parents[0].name),
+                ("dependent_host_name", site.host),
+                ("dependent_service_description", ",".join(children)),
+                ("notification_failure_criteria", "u"),
+            )
+        )
+    return "\n".join(objects)
+
+
+def _service(site: Site, service: Service) -> str:
+    return _object("service", *_fields(site, service))
+
+
+def _fields(site: Site, service: Service) -> Iterator[tuple[str, str]]:
+    passive = not site.active
+    yield "use", "kvm-service-passive" if passive else "kvm-service"
+    yield "host_name", site.host
+    yield "service_description", service.name
+    if passive:
+        yield "freshness_threshold", str(site.stale_after)
+        yield "check_command", f"kvm_stale!{site.stale_after}"
+        return
+    arguments = ["-u", _quoted(site.uri)] if site.uri else []
+    if service.domain:
+        arguments += ["-d", service.domain.uuid]
+    command = check_name(service)
+    yield "check_command", f"{command}!{' '.join(arguments)}" if arguments else command
+
+
+def _object(kind: str, *fields: tuple[str, str]) -> str:
+    lines = "".join(f"    {name:<30} {value}\n" for name, value in fields)
+    return f"define {kind} {{\n{lines}}}\n"
+
+
+def _quoted(text: str) -> str:
+    # for the shell that Nagios gives the line to; ! and ; end an argument, $ begins a macro
+    escaped = text.replace("\\", "\\\\").replace("!", "\\!").replace("$", "$$")
+    return "'" + escaped.replace("'", "'\\''") + "'"

@@ -1,0 +1,133 @@
+"""Every check is a plugin as the Monitoring Plugins guidelines have it, whatever its VMs are called, and how many."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from commands import CHECKS, EXAMPLE_URI, Command
+from conformance import conforming
+
+HOSTILE = (
+    *("a|b", "a'b", "a=b", 'a"b', "a;b", "100%", "a b  c", " lead", "trail ", "-d", "re:x", "*", "[x]"),
+    *("Büro", "日本", "a.b.c", "$(id)", "`id`", "a\\b", "web1!x", "$USER1$", "é" * 60),
+)
+
+
+def domains(names: tuple[str, ...]) -> str:
+    escaped = [name.replace("&", "&amp;").replace("<", "&lt;") for name in names]
+    return "<node>" + "".join(
+        f"""<domain type='test' xmlns:test='http://libvirt.org/schemas/domain/test/1.0'>
+<test:runstate>{1 + number % 7}</test:runstate><name>{name}</name><memory unit='GiB'>2</memory><vcpu>1</vcpu>
+<os><type arch='x86_64'>hvm</type></os><devices>
+<disk type='file' device='disk'><source file='/images/{number}.img'/><target dev='vda' bus='virtio'/></disk>
+<interface type='bridge'><mac address='52:54:00:00:{number >> 8:02x}:{number & 255:02x}'/><source bridge='br0'/>
+<target dev='tap{number}'/></interface><memballoon model='virtio'/></devices></domain>"""
+        for number, name in enumerate(escaped)
+    ) + "</node>"  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> str:
+    file = tmp_path_factory.mktemp("hostile") / "node.xml"
+    file.write_text(domains(HOSTILE), encoding="utf-8")
+    return f"test://{file}"
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> str:
+    file = tmp_path_factory.mktemp("many") / "node.xml"
+    file.write_text(domains(tuple(f"customer-{number:03}" for number in range(400))), encoding="utf-8")
+    return f"test://{file}"
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_hostile_names(command: Command, hostile: str, check: str) -> None:
+    for more in ((), ("-v",), ("-vv",)):
+        ran = command(f"check_kvm_{check}", "-u", hostile, *more)
+        conforming(ran.out, ran.code)
+        assert ran.err == ""
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_hundreds_of_vms_fit(command: Command, many: str, check: str) -> None:
+    for style, limit in (("full", 8192), ("full", 1024), ("summary", 8192), ("none", 1024)):
+        ran = command(f"check_kvm_{check}", "-u", many, "-v", "--perfdata", style, "--max-output", str(limit))
+        output = conforming(ran.out, ran.code, limit)
+        assert not output.perfdata or style != "none"
+        if check in ("state", "disk", "network", "snapshot"):
+            assert output.lines[-1].startswith("... and "), "what was cut is said"
+
+
+def test_perfdata_that_does_not_fit_is_summed_up_and_that_is_said(command: Command, many: str) -> None:
+    ran = command("check_kvm_network", "-u", many)
+    output = conforming(ran.out, ran.code)
+    assert {"rx.max", "rx.sum"} <= output.perfdata.keys()
+    assert "perfdata of " in output.lines[0]
+    assert "values is summed up: it does not fit into 8192 bytes" in output.lines[0]
+    whole = command("check_kvm_network", "-u", many, "--max-output", "1000000")
+    assert len(conforming(whole.out, whole.code, 1000000).perfdata) > 1000
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_help_and_version(command: Command, check: str) -> None:
+    for option, wanted in (("-h", "metrics of -w and -c:"), ("-V", "kvmwatch ")):
+        ran = command(f"check_kvm_{check}", option)
+        assert ran.code in (0, 3)
+        assert wanted in ran.out
+        assert ran.err == ""
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(("-w", "nonsense=1"), ("-c", "1:2:3"), ("-t", "0"), ("--perfdata", "some"), ("--max-output", "10")),
+        *(("-d", ""), ("--config", "/nonexistent"), ("--no-such-option",), ("-u", "nonsense")),
+    ],
+)
+def test_bad_input_is_unknown_in_one_line(command: Command, check: str, arguments: tuple[str, ...]) -> None:
+    ran = command(f"check_kvm_{check}", "-u", EXAMPLE_URI, *arguments)
+    assert ran.code == 3
+    assert ran.err == ""
+    first, _, usage = ran.out.partition("\n")
+    conforming(first + "\n", 3)
+    assert usage == "" or usage.startswith("usage: ")
+
+
+def test_precedence_of_thresholds(command: Command, tmp_path: Path) -> None:
+    """Defaults < [defaults] < -w/-c < [domain PATTERN] < metadata (web1's own are 40 and 60)."""
+    file = tmp_path / "site.ini"
+    file.write_text(
+        "[defaults]\ncpu.usage.warning = 20\n"
+        "[domain db*]\ncpu.usage.warning = 99\ncpu.usage.critical =\n"
+        "[domain web1]\ncpu.usage.warning = 1\n"
+    )
+    check = ("check_kvm_cpu", "-u", EXAMPLE_URI, "--config", str(file))
+    # the test driver's clock gives each VM one CPU
+    out = command(*check).out
+    assert re.search(r"'db1.usage'=2[45][.0-9]*%;99;;0", out), out
+    assert re.search(r"'web1.usage'=(49|50)[.0-9]*%;40;60;0", out), out
+    assert re.search(r"%3B ok.usage'=(99|100)[.0-9]*%;20;95;0", out), out
+    assert re.search(r"%3B ok.usage'=(99|100)[.0-9]*%;30;95;0", command(*check, "-w", "30").out)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[domain web1]\nexpect = up\n", "expect = up: use running, shutoff, paused, any"),
+        ("[domain web1]\nignore = maybe\n", "ignore = maybe: use yes or no"),
+        ("[defaults]\nusage = 5\n", "use CHECK.METRIC.warning or CHECK.METRIC.critical = RANGE"),
+        ("[web1]\n", "use [defaults] or [domain PATTERN]"),
+        ("nonsense\n", "File contains no section headers"),
+        ("[defaults]\ncpu.heat.warning = 5\n", "unknown metric 'heat'; there are usage, steal"),
+        ("[defaults]\ncpu.usage.warning = x\n", "bad range 'x'"),
+    ],
+)
+def test_bad_configuration_file(command: Command, tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "site.ini"
+    file.write_text(text)
+    ran = command("check_kvm_cpu", "-u", EXAMPLE_URI, "--config", str(file))
+    assert ran.code == 3
+    assert said in ran.first
