@@ -81,6 +81,10 @@ docs: $(READY) ## Write the pages that are generated (docs/metrics.md)
 templates: $(READY) ## Write the Zabbix templates and their READMEs (templates/) from tools/zabbix_templates
 	@PYTHONPATH=tools $(PYTHON) -m zabbix_templates
 
+.PHONY: definitions
+definitions: $(READY) ## Write the definitions for Nagios, NRPE, Icinga 2 and Director (checks/) from the checks' options
+	@PYTHONPATH=tools $(PYTHON) -m nagios_definitions
+
 .PHONY: golden
 golden: $(READY) ## Rewrite the golden files from what the commands print now; read the diff
 	@$(PYTHON) -m pytest -q tests/unit/test_golden_output.py --golden

@@ -47,7 +47,7 @@ def main(check: Check) -> None:
     try:
         text, code = run(check, arguments)
     except UsageError as error:
-        text, code = f"{_prefix(check)} - {labels.text(str(error))}\n{_parser(check).format_usage()}", 3
+        text, code = f"{_prefix(check)} - {labels.text(str(error))}\n{parser_of(check).format_usage()}", 3
     except KvmwatchError as error:
         text, code = f"{_prefix(check)} - {labels.text(str(error))}\n", 3
         if _verbosity(arguments) >= 2:
@@ -67,7 +67,7 @@ def main(check: Check) -> None:
 
 def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
     """Run a check and give its output and exit code. Raises KvmwatchError, UsageError among them."""
-    options = _parser(check).parse_args(arguments)
+    options = parser_of(check).parse_args(arguments)
     deadline = Deadline(options.timeout)
     config = site_config(options.config)
     thresholds = checked_thresholds(check, config, options.warning, options.critical)
@@ -147,7 +147,8 @@ def _say_unmatched(check: Check, selection: Selection, snapshot: Snapshot, verdi
             verdict.subject("").say(Unknown, f"no {check.selects} matches -d {pattern.text}")
 
 
-def _parser(check: Check) -> Parser:
+def parser_of(check: Check) -> Parser:
+    """The options of a check."""
     lines = [f"  {metric.name:<20} {metric.help}{_defaults(metric)}" for metric in check.metrics]
     epilog = "metrics of -w and -c:\n" + "\n".join(lines) + (
         "\n\nRANGE is a plugin range: 80 (alert over 80), 10: (under 10), @10:20 (inside); empty: never."

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import sys
 import time
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 from commands import Command
+from testdriver import node
 
 import zabbix
 
@@ -28,7 +28,7 @@ def main() -> None:
     site = zabbix.Zabbix()
     try:
         site.up()
-        file.write_text(hypervisor(count))
+        file.write_text(node(f"big{number:04}" for number in range(count)))
         run(site, Command(zabbix.WORK / "state"), file, count)
     finally:
         site.down()
@@ -118,20 +118,6 @@ def cpu_seconds(title: str) -> float:
         except OSError:
             continue
     return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def hypervisor(count: int) -> str:
-    """The test driver's file: VMs with a vCPU, a disk and an interface."""
-    domains = "".join(
-        f"""<domain type='test' xmlns:test='http://libvirt.org/schemas/domain/test/1.0'>
-<test:runstate>1</test:runstate><name>big{number:04}</name><uuid>{uuid.uuid5(uuid.NAMESPACE_DNS, f"big{number}")}</uuid>
-<memory unit='GiB'>2</memory><vcpu>1</vcpu><os><type arch='x86_64'>hvm</type></os><devices>
-<disk type='file' device='disk'><source file='/images/big{number}.img'/><target dev='vda' bus='virtio'/></disk>
-<interface type='bridge'><mac address='52:54:00:00:{number >> 8:02x}:{number & 255:02x}'/><source bridge='br0'/>
-<target dev='tap{number}'/></interface><memballoon model='virtio'/></devices></domain>"""
-        for number in range(count)
-    )
-    return f"<node>{domains}</node>"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from commands import CHECKS, EXAMPLE_URI, Command
 from conformance import conforming
+from testdriver import node
 
 HOSTILE = (
     *("a|b", "a'b", "a=b", 'a"b', "a;b", "100%", "a b  c", " lead", "trail ", "-d", "re:x", "*", "[x]"),
@@ -15,30 +16,17 @@ HOSTILE = (
 )
 
 
-def domains(names: tuple[str, ...]) -> str:
-    escaped = [name.replace("&", "&amp;").replace("<", "&lt;") for name in names]
-    return "<node>" + "".join(
-        f"""<domain type='test' xmlns:test='http://libvirt.org/schemas/domain/test/1.0'>
-<test:runstate>{1 + number % 7}</test:runstate><name>{name}</name><memory unit='GiB'>2</memory><vcpu>1</vcpu>
-<os><type arch='x86_64'>hvm</type></os><devices>
-<disk type='file' device='disk'><source file='/images/{number}.img'/><target dev='vda' bus='virtio'/></disk>
-<interface type='bridge'><mac address='52:54:00:00:{number >> 8:02x}:{number & 255:02x}'/><source bridge='br0'/>
-<target dev='tap{number}'/></interface><memballoon model='virtio'/></devices></domain>"""
-        for number, name in enumerate(escaped)
-    ) + "</node>"  # fmt: skip
-
-
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> str:
     file = tmp_path_factory.mktemp("hostile") / "node.xml"
-    file.write_text(domains(HOSTILE), encoding="utf-8")
+    file.write_text(node(HOSTILE, states=7), encoding="utf-8")
     return f"test://{file}"
 
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> str:
     file = tmp_path_factory.mktemp("many") / "node.xml"
-    file.write_text(domains(tuple(f"customer-{number:03}" for number in range(400))), encoding="utf-8")
+    file.write_text(node((f"customer-{number:03}" for number in range(400)), states=7), encoding="utf-8")
     return f"test://{file}"
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import inside
+import installed
 import libvirt
 from guests import disk, guest, interface, qcow2, uuid_of, watch
 
@@ -259,12 +260,8 @@ class Bed:
 
 def as_nobody(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the ``main`` of a module as user nobody, even when the checkout lies in a private folder."""
-    checkout = WORK / "checkout"
-    if not checkout.exists():
-        checkout.mkdir()
-        inside.mount("--bind", Path(__file__).parents[2], checkout)
     return subprocess.run(
-        [checkout / ".venv/bin/python", "-c", f"from {module} import main; main()", *arguments],
+        [installed.checkout() / ".venv/bin/python", "-c", f"from {module} import main; main()", *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -272,7 +269,7 @@ def as_nobody(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         group="nogroup",
         extra_groups=[],
         cwd="/",
-        env={"PYTHONPATH": f"{checkout}:{checkout}/checks:{checkout}/zabbix", "HOME": "/nonexistent"},
+        env={**installed.environment(), "HOME": "/nonexistent"},
     )
 
 

@@ -77,7 +77,7 @@ def test_migrated_vm_keeps_its_host_and_its_history(
     fleet: Zabbix, kvm: Command, bed: Bed, second: Second, mover: None
 ) -> None:
     state = f"kvm.domain.state[{MOVER}]"
-    eventually("kvm1 tells of the VM", lambda: fleet.items(HV).get(state, {}).get("lastvalue") == "1")
+    eventually("kvm1 tells of the VM", lambda: running(fleet, HV, state))
     keep_in_step(kvm)
     host = fleet.host(MOVER)
     assert (host["name"], groups(fleet)) == ("mover1", {"KVM guests", "KVM guests/kvm1"})
@@ -89,7 +89,7 @@ def test_migrated_vm_keeps_its_host_and_its_history(
 
     other.migrate("mover1", bed.connect(), second.connect())
 
-    eventually("kvm2 tells of it", lambda: push_kvm2(kvm) and fleet.items("kvm2").get(state, {}).get("lastvalue"))
+    eventually("kvm2 tells of it", lambda: push_kvm2(kvm) and running(fleet, "kvm2", state))
     eventually("its host is moved", lambda: "it is on kvm2" in keep_in_step(kvm))
     moved = fleet.host(MOVER)
     assert moved["hostid"] == host["hostid"]
@@ -106,14 +106,14 @@ def test_removed_vm_has_its_host_disabled_and_a_returning_one_enabled(
     fleet: Zabbix, kvm: Command, bed: Bed, mover: None
 ) -> None:
     state = f"kvm.domain.state[{MOVER}]"
-    eventually("kvm1 tells of the VM", lambda: fleet.items(HV).get(state, {}).get("lastvalue") == "1")
+    eventually("kvm1 tells of the VM", lambda: running(fleet, HV, state))
     keep_in_step(kvm)
     bed.remove("mover1")
     eventually("kvm1 forgets it", lambda: state not in fleet.items(HV), 120)
     keep_in_step(kvm)
     assert fleet.host(MOVER)["status"] == "1", "disabled, and its history is kept"
     bed.define(guest("mover1"))
-    eventually("kvm1 tells of it again", lambda: fleet.items(HV).get(state, {}).get("lastvalue") == "1")
+    eventually("kvm1 tells of it again", lambda: running(fleet, HV, state))
     keep_in_step(kvm)
     assert fleet.host(MOVER)["status"] == "0"
 
@@ -184,6 +184,11 @@ def wake(bed: Bed) -> None:
     bed.define(guest("wake1"), start=False)
     time.sleep(12)
     bed.remove("wake1")
+
+
+def running(fleet: Zabbix, host: str, state: str) -> bool:
+    """Whether a hypervisor's newest word of a VM is that it runs."""
+    return bool(fleet.items(host).get(state, {}).get("lastvalue") == "1")
 
 
 def groups(fleet: Zabbix) -> set[str]:

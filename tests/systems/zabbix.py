@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import inside
+import installed
 import pyzabbix
 from bed import until
 from commands import Command, Ran
@@ -110,18 +111,9 @@ class Zabbix:
 
     def agent(self) -> None:
         """Start this machine's agent, as its own user, with the UserParameters that we ship."""
-        # In a CI's clone the checkout may lie where the user zabbix cannot look.
-        checkout = WORK / "checkout"
-        checkout.mkdir()
-        inside.mount("--bind", CHECKOUT, checkout)
-        command = WORK / "bin" / "zabbix_kvm"
-        command.write_text(
-            f"#!/bin/sh\nPYTHONPATH={checkout}:{checkout}/checks:{checkout}/zabbix exec {checkout}/.venv/bin/python "
-            '-c "from zabbix_kvm.cli import main; main()" "$@"\n'
-        )
-        command.chmod(0o755)
+        installed.commands(WORK / "bin")
         shutil.copy(CHECKOUT / "zabbix" / "agent" / "kvmwatch.conf", WORK / "agent.d")
-        shutil.copy(command, WORK / "external")
+        shutil.copy(WORK / "bin" / "zabbix_kvm", WORK / "external")
         (WORK / "agentd.conf").write_text(AGENT_CONF)
         # the agent is always this machine's: it has to see our commands
         self._start("zabbix", "zabbix_agentd", "--foreground", "--config", WORK / "agentd.conf", root=Path("/"))

@@ -29,14 +29,16 @@ class Found(NamedTuple):
     name: str
     hypervisor: str
     active: bool
-    clock: float
+    clock: float  # of its state; 0: it was found just now and has none yet
 
 
 def keep_in_step(provisioner: Provisioner) -> None:
     """Make a host for each VM, in the group of the hypervisor that has it; disable those of VMs that are gone."""
     api = provisioner.api
     hypervisors = hosts_with_template(provisioner)
-    found = owners([vm for host in hypervisors for vm in _vms(provisioner, host)])
+    seen = [vm for host in hypervisors for vm in _vms(provisioner, host)]
+    found = owners(seen)
+    there = {vm.uuid for vm in seen}
     names = Counter(vm.name for vm in found.values())
     template = provisioner.template(GUEST_TEMPLATE)
     for host in hypervisors:
@@ -69,7 +71,7 @@ def keep_in_step(provisioner: Provisioner) -> None:
                 tags=[OWN_TAG],
             )
     for uuid, host in known.items():
-        if uuid not in found and _is_ours(host) and host["status"] == "0":
+        if uuid not in there and _is_ours(host) and host["status"] == "0":
             provisioner.change(
                 f"disable host {host['name']} ({uuid}): no hypervisor has it any more",
                 "host.update",
@@ -80,7 +82,7 @@ def keep_in_step(provisioner: Provisioner) -> None:
 
 def owners(seen: list[Found]) -> dict[str, Found]:
     """UUID to the hypervisor that has the VM: the one where it is active, else the one that said so last."""
-    return {vm.uuid: vm for vm in sorted(seen, key=lambda vm: (vm.active, vm.clock))}
+    return {vm.uuid: vm for vm in sorted(seen, key=lambda vm: (vm.active, vm.clock)) if vm.clock}
 
 
 def hosts_with_template(provisioner: Provisioner) -> list[Record]:
@@ -111,9 +113,9 @@ def _vms(provisioner: Provisioner, host: Record) -> list[Found]:
     for item in items:
         matched = _STATE_KEY.fullmatch(item["key_"])
         name = next((tag["value"] for tag in item["tags"] if tag["tag"] == "vm"), None)
-        if matched and name and collected and int(item["lastclock"]) >= collected:
-            active = states.is_active(int(item["lastvalue"]))
-            found.append(Found(matched[1], name, host["host"], active, float(item["lastclock"])))
+        clock = int(item["lastclock"])
+        if matched and name and (clock >= collected or not clock):
+            found.append(Found(matched[1], name, host["host"], states.is_active(int(item["lastvalue"])), clock))
     return found
 
 

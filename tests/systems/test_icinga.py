@@ -1,0 +1,153 @@
+"""Our CheckCommands, apply rules and passive results on a real Icinga 2, which watches the lab's hypervisor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+from bed import ODD_NAME
+from commands import Command
+from conformance import STATES
+from nagios_kvm.names import ServiceName
+from testdriver import node
+
+from zabbix import eventually
+
+if TYPE_CHECKING:
+    from bed import Bed
+    from icinga import Icinga
+
+PASSIVE, BIG = "kvm1-passive", "big1"
+HOST = 'object Host "{name}" {{ import "generic-host"; import "kvmwatch-{name}" }}\n'
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> str:
+    file = tmp_path_factory.mktemp("many") / "node.xml"
+    file.write_text(node((f"vm{number:03}" for number in range(100)), states=7))
+    return f"test://{file}"
+
+
+@pytest.fixture(scope="module")
+def icinga(bed: Bed, kvm: Command, many: str) -> Iterator[Icinga]:
+    from icinga import Icinga
+
+    made = Icinga()
+    folder = made.work / "conf.d"
+    for host, more in (
+        ("kvm1", ("--active",)),
+        (PASSIVE, ("--stale-after", "300")),
+        (BIG, ("--stale-after", "20", "-u", many, *big_checks())),
+    ):
+        file = str(folder / f"{host}.conf")
+        ran = kvm("nagios_kvm", "config", "--format", "icinga2", "--host", host, "--output", file, *more)
+        assert ran.code == 0, ran.err
+    made.write("conf.d/site.conf", "".join(HOST.format(name=name) for name in ("kvm1", PASSIVE, BIG)))
+    made.up()
+    yield made
+    made.down()
+
+
+def big_checks() -> tuple[str, ...]:
+    names = ("state", "cpu", "memory", "disk", "network")
+    return tuple(argument for name in names for argument in ("--check", name))
+
+
+def test_a_service_for_each_vm_and_check(icinga: Icinga, bed: Bed) -> None:
+    services = icinga.services("kvm1")
+    names = [domain.name() for domain in bed.connect().listAllDomains() if domain.name() != "alone1"]
+    wanted = {
+        str(ServiceName(check, name)) for name in names for check in ("state", "cpu", "memory", "disk", "network")
+    }
+    assert services.keys() == wanted | {"KVM host", "KVM pool"}
+    odd = services[str(ServiceName("state", ODD_NAME))]
+    assert odd["display_name"] == f"KVM state {ODD_NAME}"
+    assert odd["check_command"] == "check_kvm_state"
+
+
+def test_states_follow(icinga: Icinga, bed: Bed) -> None:
+    def state(name: str) -> str | None:
+        icinga.check_now("kvm1", f"KVM state {name}")
+        return icinga.states("kvm1").get(f"KVM state {name}")
+
+    for name, wanted in (("web1", "OK"), ("crash1", "CRITICAL"), ("pause1", "WARNING"), ("auto1", "CRITICAL")):
+        eventually(f"{name} is {wanted}", lambda name=name, wanted=wanted: state(name) == wanted)
+    pause1, crash1 = bed.lookup("pause1"), bed.lookup("crash1")
+    pause1.resume()
+    eventually("it runs", lambda: state("pause1") == "OK")
+    pause1.suspend()
+    eventually("it is paused again", lambda: state("pause1") == "WARNING")
+    crash1.destroy()
+    eventually("it is shut off, and nothing is wrong with that", lambda: state("crash1") == "OK")
+    crash1.create()
+    eventually("it crashes again", lambda: state("crash1") == "CRITICAL", 90)
+
+
+def test_options_reach_the_checks(icinga: Icinga) -> None:
+    icinga.check_now("kvm1", "KVM memory web1")
+    result = eventually(
+        "web1's memory is judged", lambda: icinga.services("kvm1")["KVM memory web1"]["last_check_result"]
+    )
+    assert result["output"].startswith("KVM_MEMORY OK - web1 usage ")
+    assert any(value.startswith("web1.usage=") or "'web1.usage'=" in value for value in result["performance_data"])
+
+
+def test_published_results(icinga: Icinga, kvm: Command) -> None:
+    from icinga import API, CA
+
+    to = ("--to", API, "--credentials", str(icinga.credentials), "--ca-file", str(CA))
+    ran = kvm("nagios_kvm", "publish", *to, "--host", PASSIVE)
+    services = icinga.services(PASSIVE)
+    assert ran.out == f"{API} took {len(services)} of {len(services)} results for host {PASSIVE}\n", ran.err
+    assert icinga.states(PASSIVE)["KVM state crash1"] == "CRITICAL"
+    result = services["KVM memory web1"]["last_check_result"]
+    assert result["output"].startswith("KVM_MEMORY OK - web1 usage ")
+    assert any("web1.usage" in value for value in result["performance_data"])
+    host = kvm("nagios_kvm", "publish", *to, "--host", "no-such-host")
+    assert (host.code, host.out) == (2, "")
+    assert "took 0 of" in host.err
+
+
+def test_500_services_in_one_go_and_silence_makes_them_stale(icinga: Icinga, kvm: Command, many: str) -> None:
+    from icinga import API, CA
+
+    to = ("--to", API, "--credentials", str(icinga.credentials), "--ca-file", str(CA))
+    ran = kvm("nagios_kvm", "publish", *to, "--host", BIG, "-u", many, "-t", "30", *big_checks())
+    assert ran.out == f"{API} took 500 of 500 results for host {BIG}\n", ran.err
+    states = icinga.states(BIG)
+    counts = {status: list(states.values()).count(status) for status in STATES}
+    assert sum(counts.values()) == 500
+    assert counts["OK"] > 300
+    assert counts["CRITICAL"] > 0
+    eventually(
+        "nothing comes any more, and all are UNKNOWN",
+        lambda: list(icinga.states(BIG).values()).count("UNKNOWN") == 500,
+        120,
+    )
+    output = icinga.services(BIG)["KVM cpu vm000"]["last_check_result"]["output"]
+    assert "No result from nagios_kvm publish" in output
+
+
+def test_what_stands_in_the_way_is_told_in_one_line(icinga: Icinga, kvm: Command) -> None:
+    from icinga import API, API_USER, CA
+
+    wrong = icinga.write("wrong", f"user = {API_USER}\npassword = wrong\n")
+    wrong.chmod(0o600)
+    credentials = str(icinga.credentials)
+    for arguments, said in (
+        (
+            ("--to", API, "--credentials", str(wrong), "--ca-file", str(CA)),
+            "Icinga refuses the user or its password",
+        ),
+        (("--to", API, "--credentials", credentials), "its certificate cannot be verified"),
+        (
+            ("--to", "https://localhost:1", "--credentials", credentials, "--ca-file", str(CA)),
+            "no Icinga API answers",
+        ),
+        (("--to", API, "--credentials", "/nonexistent", "--ca-file", str(CA)), "cannot read /nonexistent"),
+        (("--to", API), "needs --credentials FILE"),
+    ):
+        ran = kvm("nagios_kvm", "publish", *arguments, "--host", PASSIVE)
+        assert (ran.code, ran.out) == (3, ""), arguments
+        assert said in ran.err.splitlines()[0], ran.err

@@ -1,0 +1,180 @@
+"""Our checks, definitions and passive results on a real Nagios and a real NRPE, which watch the lab's hypervisor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from bed import ODD_NAME
+from commands import CHECKS, Command
+from conformance import STATES, conforming
+from nagios_kvm.names import ServiceName
+from testdriver import node
+
+from zabbix import eventually
+
+if TYPE_CHECKING:
+    from bed import Bed
+    from nagios import Nagios
+
+#: of these VMs each service runs its own check
+WATCHED = ("web1", "crash1", "pause1")
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A hypervisor with 100 VMs, so that there are 500 services."""
+    file = tmp_path_factory.mktemp("many") / "node.xml"
+    file.write_text(node((f"vm{number:03}" for number in range(100)), states=7))
+    return f"test://{file}"
+
+
+@pytest.fixture(scope="module")
+def nagios(bed: Bed, kvm: Command, many: str) -> Iterator[Nagios]:
+    from nagios import BIG, PASSIVE, Nagios
+
+    made = Nagios()
+    made.checks(CHECKS)
+    objects = made.work / "objects"
+    for host, more in (
+        ("kvm1", ("--active", *(argument for name in WATCHED for argument in ("-d", name)))),
+        (PASSIVE, ("--stale-after", "20")),
+        (BIG, ("--stale-after", "20", "-u", many, *big_checks())),
+    ):
+        file = objects / f"{host}.cfg"
+        ran = kvm("nagios_kvm", "config", "--format", "nagios", "--host", host, "--output", str(file), *more)
+        assert ran.code == 0, ran.err
+    made.up()
+    made.nrpe()
+    yield made
+    made.down()
+
+
+def big_checks() -> tuple[str, ...]:
+    names = ("state", "cpu", "memory", "disk", "network")
+    return tuple(argument for name in names for argument in ("--check", name))
+
+
+def test_every_check_runs_and_shows_state_and_perfdata(nagios: Nagios, kvm: Command) -> None:
+    names = {f"all {check}" for check in CHECKS}
+    eventually("all have run twice", lambda: names <= nagios.states("kvm1").keys())
+    for check in CHECKS:
+        alone = kvm(f"check_kvm_{check}", timeout=60)
+        wanted = conforming(alone.out, alone.code)
+        eventually(
+            f"Nagios shows what check_kvm_{check} says",
+            lambda wanted=wanted, check=check: nagios.states("kvm1")[f"all {check}"] == wanted.status,
+        )
+        shown = nagios.services("kvm1")[f"all {check}"]
+        assert shown["plugin_output"].startswith(f"KVM_{check.upper()} {wanted.status} - ")
+        labels = {value.split("=")[0] for value in shown["performance_data"].split(" ") if "=" in value}
+        assert bool(labels) == bool(wanted.perfdata), shown
+
+
+def test_services_of_each_vm_follow(nagios: Nagios, bed: Bed) -> None:
+    def state(name: str) -> str | None:
+        return nagios.states("kvm1").get(f"KVM state {name}")
+
+    eventually("all are told", lambda: [state(name) for name in WATCHED] == ["OK", "CRITICAL", "WARNING"])
+    pause1 = bed.lookup("pause1")
+    pause1.resume()
+    eventually("it runs", lambda: state("pause1") == "OK")
+    pause1.suspend()
+    eventually("it is paused", lambda: state("pause1") == "WARNING")
+
+
+def test_passive_results_equal_the_single_checks(nagios: Nagios, kvm: Command, bed: Bed) -> None:
+    from nagios import PASSIVE
+
+    pipe = str(nagios.work / "rw" / "nagios.cmd")
+    ran = kvm("nagios_kvm", "publish", "--to", pipe, "--host", PASSIVE)
+    assert (ran.code, ran.err) == (0, "")
+    count = len(nagios.services(PASSIVE))
+    assert ran.out == f"{pipe} took {count} of {count} results for host {PASSIVE}\n"
+    eventually("Nagios has them all", lambda: len(nagios.states(PASSIVE)) == count)
+    services = nagios.services(PASSIVE)
+    for name in ("web1", "crash1", "ioerr1", "off1", ODD_NAME):
+        uuid = bed.lookup(name).UUIDString()
+        for check in ("state", "memory", "disk"):
+            alone = kvm(f"check_kvm_{check}", "-d", uuid)
+            shown = services[str(ServiceName(check, name))]
+            assert STATES[int(shown["current_state"])] == STATES[alone.code], (name, check)
+            assert shown["plugin_output"].split(" - ")[0] == alone.first.split(" - ")[0]
+    spool = str(nagios.work / "spool")
+    assert kvm("nagios_kvm", "publish", "--to", spool, "--host", PASSIVE).code == 0
+    eventually("the spool is read", lambda: not list(Path(spool).glob("c*")))
+
+
+def test_500_services_in_one_go_and_silence_makes_them_stale(nagios: Nagios, kvm: Command, many: str) -> None:
+    from nagios import BIG
+
+    spool = str(nagios.work / "spool")
+    assert len(nagios.services(BIG)) == 500
+    ran = kvm("nagios_kvm", "publish", "--to", spool, "--host", BIG, "-u", many, *big_checks())
+    assert ran.out == f"{spool} took 500 of 500 results for host {BIG}\n", ran.err
+    eventually("all are there", lambda: len(fed(nagios)) == 500, 20)
+    counts = {status: list(fed(nagios).values()).count(status) for status in STATES}
+    assert counts["OK"] > 300
+    assert counts["CRITICAL"] > 0
+    eventually(
+        "nothing comes any more, and all are UNKNOWN",
+        lambda: list(nagios.states(BIG).values()).count("UNKNOWN") == 500,
+        120,
+    )
+    assert "No result from nagios_kvm publish for 20 s" in nagios.services(BIG)["KVM cpu vm000"]["plugin_output"]
+
+
+def fed(nagios: Nagios) -> dict[str, str]:
+    """The services of the big host whose last result is one of ours."""
+    from nagios import BIG
+
+    services = nagios.services(BIG)
+    return {
+        name: status
+        for name, status in nagios.states(BIG).items()
+        if services[name]["plugin_output"].startswith("KVM_")
+    }
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_nrpe_answers_the_same(nagios: Nagios, kvm: Command, check: str) -> None:
+    asked = nagios.check_nrpe(f"check_kvm_{check}")
+    alone = kvm(f"check_kvm_{check}")
+    assert asked.returncode == alone.code
+    assert conforming(asked.stdout, asked.returncode).status == conforming(alone.out, alone.code).status
+
+
+def test_config_is_replaced_only_when_it_changes_and_only_when_valid(
+    nagios: Nagios, kvm: Command, tmp_path: Path
+) -> None:
+    file = nagios.work / "objects" / "kvm1.cfg"
+    before = file.read_text()
+    config = ("nagios_kvm", "config", "--format", "nagios", "--active", "--output", str(file))
+    config += ("--validate", nagios.validate)
+    selected = tuple(argument for name in WATCHED for argument in ("-d", name))
+    unchanged = kvm(*config, "--host", "kvm1", *selected)
+    assert unchanged.out == f"{file}: unchanged\n", unchanged.err
+    refused = kvm(*config, "--host", "no-such-host", *selected)
+    assert refused.code == 3
+    assert "the new" in refused.err
+    assert "is not accepted, the old one stays" in refused.err
+    assert "no-such-host" in refused.err
+    assert file.read_text() == before
+    marker = tmp_path / "reloaded"
+    taken = kvm(*config, "--host", "kvm1", "-d", "web1", "--reload", f"touch {marker}")
+    assert taken.code == 0, taken.err
+    assert marker.exists()
+    assert "crash1" not in file.read_text()
+    file.write_text(before)
+
+
+def test_publish_without_nagios_is_told(kvm: Command, tmp_path: Path) -> None:
+    import os
+
+    pipe = tmp_path / "nagios.cmd"
+    os.mkfifo(pipe)
+    ran = kvm("nagios_kvm", "publish", "--to", str(pipe), "--host", "kvm1")
+    assert ran.code == 3
+    assert ran.err == f"nagios_kvm: nobody reads {pipe}: Nagios is not running\n"

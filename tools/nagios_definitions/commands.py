@@ -1,0 +1,59 @@
+"""The checks' commands and options, read from their own parsers."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from typing import NamedTuple
+
+from check_kvm import plugin
+from nagios_kvm.services import DOMAIN_CHECKS, HYPERVISOR_CHECKS
+
+PLUGINS = "/usr/lib/nagios/plugins"  # Debian's; Icinga's own constant PluginDir elsewhere
+MADE = "Made by 'make definitions' from the commands' own options; do not edit."
+
+
+class Option(NamedTuple):
+    """An option: ``--domain`` is the custom variable ``kvm_domain``."""
+
+    flag: str
+    variable: str
+    help: str
+    takes_value: bool
+    repeatable: bool
+
+
+class Command(NamedTuple):
+    """A check's command."""
+
+    check: str
+    description: str
+    options: tuple[Option, ...]
+
+    @property
+    def name(self) -> str:
+        """``check_kvm_cpu``."""
+        return f"check_kvm_{self.check}"
+
+
+def commands() -> tuple[Command, ...]:
+    """All of them, those of VMs first."""
+    return tuple(_command(name) for name in (*DOMAIN_CHECKS, *HYPERVISOR_CHECKS))
+
+
+def _command(name: str) -> Command:
+    check: plugin.Check = importlib.import_module(f"check_kvm.{name}").CHECK
+    # argparse has no public list of a parser's options
+    actions = plugin.parser_of(check)._actions
+    options = tuple(_option(action) for action in actions if action.dest not in ("help", "version"))
+    return Command(name, " ".join(check.description.split()), options)
+
+
+def _option(action: argparse.Action) -> Option:
+    return Option(
+        flag=action.option_strings[-1],
+        variable=f"kvm_{action.dest}",
+        help=" ".join((action.help or "").split()),
+        takes_value=action.nargs != 0,
+        repeatable=isinstance(action, argparse._AppendAction),
+    )

@@ -1,0 +1,69 @@
+"""Commands and templates for Nagios, and command lines for NRPE."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from nagios_definitions.commands import MADE, PLUGINS, Command
+
+_TEMPLATES = """\
+define host {
+    name                            kvm-hypervisor
+    use                             generic-host
+    register                        0
+}
+
+# a service that runs its own check
+define service {
+    name                            kvm-service
+    use                             generic-service
+    check_interval                  1
+    retry_interval                  1
+    max_check_attempts              3
+    register                        0
+}
+
+# a service that nagios_kvm publish feeds; when nothing comes for freshness_threshold seconds it is UNKNOWN
+define service {
+    name                            kvm-service-passive
+    use                             generic-service
+    active_checks_enabled           0
+    passive_checks_enabled          1
+    check_freshness                 1
+    freshness_threshold             300
+    max_check_attempts              1
+    check_command                   kvm_stale!300
+    register                        0
+}
+
+# $ARG1$: the freshness threshold
+define command {
+    command_name                    kvm_stale
+    command_line                    $USER1$/check_dummy 3 "No result from nagios_kvm publish for $ARG1$ s: is its timer running on the hypervisor?"
+}
+"""
+
+
+def nagios(commands: Iterable[Command]) -> str:
+    """Give the file for Nagios's object folder."""
+    parts = [f"# {MADE}\n# $ARG1$ of each command: its options, none are needed.\n", _TEMPLATES]
+    parts += [
+        f"# {command.description}\n"
+        "define command {\n"
+        f"    command_name                    {command.name}\n"
+        f"    command_line                    $USER1$/{command.name} $ARG1$\n"
+        "}\n"
+        for command in commands
+    ]
+    return "\n".join(parts)
+
+
+def nrpe(commands: Iterable[Command]) -> str:
+    """Give the file for NRPE's folder: complete command lines, so that no arguments need to be passed."""
+    lines = [
+        f"# {MADE}",
+        "# Into /etc/nagios/nrpe.d/; then: check_nrpe -H HYPERVISOR -c check_kvm_state",
+        "# Thresholds: add -w and -c here, or a --config FILE for all of them, or say them in a VM's own metadata.",
+        *(f"command[{command.name}]={PLUGINS}/{command.name}" for command in commands),
+    ]
+    return "\n".join(lines) + "\n"
