@@ -52,6 +52,7 @@ class Icinga(Monitor):
         self.credentials = self.write("credentials", f"user = {API_USER}\npassword = {API_PASSWORD}\n")
         self.credentials.chmod(0o600)
         self._session = requests.Session()
+        self._session.trust_env = False  # a CA bundle of the environment would win over the lab's own
         self._session.auth = (API_USER, API_PASSWORD)
         self._session.headers["Accept"] = "application/json"
 
