@@ -101,7 +101,7 @@ def test_master_item(command: Command, bed: Bed, odd_name: str) -> None:
 
 def test_the_odd_name_can_be_selected_exactly(command: Command, odd_name: str) -> None:
     ran = command("check_kvm_state", "-d", odd_name)
-    assert ran.first.startswith("KVM_STATE OK - 1 running | ")
+    assert ran.first.startswith('KVM_STATE OK - Büro VM "01" it\'s=odd ¦ 100% running (booted) | ')
 
 
 def test_disk_error_names_its_cause(command: Command) -> None:
