@@ -43,7 +43,7 @@ class IcingaApi:
     def _process(self, host: str, result: Result, deadline: Deadline) -> bool:
         text, _, long_output = result.output.partition("\n")
         text, _, perfdata = text.partition(" | ")
-        body: dict[str, Any] = {
+        asked: dict[str, Any] = {
             "type": "Service",
             "filter": "host.name == kvm_host && service.name == kvm_service",
             "filter_vars": {"kvm_host": host, "kvm_service": result.service},
@@ -55,7 +55,7 @@ class IcingaApi:
         if not deadline.remaining():
             raise KvmwatchError(f"{self._url}: not all results could be sent within the time limit")
         try:
-            answer = self._session.post(self._url + _ACTION, json=body, timeout=deadline.remaining())
+            answer = self._session.post(self._url + _ACTION, json=asked, timeout=deadline.remaining())
         except requests.exceptions.SSLError as error:
             raise KvmwatchError(
                 f"{self._url}: its certificate cannot be verified ({_reason(error)}); name its CA with --ca-file"
@@ -64,11 +64,12 @@ class IcingaApi:
             raise KvmwatchError(f"{self._url}: no Icinga API answers: {_reason(error)}") from None
         if answer.status_code == _UNAUTHORIZED:
             raise KvmwatchError(f"{self._url}: Icinga refuses the user or its password (object ApiUser)")
-        if answer.status_code == _NOT_FOUND:
-            return False
+        body = _json(answer)
+        if answer.status_code == _NOT_FOUND or body.get("results") == []:
+            return False  # it has no such service; Icinga 2.13 says that with status 500 and no results
         if not answer.ok:
-            raise KvmwatchError(f"{self._url}: Icinga refuses: {_status(answer)}")
-        return bool(answer.json().get("results"))
+            raise KvmwatchError(f"{self._url}: Icinga refuses: {_status(answer.status_code, body)}")
+        return True
 
 
 def _values(perfdata: str) -> list[str]:
@@ -103,8 +104,14 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _status(answer: requests.Response) -> str:
+def _json(answer: requests.Response) -> dict[str, Any]:
     try:
-        return str(answer.json()["status"])
-    except (ValueError, KeyError):
-        return f"HTTP {answer.status_code}"
+        body = answer.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _status(code: int, body: dict[str, Any]) -> str:
+    results = body.get("results") or [{}]
+    return str(body.get("status") or results[0].get("status") or f"HTTP {code}")
