@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from commands import Command
+from testdriver import node
 
 if TYPE_CHECKING:
     from bed import Bed
@@ -37,6 +38,14 @@ def second(bed: Bed) -> Iterator[Second]:
         yield made
     finally:
         made.down()
+
+
+@pytest.fixture(scope="session")
+def many(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URI of a hypervisor with 100 VMs, so that there are 500 services."""
+    file = tmp_path_factory.mktemp("many") / "node.xml"
+    file.write_text(node((f"vm{number:03}" for number in range(100)), states=7))
+    return f"test://{file}"
 
 
 @pytest.fixture(scope="session")

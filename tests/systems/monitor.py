@@ -11,6 +11,8 @@ import inside
 import installed
 
 USER = "nagios"
+#: options for five services of each VM
+BIG_CHECKS = tuple(f"--check={name}" for name in ("state", "cpu", "memory", "disk", "network"))
 DUMMY = Path("/usr/lib/nagios/plugins/check_dummy")
 
 

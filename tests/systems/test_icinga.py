@@ -9,8 +9,8 @@ import pytest
 from bed import ODD_NAME
 from commands import Command
 from conformance import STATES
+from monitor import BIG_CHECKS
 from nagios_kvm.names import ServiceName
-from testdriver import node
 
 from zabbix import eventually
 
@@ -23,13 +23,6 @@ HOST = 'object Host "{name}" {{ import "generic-host"; import "kvmwatch-{name}" 
 
 
 @pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> str:
-    file = tmp_path_factory.mktemp("many") / "node.xml"
-    file.write_text(node((f"vm{number:03}" for number in range(100)), states=7))
-    return f"test://{file}"
-
-
-@pytest.fixture(scope="module")
 def icinga(bed: Bed, kvm: Command, many: str) -> Iterator[Icinga]:
     from icinga import Icinga
 
@@ -38,7 +31,7 @@ def icinga(bed: Bed, kvm: Command, many: str) -> Iterator[Icinga]:
     for host, more in (
         ("kvm1", ("--active",)),
         (PASSIVE, ("--stale-after", "300")),
-        (BIG, ("--stale-after", "20", "-u", many, *big_checks())),
+        (BIG, ("--stale-after", "20", "-u", many, *BIG_CHECKS)),
     ):
         file = str(folder / f"{host}.conf")
         ran = kvm("nagios_kvm", "config", "--format", "icinga2", "--host", host, "--output", file, *more)
@@ -47,11 +40,6 @@ def icinga(bed: Bed, kvm: Command, many: str) -> Iterator[Icinga]:
     made.up()
     yield made
     made.down()
-
-
-def big_checks() -> tuple[str, ...]:
-    names = ("state", "cpu", "memory", "disk", "network")
-    return tuple(argument for name in names for argument in ("--check", name))
 
 
 def test_a_service_for_each_vm_and_check(icinga: Icinga, bed: Bed) -> None:
@@ -113,7 +101,7 @@ def test_500_services_in_one_go_and_silence_makes_them_stale(icinga: Icinga, kvm
     from icinga import API, CA
 
     to = ("--to", API, "--credentials", str(icinga.credentials), "--ca-file", str(CA))
-    ran = kvm("nagios_kvm", "publish", *to, "--host", BIG, "-u", many, "-t", "30", *big_checks())
+    ran = kvm("nagios_kvm", "publish", *to, "--host", BIG, "-u", many, "-t", "30", *BIG_CHECKS)
     assert ran.out == f"{API} took 500 of 500 results for host {BIG}\n", ran.err
     states = icinga.states(BIG)
     counts = {status: list(states.values()).count(status) for status in STATES}

@@ -10,8 +10,8 @@ import pytest
 from bed import ODD_NAME
 from commands import CHECKS, Command
 from conformance import STATES, conforming
+from monitor import BIG_CHECKS
 from nagios_kvm.names import ServiceName
-from testdriver import node
 
 from zabbix import eventually
 
@@ -24,14 +24,6 @@ WATCHED = ("web1", "crash1", "pause1")
 
 
 @pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A hypervisor with 100 VMs, so that there are 500 services."""
-    file = tmp_path_factory.mktemp("many") / "node.xml"
-    file.write_text(node((f"vm{number:03}" for number in range(100)), states=7))
-    return f"test://{file}"
-
-
-@pytest.fixture(scope="module")
 def nagios(bed: Bed, kvm: Command, many: str) -> Iterator[Nagios]:
     from nagios import BIG, PASSIVE, Nagios
 
@@ -41,7 +33,7 @@ def nagios(bed: Bed, kvm: Command, many: str) -> Iterator[Nagios]:
     for host, more in (
         ("kvm1", ("--active", *(argument for name in WATCHED for argument in ("-d", name)))),
         (PASSIVE, ("--stale-after", "20")),
-        (BIG, ("--stale-after", "20", "-u", many, *big_checks())),
+        (BIG, ("--stale-after", "20", "-u", many, *BIG_CHECKS)),
     ):
         file = objects / f"{host}.cfg"
         ran = kvm("nagios_kvm", "config", "--format", "nagios", "--host", host, "--output", str(file), *more)
@@ -50,11 +42,6 @@ def nagios(bed: Bed, kvm: Command, many: str) -> Iterator[Nagios]:
     made.nrpe()
     yield made
     made.down()
-
-
-def big_checks() -> tuple[str, ...]:
-    names = ("state", "cpu", "memory", "disk", "network")
-    return tuple(argument for name in names for argument in ("--check", name))
 
 
 def test_every_check_runs_and_shows_state_and_perfdata(nagios: Nagios, kvm: Command) -> None:
@@ -112,7 +99,7 @@ def test_500_services_in_one_go_and_silence_makes_them_stale(nagios: Nagios, kvm
 
     spool = str(nagios.work / "spool")
     assert len(nagios.services(BIG)) == 500
-    ran = kvm("nagios_kvm", "publish", "--to", spool, "--host", BIG, "-u", many, *big_checks())
+    ran = kvm("nagios_kvm", "publish", "--to", spool, "--host", BIG, "-u", many, *BIG_CHECKS)
     assert ran.out == f"{spool} took 500 of 500 results for host {BIG}\n", ran.err
     eventually("all are there", lambda: len(fed(nagios)) == 500, 20)
     counts = {status: list(fed(nagios).values()).count(status) for status in STATES}
