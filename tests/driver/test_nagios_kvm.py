@@ -1,0 +1,135 @@
+"""nagios_kvm on libvirt's test driver: definitions, and passive results that equal the single checks'."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import time
+from pathlib import Path
+
+import pytest
+from commands import EXAMPLE_URI, Command
+from nagios_kvm.names import ServiceName
+
+HOST = ("-u", EXAMPLE_URI, "--host", "kvm1")
+FORMATS = ("nagios", "icinga2", "director")
+#: checks whose values do not move with the test driver's clock
+STEADY = ("state", "memory", "snapshot", "agent", "pool")
+
+
+def published(folder: Path) -> dict[str, tuple[int, str]]:
+    """Service to exit code and output, of the one file in a spool."""
+    (file,) = (path for path in folder.iterdir() if path.suffix != ".ok")
+    assert len(file.name) == 7
+    assert file.with_name(f"{file.name}.ok").exists()
+    found = {}
+    for block in file.read_text(encoding="utf-8").split("\n\n")[1:-1]:
+        fields = dict(line.split("=", 1) for line in block.split("\n"))
+        output = fields["output"].replace("\\n", "\n").replace("\\\\", "\\")
+        found[fields["service_description"]] = (int(fields["return_code"]), output)
+    return found
+
+
+def test_published_results_equal_the_single_checks(command: Command, tmp_path: Path) -> None:
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    checks = tuple(f"--check={check}" for check in STEADY)
+    ran = command("nagios_kvm", "publish", *HOST, *checks, "--to", str(spool))
+    results = published(spool)
+    assert ran.out == f"{spool} took {len(results)} of {len(results)} results for host kvm1\n", ran.err
+    assert len(results) == 8 * 4 + 1, "eight VMs, one more is to be left alone"
+    for service, told in results.items():
+        name = ServiceName.parse(service)
+        selected = ("-d", name.domain) if name.domain else ()
+        alone = command(f"check_kvm_{name.check}", "-u", EXAMPLE_URI, *selected)
+        assert told == (alone.code, alone.out[:-1])
+
+
+def test_unreadable_libvirt_is_one_result(command: Command, tmp_path: Path) -> None:
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    ran = command("nagios_kvm", "publish", "-u", "test:///nonexistent.xml", "--host", "kvm1", "--to", str(spool))
+    assert (ran.code, ran.out) == (3, "")
+    assert published(spool) == {"KVM host": (3, "KVM_HOST UNKNOWN - no such test driver file: /nonexistent.xml")}
+
+
+def test_pipe_that_nobody_empties_is_given_up_in_time(command: Command, tmp_path: Path) -> None:
+    pipe = tmp_path / "nagios.cmd"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        results: list[str] = []
+        begun = time.monotonic()
+        while time.monotonic() - begun < 60 and not results:
+            # each run leaves something in the pipe, until it is full
+            ran = command("nagios_kvm", "publish", *HOST, "--to", str(pipe), "-t", "4")
+            results += [ran.err] if ran.code else []
+        (error,) = results
+        assert re.fullmatch(rf"nagios_kvm: Nagios does not read {pipe}: \d+ of 42 results written\n", error)
+        assert ran.seconds < 5
+    finally:
+        os.close(reader)
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_config_is_the_same_every_time(command: Command, tmp_path: Path, format_: str) -> None:
+    file = tmp_path / "vms"
+    write = ("nagios_kvm", "config", "--format", format_, *HOST)
+    printed = command(*write).out
+    first = command(*write, "--output", str(file))
+    assert (first.out, first.err) == (f"{file}: 42 services\n", "")
+    assert file.read_text(encoding="utf-8") == printed
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
+    assert command(*write, "--output", str(file)).out == f"{file}: unchanged\n"
+    assert "leave-me-alone" not in printed
+    if format_ == "director":
+        assert len(json.loads(printed)["ServiceSet"]["KVM VMs of kvm1"]["services"]) == 42
+
+
+def test_rejected_definitions_do_not_replace_the_old_ones(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "vms.cfg"
+    write = ("nagios_kvm", "config", "--format", "nagios", *HOST, "--output", str(file))
+    refused = command(*write, "--validate", "sh -c 'echo Error: no; exit 1'")
+    assert refused.code == 3
+    assert "is not accepted, the old one stays: " in refused.err
+    assert "exits with 1: Error: no" in refused.err
+    assert not file.exists()
+    assert command(*write, "--validate", "true").code == 0
+    assert command(*write, "-x", "web1", "--validate", "no-such-command").code == 3
+    assert "web1" in file.read_text()
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".new"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("config", *HOST), "the following arguments are required: --format"),
+        (("config", "--format", "xml", *HOST), "invalid choice: 'xml'"),
+        (
+            ("config", "--format", "nagios", "-u", EXAMPLE_URI),
+            "which host is it in the monitoring system? Give --host",
+        ),
+        (("config", "--format", "nagios", *HOST, "--check", "heat"), "unknown check 'heat'; there are state, cpu"),
+        (
+            ("config", "--format", "nagios", *HOST, "--validate", "x"),
+            "--validate and --reload go with --output FILE",
+        ),
+        (("config", "--format", "nagios", *HOST, "--output", "/nonexistent/x"), "cannot write /nonexistent/x"),
+        (("publish", *HOST), "the following arguments are required: --to"),
+        (("publish", *HOST, "--to", "/nonexistent"), "No such file or directory"),
+        (
+            ("publish", *HOST, "--to", "/etc/passwd"),
+            "is neither a command file (a pipe), nor a check-result folder",
+        ),
+        (("publish", *HOST, "--to", "https://localhost:1"), "needs --credentials FILE"),
+        ((), "the following arguments are required: COMMAND"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(command: Command, arguments: tuple[str, ...], said: str) -> None:
+    ran = command("nagios_kvm", *arguments)
+    assert (ran.code, ran.out) == (3, "")
+    first, _, usage = ran.err.partition("\n")
+    assert said in first
+    assert usage == "" or usage.startswith("usage: nagios_kvm")
