@@ -13,7 +13,7 @@ from typing import NamedTuple
 from nagiosplugin import Unknown
 
 from check_kvm import labels, output, perfdata
-from check_kvm.siteconfig import SiteConfig
+from check_kvm.siteconfig import SiteConfig, load
 from check_kvm.thresholds import MetricSpec, Thresholds
 from check_kvm.verdict import Verdict
 from kvmwatch.collect import Reader
@@ -96,8 +96,6 @@ def site_config(path: str | None) -> SiteConfig:
     """Read --config, if it was given. Raises UsageError."""
     if path is None:
         return SiteConfig()
-    from check_kvm.siteconfig import load  # noqa: PLC0415 - configparser is read only by those who use it
-
     return load(path)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 COMMANDS: list[tuple[str, ...]] = [(f"check_kvm_{check}",) for check in CHECKS]
 COMMANDS += [("zabbix_kvm", "discover", "domains"), ("zabbix_kvm", "collect")]
+COMMANDS += [("nagios_kvm", "config", "--format", "nagios")]
 LIMIT = 3
 
 

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import nagios
+import nagios_web
 from fleet import Fleet
 from selenium import webdriver
 from selenium.webdriver.common.by import By
@@ -48,14 +50,22 @@ class Browser:
 
     def take(self, name: str, path: str, before: Callable[[webdriver.Chrome], None] | None = None) -> None:
         """Open a page of Zabbix, wait for its widgets, and write NAME.png of its whole height."""
-        self.driver.set_window_size(WIDTH, 1000)
-        self.driver.get(f"{zabbix.URL}/{path}")
+        self.open(f"{zabbix.URL}/{path}")
         time.sleep(3)
         self.driver.execute_script(_CLOSE_TIME_FILTER)
         if before:
             before(self.driver)
-        height = self.driver.execute_script("return document.querySelector('.wrapper main').scrollHeight + 190")
-        self.driver.set_window_size(WIDTH, min(max(int(height), 600), 2600))
+        self.write(name, "document.querySelector('.wrapper main').scrollHeight + 190")
+
+    def open(self, url: str) -> None:
+        """Open a page in a window of usual height."""
+        self.driver.set_window_size(WIDTH, 1000)
+        self.driver.get(url)
+
+    def write(self, name: str, height: str) -> None:
+        """Write NAME.png, with the height that a script gives."""
+        pixels = int(self.driver.execute_script(f"return {height}"))
+        self.driver.set_window_size(WIDTH, min(max(pixels, 600), 2600))
         time.sleep(4)
         FOLDER.mkdir(parents=True, exist_ok=True)
         self.driver.save_screenshot(str(FOLDER / f"{name}.png"))
@@ -95,6 +105,30 @@ def take_all(site: zabbix.Zabbix) -> None:
     browser.driver.quit()
 
 
+def take_nagios(fleet: Fleet) -> None:
+    """Take the picture of a Nagios that nagios_kvm publish feeds."""
+    site = nagios.Nagios()
+    file = site.work / "objects" / "kvm1.cfg"
+    config = fleet.kvm("nagios_kvm", "config", "--format", "nagios", "--host", "kvm1", "--output", str(file))
+    assert config.code == 0, config.err
+    server = None
+    try:
+        site.up()
+        for _ in range(3):
+            fleet.kvm("nagios_kvm", "publish", "--host", "kvm1", "--to", str(site.work / "rw" / "nagios.cmd"))
+            time.sleep(5)
+        server = nagios_web.serve(site)
+        browser = Browser()
+        # the worst first, and of those that are well only some
+        browser.open(f"{nagios_web.URL}/cgi-bin/nagios4/status.cgi?host=kvm1&sorttype=2&sortoption=3&limit=40")
+        browser.write("nagios", "document.body.scrollHeight + 90")
+        browser.driver.quit()
+    finally:
+        if server:
+            server.shutdown()
+        site.down()
+
+
 def main() -> None:
     """Bring everything up, watch for some minutes, take the pictures."""
     if os.environ.get("KVMWATCH_LAB_MISSING"):
@@ -106,6 +140,7 @@ def main() -> None:
             fleet.push()
             time.sleep(10)
         take_all(fleet.zabbix)
+        take_nagios(fleet)
     for picture in sorted(Path(FOLDER).glob("*.png")):
         subprocess.run(["convert", picture, "-strip", "-colors", "128", picture], check=True)
 
