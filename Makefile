@@ -16,7 +16,7 @@ demo: $(READY) ## Judge this machine's VMs (or the example hypervisor's) as Nagi
 	@examples/demo
 
 .PHONY: test
-test: lint test-unit test-lab ## Run every test but those of the systems; the lab ones need root (they bring up their own libvirt and guests)
+test: lint test-unit test-lab test-systems ## Run every test; those of the lab and the systems need root (they bring up their own libvirt, guests and daemons)
 
 .PHONY: test-unit
 test-unit: $(READY) ## Run the unit and test driver tests: no root, no daemon
@@ -27,15 +27,15 @@ test-lab: $(READY) ## Run the lab tests: a real libvirtd with real QEMU guests, 
 	@tests/lab/run $(PYTHON) -m pytest -q tests/lab
 
 .PHONY: test-systems
-test-systems: $(READY) ## Run the systems tests: a real Zabbix that watches the lab's hypervisor (root)
+test-systems: $(READY) ## Run the systems tests: a real Zabbix, Nagios, NRPE and Icinga that watch the lab (root)
 	@[ "$$(id -u)" != 0 ] || tools/setup systems
 	@tests/lab/run $(PYTHON) -m pytest -q tests/systems
 
 .PHONY: test-zabbix7
-test-zabbix7: $(READY) ## Run the same tests on Zabbix 7.0, in a chroot of Debian 13 (root; takes a while the first time)
+test-zabbix7: $(READY) ## Run the Zabbix tests on Zabbix 7.0, in a chroot of Debian 13 (root; takes a while the first time)
 	@tools/setup systems
 	@tools/setup zabbix7
-	@KVMWATCH_ZABBIX_ROOT="$${XDG_CACHE_HOME:-$$HOME/.cache}/kvmwatch-trixie" tests/lab/run $(PYTHON) -m pytest -q tests/systems
+	@KVMWATCH_ZABBIX_ROOT="$${XDG_CACHE_HOME:-$$HOME/.cache}/kvmwatch-trixie" tests/lab/run $(PYTHON) -m pytest -q tests/systems -k zabbix
 
 .PHONY: lab-zabbix
 lab-zabbix: $(READY) ## Open a shell beside two hypervisors and a Zabbix that watches them
