@@ -1,0 +1,102 @@
+"""check_kvm_process, _snapshot and _agent against the real processes, snapshots and agents of the lab."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from bed import ODD_NAME, WORK, as_nobody, until
+from commands import Command
+from conformance import conforming
+from guests import disk, guest, qcow2
+
+if TYPE_CHECKING:
+    from bed import Bed
+
+
+@pytest.fixture
+def stray() -> Iterator[subprocess.Popen[bytes]]:
+    """A QEMU that somebody started by hand, with a comma in its name."""
+    made = subprocess.Popen(
+        [
+            *("qemu-system-x86_64", "-name", "guest=by hand,,2,debug-threads=on", "-uuid", str(uuid.uuid4())),
+            *("-m", "16", "-display", "none", "-nodefaults", "-S"),
+        ],
+        stdin=subprocess.DEVNULL,
+    )
+    yield made
+    made.terminate()
+    made.wait()
+
+
+def test_process_of_each_vm(command: Command, bed: Bed) -> None:
+    ran = command("check_kvm_process", "-v")
+    output = conforming(ran.out, ran.code)
+    pid = bed.qemu_pid("web1")
+    assert any(line.startswith("[OK] web1 ") and line.endswith(f"PID {pid}") for line in output.lines)
+    resident = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert resident
+    assert output.perfdata["web1.rss"] == pytest.approx(int(resident[1]) * 1024, rel=0.1)
+    assert 0 < output.perfdata["web1.cpu"] < 400
+    assert output.perfdata["web1.threads"] > 2
+    assert output.perfdata["web1.files"] > 10
+    assert not any("no QEMU process" in line for line in output.lines)
+
+
+def test_process_that_libvirt_does_not_know(command: Command, stray: subprocess.Popen[bytes]) -> None:
+    until("it has its name", lambda: b"by hand" in Path(f"/proc/{stray.pid}/cmdline").read_bytes())
+    ran = command("check_kvm_process")
+    output = conforming(ran.out, ran.code)
+    assert output.status == "WARNING"
+    assert f"QEMU process {stray.pid} (by hand,2) is not one of libvirt's" in output.text
+    alone = command("check_kvm_process", "-d", "web1")
+    assert conforming(alone.out, alone.code).status == "OK", "asked only for web1"
+
+
+def test_what_only_root_may_see_is_left_out(bed: Bed) -> None:
+    state = WORK / "nobody"
+    state.mkdir(mode=0o777)
+    state.chmod(0o777)
+    ran = as_nobody("check_kvm.process", "-d", "web1", "--state-dir", str(state))
+    output = conforming(ran.stdout, ran.returncode)
+    assert {"web1.cpu", "web1.rss", "web1.threads"} == output.perfdata.keys()
+
+
+def test_snapshots(command: Command, bed: Bed) -> None:
+    name, image = "snap1", WORK / "snap1.qcow2"
+    qcow2(image, "16M")
+    domain = bed.define(guest(name, devices=disk(image, "vda")), start=False)
+    try:
+        domain.snapshotCreateXML("<domainsnapshot><name>before</name></domainsnapshot>")
+        ran = command("check_kvm_snapshot", "-d", name)
+        output = conforming(ran.out, ran.code)
+        assert output.status == "OK"
+        assert output.perfdata[f"{name}.count"] == 1
+        assert output.perfdata[f"{name}.age"] < 60
+        later = command("check_kvm_snapshot", "-d", name, env=bed.later(8 * 86400))
+        assert conforming(later.out, later.code).status == "WARNING"
+        assert f"{name} the oldest 8 d old (over 7 d)" in later.first
+        none = command("check_kvm_snapshot", "-d", "web1", "-c", "count=1:")
+        assert none.first.startswith("KVM_SNAPSHOT CRITICAL - web1 no snapshots (under 1)")
+    finally:
+        for snapshot in domain.listAllSnapshots():
+            snapshot.delete()
+        bed.remove(name)
+
+
+def test_guest_agent(command: Command) -> None:
+    ran = command("check_kvm_agent", "-v")
+    output = conforming(ran.out, ran.code)
+    assert output.status == "OK"
+    assert "[OK] web1 guest agent connected" in output.lines
+    assert "[OK] idle1 has no channel for a guest agent" in output.lines
+    assert not any(ODD_NAME in line and "not connected" in line for line in output.lines)
+    asked = command("check_kvm_agent", "-d", "web1", "--guest-agent", "-v")
+    values = conforming(asked.out, asked.code).perfdata
+    assert values, asked.out
+    assert all(label.startswith("web1.") and label.endswith(".filesystem") for label in values)
