@@ -5,18 +5,17 @@ from __future__ import annotations
 import argparse
 import socket
 import sys
-import traceback
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from check_kvm import output, perfdata
 from check_kvm.plugin import add_site_options, rated, site_config
 
-from kvmwatch import __version__
+from kvmwatch import __version__, command
 from kvmwatch.collect import Reader
+from kvmwatch.command import Outcome
 from kvmwatch.connection import is_local
-from kvmwatch.deadline import Deadline, leave
+from kvmwatch.deadline import Deadline
 from kvmwatch.errors import KvmwatchError, UsageError
 from kvmwatch.groups import Group
 from kvmwatch.options import Parser, add_common, seconds
@@ -31,45 +30,9 @@ _REFUSED, _UNKNOWN = 2, 3
 _SHARE = 0.6  # of the time limit is for reading, the rest for sending
 
 
-class Outcome(NamedTuple):
-    """What a subcommand prints, and its exit code."""
-
-    text: str
-    code: int = 0
-
-
 def main() -> None:
-    """Run the command and end the process: its exit code, or 3 with one line on stderr."""
-    sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
-    verbose = "-vv" in sys.argv or "-vvv" in sys.argv
-    try:
-        outcome = run(sys.argv[1:])
-        if outcome.text:
-            print(outcome.text)
-        sys.stdout.flush()
-    except UsageError as error:
-        leave(_fail(f"{error}\n{_parser().format_usage().rstrip()}"))
-    except KvmwatchError as error:
-        leave(_fail(str(error), verbose))
-    except BrokenPipeError:
-        leave(_UNKNOWN)
-    except Exception as error:  # anything else is our mistake: still one line
-        leave(_fail(f"internal error, please report it: {type(error).__name__}: {error}", verbose))
-    leave(outcome.code)
-
-
-def run(arguments: Sequence[str]) -> Outcome:
-    """Run a subcommand. Raises KvmwatchError, UsageError among them."""
-    options = _parser().parse_args(arguments)
-    outcome: Outcome = options.run(options)
-    return outcome
-
-
-def _fail(message: str, with_traceback: bool = False) -> int:
-    print(f"nagios_kvm: {message}", file=sys.stderr)
-    if with_traceback:
-        traceback.print_exc()
-    return _UNKNOWN
+    """Run the command and end the process."""
+    command.main(_parser)
 
 
 def _config(options: argparse.Namespace) -> Outcome:
@@ -158,8 +121,8 @@ def _parser() -> Parser:
     publish = commands.add_parser(
         "publish", help="judge all VMs once and send passive results", allow_abbrev=False
     )
-    for command in (config, publish):
-        _add_shared(command)
+    for subcommand in (config, publish):
+        _add_shared(subcommand)
     config.add_argument("--format", choices=FORMATS, required=True, help="for which system")
     config.add_argument(
         "--output", metavar="FILE", help="replace this file, if it changes, instead of printing to stdout"
@@ -200,13 +163,13 @@ def _parser() -> Parser:
     return made
 
 
-def _add_shared(command: argparse.ArgumentParser) -> None:
-    add_common(command)
-    add_site_options(command)
-    command.add_argument(
+def _add_shared(made: argparse.ArgumentParser) -> None:
+    add_common(made)
+    add_site_options(made)
+    made.add_argument(
         "--host", metavar="NAME", help="the hypervisor's host in the monitoring system (default: this host's name)"
     )
-    command.add_argument(
+    made.add_argument(
         "--check",
         action="append",
         default=[],

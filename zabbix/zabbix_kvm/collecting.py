@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kvmwatch.collect import Reader
+from kvmwatch.command import Outcome
 from kvmwatch.deadline import Deadline
 from kvmwatch.errors import KvmwatchError
 from kvmwatch.groups import Group
@@ -16,7 +17,6 @@ from kvmwatch.options import add_common
 from kvmwatch.selection import Selection
 from kvmwatch.snapshot import Snapshot, timings
 from zabbix_kvm import discovery, master
-from zabbix_kvm.outcome import Outcome
 
 COLLECT_KEY = "kvm.collect"
 GUEST_KEY = "kvm.guest"
