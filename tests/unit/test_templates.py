@@ -106,3 +106,18 @@ def paths(value: Any, path: str = "") -> Any:
             yield from paths(inner, f"{path}[]")
     else:
         yield path
+
+
+@pytest.mark.parametrize("template", ALL, ids=lambda template: template.folder)
+def test_every_discovery_list_is_in_the_document(template: Template) -> None:
+    if template.name == "KVM Guest":
+        return  # its lists are those of PARTS, by construction
+    for rule in template.rules:
+        rows = DOCUMENT["discovery"][rule.path.removeprefix("$.discovery.")]
+        if not rule.part:
+            macros = set(re.findall(r"\{#[A-Z.]+\}", json.dumps([item.key for item in rule.items])))
+            assert macros <= rows[0].keys(), rule.name
+            continue
+        with_part = [row for row in rows if rule.part in row]
+        assert with_part, rule.name
+        assert all(len(values) == len(rule.macros) for row in with_part for values in row[rule.part])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import uuid
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
@@ -124,14 +125,7 @@ class _Exporter:
             "graph_prototypes": [self._graph(graph, rule.key) for graph in rule.graphs],
             "host_prototypes": [self._host(host, rule.key) for host in rule.hosts],
             "master_item": {"key": rule.master},
-            "preprocessing": [
-                {
-                    "type": "JSONPATH",
-                    "parameters": [rule.path],
-                    "error_handler": "DISCARD_VALUE",
-                },
-                {"type": "DISCARD_UNCHANGED_HEARTBEAT", "parameters": ["1h"]},
-            ],
+            "preprocessing": _rule_steps(rule),
         }
 
     def _trigger(self, trigger: Trigger, among: Iterable[Trigger], rule: str = "") -> Tree:
@@ -226,6 +220,32 @@ def _uuid(*path: str) -> str:
     """The same UUID in the form of version 4 for the same path in every run."""
     digest = hashlib.sha256("\0".join(("kvmwatch", *path)).encode()).digest()
     return uuid.UUID(bytes=digest[:16], version=4).hex
+
+
+def _rule_steps(rule: Rule) -> list[Tree]:
+    steps: list[Tree] = [
+        {"type": "JSONPATH", "parameters": [rule.path], "error_handler": "DISCARD_VALUE"},
+        {"type": "DISCARD_UNCHANGED_HEARTBEAT", "parameters": ["1h"]},
+    ]
+    if rule.part:
+        # behind the throttling, so that it runs only when something changed
+        steps.append(
+            {"type": "JAVASCRIPT", "parameters": [_ROWS.format(part=rule.part, macros=json.dumps(rule.macros))]}
+        )
+    return steps
+
+
+#: makes a row of every part of every domain
+_ROWS = """\
+var macros = {macros}, rows = [];
+JSON.parse(value).forEach(function (vm) {{
+    (vm.{part} || []).forEach(function (values) {{
+        var row = {{"{{#VM.UUID}}": vm["{{#VM.UUID}}"], "{{#VM.NAME}}": vm["{{#VM.NAME}}"]}};
+        macros.forEach(function (macro, number) {{ row[macro] = values[number]; }});
+        rows.push(row);
+    }});
+}});
+return JSON.stringify(rows);"""
 
 
 def _steps(item: Item) -> list[Tree]:

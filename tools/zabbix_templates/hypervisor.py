@@ -133,6 +133,7 @@ def _template(way: Way) -> Template:
         context="{#VM.NAME}",
         time="/T/kvm.time",
         lists="$.discovery",
+        within=True,
         filters=(("{#VM.NAME}", "{$KVM.VM.MATCHES}", "{$KVM.VM.NOT_MATCHES}"),),
         filters_of_parts=(("{#VM.NAME}", "{$KVM.VM.PARTS.MATCHES}", ""),),
     )

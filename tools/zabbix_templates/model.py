@@ -90,6 +90,9 @@ class Rule(NamedTuple):
     triggers: tuple[Trigger, ...] = ()
     graphs: tuple[Graph, ...] = ()
     hosts: tuple[HostPrototype, ...] = ()
+    #: the list has domains, whose key ``part`` has lists of the values of these macros; else it has the rows
+    part: str = ""
+    macros: tuple[str, ...] = ()
 
 
 class Macro(NamedTuple):

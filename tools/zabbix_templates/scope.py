@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from zabbix_kvm.discovery import PARTS
+
 from kvmwatch.derived import DERIVED
 from kvmwatch.metrics import COUNTER, catalogue
 from zabbix_templates.model import Item, Rule, Step, Tags
@@ -122,6 +124,7 @@ class Owner(NamedTuple):
     context: str  # what the context of a macro begins with
     time: str  # the item with the time of the data
     lists: str  # JSONPath of the discovery lists
+    within: bool = False  # whether the parts stand within the rows of the list of domains
     filters: tuple[tuple[str, str, str], ...] = ()
     filters_of_parts: tuple[tuple[str, str, str], ...] = ()
 
@@ -178,7 +181,9 @@ class Owner(NamedTuple):
         return Rule(
             name=name,
             key=f"kvm.discovery[{kind}]",
-            path=f"{self.lists}.{kind}",
+            path=f"{self.lists}.{'domains' if self.within else kind}",
+            part=kind if self.within else "",
+            macros=PARTS[kind].macros,
             description=description,
             master=self.master,
             filters=(*self.filters, *self.filters_of_parts, *filters),

@@ -1,48 +1,58 @@
-"""Low-level discovery lists: what there is, not how it is, so that a list changes only when things do."""
+"""Low-level discovery lists: what there is, not how it is, so that a list changes only when things do.
+
+A domain's parts are lists of values; PARTS names the LLD macro of each. ``zabbix_kvm discover`` makes rows of
+them, as Zabbix takes them. The master item has them within their domain's row instead: rows that each repeat the
+domain took a third of its size (the templates' rules make the rows, and only when something changed).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from kvmwatch.groups import Group
 from kvmwatch.snapshot import Domain, Snapshot
 
 Row = dict[str, Any]
+Values = tuple[Any, ...]
 
 
-def vcpus(domain: Domain) -> Iterator[Row]:
-    """One row per vCPU that the domain's XML gives it."""
-    for number in range(domain.defined_vcpus or 0):
-        yield {"{#VCPU.ID}": number}
+class Part(NamedTuple):
+    """A kind of parts of a domain: the macros that tell one, and their values for each."""
+
+    macros: tuple[str, ...]
+    values: Callable[[Domain], Iterator[Values]]
+
+    def rows(self, domain: Domain) -> Iterator[Row]:
+        """One row per part, which does not say whose it is."""
+        return (dict(zip(self.macros, values)) for values in self.values(domain))
 
 
-def disks(domain: Domain) -> Iterator[Row]:
-    """One row per disk; drives for media (CD-ROM, floppy) are left out."""
-    for disk in domain.disks:
-        if not disk.removable:
-            yield {"{#DISK.NAME}": disk.name, "{#DISK.BUS}": disk.bus or ""}
+def _vcpus(domain: Domain) -> Iterator[Values]:
+    """The vCPUs that the domain's XML gives it."""
+    return ((number,) for number in range(domain.defined_vcpus or 0))
 
 
-def interfaces(domain: Domain) -> Iterator[Row]:
-    """One row per interface that has counters; user-mode ones have none. Its MAC is its identity."""
-    for interface in domain.interfaces:
-        if interface.kind != "user":
-            yield {"{#IF.MAC}": interface.key, "{#IF.SOURCE}": interface.source or ""}
+def _disks(domain: Domain) -> Iterator[Values]:
+    """The disks; drives for media (CD-ROM, floppy) are left out."""
+    return ((disk.name, disk.bus or "") for disk in domain.disks if not disk.removable)
 
 
-def filesystems(domain: Domain) -> Iterator[Row]:
-    """One row per file system that a guest agent reports."""
-    for filesystem in domain.filesystems or ():
-        yield {"{#FS.MOUNTPOINT}": filesystem.mountpoint, "{#FS.TYPE}": filesystem.kind}
+def _interfaces(domain: Domain) -> Iterator[Values]:
+    """The interfaces that have counters; user-mode ones have none. Its MAC is its identity."""
+    return ((interface.key, interface.source or "") for interface in domain.interfaces if interface.kind != "user")
 
 
-#: the parts of a domain, to the rows that tell of them within one domain
-PARTS: dict[str, Callable[[Domain], Iterator[Row]]] = {
-    "vcpus": vcpus,
-    "disks": disks,
-    "interfaces": interfaces,
-    "filesystems": filesystems,
+def _filesystems(domain: Domain) -> Iterator[Values]:
+    """The file systems that a guest agent reports."""
+    return ((filesystem.mountpoint, filesystem.kind) for filesystem in domain.filesystems or ())
+
+
+PARTS: dict[str, Part] = {
+    "vcpus": Part(("{#VCPU.ID}",), _vcpus),
+    "disks": Part(("{#DISK.NAME}", "{#DISK.BUS}"), _disks),
+    "interfaces": Part(("{#IF.MAC}", "{#IF.SOURCE}"), _interfaces),
+    "filesystems": Part(("{#FS.MOUNTPOINT}", "{#FS.TYPE}"), _filesystems),
 }
 
 
@@ -51,6 +61,13 @@ def domains(snapshot: Snapshot) -> Iterator[Row]:
     hypervisor = snapshot.host.hostname if snapshot.host else ""
     for domain in _watched(snapshot):
         yield _of(domain) | {"{#VM.TITLE}": domain.title or "", "{#VM.HYPERVISOR}": hypervisor}
+
+
+def domains_with_parts(snapshot: Snapshot) -> Iterator[Row]:
+    """The same rows with the values of each domain's parts, by kind; kinds of which it has none are left out."""
+    for domain, row in zip(_watched(snapshot), domains(snapshot)):
+        parts = {kind: list(map(list, part.values(domain))) for kind, part in PARTS.items()}
+        yield row | {kind: values for kind, values in parts.items() if values}
 
 
 def pools(snapshot: Snapshot) -> Iterator[Row]:
@@ -69,11 +86,9 @@ def networks(snapshot: Snapshot) -> Iterator[Row]:
         }
 
 
-def _parts(kind: str) -> Callable[[Snapshot], Iterator[Row]]:
+def _rows(part: Part) -> Callable[[Snapshot], Iterator[Row]]:
     def rows(snapshot: Snapshot) -> Iterator[Row]:
-        for domain in _watched(snapshot):
-            for row in PARTS[kind](domain):
-                yield _of(domain) | row
+        return (_of(domain) | row for domain in _watched(snapshot) for row in part.rows(domain))
 
     return rows
 
@@ -91,7 +106,7 @@ _DEFINED = Group.SHUT_OFF | Group.DEFINITION
 #: KIND of ``zabbix_kvm discover`` to its rows and the groups they need
 KINDS: dict[str, tuple[Callable[[Snapshot], Iterator[Row]], Group]] = {
     "domains": (domains, _DEFINED | Group.HOST),
-    **{kind: (_parts(kind), _DEFINED) for kind in ("disks", "interfaces", "vcpus", "filesystems")},
+    **{kind: (_rows(PARTS[kind]), _DEFINED) for kind in ("disks", "interfaces", "vcpus", "filesystems")},
     "pools": (pools, Group.POOLS),
     "networks": (networks, Group.NETWORKS),
 }

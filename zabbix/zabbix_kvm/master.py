@@ -65,7 +65,11 @@ def document(snapshot: Snapshot) -> Json:
     made: Json = {
         "time": round(snapshot.time, 3),
         "version": __version__,
-        "discovery": {kind: list(rows(snapshot)) for kind, (rows, _) in discovery.KINDS.items()},
+        "discovery": {
+            "domains": list(discovery.domains_with_parts(snapshot)),
+            "pools": list(discovery.pools(snapshot)),
+            "networks": list(discovery.networks(snapshot)),
+        },
     }
     if snapshot.host:
         made["host"] = _host(snapshot.host, snapshot.domains)
@@ -89,7 +93,7 @@ def guests(snapshot: Snapshot) -> Iterator[tuple[str, Json]]:
     for domain in snapshot.domains:
         if domain.policy.ignore or (domain.state == states.SHUTOFF and domain.reason_text == "migrated"):
             continue
-        found = {kind: list(rows(domain)) for kind, rows in discovery.PARTS.items()}
+        found = {kind: list(part.rows(domain)) for kind, part in discovery.PARTS.items()}
         head = _known(time=round(snapshot.time, 3), hypervisor=hypervisor, discovery=found)
         yield domain.uuid, head | _domain(domain)
 
