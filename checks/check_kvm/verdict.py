@@ -11,6 +11,7 @@ from nagiosplugin.state import ServiceState
 from check_kvm import labels
 from check_kvm.perfdata import Measured
 from check_kvm.thresholds import Thresholds
+from kvmwatch import states
 from kvmwatch.policy import Policy
 from kvmwatch.snapshot import Domain, Snapshot
 from kvmwatch.units import duration, human
@@ -97,7 +98,11 @@ class Verdict:
         does not answer is UNKNOWN in every check that asks for more than its state.
         """
         for domain in snapshot.domains:
-            if domain.policy.ignore or (active_only and not domain.active):
+            if domain.policy.ignore:
+                continue
+            if active_only and not domain.active:
+                if len(snapshot.domains) == 1:  # asked for just this one: say why there is nothing to judge
+                    self.subject(domain.name).say(Ok, states.LABELS[domain.state])
                 continue
             policy, problem = self.thresholds.usable(domain.policy)
             subject = self.subject(domain.name, domain.name, policy=policy)

@@ -247,3 +247,9 @@ def test_timings_on_request(command: Command) -> None:
     ran = command("check_kvm_state", "-u", DEFAULT_URI, "-vvv")
     assert "test:///default: connected and listed in " in ran.out
     assert "1 domains read " in command("zabbix_kvm", "collect", "-u", DEFAULT_URI, "-vvv").err
+
+
+@pytest.mark.parametrize("check", ["cpu", "memory", "disk", "network"])
+def test_a_single_vm_that_does_not_run_is_told_so(command: Command, check: str) -> None:
+    ran = command(f"check_kvm_{check}", "-u", EXAMPLE_URI, "-d", "off1")
+    assert (ran.code, ran.out) == (0, f"KVM_{check.upper()} OK - off1 shut off\n")
