@@ -10,26 +10,38 @@ from pathlib import Path
 from bed import until
 
 
+def owner(user: str, root: Path = Path("/")) -> tuple[int, int]:
+    """The numbers of a user and its group, as another release's files have them."""
+    for line in (root / "etc" / "passwd").read_text().splitlines():
+        name, _, uid, gid, *_ = line.split(":")
+        if name == user:
+            return int(uid), int(gid)
+    raise LookupError(f"no user {user} in {root}")
+
+
 class Postgres:
     """The server; everybody on its loopback port is its administrator."""
 
-    def __init__(self, work: Path, port: int) -> None:
-        """``work`` is made."""
+    def __init__(self, work: Path, port: int, root: Path = Path("/")) -> None:
+        """``work`` is made, and ``root`` is where the programs are; it sees ``work`` at the same place."""
         self.port = port
         self._work = work
+        self._root = root
         self._process: subprocess.Popen[bytes] | None = None
 
     def up(self) -> None:
         """Make a cluster and start it."""
         self._work.mkdir()
-        shutil.chown(self._work, "postgres", "postgres")
-        *_, programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+        shutil.chown(self._work, *owner("postgres", self._root))
+        self._work.chmod(0o700)
+        *_, programs = sorted(self._root.glob("usr/lib/postgresql/*/bin"))
+        programs = Path("/") / programs.relative_to(self._root)
         data = self._work / "data"
         make = (programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8")
         subprocess.run(
             self._command(*make, "--no-locale", "--no-sync"), check=True, stdout=subprocess.DEVNULL, cwd="/"
         )
-        options = ("-k", self._work, "-h", "127.0.0.1", "-p", self.port, "-F")
+        options = ("-k", self._work, "-h", "127.0.0.1", "-p", self.port, "-F", "-c", "autovacuum_naptime=5")
         with open(self._work / "out", "ab") as log:
             self._process = subprocess.Popen(
                 self._command(programs / "postgres", "-D", data, *options), stdout=log, stderr=log, cwd="/"
@@ -38,9 +50,17 @@ class Postgres:
 
     def run(self, database: str, statement: str) -> str:
         """Run a statement, and give its rows as lines."""
-        arguments = ["psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", database]
-        ran = subprocess.run([*arguments, "-qAtc", statement], capture_output=True, text=True, check=True, cwd="/")
+        ran = subprocess.run(
+            [*self._psql(database), "-Atc", statement], capture_output=True, text=True, check=True, cwd="/"
+        )
         return ran.stdout
+
+    def load(self, database: str, file: Path) -> None:
+        """Run the statements of a compressed file."""
+        with subprocess.Popen(["zcat", file], stdout=subprocess.PIPE) as unpacked:
+            subprocess.run(
+                self._psql(database), stdin=unpacked.stdout, stdout=subprocess.DEVNULL, check=True, cwd="/"
+            )
 
     def down(self) -> None:
         """End it."""
@@ -56,5 +76,9 @@ class Postgres:
             return False
         return True
 
+    def _psql(self, database: str) -> list[str]:
+        address = ("-h", "127.0.0.1", "-p", self.port, "-U", "postgres", "-d", database)
+        return self._command("psql", "-qv", "ON_ERROR_STOP=1", *address)
+
     def _command(self, *arguments: object) -> list[str]:
-        return ["chroot", "--userspec=postgres:postgres", "/", *map(str, arguments)]
+        return ["chroot", "--userspec=postgres:postgres", str(self._root), *map(str, arguments)]

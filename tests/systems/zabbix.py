@@ -17,6 +17,7 @@ from typing import Any
 
 import inside
 import installed
+import postgres
 import pyzabbix
 from bed import until
 from commands import Command, Ran
@@ -69,7 +70,6 @@ $DB['USER']='postgres';$DB['PASSWORD']='none';$DB['SCHEMA']='';$DB['ENCRYPTION']
 $ZBX_SERVER='127.0.0.1';$ZBX_SERVER_PORT='10051';$ZBX_SERVER_NAME='kvmwatch lab';
 $IMAGE_FORMAT_DEFAULT=IMAGE_FORMAT_PNG;
 """
-QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
 
 
 class Zabbix:
@@ -79,8 +79,9 @@ class Zabbix:
         """Prepare the folders; ``root`` is where the server's programs are."""
         self.root = Path(os.environ.get("KVMWATCH_ZABBIX_ROOT", "/"))
         self._running: list[subprocess.Popen[bytes]] = []
+        self._postgres = postgres.Postgres(WORK / "pg", 5432, self.root)
         self.api: Any = None
-        for folder in (WORK, WORK / "agent.d", WORK / "external", WORK / "bin", WORK / "pg"):
+        for folder in (WORK, WORK / "agent.d", WORK / "external", WORK / "bin"):
             folder.mkdir(exist_ok=True)
             folder.chmod(0o777)
         if self.root != Path("/"):
@@ -104,6 +105,7 @@ class Zabbix:
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(20)
+        self._postgres.down()
 
     def call(self, method: str, **parameters: Any) -> Any:
         """Call the API."""
@@ -157,40 +159,12 @@ class Zabbix:
                 self.call("usermacro.create", hostid=number, macro=macro, value=value)
 
     def _database(self) -> None:
-        shutil.chown(WORK / "pg", *self._owner("postgres"))
-        (WORK / "pg").chmod(0o700)
-        (programs,) = sorted(self.root.glob("usr/lib/postgresql/*/bin"))[-1:]
-        programs = Path("/") / programs.relative_to(self.root)
-        data = WORK / "pg" / "data"
-        run = self._command(
-            "postgres", programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8"
-        )
-        subprocess.run([*run, "--no-locale", "--no-sync"], check=True, stdout=subprocess.DEVNULL, cwd="/")
-        options = (
-            "-k",
-            WORK / "pg",
-            "-h",
-            "127.0.0.1",
-            "-F",
-            "-c",
-            "max_connections=100",
-            "-c",
-            "autovacuum_naptime=5",
-        )
-        self._start("postgres", programs / "postgres", "-D", data, *options)
-        psql = self._command(
-            "postgres", programs / "psql", "-qv", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres"
-        )
-        until("PostgreSQL answers", lambda: subprocess.call([*psql, "-c", "select 1"], **QUIET) == 0)
-        subprocess.run([*psql, "-c", "create database zabbix"], check=True, cwd="/")
+        self._postgres.up()
+        self._postgres.run("postgres", "create database zabbix")
         for part in ("schema", "images", "data"):
-            file = self.root / f"usr/share/zabbix-server-pgsql/{part}.sql.gz"
-            subprocess.run(
-                f"zcat {file} | {' '.join(map(str, psql))} -d zabbix", shell=True, check=True, cwd="/",
-                stdout=subprocess.DEVNULL,
-            )  # fmt: skip
+            self._postgres.load("zabbix", self.root / f"usr/share/zabbix-server-pgsql/{part}.sql.gz")
         # without statistics the planner is so far off that linking a template takes minutes
-        subprocess.run([*psql, "-d", "zabbix", "-c", "analyze"], check=True, cwd="/")
+        self._postgres.run("zabbix", "analyze")
 
     def _front_end(self) -> None:
         configuration = self.root / "etc" / "zabbix"
@@ -216,13 +190,6 @@ class Zabbix:
         except Exception:
             return False
         return True
-
-    def _owner(self, user: str) -> tuple[int, int]:
-        for line in (self.root / "etc" / "passwd").read_text().splitlines():
-            name, _, uid, gid, *_ = line.split(":")
-            if name == user:
-                return int(uid), int(gid)
-        raise LookupError(f"no user {user} in {self.root}")
 
     def _command(self, user: str, *arguments: object, root: Path | None = None) -> list[str]:
         root = root or self.root
