@@ -74,12 +74,22 @@ format: $(READY) ## Format the code
 	@$(PYTHON) -m ruff format --quiet .
 
 .PHONY: docs
-docs: $(READY) ## Write the pages that are generated (docs/metrics.md)
+docs: $(READY) ## Write the pages that are generated (docs/metrics.md, docs/man)
 	@$(PYTHON) -m kvmwatch.reference > docs/metrics.md
+	@$(PYTHON) tools/man_pages.py
 
 .PHONY: templates
 templates: $(READY) ## Write the Zabbix templates and their READMEs (templates/) from tools/zabbix_templates
 	@PYTHONPATH=tools $(PYTHON) -m zabbix_templates
+
+.PHONY: deb
+deb: ## Build the Debian packages into dist/
+	@tools/setup deb
+	@tools/deb
+
+.PHONY: wheel
+wheel: $(READY) ## Build the Python package into dist/
+	@$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
 .PHONY: definitions
 definitions: $(READY) ## Write the definitions for Nagios, NRPE, Icinga 2 and Director (checks/) from the checks' options

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import tempfile
 import time
 from hashlib import sha256
@@ -93,10 +94,18 @@ class History:
 
 
 def _default_directory() -> str:
-    if os.access(SYSTEM_DIRECTORY, os.W_OK):
-        return SYSTEM_DIRECTORY
+    own = os.path.join(SYSTEM_DIRECTORY, _user())  # the packages make those of the users nagios and zabbix
+    if os.access(own, os.W_OK) or os.access(SYSTEM_DIRECTORY, os.W_OK):
+        return own
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return os.path.join(cache, "kvmwatch")
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a user without a name
+        return str(os.geteuid())
 
 
 def _boot_id() -> str:

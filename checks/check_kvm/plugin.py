@@ -196,8 +196,8 @@ def add_site_options(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--state-dir",
         metavar="DIR",
-        help="where counters are kept between runs (default: $KVMWATCH_STATE_DIR, else "
-        "/var/lib/kvmwatch when writable, else the user's cache)",
+        help="where counters are kept between runs (default: $KVMWATCH_STATE_DIR, else the "
+        "user's own folder in /var/lib/kvmwatch, else its cache)",
     )
 
 

@@ -32,7 +32,7 @@ _SHARE = 0.6  # of the time limit is for reading, the rest for sending
 
 def main() -> None:
     """Run the command and end the process."""
-    command.main(_parser)
+    command.main(parser)
 
 
 def _config(options: argparse.Namespace) -> Outcome:
@@ -111,11 +111,12 @@ def _host_name(uri: str) -> str:
     return socket.gethostname()
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
+    """The options."""
     made = Parser(prog="nagios_kvm", description=__doc__, allow_abbrev=False)
     made.add_argument("-V", "--version", action="version", version=f"kvmwatch {__version__}")
     commands: argparse._SubParsersAction[Parser] = made.add_subparsers(
-        dest="command", required=True, metavar="COMMAND"
+        title="commands", dest="command", required=True, metavar="COMMAND"
     )
     config = commands.add_parser("config", help="write service definitions for the VMs", allow_abbrev=False)
     publish = commands.add_parser(

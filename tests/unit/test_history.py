@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import pwd
 import time
 from pathlib import Path
 
@@ -98,3 +100,12 @@ def test_default_directory_that_does_not_work_is_no_error(monkeypatch: pytest.Mo
     kept = History(None, "kvm_cpu", "test:///default", Selection())
     kept.save(sample())
     assert kept.load() == {}
+
+
+def test_every_user_has_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KVMWATCH_STATE_DIR", raising=False)
+    monkeypatch.setattr("kvmwatch.history.SYSTEM_DIRECTORY", str(tmp_path))
+    History(None, "kvm_cpu", "test:///default", Selection()).save(sample())
+    (folder,) = tmp_path.iterdir()
+    assert folder.name == pwd.getpwuid(os.geteuid()).pw_name
+    assert folder.stat().st_mode & 0o777 == 0o700

@@ -11,14 +11,15 @@ from zabbix_kvm import collecting, setting_up
 
 def main() -> None:
     """Run the command and end the process."""
-    command.main(_parser)
+    command.main(parser)
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
+    """The options."""
     made = Parser(prog="zabbix_kvm", description=__doc__, allow_abbrev=False)
     made.add_argument("-V", "--version", action="version", version=f"kvmwatch {__version__}")
     commands: argparse._SubParsersAction[Parser] = made.add_subparsers(
-        dest="command", required=True, metavar="COMMAND"
+        title="commands", dest="command", required=True, metavar="COMMAND"
     )
     collecting.add_commands(commands)
     setting_up.add_commands(commands)

@@ -1,0 +1,73 @@
+"""Write docs/man/ from the commands' own options: "make docs" (tests/unit/test_man_pages.py tells when it must)."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from pathlib import Path
+
+from argparse_manpage.manpage import Manpage
+from check_kvm import plugin
+from nagios_kvm import cli as nagios_kvm
+from nagios_kvm.services import DOMAIN_CHECKS, HYPERVISOR_CHECKS
+from zabbix_kvm import cli as zabbix_kvm
+
+from kvmwatch import __version__
+from kvmwatch.options import Parser
+
+MAN = Path(__file__).parents[1] / "docs" / "man"
+
+_EXIT_STATUS = {
+    "check_kvm": "0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN: as the plugin API has it.",
+    "nagios_kvm": "0 when all is done, 2 when results were refused, 3 when it could not be done: stderr says why.",
+    "zabbix_kvm": "0 when all is done, 2 when values were refused, 3 when it could not be done: stderr says why. "
+    "That of verify is a check's: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.",
+}
+_FILES = {
+    "check_kvm": ".TP\n/var/lib/kvmwatch/\ncounters of the last run, in a folder per user",
+    "nagios_kvm": ".TP\n/etc/default/kvmwatch-publish, /etc/default/kvmwatch-config\noptions of the timers\n"
+    ".TP\n/var/lib/kvmwatch/\ncounters of the last run, in a folder per user",
+    "zabbix_kvm": ".TP\n/etc/default/kvmwatch-send, /etc/default/kvmwatch-guests\noptions of the timers\n"
+    ".TP\n/etc/zabbix/zabbix_agentd.conf, /etc/zabbix/zabbix_agent2.conf\nwhere send finds server, host name and TLS\n"
+    ".TP\n/usr/share/kvmwatch/templates/\nwhat provision imports",
+}
+
+
+def pages() -> dict[str, str]:
+    """File name to text."""
+    os.environ["COLUMNS"] = "80"  # argparse wraps usage lines for the terminal it finds
+    parsers = {f"check_kvm_{name}": _check(name) for name in (*DOMAIN_CHECKS, *HYPERVISOR_CHECKS)}
+    parsers |= {"nagios_kvm": nagios_kvm.parser(), "zabbix_kvm": zabbix_kvm.parser()}
+    return {f"{name}.1": _page(name, parser, sorted(parsers)) for name, parser in parsers.items()}
+
+
+def _check(name: str) -> Parser:
+    check: plugin.Check = importlib.import_module(f"check_kvm.{name}").CHECK
+    return plugin.parser_of(check)
+
+
+def _page(name: str, parser: Parser, names: list[str]) -> str:
+    summary, _, rest = (parser.description or "").partition(":")
+    made = Manpage(
+        parser,
+        _data={
+            # a release's pages do not change from one day to the next
+            "date": f"kvmwatch {__version__}",
+            "project_name": "kvmwatch",
+            "description": (rest.strip() if summary == name else summary).rstrip("."),
+            "manual_title": "KVM monitoring",
+        },
+        format="single-commands-section",
+    )
+    family = "check_kvm" if name.startswith("check_kvm") else name
+    made.add_section("EXIT STATUS", ">", _EXIT_STATUS[family])
+    made.add_section("FILES", ">", _FILES[family])
+    others = (f".BR {other} (1)" for other in names if other != name)
+    made.add_section("SEE ALSO", ">", ",\n".join(others) + "\n.PP\n/usr/share/doc/kvmwatch/")
+    return str(made).replace(".SH COMMENTS", ".SH THRESHOLDS")
+
+
+if __name__ == "__main__":
+    MAN.mkdir(exist_ok=True)
+    for file, text in pages().items():
+        (MAN / file).write_text(text, encoding="utf-8")
