@@ -27,8 +27,8 @@ test-lab: $(READY) ## Run the lab tests: a real libvirtd with real QEMU guests, 
 	@tests/lab/run $(PYTHON) -m pytest -q tests/lab
 
 .PHONY: test-systems
-test-systems: $(READY) ## Run the systems tests: a real Zabbix, Nagios, NRPE and Icinga that watch the lab (root)
-	@[ "$$(id -u)" != 0 ] || tools/setup systems
+test-systems: $(READY) ## Run the systems tests: our packages, and a real Zabbix, Nagios, NRPE and Icinga that watch the lab (root)
+	@[ "$$(id -u)" != 0 ] || { tools/setup systems && tools/setup packages; }
 	@tests/lab/run $(PYTHON) -m pytest -q tests/systems
 
 .PHONY: test-zabbix7

@@ -22,7 +22,7 @@ _ATOMIC = select.PIPE_BUF  # what a pipe takes of a writer in one piece
 
 
 def find(to: str, credentials: str | None, ca_file: str | None) -> Target:
-    """The target that a file or URL names. Raises UsageError."""
+    """The target that a file or URL names. Raises KvmwatchError, UsageError among them."""
     if to.startswith(("https://", "http://")):
         from nagios_kvm.icinga_api import IcingaApi  # noqa: PLC0415 - brings requests
 
@@ -30,7 +30,7 @@ def find(to: str, credentials: str | None, ca_file: str | None) -> Target:
     try:
         mode = os.stat(to).st_mode
     except OSError as error:
-        raise UsageError(
+        raise KvmwatchError(
             f"--to {to}: {error.strerror}; is Nagios running, and is this its command_file?"
         ) from None
     if stat.S_ISFIFO(mode):
