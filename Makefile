@@ -74,9 +74,10 @@ format: $(READY) ## Format the code
 	@$(PYTHON) -m ruff format --quiet .
 
 .PHONY: docs
-docs: $(READY) ## Write the pages that are generated (docs/metrics.md, docs/man)
+docs: $(READY) ## Write the pages that are generated (docs/metrics.md, docs/alerts.md, docs/man)
 	@$(PYTHON) -m kvmwatch.reference > docs/metrics.md
 	@$(PYTHON) tools/man_pages.py
+	@PYTHONPATH=tools $(PYTHON) tools/alerts_page.py
 
 .PHONY: templates
 templates: $(READY) ## Write the Zabbix templates and their READMEs (templates/) from tools/zabbix_templates

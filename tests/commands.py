@@ -9,8 +9,10 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from nagios_kvm.services import all_checks
+
 EXAMPLE_URI = f"test://{Path(__file__).parents[1] / 'examples' / 'hypervisor.xml'}"
-CHECKS = ("state", "cpu", "memory", "disk", "network", "pool", "host", "process", "snapshot", "agent")
+CHECKS = tuple(check.name for check in all_checks())
 #: those that need more than libvirt, which the test driver cannot give
 LOCAL_CHECKS = ("process",)
 KINDS = ("domains", "disks", "interfaces", "vcpus", "filesystems", "pools", "networks")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from pathlib import Path
 
 from argparse_manpage.manpage import Manpage
 from check_kvm import plugin
 from nagios_kvm import cli as nagios_kvm
-from nagios_kvm.services import DOMAIN_CHECKS, HYPERVISOR_CHECKS
+from nagios_kvm.services import all_checks
 from zabbix_kvm import cli as zabbix_kvm
 
 from kvmwatch import __version__
@@ -36,14 +35,9 @@ _FILES = {
 def pages() -> dict[str, str]:
     """File name to text."""
     os.environ["COLUMNS"] = "80"  # argparse wraps usage lines for the terminal it finds
-    parsers = {f"check_kvm_{name}": _check(name) for name in (*DOMAIN_CHECKS, *HYPERVISOR_CHECKS)}
+    parsers = {f"check_kvm_{check.name}": plugin.parser_of(check) for check in all_checks()}
     parsers |= {"nagios_kvm": nagios_kvm.parser(), "zabbix_kvm": zabbix_kvm.parser()}
     return {f"{name}.1": _page(name, parser, sorted(parsers)) for name, parser in parsers.items()}
-
-
-def _check(name: str) -> Parser:
-    check: plugin.Check = importlib.import_module(f"check_kvm.{name}").CHECK
-    return plugin.parser_of(check)
 
 
 def _page(name: str, parser: Parser, names: list[str]) -> str:

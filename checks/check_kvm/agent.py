@@ -58,6 +58,7 @@ CHECK = plugin.Check(
     groups=Group.DEFINITION,
     metrics=(MetricSpec("filesystem", "%", "used, % of a guest's file system", "85", "95"),),
     judge=judge,
+    by_default=False,  # of VMs that have none it would say nothing
     guest_agent=True,
 )
 

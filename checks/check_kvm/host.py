@@ -64,6 +64,7 @@ CHECK = plugin.Check(
         MetricSpec("swap", "%", "swap space in use", "50", "80"),
     ),
     judge=judge,
+    of_each_domain=False,
     needs_rates=True,
 )
 

@@ -38,6 +38,8 @@ class Check(NamedTuple):
     needs_rates: bool = False
     selects: str = "domain"  # what -d and -x select: "domain" or "pool"
     guest_agent: bool = False  # whether it has --guest-agent
+    of_each_domain: bool = True  # a service for every VM; else one for the hypervisor
+    by_default: bool = True  # whether nagios_kvm makes services of it when it is not told of which checks
 
 
 def main(check: Check) -> None:

@@ -60,6 +60,7 @@ CHECK = plugin.Check(
         MetricSpec("overcommit", "%", "capacity of all volumes, % of the pool's"),
     ),
     judge=judge,
+    of_each_domain=False,
     selects="pool",
 )
 

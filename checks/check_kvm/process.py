@@ -69,6 +69,8 @@ CHECK = plugin.Check(
         MetricSpec("files", "", "open files, sockets and pipes"),
     ),
     judge=judge,
+    of_each_domain=False,
+    by_default=False,
     needs_rates=True,
 )
 

@@ -42,6 +42,7 @@ CHECK = plugin.Check(
         MetricSpec("age", "s", "age of its oldest snapshot, seconds", "604800"),
     ),
     judge=judge,
+    by_default=False,  # of VMs that have none it would say nothing
 )
 
 

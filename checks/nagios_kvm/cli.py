@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import socket
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from check_kvm import output, perfdata
-from check_kvm.plugin import add_site_options, rated, site_config
+from check_kvm.plugin import Check, add_site_options, rated, site_config
 
 from kvmwatch import __version__, command
 from kvmwatch.collect import Reader
@@ -41,7 +42,7 @@ def _config(options: argparse.Namespace) -> Outcome:
 
     if (options.validate or options.reload) and not options.output:
         raise UsageError("--validate and --reload go with --output FILE")
-    chosen = services.checks(options.check or services.DEFAULT_CHECKS)
+    chosen = services.checks(options.check)
     selection = Selection.parse(options.domain, options.exclude)
     # names and metadata are all that is needed
     groups = Group.SHUT_OFF | Group.POLICY
@@ -71,7 +72,7 @@ def _renderer(name: str) -> Any:
 def _publish(options: argparse.Namespace) -> Outcome:
     from nagios_kvm import targets  # noqa: PLC0415 - config does without
 
-    chosen = services.checks(options.check or services.DEFAULT_CHECKS)
+    chosen = services.checks(options.check)
     target = targets.find(options.to, options.credentials, options.ca_file)
     config = site_config(options.config)
     host = options.host or _host_name(options.uri)
@@ -164,6 +165,10 @@ def parser() -> Parser:
     return made
 
 
+def _names(checks: Iterable[Check]) -> str:
+    return ", ".join(check.name for check in checks)
+
+
 def _add_shared(made: argparse.ArgumentParser) -> None:
     add_common(made)
     add_site_options(made)
@@ -175,6 +180,5 @@ def _add_shared(made: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="CHECK",
-        help=f"only these: {', '.join((*services.DOMAIN_CHECKS, *services.HYPERVISOR_CHECKS))}; repeatable "
-        f"(default: {', '.join(services.DEFAULT_CHECKS)})",
+        help=f"only these: {_names(services.all_checks())}; repeatable (default: {_names(services.checks([]))})",
     )

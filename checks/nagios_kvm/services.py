@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Iterator
-from functools import reduce
+from functools import cache, reduce
 from operator import or_
+from pkgutil import iter_modules
 from typing import NamedTuple
 
+import check_kvm
 from check_kvm.plugin import Check
 
 from kvmwatch.errors import UsageError
 from kvmwatch.groups import Group
 from kvmwatch.snapshot import Domain, Snapshot
 from nagios_kvm.names import ServiceName
-
-#: of each VM; state comes first because it tells why others have nothing to judge
-DOMAIN_CHECKS = ("state", "cpu", "memory", "disk", "network", "snapshot", "agent")
-HYPERVISOR_CHECKS = ("host", "pool", "process")
-#: of VMs that have neither snapshots nor a guest agent these would say nothing
-DEFAULT_CHECKS = ("state", "cpu", "memory", "disk", "network", "host", "pool")
 
 
 class Service(NamedTuple):
@@ -40,13 +36,27 @@ class Service(NamedTuple):
         return snapshot._replace(domains=(self.domain,))
 
 
+@cache
+def all_checks() -> tuple[Check, ...]:
+    """Every check there is: each module of check_kvm that has a CHECK.
+
+    Those of VMs come first, and of these the state, because it tells why others have nothing to judge.
+    """
+    modules = (importlib.import_module(f"check_kvm.{found.name}") for found in iter_modules(check_kvm.__path__))
+    found: list[Check] = [module.CHECK for module in modules if hasattr(module, "CHECK")]
+    return tuple(sorted(found, key=lambda check: (not check.of_each_domain, check.name != "state", check.name)))
+
+
 def checks(names: Iterable[str]) -> tuple[Check, ...]:
-    """The checks with these short names, in the order of a VM's services. Raises UsageError for an unknown one."""
+    """The checks with these short names, or without any those that are made services of by default.
+
+    Raises UsageError for an unknown one.
+    """
     wanted = set(names)
-    known = (*DOMAIN_CHECKS, *HYPERVISOR_CHECKS)
-    if unknown := sorted(wanted.difference(known)):
-        raise UsageError(f"unknown check {unknown[0]!r}; there are {', '.join(known)}")
-    return tuple(importlib.import_module(f"check_kvm.{name}").CHECK for name in known if name in wanted)
+    if unknown := sorted(wanted.difference(check.name for check in all_checks())):
+        known = ", ".join(check.name for check in all_checks())
+        raise UsageError(f"unknown check {unknown[0]!r}; there are {known}")
+    return tuple(check for check in all_checks() if (check.name in wanted if wanted else check.by_default))
 
 
 def groups(of: Iterable[Check]) -> Group:
@@ -58,11 +68,11 @@ def services(snapshot: Snapshot, of: Iterable[Check]) -> Iterator[Service]:
     """The services, those of the hypervisor first, then by VM; VMs to be left alone have none."""
     chosen = tuple(of)
     for check in chosen:
-        if check.name in HYPERVISOR_CHECKS:
+        if not check.of_each_domain:
             yield Service(check)
     for domain in sorted(snapshot.domains, key=lambda domain: domain.name):
         if domain.policy.ignore:
             continue
         for check in chosen:
-            if check.name in DOMAIN_CHECKS:
+            if check.of_each_domain:
                 yield Service(check, domain)

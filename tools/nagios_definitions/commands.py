@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 from typing import NamedTuple
 
 from check_kvm import plugin
-from nagios_kvm.services import DOMAIN_CHECKS, HYPERVISOR_CHECKS
+from nagios_kvm.services import all_checks
 
 PLUGINS = "/usr/lib/nagios/plugins"  # Debian's; Icinga's own constant PluginDir elsewhere
 MADE = "Made by 'make definitions' from the commands' own options; do not edit."
@@ -29,6 +28,7 @@ class Command(NamedTuple):
     check: str
     description: str
     options: tuple[Option, ...]
+    of_each_domain: bool
 
     @property
     def name(self) -> str:
@@ -38,15 +38,14 @@ class Command(NamedTuple):
 
 def commands() -> tuple[Command, ...]:
     """All of them, those of VMs first."""
-    return tuple(_command(name) for name in (*DOMAIN_CHECKS, *HYPERVISOR_CHECKS))
+    return tuple(_command(check) for check in all_checks())
 
 
-def _command(name: str) -> Command:
-    check: plugin.Check = importlib.import_module(f"check_kvm.{name}").CHECK
+def _command(check: plugin.Check) -> Command:
     # argparse has no public list of a parser's options
     actions = plugin.parser_of(check)._actions
     options = tuple(_option(action) for action in actions if action.dest not in ("help", "version"))
-    return Command(name, " ".join(check.description.split()), options)
+    return Command(check.name, " ".join(check.description.split()), options, check.of_each_domain)
 
 
 def _option(action: argparse.Action) -> Option:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from nagios_kvm.services import DOMAIN_CHECKS
-
 from nagios_definitions.commands import MADE, Command, Option
 
 _HEAD = f"""\
@@ -76,7 +74,7 @@ def _argument(option: Option) -> str:
 
 
 def _apply(command: Command) -> str:
-    of_each = command.check in DOMAIN_CHECKS
+    of_each = command.of_each_domain
     head = (
         f'apply Service "KVM {command.check} " for (name => domain in host.vars.kvm_domains) {{\n'
         f'  display_name = "KVM {command.check} " + domain.name\n'

@@ -28,6 +28,7 @@ SHOWN = (
     Shown("errors", "I/O errors hold the VM", steady=True, value_map=YES_NO),
 )
 _REQUESTS = (("read", "Read"), ("write", "Write"), ("flush", "Flush"))
+_PLURAL = {"read": "Reads", "write": "Writes", "flush": "Flushes"}
 
 
 def rule(owner: Owner) -> Rule:
@@ -42,7 +43,7 @@ def rule(owner: Owner) -> Rule:
             f"last({state})=1 and avg({scope.ref(f'{kind}_time')},5m)>"
             f"{owner.macro('DISK.LATENCY.MAX', name)}*avg({scope.ref(f'{kind}_requests')},5m)" + owner.alerts(),
             "WARNING",
-            f"{title}s of this disk took too long over 5 minutes.",
+            f"{_PLURAL[kind]} of this disk took too long over 5 minutes.",
             "look at the hypervisor's storage, and at which VMs keep it busy.",
             "performance",
         )

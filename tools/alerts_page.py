@@ -1,0 +1,155 @@
+"""Write docs/alerts.md: what each alert means and what to do, for the checks and for Zabbix: "make docs".
+
+The meaning and the cure are those of the Zabbix triggers, which say them in the front end, too; here stands only which
+check tells the same, and with which words (tests/unit/test_alerts_page.py looks that it really does).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from zabbix_templates.all import templates
+from zabbix_templates.model import Trigger
+
+PAGE = Path(__file__).parents[1] / "docs" / "alerts.md"
+
+
+class Alert(NamedTuple):
+    """A row of the page."""
+
+    problem: str  # as Zabbix calls it, without the VM; empty: Zabbix does not tell it
+    check: str  # check_kvm_CHECK; empty: no check tells it
+    words: str  # a metric of the check, or words that it prints
+    meaning: str
+    cure: str
+
+
+#: problem in Zabbix: the check that tells the same, and its metric or its words
+_SAME = {
+    "Crashed": ("state", "crashed (panicked)"),
+    "Not running though it should be": ("state", "though it should be running"),
+    "Paused by an I/O error": ("state", "paused (I/O error)"),
+    "Paused by a fault": ("state", "paused (watchdog)"),
+    "Paused": ("state", "paused (user)"),
+    "Running though it should be shut off": ("state", "though it should be shut off"),
+    "QEMU does not answer": ("state", "not responding"),
+    "CPU utilization is high": ("cpu", "usage"),
+    "CPU steal is high": ("cpu", "steal"),
+    "CPU steal is high (severe)": ("cpu", "steal"),
+    "Memory is low": ("memory", "usage"),
+    "Balloon is squeezed while memory is short": ("memory", "balloon"),
+    "Swapping": ("memory", "swap"),
+    "Guest agent is lost": ("agent", "not connected"),
+    "A snapshot is too old": ("snapshot", "age"),
+    "Read latency is high": ("disk", "read_latency"),
+    "Write latency is high": ("disk", "write_latency"),
+    "Flush latency is high": ("disk", "flush_latency"),
+    "I/O errors": ("disk", "errors"),
+    "Allocation is near its capacity": ("disk", "allocation"),
+    "Errors": ("network", "errors"),
+    "Drops": ("network", "drops"),
+    "Link is set down": ("network", "link is set down"),
+    "File system is full": ("agent", "filesystem"),
+    "File system is nearly full": ("agent", "filesystem"),
+    "libvirt does not answer": ("state", "UNKNOWN"),
+    "libvirt is slow": ("host", "latency"),
+    "Hypervisor: CPU utilization is high": ("host", "cpu"),
+    "Hypervisor: Memory utilization is high": ("host", "memory"),
+    "Hypervisor: Swap utilization is high": ("host", "swap"),
+    "Hypervisor: Load average is high": ("host", "load"),
+    "Hypervisor: vCPU overcommit is high": ("host", "vcpu_overcommit"),
+    "Hypervisor: Memory overcommit is high": ("host", "memory_overcommit"),
+    "Pool: Inactive though it should be active": ("pool", "inactive though it should be active"),
+    "Pool: Degraded or inaccessible": ("pool", "degraded"),
+    "Pool: Storage does not answer": ("pool", "its storage does not answer"),
+    "Pool: Is full": ("pool", "usage"),
+    "Pool: Is nearly full": ("pool", "usage"),
+    "Pool: Over-allocated and filling up": ("pool", "overcommit"),
+}
+_ONLY_CHECKS = (
+    Alert("", "memory", "guest stopped reporting its memory", "The guest's balloon driver gave statistics and stopped: "
+          "it hangs, or the driver is gone. Its memory is not known any more.",
+          "look at the VM's console; is virtio_balloon loaded inside of it?"),
+    Alert("", "process", "is not one of libvirt's", "A QEMU process that belongs to no VM of libvirt: left behind by a "
+          "crash of libvirtd or started by hand. It may write to a disk that libvirt gives to another VM.",
+          "look at its command line (ps -fp PID); end it when nobody needs it."),
+    Alert("", "process", "files", "A QEMU process has many files or sockets open, and may run into its limit.",
+          "compare with `max_files` in qemu.conf."),
+    Alert("", "snapshot", "count", "A VM carries many snapshots: each slows its disks down and takes room.",
+          "virsh snapshot-list NAME; delete what nobody needs."),
+)  # fmt: skip
+_HEAD = """# What each alert means, and what to do
+
+Made by `make docs` from the triggers and the checks; do not edit.
+
+A check names what is wrong in its first line, the worst first: `KVM_STATE CRITICAL - crash1 crashed (panicked)`.
+A metric comes with the threshold that it missed: `KVM_CPU WARNING - web1 steal 12 % (over 10)`. In Zabbix the
+problem's name says which VM, disk or interface, and its description what stands here. NAME is the VM.
+
+How to change a threshold: [for the checks](thresholds.md), [in Zabbix](zabbix.md#tune). When a line says UNKNOWN:
+[troubleshooting](troubleshooting.md).
+"""
+
+
+def render() -> str:
+    """Give the page as Markdown."""
+    sections: dict[str, list[Alert]] = {}
+    for alert in alerts():
+        sections.setdefault(_section(alert), []).append(alert)
+    parts = [_HEAD]
+    for title, rows in sections.items():
+        parts.append(
+            f"\n## {title}\n\n| the check says | the problem in Zabbix | it means | do |\n|---|---|---|---|\n"
+        )
+        parts.extend(
+            f"| {_said(alert)} | {alert.problem.removeprefix('Hypervisor: ')} | {alert.meaning} | {alert.cure} |\n"
+            for alert in rows
+        )
+    return "".join(parts)
+
+
+def alerts() -> Iterator[Alert]:
+    """Every alert there is, once."""
+    told = set()
+    guest, hypervisor, *_ = templates()
+    for template in (guest, hypervisor):
+        found = [*template.triggers, *(trigger for rule in template.rules for trigger in rule.triggers)]
+        for trigger in found:
+            problem = _problem(trigger, of_hypervisor=template is hypervisor)
+            if problem not in told:
+                told.add(problem)
+                yield Alert(problem, *_SAME.get(problem, ("", "")), trigger.meaning, trigger.cure)
+    yield from _ONLY_CHECKS
+
+
+def _problem(trigger: Trigger, of_hypervisor: bool) -> str:
+    name = re.sub(r"^VM( \{#VM\.NAME\})?: ", "", trigger.name)
+    name = re.sub(r"^(Disk|Interface) \{#[A-Z.]+\}: ", "", name)
+    name = re.sub(r"^File system \{#[A-Z.]+\}: (.)", lambda found: f"File system {found[1].lower()}", name)
+    name = re.sub(r"^(Pool|Network) \{#[A-Z.]+\}: ", r"\1: ", name)
+    name = re.sub(r"^KVM: ", "", name)
+    ambiguous = (
+        of_hypervisor and re.search(r"utilization|overcommit|Load", name) and trigger.name.startswith("KVM: ")
+    )
+    return f"Hypervisor: {name}" if ambiguous else name
+
+
+def _section(alert: Alert) -> str:
+    if alert.check in ("disk", "network") or alert.problem.startswith(("File system", "Allocation")):
+        return "Disks, interfaces and file systems of a VM"
+    if alert.problem.startswith(("Pool", "Network")):
+        return "Storage pools and networks"
+    if alert.problem.startswith(("Hypervisor", "libvirt", "No data")):
+        return "The hypervisor"
+    return "A VM"
+
+
+def _said(alert: Alert) -> str:
+    return f"`check_kvm_{alert.check}`: {alert.words}" if alert.check else ""
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(), encoding="utf-8")
