@@ -90,7 +90,7 @@ deb: ## Build the Debian packages into dist/
 
 .PHONY: wheel
 wheel: $(READY) ## Build the Python package into dist/
-	@$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	@$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps --wheel-dir $(or $(DIST),dist) .
 
 .PHONY: definitions
 definitions: $(READY) ## Write the definitions for Nagios, NRPE, Icinga 2 and Director (checks/) from the checks' options

@@ -111,7 +111,10 @@ def test_rejected_definitions_do_not_replace_the_old_ones(command: Command, tmp_
             ("config", "--format", "nagios", "-u", EXAMPLE_URI),
             "which host is it in the monitoring system? Give --host",
         ),
-        (("config", "--format", "nagios", *HOST, "--check", "heat"), "unknown check 'heat'; there are state, agent"),
+        (
+            ("config", "--format", "nagios", *HOST, "--check", "heat"),
+            "unknown check 'heat'; there are state, agent",
+        ),
         (
             ("config", "--format", "nagios", *HOST, "--validate", "x"),
             "--validate and --reload go with --output FILE",

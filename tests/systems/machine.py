@@ -24,6 +24,7 @@ RELEASES = ("bookworm", "trixie")
 CHECKOUT = Path(__file__).parents[2]
 _CACHE = inside.LAB.parent
 _POLICY = "usr/sbin/policy-rc.d"  # keeps packages from starting anything while nothing has been booted
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 _MOUNTS = ("run", "sys", "dev", "proc")
 
 
@@ -37,9 +38,10 @@ def build() -> Path:
 class Machine:
     """The system; commands run in it."""
 
-    def __init__(self, release: str) -> None:
-        """``release`` is one of RELEASES."""
+    def __init__(self, release: str, like: Machine | None = None) -> None:
+        """``release`` is one of RELEASES; ``like`` another one that is up but not booted: all it has is there, too."""
         self.release = release
+        self._like = like
         self._work = Path(tempfile.mkdtemp(prefix=f"{release}-", dir=inside.WORK))
         self._work.chmod(0o755)
         self.root = self._work / "root"
@@ -51,7 +53,9 @@ class Machine:
         layers = {name: self._work / name for name in ("upper", "work", "root")}
         for folder in layers.values():
             folder.mkdir()
-        lower = _CACHE / f"kvmwatch-{self.release}-packages"
+        lower = str(_CACHE / f"kvmwatch-{self.release}-packages")
+        if self._like:
+            lower = f"{self._like._work / 'upper'}:{lower}"
         options = f"lowerdir={lower},upperdir={layers['upper']},workdir={layers['work']}"
         inside.mount("-t", "overlay", "-o", options, "overlay", self.root)
         inside.mount("-t", "proc", "proc", self.root / "proc")
@@ -87,19 +91,19 @@ class Machine:
             )  # fmt: skip
         until(f"{self.release} has booted", self._booted, 60)
 
-    def run(self, *arguments: object, user: str = "root", text: str = "") -> Ran:
+    def run(self, *arguments: object, user: str = "root", env: dict[str, str] | None = None) -> Ran:
         """Run a command as one of its users, with a login's environment and nothing else."""
         begun = time.monotonic()
         where = ["nsenter", "--target", str(self._init), "--all"] if self._init else ["chroot", str(self.root)]
         ran = subprocess.run(
             [*where, "/usr/sbin/runuser", "-u", user, "--", *map(str, arguments)],
-            input=text,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
             timeout=300,
             check=False,
             cwd="/",
-            env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
+            env={**ENVIRONMENT, **(env or {})},
         )
         return Ran(ran.returncode, ran.stdout, ran.stderr, time.monotonic() - begun)
 

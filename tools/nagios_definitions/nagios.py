@@ -10,6 +10,7 @@ _TEMPLATES = """\
 define host {
     name                            kvm-hypervisor
     use                             generic-host
+    max_check_attempts              3
     register                        0
 }
 

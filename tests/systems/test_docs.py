@@ -1,0 +1,210 @@
+"""Every command that the pages for users show, run in the order of the page on a new system with our packages.
+
+The system is a Debian 12 with systemd, Nagios, NRPE, Icinga and a Zabbix agent, beside the lab's hypervisor and Zabbix
+server. What the pages call by example names stands here for what there is in the lab.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import machine
+import pages
+import pytest
+from machine import Machine
+from pages import ROOT, Step
+
+from zabbix import LOGIN, URL, USER, eventually
+
+if TYPE_CHECKING:
+    from bed import Bed
+    from commands import Ran
+
+    from zabbix import Zabbix
+
+#: what a reader has before reading: the monitoring systems, and the tools that the pages use
+INSTALLED = [
+    "systemd-sysv",
+    "dbus",
+    "sudo",
+    "man-db",
+    "python3-venv",
+    "libvirt-clients",
+    "nagios4-core",
+    "nagios-nrpe-server",
+    "nagios-nrpe-plugin",
+    "icinga2-bin",
+    "zabbix-agent",
+    "zabbix-sender",
+    "python3-libvirt",
+    "python3-psutil",
+    "python3-nagiosplugin",
+    "python3-pyzabbix",
+]
+#: run by other tests, and which
+ELSEWHERE = {
+    r"make (?!wheel)": "Makefile",  # these run the tests; tests/unit/test_pages.py looks that they exist
+    r"icingacli director basket restore": "tests/systems/test_director.py",
+    r"apt purge": "tests/systems/test_packages.py",
+}
+#: the example names of the pages
+STAND_INS = (
+    (r"https://zabbix\.example\.com/zabbix", URL),
+    (r"https://icinga\.example\.com", "https://kvm1"),
+    (r"192\.0\.2\.1\d", "127.0.0.2"),  # where the agent of this system listens, beside the lab's own
+    (r"qemu\+ssh://\w+@\w+/system", "qemu:///system"),  # test_zabbix_ways.py goes over ssh
+    (r"\b(dommemstat) web1", r"\1 alone1"),  # the lab's other tests need web1 as it is
+    (r"\bNAME\b", "web1"),
+)
+#: the lab's Zabbix has hosts of these names already
+ZABBIX_HOSTS = ((r"\bkvm1\b", "docs1"), (r"\bkvm2\b", "docs2"))
+#: what has to happen before a page is read
+BEFORE = {
+    "docs/install.md": "systemctl start nagios4",
+    "docs/troubleshooting.md": "virsh metadata web1 --uri urn:kvmwatch:1 --key kvmwatch --live --set '<watch/>'",
+}
+#: these exit with a state, those have to wait until the monitoring system knows of new hosts and services
+JUDGES = re.compile(r"^(?!man |ls )(?!.*--version).*(check_kvm_\w+|zabbix_kvm verify)")
+SENDS = re.compile(r"check_nrpe|zabbix_kvm send|nagios_kvm publish|start kvmwatch-(send|publish)")
+STATUS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+PATIENCE = 60  # seconds
+
+
+@pytest.fixture(scope="module")
+def base(bed: Bed) -> Iterator[Machine]:
+    """A system with what a reader has; our packages lie in its /root."""
+    made = Machine("bookworm")
+    try:
+        made.up()
+        made.apt("install", *INSTALLED)
+        for package in machine.build().glob("*_all.deb"):
+            made.path(f"/root/{package.name}").write_bytes(package.read_bytes())
+        made.path("/etc/apt/apt.conf.d/99yes").write_text('APT::Get::Assume-Yes "true";\n')
+        with open(made.path("/etc/zabbix/zabbix_agentd.conf"), "a") as agent:
+            agent.write("ListenIP=127.0.0.2\n")
+        # Icinga's own example is a host with this machine's name, which is kvm1, too
+        made.path("/etc/icinga2/conf.d/hosts.conf").unlink()
+        subprocess.run(["make", "--silent", "wheel", f"DIST={made.path('/root/dist')}"], check=True, cwd=ROOT)
+        yield made
+    finally:
+        made.down()
+
+
+@pytest.fixture(scope="module")
+def token(watched: Zabbix) -> str:
+    """An API token of Zabbix's administrator."""
+    (user,) = watched.call("user.get", filter={"username": USER})
+    (number,) = watched.call("token.create", name=f"docs {time.time()}", userid=user["userid"])["tokenids"]
+    (made,) = watched.api.do_request("token.generate", [number])["result"]
+    return str(made["token"])
+
+
+@pytest.mark.parametrize("page", pages.PAGES)
+def test_commands_of_the_page(page: str, base: Machine, watched: Zabbix, bed: Bed, token: str) -> None:
+    reader = Reader(Machine("bookworm", like=base), token)
+    try:
+        reader.start(page)
+        for step in pages.steps(page):
+            reader.does(step)
+        if page in AFTER:
+            AFTER[page](reader, watched)
+    finally:
+        reader.machine.down()
+        for name in ("web1", "idle1"):
+            subprocess.run(
+                ["virsh", "metadata", name, "--uri", "urn:kvmwatch:1", "--live", "--config", "--remove"],
+                check=False, capture_output=True,
+            )  # fmt: skip
+
+
+class Reader:
+    """Does what a page says, as root in its home, and looks that it works."""
+
+    def __init__(self, system: Machine, token: str) -> None:
+        self.machine = system
+        self._token = token
+        self._environment: dict[str, str] = {}
+
+    def start(self, page: str) -> None:
+        """Boot the system."""
+        if page == "docs/troubleshooting.md":  # whose reader has set Zabbix up
+            self._environment = LOGIN
+        self.machine.up()
+        if page != "docs/install.md":  # whose reader installs them there
+            self.machine.do("sh", "-c", "apt-get -qq install /root/*.deb")
+        self.machine.boot()
+        if page in BEFORE:
+            self.machine.do("sh", "-c", BEFORE[page])
+
+    def does(self, step: Step) -> None:
+        """Do one step."""
+        where = f"{step.page}:{step.line}"
+        if step.file:
+            path = self.machine.path(step.file)
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(self._here(step.text, step.file))
+            return
+        for pattern, file in ELSEWHERE.items():
+            if re.match(pattern, step.command):
+                assert (ROOT / file).exists()
+                return
+        command = self._here(step.command, step.command)
+        if command.startswith("export "):
+            self._environment |= dict(pair.split("=", 1) for pair in command.split()[1:])
+            return
+        if command.startswith("make wheel"):
+            return  # the fixture has run it
+        ran = self._run(command)
+        end = time.monotonic() + (PATIENCE if SENDS.search(command) else 0)
+        while (problem := wrong(command, ran)) and time.monotonic() < end:
+            time.sleep(1)
+            ran = self._run(command)
+        if problem:
+            journal = self.machine.run("journalctl", "-o", "cat", "-n", "30").out
+            pytest.fail(f"{where}: {command}\n{problem}\n{ran.out[-2000:]}{ran.err[-2000:]}{journal}")
+
+    def _run(self, command: str) -> Ran:
+        return self.machine.run("sh", "-c", f"cd /root; {command}", env=self._environment)
+
+    def _here(self, text: str, place: str) -> str:
+        for pattern, stand_in in STAND_INS:
+            text = re.sub(pattern, stand_in, text)
+        if re.search(r"zabbix_kvm|hypervisors\.ini|kvmwatch-send", place):
+            for pattern, stand_in in ZABBIX_HOSTS:
+                text = re.sub(pattern, stand_in, text)
+        return text.replace("0123456789abcdef...", self._token).replace(
+            "ZABBIX_TOKEN=...", f"ZABBIX_TOKEN={self._token}"
+        )
+
+
+def wrong(command: str, ran: Ran) -> str:
+    """What is wrong with a command that has run; empty when nothing is."""
+    if not JUDGES.search(command):
+        return f"exit code {ran.code}" if ran.code else ""
+    first = re.match(r"KVM[_ ]\w+ (\w+) - ", ran.first)
+    if not first or ran.code == 3 or STATUS.index(first[1]) != ran.code:
+        return f"exit code {ran.code}"
+    return f"on stderr: {ran.err}" if ran.err else ""
+
+
+def in_nagios(reader: Reader, _zabbix: Zabbix) -> None:
+    """The checks through NRPE and the passive results are there."""
+    status = reader.machine.path("/var/lib/nagios4/status.dat")
+    for text in ("KVM_STATE CRITICAL - crash1 crashed", "KVM_HOST ", "KVM_CPU OK - web1"):
+        reader.machine.eventually(f"Nagios shows {text}", lambda: text in status.read_text(), 90)  # noqa: B023
+
+
+def in_zabbix(_reader: Reader, zabbix: Zabbix) -> None:
+    """The hypervisor that was asked through the agent, and the one that was pushed, have values."""
+
+    def reported(host: str) -> bool:
+        return bool(zabbix.items(host)["kvm.host.hostname"]["lastvalue"] == "kvm1")
+
+    eventually("both have values", lambda: reported("docs1") and reported("docs2"), 120)
+
+
+AFTER: dict[str, Callable[[Reader, Zabbix], None]] = {"docs/nagios.md": in_nagios, "docs/zabbix.md": in_zabbix}
