@@ -62,8 +62,9 @@ STAND_INS = (
 )
 #: the lab's Zabbix has hosts of these names already
 ZABBIX_HOSTS = ((r"\bkvm1\b", "docs1"), (r"\bkvm2\b", "docs2"))
-#: what has to happen before a page is read
+#: what has to happen before a page is read, or before one of its commands
 BEFORE = {
+    "python3 -m venv": "apt-get -qq purge kvmwatch",  # "elsewhere" is where our packages are not
     "docs/install.md": "systemctl start nagios4",
     "docs/troubleshooting.md": "virsh metadata web1 --uri urn:kvmwatch:1 --key kvmwatch --live --set '<watch/>'",
 }
@@ -158,6 +159,9 @@ class Reader:
             return
         if command.startswith("make wheel"):
             return  # the fixture has run it
+        for beginning, first in BEFORE.items():
+            if command.startswith(beginning):
+                self.machine.do("sh", "-c", first)
         ran = self._run(command)
         end = time.monotonic() + (PATIENCE if SENDS.search(command) else 0)
         while (problem := wrong(command, ran)) and time.monotonic() < end:

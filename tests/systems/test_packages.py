@@ -30,6 +30,11 @@ BUILDING = [
     "lintian",
 ]
 TIMERS = ("kvmwatch-send", "kvmwatch-guests", "kvmwatch-publish", "kvmwatch-config")
+READ_ONLY = "org.libvirt.unix.monitor"
+#: the part of libvirt's policy that is about this, for a site that has closed it
+CLOSED = f"""<policyconfig><action id="{READ_ONLY}"><description>Monitor</description><message>Monitor</message>
+<defaults><allow_any>no</allow_any><allow_inactive>no</allow_inactive><allow_active>no</allow_active></defaults>
+</action></policyconfig>"""
 STATUS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 NRPE = "/etc/nagios/nrpe.d/kvmwatch.cfg"
 
@@ -47,7 +52,7 @@ def machine(request: pytest.FixtureRequest, bed: Bed, packages: Path) -> Iterato
     try:
         made.up()
         made.apt("install", *packages.glob("*_all.deb"))
-        made.apt("install", *MONITORING, "systemd-sysv", "dbus", "sudo", "man-db")
+        made.apt("install", *MONITORING, "systemd-sysv", "dbus", "sudo", "polkitd", "man-db")
         yield made
     finally:
         made.down()
@@ -135,6 +140,21 @@ def test_systemd_runs_the_timers_hardened(machine: Machine) -> None:
     machine.do("systemctl", "enable", "--now", "kvmwatch-publish.timer")
 
 
+def test_polkit_rule_opens_a_closed_socket_to_our_users_only(machine: Machine) -> None:
+    """As libvirtd asks polkit on a site that denies everybody the read-only socket."""
+    machine.path("/usr/share/polkit-1/actions/org.libvirt.unix.policy").write_text(CLOSED)
+
+    def may_read(user: str) -> bool:
+        check = f"pkcheck --action-id {READ_ONLY} --process $$"
+        return machine.run("sh", "-c", check, user=user).code == 0
+
+    assert not may_read("nagios")
+    machine.do("cp", "/usr/share/doc/kvmwatch/examples/60-kvmwatch.rules", "/etc/polkit-1/rules.d/")
+    machine.eventually("polkit has read the rule", lambda: may_read("nagios"), 20)
+    assert may_read("zabbix")
+    assert not may_read("nobody")
+
+
 def test_upgrade_keeps_what_the_administrator_changed(machine: Machine, packages: Path) -> None:
     newer = built_on(machine.release, packages)
     nrpe = machine.path(NRPE)
@@ -160,7 +180,11 @@ def test_removal_leaves_configuration_and_purging_nothing(machine: Machine) -> N
         "(", "-name", "*kvmwatch*", "-o", "-name", "check_kvm*", "-o", "-name", "nagios_kvm*", "-o", "-name", "zabbix_kvm*", "-o", "-path", "*kvmwatch/*", ")", "-print",
     ).splitlines()  # fmt: skip
     # what the test itself made
-    assert set(found) == {"/etc/sudoers.d/kvmwatch-nagios", "/etc/sudoers.d/kvmwatch-zabbix"}
+    assert set(found) == {
+        "/etc/sudoers.d/kvmwatch-nagios",
+        "/etc/sudoers.d/kvmwatch-zabbix",
+        "/etc/polkit-1/rules.d/60-kvmwatch.rules",
+    }
 
 
 def built_on(release: str, packages: Path) -> list[Path]:
