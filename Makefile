@@ -100,6 +100,9 @@ definitions: $(READY) ## Write the definitions for Nagios, NRPE, Icinga 2 and Di
 golden: $(READY) ## Rewrite the golden files from what the commands print now; read the diff
 	@$(PYTHON) -m pytest -q tests/unit/test_golden_output.py --golden
 
+.PHONY: generated
+generated: docs templates definitions golden ## Write everything that is generated; read the diff
+
 .PHONY: clean
 clean: ## Remove what make made
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

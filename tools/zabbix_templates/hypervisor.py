@@ -25,8 +25,8 @@ class Way(NamedTuple):
 
 
 _AGENT_SETUP = """\
-1. On the hypervisor: install kvmwatch and `zabbix/agent/kvmwatch.conf` into the agent's include folder
-   (`/etc/zabbix/zabbix_agentd.d/` or `/etc/zabbix/zabbix_agent2.d/`), and restart the agent.
+1. On the hypervisor: install the package kvmwatch-zabbix (elsewhere: kvmwatch, and `agent/kvmwatch.conf` into the
+   agent's include folder), and restart the agent.
 2. Test: `zabbix_get -s HYPERVISOR -k kvm.collect` prints JSON.
 3. In Zabbix: import this template and `KVM Guest` (that one first), and link this one to the hypervisor's host.
 """
