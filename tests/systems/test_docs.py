@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import machine
 import pages
 import pytest
-from machine import Machine
+from machine import Machine, needed
 from pages import ROOT, Step
 
 from zabbix import LOGIN, URL, USER, eventually
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from zabbix import Zabbix
 
+pytestmark = needed
 #: what a reader has before reading: the monitoring systems, and the tools that the pages use
 INSTALLED = [
     "systemd-sysv",

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import installed
 import pytest
 from commands import CHECKS
-from machine import RELEASES, Machine, build
+from machine import RELEASES, Machine, build, needed
 
 if TYPE_CHECKING:
     from bed import Bed
 
+pytestmark = needed
 NAMES = ("kvmwatch", "kvmwatch-nagios", "kvmwatch-zabbix")
 MONITORING = ("nagios4-core", "nagios-nrpe-server", "zabbix-agent", "zabbix-sender", "icinga2-bin")
 BUILDING = [
