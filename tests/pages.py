@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")), "CONTRIBUTING.md")
+PAGES = tuple(
+    str(path.relative_to(ROOT))
+    for pattern in ("README.md", "docs/*.md", "templates/*/README.md", "CONTRIBUTING.md")
+    for path in sorted(ROOT.glob(pattern))
+)
 
 #: languages of code blocks: commands; commands with what they print; files; other text
 SHELL, CONSOLE = "sh", "console"
@@ -18,7 +22,7 @@ TEXT = ("text",)
 #: in running text and tables, code is a command line when it begins with one of these and has arguments ("nagios_kvm
 #: publish" alone is a name)
 _PROGRAMS = re.compile(
-    r"(check_kvm_\w+|(nagios|zabbix)_kvm \w+|/usr/lib/nagios/plugins/\w+|apt|systemctl|journalctl|virsh|ls|icingacli"
+    r"(check_kvm_\w+|(nagios|zabbix)_kvm \w+|/usr/lib/nagios/plugins/\w+|apt|systemctl|journalctl|virsh|ls|ln|icingacli"
     r"|icinga2|nagios4|make|sudo|zabbix_agentd) "
 )
 _BLOCK = re.compile(r"^( *)```([a-z0-9-]*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)

@@ -60,11 +60,13 @@ STAND_INS = (
     (r"qemu\+ssh://\w+@\w+/system", "qemu:///system"),  # test_zabbix_ways.py goes over ssh
     (r"\b(dommemstat) web1", r"\1 alone1"),  # the lab's other tests need web1 as it is
     (r"\bNAME\b", "web1"),
+    (r"\bURI$", "qemu:///system"),
 )
 #: the lab's Zabbix has hosts of these names already
 ZABBIX_HOSTS = ((r"\bkvm1\b", "docs1"), (r"\bkvm2\b", "docs2"))
 #: what has to happen before a page is read, or before one of its commands
 BEFORE = {
+    "ln -s /usr/bin/zabbix_kvm": "mkdir -p /usr/lib/zabbix/externalscripts",  # of the server's package
     "python3 -m venv": "apt-get -qq purge kvmwatch",  # "elsewhere" is where our packages are not
     "docs/install.md": "systemctl start nagios4",
     "docs/troubleshooting.md": "virsh metadata web1 --uri urn:kvmwatch:1 --key kvmwatch --live --set '<watch/>'",

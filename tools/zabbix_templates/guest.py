@@ -36,10 +36,10 @@ def template() -> Template:
         "so the host and its history stay when the VM moves.",
         setup="""\
 1. Import this template before `KVM Hypervisor ...`.
-2. Make the hosts: `zabbix_kvm provision --guests` from a timer where VMs migrate, or the macro
+2. Make the hosts: `kvmwatch-guests.timer` (`zabbix_kvm provision` with `--guests`) where VMs migrate, or the macro
    `{$KVM.GUEST.HOSTS}` = `.*` on the hypervisor where they stay ([which one](../../docs/zabbix.md#guests-as-hosts)).
    Set `{$KVM.VM.ALERTS}` = `0` on the hypervisor, so that a problem of a VM is told once.
-3. On each hypervisor let a timer run `zabbix_kvm send --guests-only` every minute (or `--guests`, where the
+3. On each hypervisor let `kvmwatch-send.timer` run `zabbix_kvm send` with `--guests-only` (or `--guests`, where the
    hypervisor's own data is pushed, too).
 """,
         macros=(

@@ -27,7 +27,7 @@ class Way(NamedTuple):
 _AGENT_SETUP = """\
 1. On the hypervisor: install the package kvmwatch-zabbix (elsewhere: kvmwatch, and `agent/kvmwatch.conf` into the
    agent's include folder), and restart the agent.
-2. Test: `zabbix_get -s HYPERVISOR -k kvm.collect` prints JSON.
+2. Test: `sudo -u zabbix zabbix_agentd -t kvm.collect` prints JSON.
 3. In Zabbix: import this template and `KVM Guest` (that one first), and link this one to the hypervisor's host.
 """
 _URI_MACROS = (
@@ -56,7 +56,7 @@ WAYS = (
         MASTER,
         "{$KVM.INTERVAL}",
         "The agent sends by itself, once per interval: for agents that nobody can connect to.",
-        _AGENT_SETUP.replace("`zabbix_get -s HYPERVISOR -k kvm.collect`", "`zabbix_agentd -t kvm.collect`"),
+        _AGENT_SETUP,
     ),
     Way(
         "by Zabbix trapper",
@@ -66,9 +66,10 @@ WAYS = (
         "A timer pushes (zabbix_kvm send): without a limit of size, and for hypervisors without an agent.",
         """\
 1. Import this template and `KVM Guest` (that one first), and link this one to the hypervisor's host.
-2. Where the hypervisor can be read, let a timer run `zabbix_kvm send` every minute; it takes the server list, the
-   host name and the TLS settings from the agent's configuration file (`--config`, `--host`). For another machine's
-   hypervisor: `zabbix_kvm send -u qemu+ssh://kvm@HOST/system --host HOST`.
+2. On the hypervisor, install the package kvmwatch-zabbix and zabbix-sender, and let `kvmwatch-send.timer` run
+   `zabbix_kvm send` every minute. It takes the server list, the host name and the TLS settings from the agent's
+   configuration file; other options are in `/etc/default/kvmwatch-send`. Elsewhere, for another machine's hypervisor,
+   it has `-u qemu+ssh://kvm@HOST/system --host HOST` among them.
 3. It prints how many values were accepted, and fails when some were not.
 """,
     ),
@@ -79,7 +80,7 @@ WAYS = (
         "{$KVM.INTERVAL}",
         "A proxy or server runs zabbix_kvm itself, for hypervisors without an agent.",
         """\
-1. On the proxy (or server): install kvmwatch, and link the command into its `ExternalScripts` folder:
+1. On the proxy (or server): install the package kvmwatch-zabbix, and link the command into its `ExternalScripts` folder:
    `ln -s /usr/bin/zabbix_kvm /usr/lib/zabbix/externalscripts/`. Set `Timeout=30` in its configuration.
 2. For `qemu+ssh://`, give the user `zabbix` a key without a passphrase and its known_hosts; for `qemu+tls://`, a
    client certificate in `/etc/pki/libvirt`. Test: `sudo -u zabbix zabbix_kvm collect -u URI`.
