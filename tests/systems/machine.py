@@ -100,7 +100,11 @@ class Machine:
     def run(self, *arguments: object, user: str = "root", env: dict[str, str] | None = None) -> Ran:
         """Run a command as one of its users, with a login's environment and nothing else."""
         begun = time.monotonic()
-        where = ["nsenter", "--target", str(self._init), "--all"] if self._init else ["chroot", str(self.root)]
+        where = (
+            ["nsenter", "--target", str(self._init), "--all", "--root", "--wd"]
+            if self._init
+            else ["chroot", str(self.root)]
+        )
         ran = subprocess.run(
             [*where, "/usr/sbin/runuser", "-u", user, "--", *map(str, arguments)],
             stdin=subprocess.DEVNULL,

@@ -130,6 +130,14 @@ def test_commands_of_the_page(page: str, base: Machine, watched: Zabbix, bed: Be
             )  # fmt: skip
 
 
+def test_every_virsh_command_of_a_cure_exists(base: Machine) -> None:
+    """What to do about an alert is said in running text, with commands that change a VM; virsh knows them."""
+    named = {name for page in pages.PAGES for name in re.findall(r"virsh ([a-z-]+)", (ROOT / page).read_text())}
+    assert {"domblkerror", "resume", "pool-start"} <= named
+    for name in named - {"-r"}:
+        assert f"{name} - " in base.do("virsh", "help", name)
+
+
 class Reader:
     """Does what a page says, as root in its home, and looks that it works."""
 
