@@ -75,9 +75,7 @@ format: $(READY) ## Format the code
 
 .PHONY: docs
 docs: $(READY) ## Write the pages that are generated (docs/metrics.md, docs/alerts.md, docs/man)
-	@$(PYTHON) -m kvmwatch.reference > docs/metrics.md
-	@$(PYTHON) tools/man_pages.py
-	@PYTHONPATH=tools $(PYTHON) tools/alerts_page.py
+	@for page in metrics_page alerts_page man_pages; do $(PYTHON) tools/$$page.py; done
 
 .PHONY: templates
 templates: $(READY) ## Write the Zabbix templates and their READMEs (templates/) from tools/zabbix_templates

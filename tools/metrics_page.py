@@ -1,11 +1,14 @@
-"""The metric reference (docs/metrics.md), made from the catalogue: ``make docs``."""
+"""Write docs/metrics.md, the metric reference, from the catalogue: "make docs"."""
 
 from __future__ import annotations
 
 from itertools import groupby
+from pathlib import Path
 
 from kvmwatch.derived import DERIVED
 from kvmwatch.metrics import COUNTER, Metric, catalogue
+
+PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
 
 _INTRODUCTION = """# Metric reference
 
@@ -55,4 +58,4 @@ def _row(metric: Metric) -> str:
 
 
 if __name__ == "__main__":
-    print(render(), end="")
+    PAGE.write_text(render(), encoding="utf-8")
