@@ -103,6 +103,16 @@ def base(bed: Bed) -> Iterator[Machine]:
         made.down()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def restored(watched: Zabbix) -> Iterator[None]:
+    """Take out of Zabbix what the pages have brought in: other tests look at the same server."""
+    before = watched.inventory()
+    yield
+    for kind, numbers in watched.inventory().items():
+        if made := sorted(numbers - before[kind]):
+            watched.api.do_request(f"{kind}.delete", made)
+
+
 @pytest.fixture(scope="module")
 def token(watched: Zabbix) -> str:
     """An API token of Zabbix's administrator."""

@@ -126,6 +126,13 @@ class Zabbix:
         made: dict[str, Any] = host
         return made
 
+    def inventory(self) -> dict[str, set[str]]:
+        """The numbers of all macros of hosts, hosts and host groups: what provisioning makes, in the order to delete."""
+        keys = {"usermacro": "hostmacroid", "host": "hostid", "hostgroup": "groupid"}
+        return {
+            kind: {found[key] for found in self.call(f"{kind}.get", output=[key])} for kind, key in keys.items()
+        }
+
     def items(self, host: str, **more: Any) -> dict[str, dict[str, Any]]:
         """The items of a host by key."""
         hosts = self.call("host.get", filter={"host": host}, output=["hostid"])
