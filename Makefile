@@ -35,7 +35,7 @@ test-systems: $(READY) ## Run the systems tests: our packages, and a real Zabbix
 test-zabbix7: $(READY) ## Run the Zabbix tests on Zabbix 7.0, in a chroot of Debian 13 (root; takes a while the first time)
 	@tools/setup systems
 	@tools/setup zabbix7
-	@KVMWATCH_ZABBIX_ROOT="$${XDG_CACHE_HOME:-$$HOME/.cache}/kvmwatch-trixie" tests/lab/run $(PYTHON) -m pytest -q tests/systems -k zabbix
+	@KVMWATCH_ZABBIX_ROOT="$${XDG_CACHE_HOME:-$$HOME/.cache}/kvmwatch-trixie" tests/lab/run $(PYTHON) -m pytest -q tests/systems/test_zabbix*.py
 
 .PHONY: lab-zabbix
 lab-zabbix: $(READY) ## Open a shell beside two hypervisors and a Zabbix that watches them

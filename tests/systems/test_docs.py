@@ -7,6 +7,7 @@ server. What the pages call by example names stands here for what there is in th
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -28,24 +29,12 @@ if TYPE_CHECKING:
 
 pytestmark = needed
 #: what a reader has before reading: the monitoring systems, and the tools that the pages use
-INSTALLED = [
-    "systemd-sysv",
-    "dbus",
-    "sudo",
-    "man-db",
-    "python3-venv",
-    "libvirt-clients",
-    "nagios4-core",
-    "nagios-nrpe-server",
-    "nagios-nrpe-plugin",
-    "icinga2-bin",
-    "zabbix-agent",
-    "zabbix-sender",
-    "python3-libvirt",
-    "python3-psutil",
-    "python3-nagiosplugin",
+INSTALLED = (
+    "systemd-sysv", "dbus", "sudo", "man-db", "python3-venv",
+    "libvirt-clients", "nagios4-core", "nagios-nrpe-server", "nagios-nrpe-plugin", "icinga2-bin",
+    "zabbix-agent", "zabbix-sender", "python3-libvirt", "python3-psutil", "python3-nagiosplugin",
     "python3-pyzabbix",
-]
+)  # fmt: skip
 #: run by other tests, and which
 ELSEWHERE = {
     r"make ": "tests/unit/test_pages.py",  # looks that there is such a target; the wheel is made by the fixture below
@@ -91,7 +80,7 @@ def base(bed: Bed) -> Iterator[Machine]:
         made.up()
         made.apt("install", *INSTALLED)
         for package in machine.build().glob("*_all.deb"):
-            made.path(f"/root/{package.name}").write_bytes(package.read_bytes())
+            shutil.copy(package, made.path("/root"))
         made.path("/etc/apt/apt.conf.d/99yes").write_text('APT::Get::Assume-Yes "true";\n')
         with open(made.path("/etc/zabbix/zabbix_agentd.conf"), "a") as agent:
             agent.write("ListenIP=127.0.0.2\n")
