@@ -37,7 +37,7 @@ def main(parser: Callable[[], Parser]) -> None:
             print(outcome.text)
         sys.stdout.flush()
     except UsageError as error:
-        leave(_fail(made.prog, f"{error}\n{made.format_usage().rstrip()}"))
+        leave(_fail(made.prog, f"{error}\n{(error.usage or made.format_usage()).rstrip()}"))
     except KvmwatchError as error:
         leave(_fail(made.prog, str(error), verbose))
     except BrokenPipeError:

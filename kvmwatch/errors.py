@@ -6,7 +6,14 @@ class KvmwatchError(Exception):
 
 
 class UsageError(KvmwatchError):
-    """An option, range, pattern or metric name that cannot be used."""
+    """An option, range, pattern or metric name that cannot be used.
+
+    ``usage`` is the usage line of the subcommand that refused its options, when it was one.
+    """
+
+    def __init__(self, message: str, usage: str = "") -> None:
+        super().__init__(message)
+        self.usage = usage
 
 
 class DeadlineExceeded(KvmwatchError):

@@ -18,7 +18,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError with the message; the usage line is printed by whoever catches it."""
-        raise UsageError(message)
+        raise UsageError(message, self.format_usage())
 
 
 def parser(name: str, description: str, epilog: str = "") -> Parser:

@@ -109,6 +109,8 @@ def test_zabbix_bad_options(command: Command) -> None:
         ran = command("zabbix_kvm", *arguments)
         assert (ran.code, ran.out) == (3, ""), arguments
         assert "usage: zabbix_kvm" in ran.err
+        if arguments[:2] == ["collect", "-t"]:
+            assert "usage: zabbix_kvm collect" in ran.err  # of the subcommand that refused it
         assert "Traceback" not in ran.err
 
 
