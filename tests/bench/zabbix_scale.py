@@ -13,6 +13,7 @@ from pathlib import Path
 
 from commands import Command
 from testdriver import node
+from waiting import eventually
 
 import zabbix
 
@@ -80,7 +81,7 @@ def until_values(site: zabbix.Zabbix, push: Callable[[], str], count: int) -> No
         push()
         return False
 
-    zabbix.eventually("every VM has a state", known, 1200)
+    eventually("every VM has a state", known, 1200)
 
 
 def until_guests(site: zabbix.Zabbix, push: Callable[..., str], count: int) -> None:
@@ -96,7 +97,7 @@ def until_guests(site: zabbix.Zabbix, push: Callable[..., str], count: int) -> N
         push("--guests")
         return False
 
-    zabbix.eventually("every guest has a disk with a capacity", known, 1800)
+    eventually("every guest has a disk with a capacity", known, 1800)
 
 
 def timed(what: str, step: Callable[[], object]) -> object:

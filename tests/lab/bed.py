@@ -9,8 +9,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ import inside
 import installed
 import libvirt
 from guests import disk, guest, interface, qcow2, uuid_of, watch
+from waiting import eventually
 
 URI = "qemu:///system"
 WORK = inside.WORK
@@ -44,7 +43,7 @@ class Daemon:
         """Start libvirtd and wait until it answers."""
         log = open(WORK / "libvirtd.out", "ab")  # noqa: SIM115 - lives as long as the daemon
         self.process = subprocess.Popen(["libvirtd", "--listen"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        until("libvirtd answers", self.answers)
+        eventually("libvirtd answers", self.answers)
 
     def answers(self) -> bool:
         """Whether a client can connect."""
@@ -243,9 +242,9 @@ class Bed:
             ("suspend1", (7, 0)),
             ("ioerr1", (3, 5)),
         ):
-            until(f"{name} reaches {wanted}", lambda: tuple(self.lookup(name).state()) == wanted, 90)  # noqa: B023
-        until("web1's agent answers", self._agent_answers, 90)
-        until("web1 and idle1 report memory", self._balloons_report, 90)
+            eventually(f"{name} reaches {wanted}", lambda: tuple(self.lookup(name).state()) == wanted)  # noqa: B023
+        eventually("web1's agent answers", self._agent_answers)
+        eventually("web1 and idle1 report memory", self._balloons_report)
 
     def _agent_answers(self) -> bool:
         try:
@@ -271,12 +270,3 @@ def as_nobody(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         cwd="/",
         env={**installed.environment(), "HOME": "/nonexistent"},
     )
-
-
-def until(what: str, condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait for a condition; fail with its name."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError(f"waited {seconds:g} s in vain until {what}")
-        time.sleep(0.1)

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from bed import ODD_NAME, WORK, as_nobody, until
+from bed import ODD_NAME, WORK, as_nobody
 from commands import Command
 from conformance import conforming
 from guests import disk, guest, qcow2
+from waiting import eventually
 
 if TYPE_CHECKING:
     from bed import Bed
@@ -49,7 +50,7 @@ def test_process_of_each_vm(command: Command, bed: Bed) -> None:
 
 
 def test_process_that_libvirt_does_not_know(command: Command, stray: subprocess.Popen[bytes]) -> None:
-    until("it has its name", lambda: b"by hand" in Path(f"/proc/{stray.pid}/cmdline").read_bytes())
+    eventually("it has its name", lambda: b"by hand" in Path(f"/proc/{stray.pid}/cmdline").read_bytes())
     ran = command("check_kvm_process")
     output = conforming(ran.out, ran.code)
     assert output.status == "WARNING"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from commands import Command
 from testdriver import node
+from waiting import eventually
 
 if TYPE_CHECKING:
     from bed import Bed
@@ -56,7 +57,7 @@ def kvm(tmp_path_factory: pytest.TempPathFactory) -> Command:
 @pytest.fixture(scope="session")
 def watched(zabbix: Zabbix, kvm: Command) -> Zabbix:
     """Zabbix with the lab's hypervisor provisioned, at a pace for tests."""
-    from zabbix import HV, eventually, provision
+    from zabbix import HV, provision
 
     ran = provision(kvm, "--hypervisor", f"{HV}=127.0.0.1")
     assert ran.code == 0, ran.err
@@ -67,6 +68,5 @@ def watched(zabbix: Zabbix, kvm: Command) -> Zabbix:
             key.startswith("kvm.disk.read_latency[") and int(item["lastclock"])
             for key, item in zabbix.items(HV).items()
         ),
-        180,
     )
     return zabbix

@@ -13,6 +13,7 @@ import second
 from bed import Bed
 from commands import Command, Ran
 from guests import disk, guest, qcow2
+from waiting import eventually
 
 import zabbix
 
@@ -54,7 +55,7 @@ class Fleet(contextlib.AbstractContextManager["Fleet"]):
         self.provision("--hypervisor", "kvm2", "--way", "trapper")
         for host in ("kvm1", "kvm2"):
             self.zabbix.set_macros(host, **PACE)
-        zabbix.eventually("the VMs have items", self._has_items, 180)
+        eventually("the VMs have items", self._has_items)
         self.provision("--guests")
 
     def __exit__(self, *_: Any) -> None:

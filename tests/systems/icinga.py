@@ -9,8 +9,8 @@ from typing import Any
 import inside
 import installed
 import requests
-from bed import until
 from monitor import USER, Monitor
+from waiting import eventually
 
 DEFINITIONS = installed.CHECKOUT / "checks" / "icinga2" / "kvmwatch.conf"
 API = "https://localhost:5665"
@@ -67,7 +67,7 @@ class Icinga(Monitor):
         subprocess.run(["chown", "-R", USER, "/var/lib/icinga2"], check=True)
         self._session.verify = str(CA)
         self.start("icinga2", "daemon", "-c", self.main)
-        until("Icinga's API answers", self._answers, 60)
+        eventually("Icinga's API answers", self._answers)
 
     def services(self, host: str) -> dict[str, dict[str, Any]]:
         """The services of a host, by name."""

@@ -13,13 +13,12 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import inside
 import pytest
-from bed import until
 from commands import Ran
+from waiting import eventually
 
 RELEASES = ("bookworm", "trixie")
 CHECKOUT = Path(__file__).parents[2]
@@ -95,7 +94,7 @@ class Machine:
                 ["unshare", "--mount", "--propagation", "private", "sh", "-c", command],
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console,
             )  # fmt: skip
-        until(f"{self.release} has booted", self._booted, 60)
+        eventually(f"{self.release} has booted", self._booted)
 
     def run(self, *arguments: object, user: str = "root", env: dict[str, str] | None = None) -> Ran:
         """Run a command as one of its users, with a login's environment and nothing else."""
@@ -138,10 +137,6 @@ class Machine:
         options = ("-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold")
         command = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qqy", "--no-install-recommends", *options)
         return self.do(*command, *files)
-
-    def eventually(self, what: str, condition: Callable[[], bool], seconds: float = 60) -> None:
-        """Wait for a condition."""
-        until(f"{self.release}: {what}", condition, seconds)
 
     def path(self, path: str) -> Path:
         """A path of it, seen from outside."""

@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 import installed
-from bed import until
 from monitor import USER, Monitor
+from waiting import eventually
 
 DEFINITIONS = installed.CHECKOUT / "checks" / "nagios" / "kvmwatch.cfg"
 NRPE_DEFINITIONS = installed.CHECKOUT / "checks" / "nrpe" / "kvmwatch.cfg"
@@ -145,7 +145,7 @@ class Nagios(Monitor):
     def up(self) -> None:
         """Start it, and wait until it takes commands."""
         self.start("nagios4", self.main)
-        until("Nagios has a command file", (self.work / "rw" / "nagios.cmd").exists)
+        eventually("Nagios has a command file", (self.work / "rw" / "nagios.cmd").exists)
 
     def nrpe(self) -> None:
         """Start NRPE with our command lines."""
@@ -153,7 +153,7 @@ class Nagios(Monitor):
         text = NRPE_DEFINITIONS.read_text(encoding="utf-8")
         commands = self.write("nrpe-commands.cfg", text.replace("/usr/lib/nagios/plugins", f"{self.work}/plugins"))
         self.start("nrpe", "-n", "-f", "-c", self.write("nrpe.cfg", NRPE.format(user=USER, definitions=commands)))
-        until("NRPE answers", lambda: self.check_nrpe().returncode == 0)
+        eventually("NRPE answers", lambda: self.check_nrpe().returncode == 0)
 
     def check_nrpe(self, command: str = "") -> subprocess.CompletedProcess[str]:
         """Ask NRPE as Nagios would."""

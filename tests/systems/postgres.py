@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from bed import until
+from waiting import eventually
 
 
 def owner(user: str, root: Path = Path("/")) -> tuple[int, int]:
@@ -46,7 +46,7 @@ class Postgres:
             self._process = subprocess.Popen(
                 self._command(programs / "postgres", "-D", data, *options), stdout=log, stderr=log, cwd="/"
             )
-        until("PostgreSQL answers", self._answers)
+        eventually("PostgreSQL answers", self._answers)
 
     def run(self, database: str, statement: str) -> str:
         """Run a statement, and give its rows as lines."""

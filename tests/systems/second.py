@@ -11,7 +11,7 @@ from typing import Any
 
 import inside
 import libvirt
-from bed import until
+from waiting import eventually
 
 WORK = inside.WORK / "kvm2"
 URI = f"qemu:///system?socket={WORK}/libvirt-sock"
@@ -81,7 +81,7 @@ class Second:
             self._process = subprocess.Popen(
                 [*namespaces, "sh", "-ec", START], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        until("the second libvirtd answers", self._answers)
+        eventually("the second libvirtd answers", self._answers)
 
     def connect(self) -> Any:
         """A read-write connection."""

@@ -18,8 +18,9 @@ import pages
 import pytest
 from machine import Machine, needed
 from pages import ROOT, Step
+from waiting import PATIENCE, eventually
 
-from zabbix import LOGIN, URL, USER, eventually
+from zabbix import LOGIN, URL, USER
 
 if TYPE_CHECKING:
     from bed import Bed
@@ -64,7 +65,6 @@ BEFORE = {
 JUDGES = re.compile(r"^(?!man |ls )(?!.*--version).*(check_kvm_\w+|zabbix_kvm verify)")
 SENDS = re.compile(r"check_nrpe|zabbix_kvm send|nagios_kvm publish|start kvmwatch-(send|publish)")
 STATUS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
-PATIENCE = 60  # seconds
 
 
 def here(step: Step) -> bool:
@@ -210,7 +210,7 @@ def in_nagios(reader: Reader, _zabbix: Zabbix) -> None:
     """The checks through NRPE and the passive results are there."""
     status = reader.machine.path("/var/lib/nagios4/status.dat")
     for text in ("KVM_STATE CRITICAL - crash1 crashed", "KVM_HOST ", "KVM_CPU OK - web1"):
-        reader.machine.eventually(f"Nagios shows {text}", lambda: text in status.read_text(), 90)  # noqa: B023
+        eventually(f"Nagios shows {text}", lambda: text in status.read_text())  # noqa: B023
 
 
 def in_zabbix(_reader: Reader, zabbix: Zabbix) -> None:
@@ -219,7 +219,7 @@ def in_zabbix(_reader: Reader, zabbix: Zabbix) -> None:
     def reported(host: str) -> bool:
         return bool(zabbix.items(host)["kvm.host.hostname"]["lastvalue"] == "kvm1")
 
-    eventually("both have values", lambda: reported("docs1") and reported("docs2"), 120)
+    eventually("both have values", lambda: reported("docs1") and reported("docs2"))
 
 
 AFTER: dict[str, Callable[[Reader, Zabbix], None]] = {"docs/nagios.md": in_nagios, "docs/zabbix.md": in_zabbix}

@@ -14,6 +14,7 @@ import installed
 import pytest
 from commands import CHECKS
 from machine import RELEASES, Machine, build, needed
+from waiting import eventually
 
 if TYPE_CHECKING:
     from bed import Bed
@@ -135,9 +136,10 @@ def test_systemd_runs_the_timers_hardened(machine: Machine) -> None:
     assert "KVM state web1" in machine.path("/etc/nagios4/conf.d/kvm-vms.cfg").read_text()
     settings = machine.path("/etc/default/kvmwatch-publish")
     settings.write_text(settings.read_text().replace("nagios.cmd", "nagios.cmd --host localhost"))
-    machine.do("systemctl", "start", "kvmwatch-publish")
+    publish = ("systemctl", "start", "kvmwatch-publish")
+    eventually("Nagios takes results", lambda: machine.run(*publish).code == 0)
     status = machine.path("/var/lib/nagios4/status.dat")
-    machine.eventually("Nagios knows of the crash", lambda: "crash1 crashed" in status.read_text(), 60)
+    eventually("Nagios knows of the crash", lambda: "crash1 crashed" in status.read_text())
     machine.do("systemctl", "enable", "--now", "kvmwatch-publish.timer")
 
 
@@ -151,7 +153,7 @@ def test_polkit_rule_opens_a_closed_socket_to_our_users_only(machine: Machine) -
 
     assert not may_read("nagios")
     machine.do("cp", "/usr/share/doc/kvmwatch/examples/60-kvmwatch.rules", "/etc/polkit-1/rules.d/")
-    machine.eventually("polkit has read the rule", lambda: may_read("nagios"), 20)
+    eventually("polkit has read the rule", lambda: may_read("nagios"))
     assert may_read("zabbix")
     assert not may_read("nobody")
 
@@ -160,7 +162,7 @@ def test_upgrade_keeps_what_the_administrator_changed(machine: Machine, packages
     newer = built_on(machine.release, packages)
     nrpe = machine.path(NRPE)
     nrpe.write_text(nrpe.read_text().replace("check_kvm_cpu\n", "check_kvm_cpu -w 80\n", 1))
-    counters = set(machine.path("/var/lib/kvmwatch/nagios").iterdir())
+    counters = set(machine.path("/var/lib/kvmwatch/nagios").glob("*.json"))
     machine.apt("install", *newer)
     assert "+next" in machine.do("dpkg-query", "-W", "kvmwatch")
     assert "check_kvm_cpu -w 80\n" in nrpe.read_text()

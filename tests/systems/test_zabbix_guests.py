@@ -11,8 +11,9 @@ import pytest
 import second as other
 from commands import Command
 from guests import disk, guest, qcow2, uuid_of
+from waiting import eventually, eventually_equal
 
-from zabbix import CONFIG, HV, LOGIN, WORK, Zabbix, eventually, provision
+from zabbix import CONFIG, HV, LOGIN, WORK, Zabbix, provision, unsupported
 
 if TYPE_CHECKING:
     from bed import Bed
@@ -55,8 +56,8 @@ def test_by_prototype(fleet: Zabbix, kvm: Command, bed: Bed) -> None:
     assert "accepted 0 of 1 values" in refused.err
     fleet.set_macros(HV, KVM_GUEST_HOSTS=f"^{web1}$")
     try:
-        wake(bed)
-        eventually("web1 has a host", lambda: fleet.call("host.get", filter={"host": web1}), 90)
+        wake(fleet, bed)
+        eventually("web1 has a host", lambda: fleet.call("host.get", filter={"host": web1}))
         eventually("it takes values", lambda: push_guest(kvm, "web1"))
         capacity = "kvm.disk.capacity[vda]"
 
@@ -67,11 +68,11 @@ def test_by_prototype(fleet: Zabbix, kvm: Command, bed: Bed) -> None:
 
         eventually("its disks are discovered and measured", has_disks)
         assert fleet.host(web1)["name"] == "web1 (kvm1)"
-        assert not [item for item in fleet.items(web1).values() if item["state"] == "1"]
+        eventually_equal("nothing is unsupported", lambda: unsupported(fleet, web1), [])
     finally:
         fleet.set_macros(HV, KVM_GUEST_HOSTS="^$")
-        wake(bed)
-    eventually("its host goes with the macro", lambda: not fleet.call("host.get", filter={"host": web1}), 90)
+        wake(fleet, bed)
+    eventually("its host goes with the macro", lambda: not fleet.call("host.get", filter={"host": web1}))
 
 
 def test_migrated_vm_keeps_its_host_and_its_history(
@@ -110,7 +111,7 @@ def test_removed_vm_has_its_host_disabled_and_a_returning_one_enabled(
     eventually("kvm1 tells of the VM", lambda: running(fleet, HV, state))
     keep_in_step(kvm)
     bed.remove("mover1")
-    eventually("kvm1 forgets it", lambda: state not in fleet.items(HV), 120)
+    eventually("kvm1 forgets it", lambda: state not in fleet.items(HV))
     keep_in_step(kvm)
     assert fleet.host(MOVER)["status"] == "1", "disabled, and its history is kept"
     bed.define(guest("mover1"))
@@ -126,8 +127,8 @@ def test_two_prototypes_cannot_have_the_same_vm(
     for name in (HV, "kvm2"):
         fleet.set_macros(name, KVM_GUEST_HOSTS=f"^{MOVER}$")
     try:
-        wake(bed)
-        eventually("kvm1's prototype makes the host", lambda: fleet.call("host.get", filter={"host": MOVER}), 90)
+        wake(fleet, bed)
+        eventually("kvm1's prototype makes the host", lambda: fleet.call("host.get", filter={"host": MOVER}))
         assert fleet.host(MOVER)["name"] == "mover1 (kvm1)"
         # while both know the VM, as during and after a migration until kvm1's rule has run again
         document = kvm("zabbix_kvm", "collect", "-d", "mover1").out
@@ -135,7 +136,6 @@ def test_two_prototypes_cannot_have_the_same_vm(
         verify = eventually(
             "the second rule fails, and verify says so",
             lambda: (ran := kvm("zabbix_kvm", "verify", env=LOGIN)) and "Guests as hosts" in ran.out and ran,
-            90,
         )
         assert re.search(rf'with the same .*name.* "[^"]*(?:{MOVER}|mover1)[^"]*" already exists', verify.out), (
             verify.out
@@ -144,7 +144,7 @@ def test_two_prototypes_cannot_have_the_same_vm(
     finally:
         for name in (HV, "kvm2"):
             fleet.set_macros(name, KVM_GUEST_HOSTS="^$")
-        wake(bed)
+        wake(fleet, bed)
         push_kvm2(kvm)
 
 
@@ -182,11 +182,13 @@ def push_as(fleet: Zabbix, kvm: Command, document: str) -> bool:
     return answer.processed == 1
 
 
-def wake(bed: Bed) -> None:
+def wake(fleet: Zabbix, bed: Bed) -> None:
     """Change the list of VMs: an unchanged one is looked at again only once an hour."""
+    state = f"kvm.domain.state[{uuid_of('wake1')}]"
     bed.define(guest("wake1"), start=False)
-    time.sleep(12)
+    eventually("kvm1 tells of the new VM", lambda: state in fleet.items(HV))
     bed.remove("wake1")
+    eventually("and forgets it", lambda: state not in fleet.items(HV))
 
 
 def running(fleet: Zabbix, host: str, state: str) -> bool:

@@ -10,8 +10,6 @@ import contextlib
 import os
 import shutil
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +17,8 @@ import inside
 import installed
 import postgres
 import pyzabbix
-from bed import until
 from commands import Command, Ran
+from waiting import PATIENCE, eventually
 
 WORK = inside.WORK / "zabbix"
 CHECKOUT = Path(__file__).parents[2]
@@ -97,7 +95,7 @@ class Zabbix:
         self._front_end()
         self._start("zabbix", "zabbix_server", "--foreground", "--config", WORK / "server.conf")
         self.agent()
-        until("Zabbix's API answers", self._logs_in, 60)
+        eventually("Zabbix's API answers", self._logs_in)
 
     def down(self) -> None:
         """End everything that was started, in turn."""
@@ -219,16 +217,11 @@ class Zabbix:
             )
 
 
-def eventually(what: str, condition: Callable[[], Any], seconds: float = 60) -> Any:
-    """Wait until a condition gives something true, and give that; fail with what it gave last."""
-    end = time.monotonic() + seconds
-    while not (given := condition()):
-        if time.monotonic() > end:
-            raise AssertionError(f"waited {seconds:g} s in vain until {what}")
-        time.sleep(0.5)
-    return given
+def unsupported(zabbix: Zabbix, host: str) -> list[tuple[str, str]]:
+    """The items of a host that are not supported, and why."""
+    return [(key, item["error"]) for key, item in zabbix.items(host).items() if item["state"] == "1"]
 
 
-def provision(kvm: Command, *arguments: str, timeout: float = 60) -> Ran:
+def provision(kvm: Command, *arguments: str, timeout: float = PATIENCE) -> Ran:
     """Run zabbix_kvm provision, for so many seconds at most."""
     return kvm("zabbix_kvm", "provision", *arguments, env=LOGIN, timeout=timeout)
