@@ -63,10 +63,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def bed() -> Iterator[Bed]:
     """The lab's hypervisor with a guest in every state."""
     from bed import Bed
+    from running import running
 
-    made = Bed()
-    try:
-        made.up()
+    with running(Bed()) as made:
         yield made
-    finally:
-        made.down()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import bed
 import guests
+from running import running
 
 ROUNDS = 15
 PAUSED = 100
@@ -102,17 +103,13 @@ def main() -> None:
         sys.exit(os.environ["KVMWATCH_LAB_MISSING"])
     os.environ.pop("PYTHONPATH")  # was for this script alone
     os.environ["KVMWATCH_STATE_DIR"] = str(bed.WORK / "state")
-    lab = bed.Bed()
-    try:
-        lab.up()
+    with running(bed.Bed()) as lab:
         phase("The lab's guests", LAB)
         for domain in lab.connect().listAllDomains():
             lab.remove(domain.name())
         for number in range(PAUSED):
             lab.transient(guests.small(f"small{number:03}"), paused=True)
         phase(f"{PAUSED} small paused guests", MANY)
-    finally:
-        lab.down()
 
 
 main()

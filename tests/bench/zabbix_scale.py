@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from commands import Command
+from running import running
 from testdriver import node
 from waiting import eventually
 
@@ -26,13 +27,9 @@ def main() -> None:
         sys.exit(os.environ["KVMWATCH_LAB_MISSING"])
     count = int(os.environ.get("VMS", "1000"))
     file = zabbix.WORK / "big.xml"
-    site = zabbix.Zabbix()
-    try:
-        site.up()
+    with running(zabbix.Zabbix()) as site:
         file.write_text(node(f"big{number:04}" for number in range(count)))
         run(site, Command(zabbix.WORK / "state"), file, count)
-    finally:
-        site.down()
 
 
 def run(site: zabbix.Zabbix, kvm: Command, file: Path, count: int) -> None:

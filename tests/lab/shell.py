@@ -7,10 +7,9 @@ import sys
 if os.environ.get("KVMWATCH_LAB_MISSING"):
     sys.exit(os.environ["KVMWATCH_LAB_MISSING"])
 
-import bed
+from bed import Bed
+from running import running
 
-lab = bed.Bed()
-lab.up()
-print("The lab's libvirt is qemu:///system in this shell; leave it to take everything down.")
-subprocess.run([os.environ.get("SHELL", "/bin/sh")], check=False)
-lab.down()
+with running(Bed()):
+    print("The lab's libvirt is qemu:///system in this shell; leave it to take everything down.")
+    subprocess.run([os.environ.get("SHELL", "/bin/sh")], check=False)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from commands import Command
+from running import running
 from testdriver import node
 from waiting import eventually
 
@@ -21,24 +22,16 @@ if TYPE_CHECKING:
 def zabbix(bed: Bed) -> Iterator[Zabbix]:
     from zabbix import Zabbix
 
-    made = Zabbix()
-    try:
-        made.up()
+    with running(Zabbix()) as made:
         yield made
-    finally:
-        made.down()
 
 
 @pytest.fixture(scope="session")
 def second(bed: Bed) -> Iterator[Second]:
     from second import Second
 
-    made = Second()
-    try:
-        made.up()
+    with running(Second()) as made:
         yield made
-    finally:
-        made.down()
 
 
 @pytest.fixture(scope="session")

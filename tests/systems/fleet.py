@@ -13,6 +13,7 @@ import second
 from bed import Bed
 from commands import Command, Ran
 from guests import disk, guest, qcow2
+from running import running
 from waiting import eventually
 
 import zabbix
@@ -34,12 +35,8 @@ class Fleet(contextlib.AbstractContextManager["Fleet"]):
         return self
 
     def _up(self, started: contextlib.ExitStack) -> None:
-        self.bed = Bed()
-        started.callback(self.bed.down)
-        self.bed.up()
-        self.second = second.Second()
-        started.callback(self.second.down)
-        self.second.up()
+        self.bed = started.enter_context(running(Bed()))
+        self.second = started.enter_context(running(second.Second()))
         for name, load in (
             ("mail1", "lab.cpu=15"),
             ("cache1", "lab.mem=16"),
@@ -48,9 +45,7 @@ class Fleet(contextlib.AbstractContextManager["Fleet"]):
             image = second.WORK / f"{name}.qcow2"
             qcow2(image, "64M")
             self.second.connect().defineXML(guest(name, load, disk(image, "vda"))).create()
-        self.zabbix = zabbix.Zabbix()
-        started.callback(self.zabbix.down)
-        self.zabbix.up()
+        self.zabbix = started.enter_context(running(zabbix.Zabbix()))
         self.provision("--hypervisor", "kvm1=127.0.0.1")
         self.provision("--hypervisor", "kvm2", "--way", "trapper")
         for host in ("kvm1", "kvm2"):

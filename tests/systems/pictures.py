@@ -15,6 +15,7 @@ from pathlib import Path
 import nagios
 import nagios_web
 from fleet import Fleet
+from running import running
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
@@ -111,9 +112,7 @@ def take_nagios(fleet: Fleet) -> None:
     file = site.work / "objects" / "kvm1.cfg"
     config = fleet.kvm("nagios_kvm", "config", "--format", "nagios", "--host", "kvm1", "--output", str(file))
     assert config.code == 0, config.err
-    server = None
-    try:
-        site.up()
+    with running(site):
         for _ in range(3):
             fleet.kvm("nagios_kvm", "publish", "--host", "kvm1", "--to", str(site.work / "rw" / "nagios.cmd"))
             time.sleep(5)
@@ -123,10 +122,7 @@ def take_nagios(fleet: Fleet) -> None:
         browser.open(f"{nagios_web.URL}/cgi-bin/nagios4/status.cgi?host=kvm1&sorttype=2&sortoption=3&limit=40")
         browser.write("nagios", "document.body.scrollHeight + 90")
         browser.driver.quit()
-    finally:
-        if server:
-            server.shutdown()
-        site.down()
+        server.shutdown()
 
 
 def main() -> None:

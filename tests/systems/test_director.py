@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import installed
 import pytest
 from commands import EXAMPLE_URI, Command
+from running import running
 
 if TYPE_CHECKING:
     from director import Director
@@ -20,12 +21,8 @@ CONFIG = ("nagios_kvm", "config", "--format", "director", "--host", "kvm1", "-u"
 def director() -> Iterator[Director]:
     from director import Director
 
-    made = Director()
-    try:
-        made.up()
+    with running(Director()) as made:
         yield made
-    finally:
-        made.down()
 
 
 def test_commands_and_templates(director: Director) -> None:

@@ -18,6 +18,7 @@ import pages
 import pytest
 from machine import Machine, needed
 from pages import ROOT, Step
+from running import running
 from waiting import PATIENCE, eventually
 
 from zabbix import LOGIN, URL, USER
@@ -75,9 +76,7 @@ def here(step: Step) -> bool:
 @pytest.fixture(scope="module")
 def base(bed: Bed) -> Iterator[Machine]:
     """A system with what a reader has; our packages lie in its /root."""
-    made = Machine("bookworm")
-    try:
-        made.up()
+    with running(Machine("bookworm")) as made:
         made.apt("install", *INSTALLED)
         for package in machine.build().glob("*_all.deb"):
             shutil.copy(package, made.path("/root"))
@@ -88,8 +87,6 @@ def base(bed: Bed) -> Iterator[Machine]:
         made.path("/etc/icinga2/conf.d/hosts.conf").unlink()
         subprocess.run(["make", "--silent", "wheel", f"DIST={made.path('/root/dist')}"], check=True, cwd=ROOT)
         yield made
-    finally:
-        made.down()
 
 
 @pytest.fixture(scope="module", autouse=True)

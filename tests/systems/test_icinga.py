@@ -11,6 +11,7 @@ from commands import Command
 from conformance import STATES
 from monitor import BIG_CHECKS
 from nagios_kvm.names import ServiceName
+from running import running
 from waiting import eventually
 
 if TYPE_CHECKING:
@@ -36,9 +37,8 @@ def icinga(bed: Bed, kvm: Command, many: str) -> Iterator[Icinga]:
         ran = kvm("nagios_kvm", "config", "--format", "icinga2", "--host", host, "--output", file, *more)
         assert ran.code == 0, ran.err
     made.write("conf.d/site.conf", "".join(HOST.format(name=name) for name in ("kvm1", PASSIVE, BIG)))
-    made.up()
-    yield made
-    made.down()
+    with running(made):
+        yield made
 
 
 def test_a_service_for_each_vm_and_check(icinga: Icinga, bed: Bed) -> None:

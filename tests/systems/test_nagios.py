@@ -12,6 +12,7 @@ from commands import CHECKS, Command
 from conformance import STATES, conforming
 from monitor import BIG_CHECKS
 from nagios_kvm.names import ServiceName
+from running import running
 from waiting import eventually
 
 if TYPE_CHECKING:
@@ -39,10 +40,9 @@ def nagios(bed: Bed, kvm: Command, many: str) -> Iterator[Nagios]:
         file = objects / f"{host}.cfg"
         ran = kvm("nagios_kvm", "config", "--format", "nagios", "--host", host, "--output", str(file), *more)
         assert ran.code == 0, ran.err
-    made.up()
-    made.nrpe()
-    yield made
-    made.down()
+    with running(made):
+        made.nrpe()
+        yield made
 
 
 def test_every_check_runs_and_shows_state_and_perfdata(nagios: Nagios, kvm: Command) -> None:

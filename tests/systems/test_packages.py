@@ -14,6 +14,7 @@ import installed
 import pytest
 from commands import CHECKS
 from machine import RELEASES, Machine, build, needed
+from running import running
 from waiting import eventually
 
 if TYPE_CHECKING:
@@ -50,14 +51,10 @@ def packages() -> Path:
 @pytest.fixture(scope="module", params=RELEASES)
 def machine(request: pytest.FixtureRequest, bed: Bed, packages: Path) -> Iterator[Machine]:
     """A new system with our packages on it, and after them the monitoring systems."""
-    made = Machine(request.param)
-    try:
-        made.up()
+    with running(Machine(request.param)) as made:
         made.apt("install", *packages.glob("*_all.deb"))
         made.apt("install", *MONITORING, "systemd-sysv", "dbus", "sudo", "polkitd", "man-db")
         yield made
-    finally:
-        made.down()
 
 
 def test_every_command_runs_and_has_a_manual(machine: Machine) -> None:
@@ -192,9 +189,7 @@ def test_removal_leaves_configuration_and_purging_nothing(machine: Machine) -> N
 
 def built_on(release: str, packages: Path) -> list[Path]:
     """Build the source package's next version on a release, as a packager would, and have lintian look at it."""
-    builder = Machine(release)
-    try:
-        builder.up()
+    with running(Machine(release)) as builder:
         builder.apt("install", *BUILDING)
         work = builder.path("/root/build")
         work.mkdir()
@@ -214,5 +209,3 @@ def built_on(release: str, packages: Path) -> list[Path]:
         kept = packages.parent / f"deb-{release}"
         kept.mkdir()
         return [Path(shutil.copy(file, kept)) for file in work.glob("*+next_all.deb")]
-    finally:
-        builder.down()
