@@ -32,7 +32,7 @@ _DESCRIPTIONS = Group.DEFINITION | Group.POLICY
 _RUNNING = (states.RUNNING, states.BLOCKED)
 _SHARE = 0.8  # of the time that is left may go into asking the QEMUs
 _RETRIES = 8  # for domains whose QEMU another client was asking just then
-_RETRY_PAUSE = 0.05  # seconds
+_RETRY_PAUSE = 0.05  # seconds, then twice as long each time: in all longer than a hung one needs to be known
 _PAUSED_IOERROR = 5  # virDomainPausedReason
 
 Listed = list[tuple[LibvirtDomain, Fields]]
@@ -105,7 +105,7 @@ class DomainReader:
         left = set(handles)
         for attempt in range(_RETRIES):
             if attempt:
-                deadline.sleep(_RETRY_PAUSE)
+                deadline.sleep(_RETRY_PAUSE * 2 ** (attempt - 1))
             results, outcome = each_chunk(
                 self._hypervisor.crew,
                 sorted(left),
@@ -123,7 +123,7 @@ class DomainReader:
             if left:
                 stuck.update(self._hung(left, handles))
                 left -= stuck.keys()
-            if not left or not deadline.remaining():
+            if not left:
                 break
         return stuck
 

@@ -79,7 +79,7 @@ def test_migrated_vm_keeps_its_host_and_its_history(
     fleet: Zabbix, kvm: Command, bed: Bed, second: Second, mover: None
 ) -> None:
     state = f"kvm.domain.state[{MOVER}]"
-    eventually("kvm1 tells of the VM", lambda: running(fleet, HV, state))
+    eventually("kvm1 tells of the VM", lambda: reported_running(fleet, HV, state))
     keep_in_step(kvm)
     host = fleet.host(MOVER)
     assert (host["name"], groups(fleet)) == ("mover1", {"KVM guests", "KVM guests/kvm1"})
@@ -91,7 +91,7 @@ def test_migrated_vm_keeps_its_host_and_its_history(
 
     other.migrate("mover1", bed.connect(), second.connect())
 
-    eventually("kvm2 tells of it", lambda: push_kvm2(kvm) and running(fleet, "kvm2", state))
+    eventually("kvm2 tells of it", lambda: push_kvm2(kvm) and reported_running(fleet, "kvm2", state))
     eventually("its host is moved", lambda: "it is on kvm2" in keep_in_step(kvm))
     moved = fleet.host(MOVER)
     assert moved["hostid"] == host["hostid"]
@@ -108,14 +108,14 @@ def test_removed_vm_has_its_host_disabled_and_a_returning_one_enabled(
     fleet: Zabbix, kvm: Command, bed: Bed, mover: None
 ) -> None:
     state = f"kvm.domain.state[{MOVER}]"
-    eventually("kvm1 tells of the VM", lambda: running(fleet, HV, state))
+    eventually("kvm1 tells of the VM", lambda: reported_running(fleet, HV, state))
     keep_in_step(kvm)
     bed.remove("mover1")
     eventually("kvm1 forgets it", lambda: state not in fleet.items(HV))
     keep_in_step(kvm)
     assert fleet.host(MOVER)["status"] == "1", "disabled, and its history is kept"
     bed.define(guest("mover1"))
-    eventually("kvm1 tells of it again", lambda: running(fleet, HV, state))
+    eventually("kvm1 tells of it again", lambda: reported_running(fleet, HV, state))
     keep_in_step(kvm)
     assert fleet.host(MOVER)["status"] == "0"
 
@@ -191,7 +191,7 @@ def wake(fleet: Zabbix, bed: Bed) -> None:
     eventually("and forgets it", lambda: state not in fleet.items(HV))
 
 
-def running(fleet: Zabbix, host: str, state: str) -> bool:
+def reported_running(fleet: Zabbix, host: str, state: str) -> bool:
     """Whether a hypervisor's newest word of a VM is that it runs."""
     return bool(fleet.items(host).get(state, {}).get("lastvalue") == "1")
 
