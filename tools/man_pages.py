@@ -34,7 +34,8 @@ _FILES = {
 
 def pages() -> dict[str, str]:
     """File name to text."""
-    os.environ["COLUMNS"] = "80"  # argparse wraps usage lines for the terminal it finds
+    # argparse wraps usage lines for the terminal it finds, and each Python at other places; man wraps them by itself
+    os.environ["COLUMNS"] = "100000"
     parsers = {f"check_kvm_{check.name}": plugin.parser_of(check) for check in all_checks()}
     parsers |= {"nagios_kvm": nagios_kvm.parser(), "zabbix_kvm": zabbix_kvm.parser()}
     return {f"{name}.1": _page(name, parser, sorted(parsers)) for name, parser in parsers.items()}
