@@ -16,7 +16,7 @@ demo: $(READY) ## Judge this machine's VMs (or the example hypervisor's) as Nagi
 	@examples/demo
 
 .PHONY: test
-test: lint test-unit test-lab test-systems ## Run every test; those of the lab and the systems need root (they bring up their own libvirt, guests and daemons)
+test: lint test-unit test-lab test-lab-modular test-systems ## Run every test; those of the lab and the systems need root (they bring up their own libvirt, guests and daemons)
 
 .PHONY: test-unit
 test-unit: $(READY) ## Run the unit and test driver tests: no root, no daemon
@@ -26,16 +26,19 @@ test-unit: $(READY) ## Run the unit and test driver tests: no root, no daemon
 test-lab: $(READY) ## Run the lab tests: a real libvirtd with real QEMU guests, in namespaces of their own
 	@tests/lab/run $(PYTHON) -m pytest -q tests/lab
 
+.PHONY: test-lab-modular
+test-lab-modular: $(READY) ## Run the lab tests on libvirt's modular daemons, which RHEL 9 and Fedora run (compiles them once)
+	@tools/setup modular
+	@KVMWATCH_LAB_DAEMONS=modular tests/lab/run $(PYTHON) -m pytest -q tests/lab
+
 .PHONY: test-systems
 test-systems: $(READY) ## Run the systems tests: our packages, and a real Zabbix, Nagios, NRPE and Icinga that watch the lab (root)
 	@[ "$$(id -u)" != 0 ] || { tools/setup systems && tools/setup packages; }
 	@tests/lab/run $(PYTHON) -m pytest -q tests/systems
 
-.PHONY: test-zabbix7
-test-zabbix7: $(READY) ## Run the Zabbix tests on Zabbix 7.0, in a chroot of Debian 13 (root; takes a while the first time)
-	@tools/setup systems
-	@tools/setup zabbix7
-	@KVMWATCH_ZABBIX_ROOT="$${XDG_CACHE_HOME:-$$HOME/.cache}/kvmwatch-trixie" tests/lab/run $(PYTHON) -m pytest -q tests/systems/test_zabbix*.py
+.PHONY: test-other-debian
+test-other-debian: ## Run make demo and make test in a Debian of the other release, 13 or 12 (root; makes it once)
+	@tools/other-debian make demo test
 
 .PHONY: lab-zabbix
 lab-zabbix: $(READY) ## Open a shell beside two hypervisors and a Zabbix that watches them

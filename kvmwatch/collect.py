@@ -8,14 +8,15 @@ import libvirt
 
 from kvmwatch import domains, records
 from kvmwatch.connection import LibvirtDomain, explained
-from kvmwatch.deadline import Deadline, Started
+from kvmwatch.deadline import Deadline
 from kvmwatch.domains import DomainReader, Listed
 from kvmwatch.groups import Group
 from kvmwatch.hypervisor import Hypervisor
+from kvmwatch.parts import Parts
 from kvmwatch.selection import Selection
-from kvmwatch.snapshot import Domain, Host, Network, Pool, Process, Snapshot
+from kvmwatch.snapshot import Domain, Host, Process, Snapshot
 
-_REST = Group.HOST | Group.POOLS | Group.NETWORKS
+_SHARE = 0.8  # of the time that is left may go into waiting for what is not about the domains
 _LISTS = (
     (Group.AUTOSTART, "autostart", libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART),
     (Group.LISTS, "persistent", libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT),
@@ -48,36 +49,16 @@ class Reader:
         surveyed, lists = hypervisor.call(self._survey)
         latency = hypervisor.connected_in + time.monotonic() - started
         # the host, pools and networks are read while libvirtd asks the QEMUs
-        rest = Started(self._read_rest) if self._groups & _REST else None
+        parts = Parts(hypervisor, self._groups, self._deadline.share(_SHARE))
         processes = self._processes(surveyed) if Group.PROCESSES in self._groups else ()
         selected = [(domain, fields) for domain, fields in surveyed if self._selected(domain)]
         snapshot = Snapshot(
             hypervisor.uri, now, latency, domains=self._domains(selected, lists, now), processes=processes
         )
-        if rest:
-            host, pools, networks = hypervisor.wait(rest)
-            if host:
-                host = with_assigned(host, snapshot.domains, latency)
-            snapshot = snapshot._replace(host=host, pools=pools, networks=networks)
-        return snapshot
-
-    def _read_rest(self) -> tuple[Host | None, tuple[Pool, ...], tuple[Network, ...]]:
-        host: Host | None = None
-        pools: tuple[Pool, ...] = ()
-        networks: tuple[Network, ...] = ()
-        if Group.HOST in self._groups:
-            from kvmwatch import hosts  # noqa: PLC0415 - brings psutil, which few commands need
-
-            host = hosts.read(self._hypervisor)
-        if Group.NETWORKS in self._groups:
-            from kvmwatch import networks as virtual  # noqa: PLC0415 - only Zabbix asks for them
-
-            networks = virtual.read(self._hypervisor.connection)
-        if Group.POOLS in self._groups:
-            from kvmwatch import storage  # noqa: PLC0415 - brings ElementTree
-
-            pools = storage.read(self._hypervisor, self._deadline)
-        return host, pools, networks
+        host, pools, networks, unread = parts.wait()
+        if host:
+            host = with_assigned(host, snapshot.domains, latency)
+        return snapshot._replace(host=host, pools=pools, networks=networks, unread=unread)
 
     def _survey(self) -> tuple[Listed, dict[str, set[str]]]:
         connection = self._hypervisor.connection

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -57,7 +58,8 @@ def open_readwrite(uri: str) -> Connection:
         raise explained(error, uri) from error
 
 
-_DAEMON_ADVICE = "start it: systemctl start virtqemud.socket (or libvirtd)"
+#: a daemon's socket; libvirt's monolithic one has no name of its own in it
+_SOCKET = re.compile(r"/(virt\w+d)-sock")
 
 
 def explained(error: libvirt.libvirtError, uri: str) -> KvmwatchError:
@@ -70,8 +72,13 @@ def explained(error: libvirt.libvirtError, uri: str) -> KvmwatchError:
 
         advice = f"let user {getpass.getuser()} read the socket (group libvirt, or unix_sock_ro_perms)"
     elif "onnect socket to" in text and ("No such file" in text or "Connection refused" in text):
-        text = f"libvirt is not running: {text}"
-        advice = _DAEMON_ADVICE
+        named = _SOCKET.search(text)
+        if named and named[1] != "virtqemud":  # one of the modular ones that virtqemud asks
+            text = f"{named[1]} is not running: {text}"
+            advice = f"start it: systemctl start {named[1]}.socket"
+        else:
+            text = f"libvirt is not running: {text}"
+            advice = "start it: systemctl start virtqemud.socket (or libvirtd)"
     elif "Connection refused" in text or "unable to connect to server" in text:
         advice = "check the host and port of the URI, and that libvirt listens there"
     elif "uthenti" in text or code in (libvirt.VIR_ERR_AUTH_FAILED, libvirt.VIR_ERR_AUTH_CANCELLED):

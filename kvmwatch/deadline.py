@@ -57,14 +57,11 @@ class Started(Generic[T]):
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def wait(self, deadline: Deadline, doing: str) -> T:
+    def wait(self, deadline: Deadline) -> T:
         """Give what the call returns. Raises DeadlineExceeded, or whatever the call raises."""
         self._thread.join(deadline.remaining())
         if not self._outcome:
-            raise DeadlineExceeded(
-                f"{doing} got no answer within {deadline.seconds:g} s: the daemon or the way to it hangs; "
-                "look at it with 'virsh list', then restart it"
-            )
+            raise DeadlineExceeded(f"no answer within {deadline.seconds:g} s")
         succeeded, value = self._outcome[0]
         if not succeeded:
             raise value

@@ -8,7 +8,6 @@ without it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 import libvirt
@@ -29,13 +28,16 @@ if TYPE_CHECKING:
 _ASKS_QEMU = Group.CPU | Group.MEMORY | Group.DISK
 _STATISTICS = _ASKS_QEMU | Group.INTERFACE | Group.SIZE
 _DESCRIPTIONS = Group.DEFINITION | Group.POLICY
+_MAY_WAIT = _ASKS_QEMU | Group.DEFINITION  # the XML for whoever holds the domain, since libvirt 11.0
 _RUNNING = (states.RUNNING, states.BLOCKED)
 _SHARE = 0.8  # of the time that is left may go into asking the QEMUs
 _RETRIES = 8  # for domains whose QEMU another client was asking just then
 _RETRY_PAUSE = 0.05  # seconds, then twice as long each time: in all longer than a hung one needs to be known
 _PAUSED_IOERROR = 5  # virDomainPausedReason
+_OF_DEVICES = ("block.", "net.")
 
 Listed = list[tuple[LibvirtDomain, Fields]]
+Description = tuple["Definition | None", Policy]  # of the XML if it was asked for; else the policy alone
 
 
 class Readings(NamedTuple):
@@ -66,76 +68,83 @@ class DomainReader:
         self._hypervisor = hypervisor
         self._groups = groups
         self._deadline = deadline
+        self._held: dict[str, float] = {}  # UUID to seconds of those that make libvirt wait
+        self._described: dict[str, Description] = {}
 
     def read(self, surveyed: Listed) -> Readings:
         """Read the domains. Raises KvmwatchError (DeadlineExceeded) and libvirtError."""
         readings = {domain.UUIDString(): _reading(domain, fields) for domain, fields in surveyed}
         if Group.SHUT_OFF not in self._groups:
             surveyed = [(domain, fields) for domain, fields in surveyed if states.is_active(fields["state.state"])]
-        handles = {domain.UUIDString(): domain for domain, _ in surveyed}
-        if surveyed and self._groups & _ASKS_QEMU:
-            stuck = self._read_in_lanes(handles, readings)
-            self._settle(readings)
-            if Group.CONTROL in self._groups:
-                active = (uuid for uuid in handles if _is_active(readings.get(uuid)))
-                stuck.update(
-                    self._hung([uuid for uuid in active if not bulk.answered(readings[uuid].fields)], handles)
-                )
+        if surveyed and self._groups & _MAY_WAIT:
+            stuck = self._read_in_lanes(surveyed, readings)
+            if self._groups & _ASKS_QEMU and Group.CONTROL in self._groups:
+                active = [domain for domain, _ in surveyed if _is_active(readings.get(domain.UUIDString()))]
+                silent = [domain for domain in active if not bulk.answered(readings[domain.UUIDString()].fields)]
+                stuck.update(self._ask_control(silent))
             return Readings(readings, stuck)
         # Nobody waits for a QEMU here, so the two rounds of questions can go at once. A domain that does not run
         # is judged by its state, so whether its QEMU answers is not worth a call.
         running = [domain for domain, fields in surveyed if fields["state.state"] in _RUNNING]
-        asked = (
-            Started(lambda: control.occupied(running, self._deadline)) if Group.CONTROL in self._groups else None
-        )
+        asked = Started(lambda: control.hung(running, self._deadline)) if Group.CONTROL in self._groups else None
         if surveyed and self._groups & (_STATISTICS | _DESCRIPTIONS):
-            read = self._hypervisor.call(lambda: self._read_chunk(surveyed))
-            found = {reading.uuid: reading for reading in read}
-            for uuid in handles.keys() - found.keys():
-                del readings[uuid]  # gone meanwhile
-            readings.update(found)
+            self._take(self._hypervisor.call(lambda: self._read_chunk(surveyed)), surveyed, readings)
         return Readings(readings, self._hypervisor.wait(asked) if asked else {})
 
-    def _read_in_lanes(self, handles: dict[str, LibvirtDomain], readings: dict[str, Reading]) -> dict[str, float]:
-        from kvmwatch.lanes import each_chunk  # noqa: PLC0415 - not for commands that ask no QEMU
+    def _read_in_lanes(self, surveyed: Listed, readings: dict[str, Reading]) -> dict[str, float]:
+        from kvmwatch.lanes import each_chunk  # noqa: PLC0415 - not for commands that wait for no QEMU
 
+        listed = {domain.UUIDString(): (domain, fields) for domain, fields in surveyed}
         # what does not answer by then is named, and there is time left for what did
         deadline = self._deadline.share(_SHARE)
         stuck: dict[str, float] = {}
-        left = set(handles)
+        left = set(listed)
         for attempt in range(_RETRIES):
             if attempt:
                 deadline.sleep(_RETRY_PAUSE * 2 ** (attempt - 1))
             results, outcome = each_chunk(
                 self._hypervisor.crew,
                 sorted(left),
-                lambda domains: self._read_chunk([(domain, {}) for domain in domains]),
-                lambda uuids: self._hung(uuids, handles),
+                lambda domains: self._read_chunk([(domain, listed[domain.UUIDString()][1]) for domain in domains]),
+                lambda uuids: self._ask_control([listed[uuid][0] for uuid in uuids]),
                 deadline,
             )
             stuck.update(outcome.stuck)
             stuck.update(dict.fromkeys(outcome.unread - stuck.keys(), self._deadline.seconds))
-            found = {reading.uuid: reading for reading in results}
-            readings.update(found)
-            for uuid in left - found.keys() - stuck.keys():
-                del readings[uuid]  # gone meanwhile
-            left = {uuid for uuid, reading in found.items() if self._was_skipped(reading)} - stuck.keys()
+            self._take(results, [listed[uuid] for uuid in left - stuck.keys()], readings)
+            left = {reading.uuid for reading in results if self._was_skipped(reading)} - stuck.keys()
             if left:
-                stuck.update(self._hung(left, handles))
+                stuck.update(self._ask_control([listed[uuid][0] for uuid in left]))
                 left -= stuck.keys()
             if not left:
                 break
+        self._settle(readings)
+        # those of whose devices nothing is known
+        stuck.update({uuid: waited for uuid, waited in dict(self._held).items() if uuid not in self._described})
         return stuck
+
+    def _take(self, results: list[Reading], asked: Listed, readings: dict[str, Reading]) -> None:
+        """Put what was read into the readings; what was asked and gave none is gone meanwhile."""
+        found = {reading.uuid: reading for reading in results}
+        readings.update(found)
+        for domain, _ in asked:
+            if domain.UUIDString() not in found:
+                del readings[domain.UUIDString()]
 
     def _was_skipped(self, reading: Reading) -> bool:
         bulky = self._hypervisor.provider is bulk
         return bulky and _is_active(reading) and bulk.skipped(reading.fields, self._groups)
 
-    def _hung(self, uuids: Iterable[str], handles: dict[str, LibvirtDomain]) -> dict[str, float]:
-        domains = [handles[uuid] for uuid in uuids]
-        return self._hypervisor.call(lambda: control.occupied(domains, self._deadline))
+    def _ask_control(self, domains: list[LibvirtDomain]) -> dict[str, float]:
+        held = self._hypervisor.call(lambda: control.held(domains, self._deadline))
+        self._held |= held
+        return held
 
     def _read_chunk(self, listed: Listed) -> list[Reading]:
+        if Group.DEFINITION in self._groups:
+            # else each of our runs would leave a call waiting in libvirtd, which has 20 workers
+            active = [domain for domain, fields in listed if states.is_active(fields["state.state"])]
+            self._held |= control.held(active, self._deadline)
         described = {}
         for domain, _ in listed:
             try:
@@ -151,24 +160,34 @@ class DomainReader:
         # the moment of a chunk's values: in the middle of its call
         moment = (began + time.monotonic()) / 2
         readings = []
-        for domain, fields in listed:
+        for domain, told in listed:
             definition, policy = described[domain.UUIDString()]
+            fields = told
+            if Group.DEFINITION in self._groups and definition is None:
+                # devices are known by what the XML says of them
+                fields = {name: value for name, value in told.items() if not name.startswith(_OF_DEVICES)}
             reading = _reading(domain, fields, moment)._replace(definition=definition, policy=policy)
             if Group.DISK in self._groups:
                 reading = reading._replace(disk_errors=_disk_errors(domain, fields))
             readings.append(reading)
         return readings
 
-    def _description(self, domain: LibvirtDomain) -> tuple[Definition | None, Policy]:
+    def _description(self, domain: LibvirtDomain) -> Description:
+        uuid = domain.UUIDString()
+        if uuid not in self._held:
+            self._described[uuid] = self._asked_description(domain)
+        elif uuid not in self._described:  # its XML waits, its metadata do not
+            return None, _policy(domain)
+        return self._described[uuid]
+
+    def _asked_description(self, domain: LibvirtDomain) -> Description:
         if Group.DEFINITION in self._groups:
             from kvmwatch import definition  # noqa: PLC0415 - brings ElementTree, which not all need
 
             return definition.parse(domain.XMLDesc(0)), Policy()
         return None, _policy(domain) if Group.POLICY in self._groups else Policy()
 
-    def _statistics(
-        self, domains: list[LibvirtDomain], described: dict[str, tuple[Definition | None, Policy]]
-    ) -> Listed:
+    def _statistics(self, domains: list[LibvirtDomain], described: dict[str, Description]) -> Listed:
         """Ask for the groups; a QEMU without disks is not asked for disks, which it answers slowly, too."""
         read: Listed = []
         diskless = [d for d in domains if (found := described[d.UUIDString()][0]) and not found.disks]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
 from types import ModuleType
@@ -12,6 +13,7 @@ import libvirt
 from kvmwatch import bulk
 from kvmwatch.connection import Connection, explained, is_local, open_readonly, uri_scheme
 from kvmwatch.deadline import Deadline, Started
+from kvmwatch.errors import DeadlineExceeded
 
 if TYPE_CHECKING:
     from kvmwatch.lanes import Crew
@@ -41,9 +43,21 @@ class Hypervisor:
     def wait(self, started: Started[T]) -> T:
         """Wait for a call that was started before. Raises KvmwatchError."""
         try:
-            return started.wait(self._deadline, f"libvirt at {self.uri}")
+            return started.wait(self._deadline)
+        except DeadlineExceeded as error:
+            raise DeadlineExceeded(
+                f"libvirt at {self.uri} got {error}: the daemon or the way to it hangs; look at it with "
+                "'virsh list', then restart it"
+            ) from error
         except libvirt.libvirtError as error:
             raise explained(error, self.uri) from error
+
+    def beside(self) -> Hypervisor:
+        """The same for another thread: with a connection of its own, unless that would cost an ssh session."""
+        other = copy.copy(self)
+        if is_local(self.uri):
+            other.connection = open_readonly(self.uri)
+        return other
 
     def crew(self, most: int | None = None) -> Crew:
         """Make lanes for calls that may hang, at most so many; one where a connection costs an ssh session."""

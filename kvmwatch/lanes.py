@@ -4,7 +4,7 @@ libvirtd asks the QEMUs of one call in turn, so a few calls at once halve the ti
 a QEMU which has just hung never returns, even with NOWAIT; meanwhile controlInfo tells which domain it waits
 for, and since the hung call holds that domain's lock, further NOWAIT calls skip it at once. So when a call
 does not return, the hung domain is named, the call is left behind and its domains are asked again by fresh
-lanes.
+lanes. The same for a domain that a job holds: since libvirt 11.0 its XML waits for the job, up to 30 s.
 
 Each lane is a thread with a connection of its own: with libvirt 9.0, on a connection that several threads
 shared, controlInfo was seen to block as long as one of them was in a call that did not return.
@@ -58,7 +58,7 @@ class Crew:
 
 
 class Outcome(NamedTuple):
-    """UUIDs of domains that hang, with the seconds since their last answer, and of those not read in time."""
+    """UUIDs of domains that made a call wait, with the seconds so far, and of those not read in time."""
 
     stuck: dict[str, float]
     unread: set[str]
@@ -68,14 +68,14 @@ def each_chunk(
     make_crew: Callable[[], Crew],
     uuids: list[str],
     read: Callable[[list[LibvirtDomain]], list[T]],
-    hung: Callable[[list[str]], dict[str, float]],
+    held: Callable[[list[str]], dict[str, float]],
     deadline: Deadline,
     size: int = CHUNK,
 ) -> tuple[list[T], Outcome]:
     """Call *read* for chunks of domains in a few lanes, and give all results.
 
-    ``hung`` tells which of some domains hang (see :func:`kvmwatch.control.occupied`). Raises what it and
-    *read* raise.
+    ``held`` tells which of some domains make libvirt wait (see :func:`kvmwatch.control.held`); *read* must not
+    wait for those that it has told. Raises what it and *read* raise.
     """
     results: list[T] = []
     stuck: dict[str, float] = {}
@@ -88,13 +88,13 @@ def each_chunk(
             results.extend(future.result())
         if done or not deadline.remaining():
             continue
-        found = hung([uuid for future, chunk in pending.items() if future.running() for uuid in chunk])
+        found = held([uuid for future, chunk in pending.items() if future.running() for uuid in chunk])
         if found.keys() <= stuck.keys():
             continue
         stuck.update(found)
         waiting, pending, crew = pending, {}, make_crew()
         for future, chunk in waiting.items():
-            # not begun yet, and its lanes may all be blocked; or waiting for a hung domain
+            # not begun yet, and its lanes may all be blocked; or waiting for such a domain
             if future.cancel() or not stuck.keys().isdisjoint(chunk):
                 pending[crew.submit_domains(chunk, read)] = chunk
             else:

@@ -10,21 +10,16 @@ from kvmwatch.snapshot import Network
 
 
 def read(connection: Connection) -> tuple[Network, ...]:
-    """Read all virtual networks, sorted by name; none where the driver has no networks."""
-    try:
-        everything, active, autostart, persistent = (
-            {network.UUIDString(): network for network in connection.listAllNetworks(flag)}
-            for flag in (
-                0,
-                libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE,
-                libvirt.VIR_CONNECT_LIST_NETWORKS_AUTOSTART,
-                libvirt.VIR_CONNECT_LIST_NETWORKS_PERSISTENT,
-            )
+    """Read all virtual networks, sorted by name. Raises libvirtError when they cannot be listed."""
+    everything, active, autostart, persistent = (
+        {network.UUIDString(): network for network in connection.listAllNetworks(flag)}
+        for flag in (
+            0,
+            libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE,
+            libvirt.VIR_CONNECT_LIST_NETWORKS_AUTOSTART,
+            libvirt.VIR_CONNECT_LIST_NETWORKS_PERSISTENT,
         )
-    except libvirt.libvirtError as error:
-        if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
-            return ()
-        raise
+    )
     networks = []
     for uuid, network in everything.items():
         bridge, leases = None, None

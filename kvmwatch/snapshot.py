@@ -8,6 +8,7 @@ import time
 from typing import NamedTuple, Optional
 
 from kvmwatch import states
+from kvmwatch.groups import Group
 from kvmwatch.metrics import (
     DiskStats,
     DomainStats,
@@ -162,8 +163,16 @@ class Host(NamedTuple):
     rates: HostStats = HostStats()
 
 
+class Unread(NamedTuple):
+    """A part of the hypervisor that a command asked for and could not have."""
+
+    group: Group
+    what: str  # for people: "storage pools"
+    why: str  # one line, with what to do
+
+
 class Snapshot(NamedTuple):
-    """All that one command read; parts that it did not ask for are empty or None."""
+    """All that one command read; parts that it did not ask for, or that are in ``unread``, are empty or None."""
 
     uri: str
     time: float  # Unix time at the start of the reading
@@ -173,6 +182,11 @@ class Snapshot(NamedTuple):
     pools: tuple[Pool, ...] = ()
     networks: tuple[Network, ...] = ()
     processes: tuple[Process, ...] = ()
+    unread: tuple[Unread, ...] = ()
+
+    def has(self, group: Group) -> bool:
+        """Whether a part that was asked for was read; else its absence tells nothing."""
+        return all(part.group is not group for part in self.unread)
 
 
 def timings(snapshot: Snapshot) -> str:

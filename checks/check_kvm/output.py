@@ -63,7 +63,7 @@ class _Summary(nagiosplugin.Summary):  # type: ignore[misc]
         if len(subjects) == 1 and bad[0].name:
             return named
         more = f"; and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
-        return f"{named}{more}; {self._verdict.overview}"
+        return "; ".join(filter(None, (named + more, self._verdict.overview)))
 
 
 class _Output(Output):  # type: ignore[misc]

@@ -85,13 +85,22 @@ def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
     if check.selects == "pool":
         pools = (pool for pool in snapshot.pools if selection.matches(pool.name, pool.uuid))
         snapshot = snapshot._replace(pools=tuple(pools))
-    verdict = check.judge(config.applied(snapshot), thresholds)
+    verdict = judged(check, config.applied(snapshot), thresholds)
     _say_unmatched(check, selection, snapshot, verdict)
     style = output.Style(options.perfdata, options.verbose, options.max_output)
     text, code = output.render(check.name, verdict, style)
     if options.verbose >= 3:
         text += labels.text(timings(snapshot)) + "\n"
     return text, code
+
+
+def judged(check: Check, snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
+    """Judge a snapshot: what the check is there for and what could not be read is UNKNOWN, with the reason."""
+    verdict = check.judge(snapshot, thresholds)
+    for part in snapshot.unread:
+        if part.group in check.groups:
+            verdict.subject("").say(Unknown, f"{part.what} could not be read: {part.why}")
+    return verdict
 
 
 def site_config(path: str | None) -> SiteConfig:

@@ -32,7 +32,7 @@ def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
             subject.say(Ok, f"{human(stats.available, 'B')} free")
         subject.measure("overcommit", derived.pool_overcommit(pool))
     inactive = sum(not pool.active for pool in snapshot.pools)
-    parts = [count(len(snapshot.pools), "pool")]
+    parts = [count(len(snapshot.pools), "pool")] if snapshot.has(Group.POOLS) else []
     if inactive:
         parts.append(f"{inactive} inactive")
     verdict.overview = ", ".join([*parts, *highest("usage", usages, "%")])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,10 @@ from typing import Any
 import inside
 import installed
 import libvirt
+from daemons import URI, Daemons
 from guests import disk, guest, interface, qcow2, uuid_of, watch
 from waiting import eventually
 
-URI = "qemu:///system"
 WORK = inside.WORK
 ODD_NAME = 'Büro VM "01" it\'s=odd | 100%'
 LOAD = {"cpu": 30, "disk": 512, "net": 10}  # what web1 is told to do
@@ -26,67 +25,13 @@ LOAD = {"cpu": 30, "disk": 512, "net": 10}  # what web1 is told to do
 libvirt.registerErrorHandler(lambda _context, _error: None, None)
 
 
-class Daemon:
-    """libvirtd (with virtlogd), started and ended by its PID."""
-
-    def __init__(self) -> None:
-        self._virtlogd = subprocess.Popen(["virtlogd"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def pid(self) -> int:
-        """The PID of the running daemon."""
-        assert self.process
-        return self.process.pid
-
-    def start(self) -> None:
-        """Start libvirtd and wait until it answers."""
-        log = open(WORK / "libvirtd.out", "ab")  # noqa: SIM115 - lives as long as the daemon
-        self.process = subprocess.Popen(["libvirtd", "--listen"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        eventually("libvirtd answers", self.answers)
-
-    def answers(self) -> bool:
-        """Whether a client can connect."""
-        try:
-            libvirt.open(URI).close()
-        except libvirt.libvirtError:
-            return False
-        return True
-
-    def send(self, number: signal.Signals) -> None:
-        """Send it a signal."""
-        os.kill(self.pid, number)
-
-    def open_files(self) -> int:
-        """How many file descriptors it has open."""
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
-
-    def admin(self, command: str) -> dict[str, int]:
-        """What virt-admin tells of the server's threads or clients."""
-        ran = subprocess.run(["virt-admin", command, "libvirtd"], capture_output=True, text=True, check=True)
-        pairs = (line.split(":") for line in ran.stdout.splitlines() if ":" in line)
-        return {name.strip(): int(value) for name, value in pairs}
-
-    def end(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """End it and wait; its guests live on."""
-        if self.process:
-            self.send(number)
-            self.process.wait()
-            self.process = None
-
-    def stop_all(self) -> None:
-        """End libvirtd and virtlogd."""
-        self.end()
-        self._virtlogd.terminate()
-        self._virtlogd.wait()
-
-
 class Bed:
-    """The daemon, and what is defined in it."""
+    """The daemons, and what is defined in them; ``daemon`` is the one with the guests."""
 
     def __init__(self) -> None:
-        self.daemon = Daemon()
-        self.daemon.start()
+        self.daemons = Daemons()
+        self.daemon = self.daemons.main
+        self.daemons.start()
 
     def connect(self) -> Any:
         """A read-write connection for the tests' own use."""
@@ -154,7 +99,7 @@ class Bed:
             domain.destroy()
         for network in connection.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE):
             network.destroy()
-        self.daemon.stop_all()
+        self.daemons.stop()
 
     def _networks(self, connection: Any) -> None:
         xml = (

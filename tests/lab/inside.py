@@ -9,11 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-LAB = Path(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))) / "kvmwatch-lab"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")))
+LAB = CACHE / "kvmwatch-lab"
+MODULAR = CACHE / "kvmwatch-modular"  # libvirt's modular daemons
 HOSTNAME = "kvm1"
 WORK = Path("/run/lab")  # on the namespace's own tmpfs
 
-# read by libvirtd; no polkit, no D-Bus, no security driver in here
+# read by the QEMU driver; no polkit, no D-Bus, no security driver in here
 QEMU_CONF = """
 user = "root"
 group = "root"
@@ -22,18 +24,6 @@ remember_owner = 0
 security_driver = "none"
 namespaces = []
 stdio_handler = "logd"
-"""
-LIBVIRTD_CONF = f"""
-unix_sock_group = "libvirt"
-unix_sock_ro_perms = "0777"
-unix_sock_rw_perms = "0700"
-auth_unix_ro = "none"
-auth_unix_rw = "none"
-listen_tls = 0
-listen_tcp = 1
-listen_addr = "127.0.0.1"
-auth_tcp = "none"
-log_outputs = "2:file:{WORK}/libvirtd.log"
 """
 
 
@@ -62,7 +52,6 @@ def prepare() -> None:
         os.makedirs(folder)
     mount("-t", "tmpfs", "-o", "size=3m", "lab-tiny", WORK / "tiny")
     Path("/etc/libvirt/qemu.conf").write_text(QEMU_CONF)
-    Path("/etc/libvirt/libvirtd.conf").write_text(LIBVIRTD_CONF)
     # Debian's libvirtd refuses to start its QEMU driver without this user, even to run as root
     add_user("/etc/passwd", "libvirt-qemu", "libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin")
     add_user("/etc/group", "libvirt-qemu", "libvirt-qemu:x:64055:")

@@ -137,9 +137,7 @@ def test_remote_hypervisor_gives_the_same(command: Command, bed: Bed, check: str
 
 
 def test_commands_leave_no_line_in_libvirts_log(command: Command, bed: Bed) -> None:
-    from bed import WORK
-
-    log = WORK / "libvirtd.log"
+    log = bed.daemon.log
     before = log.read_text()
     for check in CHECKS:
         command(f"check_kvm_{check}")

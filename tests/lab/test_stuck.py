@@ -116,7 +116,7 @@ def test_restart_keeps_rates_of_running_domains(command: Command, bed: Bed) -> N
 def test_permission_denied(bed: Bed, tmp_path: Path) -> None:
     from bed import as_nobody
 
-    socket = Path("/run/libvirt/libvirt-sock-ro")
+    socket = bed.daemon.socket
     assert as_nobody("check_kvm.state").stdout.startswith("KVM_STATE CRITICAL - ")
     socket.chmod(0o700)
     try:

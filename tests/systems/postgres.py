@@ -10,32 +10,21 @@ from pathlib import Path
 from waiting import eventually
 
 
-def owner(user: str, root: Path = Path("/")) -> tuple[int, int]:
-    """The numbers of a user and its group, as another release's files have them."""
-    for line in (root / "etc" / "passwd").read_text().splitlines():
-        name, _, uid, gid, *_ = line.split(":")
-        if name == user:
-            return int(uid), int(gid)
-    raise LookupError(f"no user {user} in {root}")
-
-
 class Postgres:
     """The server; everybody on its loopback port is its administrator."""
 
-    def __init__(self, work: Path, port: int, root: Path = Path("/")) -> None:
-        """``work`` is made, and ``root`` is where the programs are; it sees ``work`` at the same place."""
+    def __init__(self, work: Path, port: int) -> None:
+        """``work`` is made."""
         self.port = port
         self._work = work
-        self._root = root
         self._process: subprocess.Popen[bytes] | None = None
 
     def up(self) -> None:
         """Make a cluster and start it."""
         self._work.mkdir()
-        shutil.chown(self._work, *owner("postgres", self._root))
+        shutil.chown(self._work, "postgres", "postgres")
         self._work.chmod(0o700)
-        *_, programs = sorted(self._root.glob("usr/lib/postgresql/*/bin"))
-        programs = Path("/") / programs.relative_to(self._root)
+        *_, programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
         data = self._work / "data"
         make = (programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8")
         subprocess.run(
@@ -81,4 +70,4 @@ class Postgres:
         return self._command("psql", "-qv", "ON_ERROR_STOP=1", *address)
 
     def _command(self, *arguments: object) -> list[str]:
-        return ["chroot", "--userspec=postgres:postgres", str(self._root), *map(str, arguments)]
+        return ["chroot", "--userspec=postgres:postgres", "/", *map(str, arguments)]

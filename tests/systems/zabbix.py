@@ -1,13 +1,11 @@
 """A real Zabbix: server, PostgreSQL, front end with its API, and an agent with our UserParameters.
 
-Only for use inside the lab's namespaces; everything is on their loopback and in their tmpfs. The server's own
-programs come from this machine, or from a chroot of another release (KVMWATCH_ZABBIX_ROOT) to have another version.
+Only for use inside the lab's namespaces; everything is on their loopback and in their tmpfs.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -74,19 +72,13 @@ class Zabbix:
     """The daemons, and the API as an administrator."""
 
     def __init__(self) -> None:
-        """Prepare the folders; ``root`` is where the server's programs are."""
-        self.root = Path(os.environ.get("KVMWATCH_ZABBIX_ROOT", "/"))
+        """Prepare the folders."""
         self._running: list[subprocess.Popen[bytes]] = []
-        self._postgres = postgres.Postgres(WORK / "pg", 5432, self.root)
+        self._postgres = postgres.Postgres(WORK / "pg", 5432)
         self.api: Any = None
         for folder in (WORK, WORK / "agent.d", WORK / "external", WORK / "bin"):
             folder.mkdir(exist_ok=True)
             folder.chmod(0o777)
-        if self.root != Path("/"):
-            inside.mount("-t", "proc", "proc", self.root / "proc")
-            inside.mount("--rbind", "/dev", self.root / "dev")
-            (self.root / WORK.relative_to("/")).mkdir(parents=True, exist_ok=True)
-            inside.mount("--bind", WORK, self.root / WORK.relative_to("/"))
 
     def up(self) -> None:
         """Start everything; takes a quarter of a minute."""
@@ -115,8 +107,7 @@ class Zabbix:
         shutil.copy(CHECKOUT / "zabbix" / "agent" / "kvmwatch.conf", WORK / "agent.d")
         shutil.copy(WORK / "bin" / "zabbix_kvm", WORK / "external")
         (WORK / "agentd.conf").write_text(AGENT_CONF)
-        # the agent is always this machine's: it has to see our commands
-        self._start("zabbix", "zabbix_agentd", "--foreground", "--config", WORK / "agentd.conf", root=Path("/"))
+        self._start("zabbix", "zabbix_agentd", "--foreground", "--config", WORK / "agentd.conf")
 
     def host(self, name: str) -> dict[str, Any]:
         """A host by its technical name."""
@@ -167,12 +158,12 @@ class Zabbix:
         self._postgres.up()
         self._postgres.run("postgres", "create database zabbix")
         for part in ("schema", "images", "data"):
-            self._postgres.load("zabbix", self.root / f"usr/share/zabbix-server-pgsql/{part}.sql.gz")
+            self._postgres.load("zabbix", Path(f"/usr/share/zabbix-server-pgsql/{part}.sql.gz"))
         # without statistics the planner is so far off that linking a template takes minutes
         self._postgres.run("zabbix", "analyze")
 
     def _front_end(self) -> None:
-        configuration = self.root / "etc" / "zabbix"
+        configuration = Path("/etc/zabbix")
         inside.mount("-t", "tmpfs", "-o", "mode=0755", "lab-zabbix", configuration)
         (configuration / "zabbix.conf.php").write_text(FRONT_END_CONF)
         settings = {
@@ -196,23 +187,17 @@ class Zabbix:
             return False
         return True
 
-    def _command(self, user: str, *arguments: object, root: Path | None = None) -> list[str]:
-        root = root or self.root
-        return ["chroot", f"--userspec={user}:{user}", str(root), *map(str, arguments)]
-
-    def _start(
-        self, user: str, *arguments: object, root: Path | None = None, environment: dict[str, str] | None = None
-    ) -> None:
+    def _start(self, user: str, *arguments: object) -> None:
         path = f"{WORK}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         with open(WORK / f"{user}.out", "ab") as log:
             self._running.append(
                 subprocess.Popen(
-                    self._command(user, *arguments, root=root),
+                    ["chroot", f"--userspec={user}:{user}", "/", *map(str, arguments)],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
                     cwd="/",
-                    env={"PATH": path, "HOME": "/", "LC_ALL": "C.UTF-8", **(environment or {})},
+                    env={"PATH": path, "HOME": "/", "LC_ALL": "C.UTF-8"},
                 )
             )
 

@@ -91,6 +91,17 @@ def triggers(host: Scope) -> tuple[Trigger, ...]:
             event_name="KVM: libvirt does not answer: {?last(/{HOST.HOST}/kvm.error)}",
             depends=(no_data,),
         ),
+        Trigger(
+            "KVM: Not everything could be read",
+            "min(/T/kvm.unread,#3)>0",
+            "WARNING",
+            "libvirt tells of the VMs, but not of all else that is watched: the daemon or the driver for it is missing "
+            "or hangs. What could not be read keeps its last values and raises no problems.",
+            "do what the message says.",
+            "availability",
+            event_name="KVM: Could not be read: {?last(/{HOST.HOST}/kvm.unread.text)}",
+            depends=(no_answer,),
+        ),
         over(
             "libvirt is slow",
             *("latency", "LATENCY.MAX", "WARNING"),
@@ -192,6 +203,24 @@ def _about(master: str) -> tuple[Item, ...]:
             description="Why the hypervisor could not be read; empty when it could.",
             master=master,
             steps=(Step("JSONPATH", ("$.error",), "CUSTOM_VALUE", ""), THROTTLE),
+            tags=tags,
+        ),
+        Item(
+            name="Parts that could not be read",
+            key="kvm.unread",
+            value_type="UNSIGNED",
+            description="How many of host figures, storage pools and virtual networks libvirt did not tell.",
+            master=master,
+            steps=(Step("JSONPATH", ("$.unread.count",), "DISCARD_VALUE"),),
+            tags=tags,
+        ),
+        Item(
+            name="Why parts could not be read",
+            key="kvm.unread.text",
+            value_type="TEXT",
+            description="Which parts, and what to do; empty when all could be read.",
+            master=master,
+            steps=(Step("JSONPATH", ("$.unread.text",), "DISCARD_VALUE"), THROTTLE),
             tags=tags,
         ),
         Item(

@@ -82,7 +82,10 @@ def _add_send_options(send: argparse.ArgumentParser) -> None:
 
 def _discover(options: argparse.Namespace) -> Outcome:
     rows, groups = discovery.KINDS[options.kind]
-    return Outcome(_json(list(rows(_read(options, groups))), options.pretty))
+    snapshot = _read(options, groups)
+    for part in snapshot.unread:  # a list without them would tell Zabbix that they are gone
+        raise KvmwatchError(f"{part.what} could not be read: {part.why}")
+    return Outcome(_json(list(rows(snapshot)), options.pretty))
 
 
 def _collect(options: argparse.Namespace) -> Outcome:

@@ -65,17 +65,22 @@ def document(snapshot: Snapshot) -> Json:
     made: Json = {
         "time": round(snapshot.time, 3),
         "version": __version__,
-        "discovery": {
-            "domains": list(discovery.domains_with_parts(snapshot)),
-            "pools": list(discovery.pools(snapshot)),
-            "networks": list(discovery.networks(snapshot)),
+        "discovery": {"domains": list(discovery.domains_with_parts(snapshot))},
+        "unread": {
+            "count": len(snapshot.unread),
+            "text": "; ".join(f"{part.what}: {part.why}" for part in snapshot.unread),
         },
     }
     if snapshot.host:
         made["host"] = _host(snapshot.host, snapshot.domains)
     made["domains"] = [_domain(domain) for domain in snapshot.domains]
-    made["pools"] = [_pool(pool) for pool in snapshot.pools]
-    made["networks"] = [_network(network) for network in snapshot.networks]
+    # an empty list would tell Zabbix that all of them are gone
+    if snapshot.has(Group.POOLS):
+        made["discovery"]["pools"] = list(discovery.pools(snapshot))
+        made["pools"] = [_pool(pool) for pool in snapshot.pools]
+    if snapshot.has(Group.NETWORKS):
+        made["discovery"]["networks"] = list(discovery.networks(snapshot))
+        made["networks"] = [_network(network) for network in snapshot.networks]
     return made
 
 
