@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from kvmwatch.errors import KvmwatchError
-from kvmwatch.rates import MAX_SECONDS, MIN_SECONDS, Sample, Samples
+from kvmwatch.rates import Sample, Samples
 from kvmwatch.selection import Selection
 
 SYSTEM_DIRECTORY = "/var/lib/kvmwatch"
@@ -37,19 +37,14 @@ class History:
         self._path = self._directory / f"{command}-{identity}{_SUFFIX}"
 
     def load(self) -> Samples:
-        """Give the samples of the last run; empty when there are none that rates can be made from.
-
-        That is: no file, a damaged one, one from before the last boot, a very old or a very young one.
-        """
+        """Give the samples of the last run; empty when there is no file, a damaged one or one of another boot."""
         try:
             stored = json.loads(self._path.read_text(encoding="utf-8"))
             if stored["format"] != _FORMAT or stored["boot"] != _boot_id():
                 return {}
-            samples = {key: Sample(*sample) for key, sample in stored["samples"].items()}
-            age = time.monotonic() - min(sample.time for sample in samples.values())
+            return {key: Sample(*sample) for key, sample in stored["samples"].items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return {}
-        return samples if MIN_SECONDS <= age <= MAX_SECONDS else {}
 
     def save(self, samples: Samples) -> None:
         """Replace the stored samples.

@@ -47,6 +47,16 @@ def samples(snapshot: Snapshot) -> Samples:
     return taken
 
 
+def comparable(current: Samples, previous: Samples) -> bool:
+    """Tell whether two readings give rates: what is in both is neither too close together nor too far apart.
+
+    The readings' own times count, as they do in :func:`with_rates`: else there are runs between which this sees
+    time enough, and that sees none.
+    """
+    intervals = [sample.time - previous[key].time for key, sample in current.items() if key in previous]
+    return bool(intervals) and min(intervals) >= MIN_SECONDS and max(intervals) <= MAX_SECONDS
+
+
 def with_rates(snapshot: Snapshot, previous: Samples) -> Snapshot:
     """Fill the ``rates`` of a snapshot's records from the samples of an earlier one."""
     host = snapshot.host

@@ -130,9 +130,9 @@ def rated(
     selection: Selection,
     deadline: Deadline,
 ) -> Snapshot:
-    """Give the snapshot rates since the last run of this command line; a first run takes a second sample."""
+    """Give the snapshot rates since the last run of this command line; without one takes a second sample."""
     from kvmwatch.history import History  # noqa: PLC0415 - check_kvm_state and _pool do without
-    from kvmwatch.rates import samples, with_rates  # noqa: PLC0415
+    from kvmwatch.rates import comparable, samples, with_rates  # noqa: PLC0415
 
     history = History(options.state_dir, command, options.uri, selection)
     counted = samples(snapshot)
@@ -140,7 +140,8 @@ def rated(
         return snapshot  # nothing has a rate here, so nothing is worth waiting for
     previous = history.load()
     took = time.time() - snapshot.time
-    if not previous and deadline.remaining() > _SAMPLING + 2 * took:  # else the next run will have rates
+    # without the time for it the next run will have rates
+    if not comparable(counted, previous) and deadline.remaining() > _SAMPLING + 2 * took:
         previous = counted
         deadline.sleep(_SAMPLING)
         snapshot = reader.read()

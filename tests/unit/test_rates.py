@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from kvmwatch.metrics import DiskStats, DomainStats, HostStats
-from kvmwatch.rates import MAX_SECONDS, samples, with_rates
+from kvmwatch.rates import MAX_SECONDS, MIN_SECONDS, comparable, samples, with_rates
 from kvmwatch.snapshot import Disk, Domain, Host, Snapshot
 
 
@@ -44,6 +46,19 @@ def test_gauges_have_no_rate() -> None:
 )
 def test_no_rate_rather_than_a_wrong_one(before: Snapshot, after: Snapshot) -> None:
     assert rates(before, after).rates.cpu_time is None
+
+
+@given(st.floats(-10, MAX_SECONDS + 10))
+@example(MIN_SECONDS)
+@example(MAX_SECONDS)
+def test_readings_are_comparable_exactly_when_they_give_rates(seconds: float) -> None:
+    """Else a check that takes them for comparable has no rates, and judges nothing."""
+    before, after = snapshot(1000, 10), snapshot(1000 + seconds, 15)
+    assert comparable(samples(after), samples(before)) == (rates(before, after).rates.cpu_time is not None)
+
+
+def test_readings_that_have_nothing_in_common_are_not_comparable() -> None:
+    assert not comparable(samples(snapshot(110, 15)), samples(snapshot(100, 10, name="b")))
 
 
 def test_one_counter_that_went_backwards_discredits_the_others_of_its_record_only() -> None:
