@@ -20,7 +20,7 @@ test: lint test-unit test-lab test-lab-modular test-systems ## Run every test; t
 
 .PHONY: test-unit
 test-unit: $(READY) ## Run the unit and test driver tests: no root, no daemon
-	@$(PYTHON) -m pytest -q tests/unit tests/driver
+	@$(PYTHON) -m pytest -q --numprocesses 6 tests/unit tests/driver  # they mostly wait, for the second of a sample
 
 .PHONY: test-lab
 test-lab: $(READY) ## Run the lab tests: a real libvirtd with real QEMU guests, in namespaces of their own

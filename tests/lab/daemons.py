@@ -62,7 +62,7 @@ class Daemon:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        options = ["--listen"] if self._listens else []
+        options = ["--listen"] if self.name == "libvirtd" else []  # the proxy needs no word for it
         with open(self.log.with_suffix(".out"), "ab") as out:
             self._process = subprocess.Popen(
                 [self._program, *options], stdin=subprocess.DEVNULL, stdout=out, stderr=out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from commands import CHECKS, Command, Ran
+from waiting import eventually
 
 if TYPE_CHECKING:
     from bed import Bed
@@ -23,6 +25,7 @@ COMMANDS: list[tuple[str, ...]] = [(f"check_kvm_{check}",) for check in CHECKS]
 COMMANDS += [("zabbix_kvm", "discover", "domains"), ("zabbix_kvm", "collect")]
 COMMANDS += [("nagios_kvm", "config", "--format", "nagios")]
 LIMIT = 3
+JOB = 1  # virDomainControlState
 
 
 def one_line_of_unknown(ran: Ran) -> str:
@@ -200,6 +203,41 @@ def test_three_stopped_qemus(command: Command, bed: Bed, stopped: Callable[[str]
     domains = domains_of(command("zabbix_kvm", "collect", "-t", "10"))
     assert {name for name, domain in domains.items() if domain.get("not_responding")} == names
     assert domains["web1"]["memory_usable"] > 0
+
+
+def test_a_domain_that_a_job_holds(command: Command, bed: Bed) -> None:
+    """A guest that does not give a device back: libvirt waits 5 s for it, and lets nobody else's job begin meanwhile."""
+    from bed import WORK
+    from guests import disk, guest, qcow2, uuid_of
+
+    image = WORK / "held1.qcow2"
+    qcow2(image, "16M")
+    held = bed.transient(guest("held1", devices=disk(image, "vda")))
+    try:
+        healthy = domains_of(command("zabbix_kvm", "collect"))
+        detaching = threading.Thread(target=detach, args=(held, disk(image, "vda")))
+        detaching.start()
+        eventually("a job holds it", lambda: bed.lookup("held1").controlInfo()[0] == JOB)
+        ran = command("zabbix_kvm", "collect", "-t", "4")
+        assert ran.seconds <= 4
+        domains = domains_of(ran)
+        assert domains.keys() == healthy.keys()
+        assert domains["held1"]["uuid"] == uuid_of("held1")
+        for name in domains.keys() - {"held1"}:
+            assert domains[name].keys() == healthy[name].keys(), name
+            assert not domains[name].get("not_responding")
+        detaching.join()
+        assert not domains_of(command("zabbix_kvm", "collect"))["held1"].get("not_responding")
+    finally:
+        held.destroy()
+
+
+def detach(domain: Any, device: str) -> None:
+    """Take a device out of a running domain; that the guest keeps it is no error here."""
+    import libvirt
+
+    with contextlib.suppress(libvirt.libvirtError):
+        domain.detachDeviceFlags(device, libvirt.VIR_DOMAIN_AFFECT_LIVE)
 
 
 def test_more_stopped_qemus_than_there_is_time_for(command: Command, bed: Bed) -> None:

@@ -7,6 +7,7 @@ installed, and shares the lab's loopback and libvirt sockets. Booted, systemd ru
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
 import signal
@@ -21,6 +22,8 @@ from commands import Ran
 from waiting import eventually
 
 RELEASES = ("bookworm", "trixie")
+#: the one that the tests run on; packages and pages are tried out on it where one is enough
+THIS_RELEASE = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
 CHECKOUT = Path(__file__).parents[2]
 _CACHE = inside.LAB.parent
 _POLICY = "usr/sbin/policy-rc.d"  # keeps packages from starting anything while nothing has been booted

@@ -1,7 +1,7 @@
 """Every command that the pages for users show, run in the order of the page on a new system with our packages.
 
-The system is a Debian 12 with systemd, Nagios, NRPE, Icinga and a Zabbix agent, beside the lab's hypervisor and Zabbix
-server. What the pages call by example names stands here for what there is in the lab.
+The system is a Debian of this machine's release with systemd, Nagios, NRPE, Icinga and a Zabbix agent, beside the
+lab's hypervisor and Zabbix server. What the pages call by example names stands here for what there is in the lab.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import machine
 import pages
 import pytest
-from machine import Machine, needed
+from machine import THIS_RELEASE, Machine, needed
 from pages import ROOT, Step
 from running import running
 from waiting import PATIENCE, eventually
@@ -76,7 +76,7 @@ def here(step: Step) -> bool:
 @pytest.fixture(scope="module")
 def base(bed: Bed) -> Iterator[Machine]:
     """A system with what a reader has; our packages lie in its /root."""
-    with running(Machine("bookworm")) as made:
+    with running(Machine(THIS_RELEASE)) as made:
         made.apt("install", *INSTALLED)
         for package in machine.build().glob("*_all.deb"):
             shutil.copy(package, made.path("/root"))
@@ -110,7 +110,7 @@ def token(watched: Zabbix) -> str:
 
 @pytest.mark.parametrize("page", [page for page in pages.PAGES if any(map(here, pages.steps(page)))])
 def test_commands_of_the_page(page: str, base: Machine, watched: Zabbix, bed: Bed, token: str) -> None:
-    reader = Reader(Machine("bookworm", like=base), token)
+    reader = Reader(Machine(THIS_RELEASE, like=base), token)
     try:
         reader.start(page)
         for step in pages.steps(page):
