@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from unittest.mock import patch
 
 from argparse_manpage.manpage import Manpage
 from check_kvm import plugin
@@ -34,11 +35,11 @@ _FILES = {
 
 def pages() -> dict[str, str]:
     """File name to text."""
-    # argparse wraps usage lines for the terminal it finds, and each Python at other places; man wraps them by itself
-    os.environ["COLUMNS"] = "100000"
     parsers = {f"check_kvm_{check.name}": plugin.parser_of(check) for check in all_checks()}
     parsers |= {"nagios_kvm": nagios_kvm.parser(), "zabbix_kvm": zabbix_kvm.parser()}
-    return {f"{name}.1": _page(name, parser, sorted(parsers)) for name, parser in parsers.items()}
+    # argparse wraps usage lines for the terminal it finds, and each Python at other places; man wraps them by itself
+    with patch.dict(os.environ, COLUMNS="100000"):
+        return {f"{name}.1": _page(name, parser, sorted(parsers)) for name, parser in parsers.items()}
 
 
 def _page(name: str, parser: Parser, names: list[str]) -> str:
