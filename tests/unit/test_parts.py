@@ -1,0 +1,126 @@
+"""Host, pools and networks: one that cannot be read is told as such, and takes no other with it."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import libvirt
+import pytest
+
+from kvmwatch import parts
+from kvmwatch.connection import explained
+from kvmwatch.deadline import Deadline
+from kvmwatch.groups import Group
+from kvmwatch.hypervisor import Hypervisor
+
+WANTED = Group.HOST | Group.POOLS | Group.NETWORKS
+WELL = {part.field: object() for part in parts._PARTS}
+
+
+def error(code: int, text: str) -> libvirt.libvirtError:
+    """libvirt's error, which only libvirt itself can make whole."""
+    made = libvirt.libvirtError(text)
+    made.err = (code, 0, text, 2, None, None, None, 0, 0)
+    return made
+
+
+def failing(trouble: Exception | None) -> Callable[[Any, Deadline], Any]:
+    """A reader that raises, or with None never comes back."""
+
+    def read(_hypervisor: Any, _deadline: Deadline) -> Any:
+        if trouble is None:
+            threading.Event().wait()
+        raise trouble  # type: ignore[misc]
+
+    return read
+
+
+def read_with(monkeypatch: pytest.MonkeyPatch, trouble: dict[str, Exception | None], uri: str) -> parts.Read:
+    """Read all parts, of which some have trouble."""
+    patched = tuple(
+        part._replace(
+            read=failing(trouble[part.field])
+            if part.field in trouble
+            else (lambda _hypervisor, _deadline, field=part.field: WELL[field])
+        )
+        for part in parts._PARTS
+    )
+    monkeypatch.setattr(parts, "_PARTS", patched)
+    hypervisor = Hypervisor("test:///default", Deadline(5))
+    hypervisor.uri = uri
+    monkeypatch.setattr(hypervisor, "beside", lambda: hypervisor)
+    return parts.Parts(hypervisor, WANTED, Deadline(0.3)).wait()
+
+
+FAILURES = [
+    error(libvirt.VIR_ERR_OPERATION_FAILED, "polkit denied it"),
+    error(libvirt.VIR_ERR_NO_SUPPORT, "this function is not supported by the connection driver"),
+    None,
+]
+COMBINATIONS = [
+    dict(zip(fields, failures))
+    for size in range(4)
+    for fields in itertools.combinations(WELL, size)
+    for failures in itertools.product(FAILURES, repeat=size)
+]
+
+
+@pytest.mark.parametrize("trouble", COMBINATIONS, ids=str)
+def test_any_combination_of_failures_leaves_the_others_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, trouble: dict[str, Exception | None]
+) -> None:
+    read = read_with(monkeypatch, trouble, "qemu:///system")
+    untouched = parts.Read()
+    for part in parts._PARTS:
+        wanted = getattr(untouched, part.field) if part.field in trouble else WELL[part.field]
+        assert getattr(read, part.field) is wanted
+    assert [unread.group for unread in read.unread] == [
+        part.group for part in parts._PARTS if part.field in trouble
+    ]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [
+        (
+            None,
+            "qemu:///system: no answer within 0.3 s; look with 'virsh pool-list --all', then restart virtstoraged",
+        ),
+        (
+            FAILURES[1],
+            "qemu:///system: this libvirt has no driver for them; install libvirt-daemon-driver-storage",
+        ),
+        (
+            error(38, "Failed to connect socket to '/var/run/libvirt/virtstoraged-sock-ro': Connection refused"),
+            "qemu:///system: virtstoraged is not running: ",
+        ),
+    ],
+)
+def test_what_is_said(monkeypatch: pytest.MonkeyPatch, trouble: Exception | None, said: str) -> None:
+    (unread,) = read_with(monkeypatch, {"pools": trouble}, "qemu:///system").unread
+    assert unread.what == "storage pools"
+    assert unread.why.startswith(said)
+
+
+def test_a_hypervisor_that_has_no_such_thing_has_nothing_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_with(monkeypatch, {"networks": FAILURES[1]}, "esx://host/").unread == ()
+
+
+@pytest.mark.parametrize(
+    ("socket", "said"),
+    [
+        ("libvirt-sock-ro", "libvirt is not running: "),
+        ("virtqemud-sock", "libvirt is not running: "),
+        ("virtnetworkd-sock-ro", "virtnetworkd is not running: "),
+    ],
+)
+@pytest.mark.parametrize("why", ["No such file or directory", "Connection refused"])
+def test_the_daemon_that_is_not_running_is_named(socket: str, said: str, why: str) -> None:
+    text = str(
+        explained(error(38, f"Failed to connect socket to '/run/libvirt/{socket}': {why}"), "qemu:///system")
+    )
+    assert text.startswith(f"qemu:///system: {said}")
+    assert "systemctl start virt" in text
