@@ -73,9 +73,11 @@ def explained(error: libvirt.libvirtError, uri: str) -> KvmwatchError:
         advice = f"let user {getpass.getuser()} read the socket (group libvirt, or unix_sock_ro_perms)"
     elif "onnect socket to" in text and ("No such file" in text or "Connection refused" in text):
         named = _SOCKET.search(text)
-        if named and named[1] != "virtqemud":  # one of the modular ones that virtqemud asks
+        if named and named[1] != "virtqemud":  # another one of the modular daemons
             text = f"{named[1]} is not running: {text}"
             advice = f"start it: systemctl start {named[1]}.socket"
+            if named[1] == f"virt{uri_scheme(uri)}d":  # which any word is taken to have
+                advice += "; or check the URI; the usual one is qemu:///system"
         else:
             text = f"libvirt is not running: {text}"
             advice = "start it: systemctl start virtqemud.socket (or libvirtd)"

@@ -115,12 +115,14 @@ def test_a_hypervisor_that_has_no_such_thing_has_nothing_unread(monkeypatch: pyt
         ("libvirt-sock-ro", "libvirt is not running: "),
         ("virtqemud-sock", "libvirt is not running: "),
         ("virtnetworkd-sock-ro", "virtnetworkd is not running: "),
+        ("virtnonsensed-sock-ro", "virtnonsensed is not running: "),
     ],
 )
+@pytest.mark.parametrize("uri", ["qemu:///system", "nonsense:///system"])
 @pytest.mark.parametrize("why", ["No such file or directory", "Connection refused"])
-def test_the_daemon_that_is_not_running_is_named(socket: str, said: str, why: str) -> None:
-    text = str(
-        explained(error(38, f"Failed to connect socket to '/run/libvirt/{socket}': {why}"), "qemu:///system")
-    )
-    assert text.startswith(f"qemu:///system: {said}")
-    assert "systemctl start virt" in text
+def test_the_daemon_that_is_not_running_is_named(socket: str, said: str, why: str, uri: str) -> None:
+    text = f"Failed to connect socket to '/run/libvirt/{socket}': {why}"
+    told = str(explained(error(38, text), uri))
+    assert told.startswith(f"{uri}: {said}")
+    assert "systemctl start virt" in told
+    assert ("check the URI" in told) == (uri.startswith("nonsense") and socket.startswith("virtnonsensed"))
