@@ -24,7 +24,13 @@ def with_filesystems(
     asked = [domain.uuid for domain in domains if domain.agent_connected]
     half = deadline.share(_SHARE)
     found, _ = lanes.each_chunk(
-        lambda: lanes.Crew(lambda: open_readwrite(hypervisor.uri)), asked, _read, lambda _: {}, half, size=1
+        lambda: lanes.Crew(lambda: open_readwrite(hypervisor.uri)),
+        asked,
+        lambda domains, _waiting: [(domain.UUIDString(), _filesystems(domain)) for domain in domains],
+        lambda _uuids: {},
+        half,
+        patience=half.seconds,  # an agent is asked once, and may take its time
+        size=1,
     )
     fields = dict(found)
     return tuple(
@@ -33,10 +39,6 @@ def with_filesystems(
         else domain
         for domain in domains
     )
-
-
-def _read(domains: list[LibvirtDomain]) -> list[tuple[str, Fields]]:
-    return [(domain.UUIDString(), _filesystems(domain)) for domain in domains]
 
 
 def _filesystems(domain: LibvirtDomain) -> Fields:

@@ -10,6 +10,7 @@ from kvmwatch.connection import LibvirtDomain
 from kvmwatch.groups import Group
 
 Fields = dict[str, Any]  # "block.0.rd.bytes": 4096, as virsh domstats prints them
+Listed = list[tuple[LibvirtDomain, Fields]]
 
 _STATS = {
     Group.CPU: libvirt.VIR_DOMAIN_STATS_CPU_TOTAL | libvirt.VIR_DOMAIN_STATS_VCPU,
@@ -22,13 +23,13 @@ _STATS = {
 _NOWAIT = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
 
 
-def read(domains: list[LibvirtDomain], groups: Group) -> list[tuple[LibvirtDomain, Fields]]:
+def read(domains: list[LibvirtDomain], groups: Group) -> Listed:
     """Ask for the state and these groups of these domains in one call; vanished ones are left out."""
     stats = libvirt.VIR_DOMAIN_STATS_STATE
     for group, flag in _STATS.items():
         if group in groups:
             stats |= flag
-    result: list[tuple[LibvirtDomain, Fields]] = domains[0].connect().domainListGetStats(domains, stats, _NOWAIT)
+    result: Listed = domains[0].connect().domainListGetStats(domains, stats, _NOWAIT)
     if Group.SIZE in groups and not groups & (Group.CPU | Group.MEMORY):
         for domain, fields in result:
             fields.update(size(domain))

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import libvirt
 
 from kvmwatch import definition
-from kvmwatch.bulk import Fields
+from kvmwatch.bulk import Fields, Listed
 from kvmwatch.connection import LibvirtDomain
 from kvmwatch.groups import Group
 from kvmwatch.states import is_active
@@ -28,7 +28,7 @@ _MEMORY = {"available": "available", "usable": "usable", "unused": "unused", "rs
 }
 
 
-def read(domains: list[LibvirtDomain], groups: Group) -> list[tuple[LibvirtDomain, Fields]]:
+def read(domains: list[LibvirtDomain], groups: Group) -> Listed:
     """Ask each domain for its state and these groups; domains that vanish meanwhile are left out."""
     result = []
     for domain in domains:

@@ -7,9 +7,10 @@ import time
 import libvirt
 
 from kvmwatch import domains, records
+from kvmwatch.bulk import Listed
 from kvmwatch.connection import LibvirtDomain, explained
 from kvmwatch.deadline import Deadline
-from kvmwatch.domains import DomainReader, Listed
+from kvmwatch.domains import DomainReader
 from kvmwatch.groups import Group
 from kvmwatch.hypervisor import Hypervisor
 from kvmwatch.parts import Parts

@@ -36,6 +36,11 @@ def is_local(uri: str) -> bool:
     return not parts.hostname and uri_scheme(uri) != "test"
 
 
+def is_ssh(uri: str) -> bool:
+    """Whether a connection to this URI costs an ssh session."""
+    return "ssh" in urlsplit(uri).scheme
+
+
 def open_readonly(uri: str) -> Connection:
     """Open a read-only connection (virConnectOpenReadOnly; may block). Raises KvmwatchError."""
     parts = urlsplit(uri)

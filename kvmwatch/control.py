@@ -1,4 +1,4 @@
-"""Which domains make libvirt wait: their QEMU does not answer, or a job holds them."""
+"""Which QEMUs do not answer libvirt."""
 
 from __future__ import annotations
 
@@ -12,28 +12,23 @@ from kvmwatch.deadline import Deadline
 STUCK_AFTER = 2.0  # seconds; less under a short deadline
 
 
+def patience(deadline: Deadline) -> float:
+    """After how many seconds without an answer something counts as hung."""
+    return min(STUCK_AFTER, deadline.seconds / 4)
+
+
 def hung(domains: Iterable[LibvirtDomain], deadline: Deadline) -> dict[str, float]:
-    """UUID to seconds of those whose QEMU owes libvirt an answer for so long that it counts as hung."""
-    return _waiting(domains, deadline, libvirt.VIR_DOMAIN_CONTROL_OCCUPIED)
+    """UUID to seconds of those whose QEMU owes libvirt an answer for so long that it counts as hung.
 
-
-def held(domains: Iterable[LibvirtDomain], deadline: Deadline) -> dict[str, float]:
-    """The same, and those that a job has held for as long (a device that the guest does not give back, say).
-
-    Nobody else's question about them is answered meanwhile.
+    virDomainGetControlInfo asks no QEMU and waits for none. It does not tell of every job that makes others wait.
     """
-    return _waiting(domains, deadline, libvirt.VIR_DOMAIN_CONTROL_OCCUPIED, libvirt.VIR_DOMAIN_CONTROL_JOB)
-
-
-def _waiting(domains: Iterable[LibvirtDomain], deadline: Deadline, *states: int) -> dict[str, float]:
-    # virDomainGetControlInfo asks no QEMU and waits for none
-    limit = min(STUCK_AFTER, deadline.seconds / 4)
+    limit = patience(deadline)
     waiting = {}
     for domain in domains:
         try:
             state, _details, milliseconds = domain.controlInfo(0)
         except libvirt.libvirtError:
             continue  # not running any more, or a driver without it
-        if state in states and milliseconds / 1000 >= limit:
+        if state == libvirt.VIR_DOMAIN_CONTROL_OCCUPIED and milliseconds / 1000 >= limit:
             waiting[domain.UUIDString()] = milliseconds / 1000
     return waiting

@@ -8,22 +8,19 @@ without it.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Collection
+from typing import NamedTuple
 
 import libvirt
 
 from kvmwatch import bulk, control, states
-from kvmwatch.bulk import Fields
+from kvmwatch.bulk import Fields, Listed
 from kvmwatch.connection import Connection, LibvirtDomain
 from kvmwatch.deadline import Deadline, Started
+from kvmwatch.descriptions import Description, Descriptions
 from kvmwatch.groups import Group
 from kvmwatch.hypervisor import Hypervisor
-from kvmwatch.policy import NAMESPACE, Policy
-from kvmwatch.policy import parse as parse_policy
 from kvmwatch.records import Reading
-
-if TYPE_CHECKING:
-    from kvmwatch.definition import Definition
 
 _ASKS_QEMU = Group.CPU | Group.MEMORY | Group.DISK
 _STATISTICS = _ASKS_QEMU | Group.INTERFACE | Group.SIZE
@@ -34,10 +31,9 @@ _SHARE = 0.8  # of the time that is left may go into asking the QEMUs
 _RETRIES = 8  # for domains whose QEMU another client was asking just then
 _RETRY_PAUSE = 0.05  # seconds, then twice as long each time: in all longer than a hung one needs to be known
 _PAUSED_IOERROR = 5  # virDomainPausedReason
+#: paused while it migrates or starts: a QEMU that is just being filled
+_CANNOT_ANSWER = ((states.PAUSED, 2), (states.PAUSED, 11))
 _OF_DEVICES = ("block.", "net.")
-
-Listed = list[tuple[LibvirtDomain, Fields]]
-Description = tuple["Definition | None", Policy]  # of the XML if it was asked for; else the policy alone
 
 
 class Readings(NamedTuple):
@@ -68,8 +64,7 @@ class DomainReader:
         self._hypervisor = hypervisor
         self._groups = groups
         self._deadline = deadline
-        self._held: dict[str, float] = {}  # UUID to seconds of those that make libvirt wait
-        self._described: dict[str, Description] = {}
+        self._descriptions = Descriptions(hypervisor, groups, deadline)
 
     def read(self, surveyed: Listed) -> Readings:
         """Read the domains. Raises KvmwatchError (DeadlineExceeded) and libvirtError."""
@@ -81,7 +76,7 @@ class DomainReader:
             if self._groups & _ASKS_QEMU and Group.CONTROL in self._groups:
                 active = [domain for domain, _ in surveyed if _is_active(readings.get(domain.UUIDString()))]
                 silent = [domain for domain in active if not bulk.answered(readings[domain.UUIDString()].fields)]
-                stuck.update(self._ask_control(silent))
+                stuck.update(self._hung(silent))
             return Readings(readings, stuck)
         # Nobody waits for a QEMU here, so the two rounds of questions can go at once. A domain that does not run
         # is judged by its state, so whether its QEMU answers is not worth a call.
@@ -95,6 +90,7 @@ class DomainReader:
         from kvmwatch.lanes import each_chunk  # noqa: PLC0415 - not for commands that wait for no QEMU
 
         listed = {domain.UUIDString(): (domain, fields) for domain, fields in surveyed}
+        began = time.monotonic()
         # what does not answer by then is named, and there is time left for what did
         deadline = self._deadline.share(_SHARE)
         stuck: dict[str, float] = {}
@@ -105,23 +101,25 @@ class DomainReader:
             results, outcome = each_chunk(
                 self._hypervisor.crew,
                 sorted(left),
-                lambda domains: self._read_chunk([(domain, listed[domain.UUIDString()][1]) for domain in domains]),
-                lambda uuids: self._ask_control([listed[uuid][0] for uuid in uuids]),
+                lambda domains, waiting: self._read_chunk(
+                    [(domain, listed[domain.UUIDString()][1]) for domain in domains], waiting
+                ),
+                lambda uuids: self._hung([listed[uuid][0] for uuid in uuids]),
                 deadline,
+                control.patience(deadline),
             )
             stuck.update(outcome.stuck)
             stuck.update(dict.fromkeys(outcome.unread - stuck.keys(), self._deadline.seconds))
             self._take(results, [listed[uuid] for uuid in left - stuck.keys()], readings)
             left = {reading.uuid for reading in results if self._was_skipped(reading)} - stuck.keys()
             if left:
-                stuck.update(self._ask_control([listed[uuid][0] for uuid in left]))
+                stuck.update(self._hung([listed[uuid][0] for uuid in left]))
                 left -= stuck.keys()
             if not left:
                 break
+        stuck.update(dict.fromkeys(left, time.monotonic() - began))  # others asked them all the time
         self._settle(readings)
-        # those of whose devices nothing is known
-        stuck.update({uuid: waited for uuid, waited in dict(self._held).items() if uuid not in self._described})
-        return stuck
+        return self._descriptions.missing | stuck
 
     def _take(self, results: list[Reading], asked: Listed, readings: dict[str, Reading]) -> None:
         """Put what was read into the readings; what was asked and gave none is gone meanwhile."""
@@ -132,65 +130,41 @@ class DomainReader:
                 del readings[domain.UUIDString()]
 
     def _was_skipped(self, reading: Reading) -> bool:
-        bulky = self._hypervisor.provider is bulk
-        return bulky and _is_active(reading) and bulk.skipped(reading.fields, self._groups)
+        state = (reading.fields.get("state.state"), reading.fields.get("state.reason"))
+        if self._hypervisor.provider is not bulk or state in _CANNOT_ANSWER:
+            return False
+        return _is_active(reading) and bulk.skipped(reading.fields, self._groups)
 
-    def _ask_control(self, domains: list[LibvirtDomain]) -> dict[str, float]:
-        held = self._hypervisor.call(lambda: control.held(domains, self._deadline))
-        self._held |= held
-        return held
+    def _hung(self, domains: list[LibvirtDomain]) -> dict[str, float]:
+        return self._hypervisor.call(lambda: control.hung(domains, self._deadline))
 
-    def _read_chunk(self, listed: Listed) -> list[Reading]:
-        if Group.DEFINITION in self._groups:
-            # else each of our runs would leave a call waiting in libvirtd, which has 20 workers
-            active = [domain for domain, fields in listed if states.is_active(fields["state.state"])]
-            self._held |= control.held(active, self._deadline)
-        described = {}
-        for domain, _ in listed:
-            try:
-                described[domain.UUIDString()] = self._description(domain)
-            except libvirt.libvirtError as error:
-                if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
-                    raise
-                # else gone meanwhile
+    def _read_chunk(self, listed: Listed, waiting: Collection[str] = ()) -> list[Reading]:
+        descriptions = self._descriptions.read(listed, waiting)
         began = time.monotonic()
-        listed = [(domain, fields) for domain, fields in listed if domain.UUIDString() in described]
+        listed = [(domain, fields) for domain, fields in listed if domain.UUIDString() in descriptions]
         if self._groups & _STATISTICS:
-            listed = self._statistics([domain for domain, _ in listed], described)
+            listed = self._statistics([domain for domain, _ in listed], descriptions)
         # the moment of a chunk's values: in the middle of its call
         moment = (began + time.monotonic()) / 2
-        readings = []
-        for domain, told in listed:
-            definition, policy = described[domain.UUIDString()]
-            fields = told
-            if Group.DEFINITION in self._groups and definition is None:
-                # devices are known by what the XML says of them
-                fields = {name: value for name, value in told.items() if not name.startswith(_OF_DEVICES)}
-            reading = _reading(domain, fields, moment)._replace(definition=definition, policy=policy)
-            if Group.DISK in self._groups:
-                reading = reading._replace(disk_errors=_disk_errors(domain, fields))
-            readings.append(reading)
-        return readings
+        return [
+            self._with_description(_reading(domain, fields, moment), domain, descriptions[domain.UUIDString()])
+            for domain, fields in listed
+        ]
 
-    def _description(self, domain: LibvirtDomain) -> Description:
-        uuid = domain.UUIDString()
-        if uuid not in self._held:
-            self._described[uuid] = self._asked_description(domain)
-        elif uuid not in self._described:  # its XML waits, its metadata do not
-            return None, _policy(domain)
-        return self._described[uuid]
+    def _with_description(self, reading: Reading, domain: LibvirtDomain, description: Description) -> Reading:
+        reading, fields = reading._replace(**description._asdict()), reading.fields
+        if Group.DEFINITION in self._groups and not description.definition:
+            # devices are known by what the XML says of them
+            kept = {name: value for name, value in fields.items() if not name.startswith(_OF_DEVICES)}
+            return reading._replace(fields=kept)
+        if Group.DISK in self._groups:
+            return reading._replace(disk_errors=_disk_errors(domain, fields))
+        return reading
 
-    def _asked_description(self, domain: LibvirtDomain) -> Description:
-        if Group.DEFINITION in self._groups:
-            from kvmwatch import definition  # noqa: PLC0415 - brings ElementTree, which not all need
-
-            return definition.parse(domain.XMLDesc(0)), Policy()
-        return None, _policy(domain) if Group.POLICY in self._groups else Policy()
-
-    def _statistics(self, domains: list[LibvirtDomain], described: dict[str, Description]) -> Listed:
+    def _statistics(self, domains: list[LibvirtDomain], descriptions: dict[str, Description]) -> Listed:
         """Ask for the groups; a QEMU without disks is not asked for disks, which it answers slowly, too."""
         read: Listed = []
-        diskless = [d for d in domains if (found := described[d.UUIDString()][0]) and not found.disks]
+        diskless = [d for d in domains if (found := descriptions[d.UUIDString()].definition) and not found.disks]
         for some, groups in (
             ([domain for domain in domains if domain not in diskless], self._groups),
             (diskless, self._groups & ~Group.DISK),
@@ -208,7 +182,9 @@ class DomainReader:
             if uuid not in last:
                 del readings[uuid]
             elif last[uuid].id != reading.id or _is_active(last[uuid]) != _is_active(reading):
-                readings[uuid] = last[uuid]._replace(definition=reading.definition, policy=reading.policy)
+                readings[uuid] = last[uuid]._replace(
+                    definition=reading.definition, policy=reading.policy, unread=reading.unread
+                )
 
 
 def _reading(domain: LibvirtDomain, fields: Fields, moment: float = 0.0) -> Reading:
@@ -224,15 +200,6 @@ def _reading(domain: LibvirtDomain, fields: Fields, moment: float = 0.0) -> Read
 
 def _is_active(reading: Reading | None) -> bool:
     return reading is not None and states.is_active(reading.fields.get("state.state"))
-
-
-def _policy(domain: LibvirtDomain) -> Policy:
-    try:
-        return parse_policy(domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, NAMESPACE, 0))
-    except libvirt.libvirtError as error:
-        if error.get_error_code() in (libvirt.VIR_ERR_NO_DOMAIN_METADATA, libvirt.VIR_ERR_NO_SUPPORT):
-            return Policy()
-        raise
 
 
 def _disk_errors(domain: LibvirtDomain, fields: Fields) -> dict[str, int]:

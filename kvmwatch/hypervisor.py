@@ -52,11 +52,14 @@ class Hypervisor:
         except libvirt.libvirtError as error:
             raise explained(error, self.uri) from error
 
-    def beside(self) -> Hypervisor:
-        """The same for another thread: with a connection of its own, unless that would cost an ssh session."""
+    def beside(self, uri: str) -> Hypervisor:
+        """The same for another thread, with a connection of its own to this URI of the same machine.
+
+        The test driver lives in this process, where another connection is another world.
+        """
         other = copy.copy(self)
-        if is_local(self.uri):
-            other.connection = open_readonly(self.uri)
+        if uri_scheme(self.uri) != "test":
+            other.uri, other.connection = uri, open_readonly(uri)
         return other
 
     def crew(self, most: int | None = None) -> Crew:

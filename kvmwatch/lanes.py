@@ -4,7 +4,8 @@ libvirtd asks the QEMUs of one call in turn, so a few calls at once halve the ti
 a QEMU which has just hung never returns, even with NOWAIT; meanwhile controlInfo tells which domain it waits
 for, and since the hung call holds that domain's lock, further NOWAIT calls skip it at once. So when a call
 does not return, the hung domain is named, the call is left behind and its domains are asked again by fresh
-lanes. The same for a domain that a job holds: since libvirt 11.0 its XML waits for the job, up to 30 s.
+lanes. When nobody is named (a job that controlInfo does not tell of holds a domain), they are asked again one
+by one: then it is the one whose own call does not return.
 
 Each lane is a thread with a connection of its own: with libvirt 9.0, on a connection that several threads
 shared, controlInfo was seen to block as long as one of them was in a call that did not return.
@@ -13,6 +14,7 @@ shared, controlInfo was seen to block as long as one of them was in a call that 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import NamedTuple, TypeVar
@@ -58,7 +60,7 @@ class Crew:
 
 
 class Outcome(NamedTuple):
-    """UUIDs of domains that made a call wait, with the seconds so far, and of those not read in time."""
+    """UUIDs of domains that hang, with the seconds since their last answer, and of those not read in time."""
 
     stuck: dict[str, float]
     unread: set[str]
@@ -67,20 +69,31 @@ class Outcome(NamedTuple):
 def each_chunk(
     make_crew: Callable[[], Crew],
     uuids: list[str],
-    read: Callable[[list[LibvirtDomain]], list[T]],
-    held: Callable[[list[str]], dict[str, float]],
+    read: Callable[[list[LibvirtDomain], frozenset[str]], list[T]],
+    hung: Callable[[list[str]], dict[str, float]],
     deadline: Deadline,
+    patience: float,
     size: int = CHUNK,
 ) -> tuple[list[T], Outcome]:
     """Call *read* for chunks of domains in a few lanes, and give all results.
 
-    ``held`` tells which of some domains make libvirt wait (see :func:`kvmwatch.control.held`); *read* must not
-    wait for those that it has told. Raises what it and *read* raise.
+    ``hung`` tells which of some domains hang (see :func:`kvmwatch.control.hung`). *read* gets the UUIDs of those
+    that let a call of their own wait for ``patience`` seconds, and must not wait for them again. Raises what
+    both raise.
     """
     results: list[T] = []
     stuck: dict[str, float] = {}
+    waiting: set[str] = set()
+    since: dict[Future[list[T]], float] = {}
     crew = make_crew()
-    pending = {crew.submit_domains(chunk, read): chunk for chunk in _chunks(uuids, size)}
+    pending: dict[Future[list[T]], list[str]] = {}
+
+    def submit(chunk: list[str]) -> None:
+        known = frozenset(waiting)
+        pending[crew.submit_domains(chunk, lambda domains: read(domains, known))] = chunk
+
+    for chunk in _chunks(uuids, size):
+        submit(chunk)
     while pending and deadline.remaining():
         done, _ = wait(pending, min(PATIENCE, deadline.remaining()), FIRST_COMPLETED)
         for future in done:
@@ -88,17 +101,25 @@ def each_chunk(
             results.extend(future.result())
         if done or not deadline.remaining():
             continue
-        found = held([uuid for future, chunk in pending.items() if future.running() for uuid in chunk])
-        if found.keys() <= stuck.keys():
+        now = time.monotonic()
+        running = {future: chunk for future, chunk in pending.items() if future.running()}
+        late = {future for future in running if now - since.setdefault(future, now) >= patience}
+        found = hung([uuid for chunk in running.values() for uuid in chunk])
+        alone = {pending[future][0] for future in late if len(pending[future]) == 1}
+        parted = {future for future in late if len(pending[future]) > 1}
+        if found.keys() <= stuck.keys() and alone <= waiting and not parted:
             continue
         stuck.update(found)
-        waiting, pending, crew = pending, {}, make_crew()
-        for future, chunk in waiting.items():
-            # not begun yet, and its lanes may all be blocked; or waiting for such a domain
-            if future.cancel() or not stuck.keys().isdisjoint(chunk):
-                pending[crew.submit_domains(chunk, read)] = chunk
-            else:
+        waiting |= alone
+        blamed = stuck.keys() | waiting
+        before, pending, crew = pending, {}, make_crew()
+        for future, chunk in before.items():
+            # not begun yet, and its lanes may all be blocked; or waiting for one of these
+            if not future.cancel() and future not in parted and blamed.isdisjoint(chunk):
                 pending[future] = chunk
+                continue
+            for part in [[uuid] for uuid in chunk] if future in parted else [chunk]:
+                submit(part)
     return results, Outcome(stuck, {uuid for chunk in pending.values() for uuid in chunk})
 
 

@@ -7,12 +7,14 @@ domains is well: a part that could not be read is told as such, and nothing else
 
 from __future__ import annotations
 
+import re
+import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import libvirt
 
-from kvmwatch.connection import explained, uri_scheme
+from kvmwatch.connection import explained, is_ssh, uri_scheme
 from kvmwatch.deadline import Deadline, Started
 from kvmwatch.errors import DeadlineExceeded, KvmwatchError
 from kvmwatch.groups import Group
@@ -37,7 +39,8 @@ class _Part(NamedTuple):
     field: str  # of Read
     what: str
     command: str  # of virsh, that shows the same
-    daemon: str  # the modular one that has it
+    driver: str  # libvirt's name for what has it, as a URI's
+    daemon: str  # the modular one with that driver
     package: str  # with the driver
     read: Callable[[Hypervisor, Deadline], Any]
 
@@ -64,6 +67,7 @@ _PARTS = (
     _Part(
         group=Group.HOST,
         field="host",
+        driver="qemu",
         what="host figures",
         command="nodeinfo",
         daemon="virtqemud",
@@ -73,6 +77,7 @@ _PARTS = (
     _Part(
         group=Group.POOLS,
         field="pools",
+        driver="storage",
         what="storage pools",
         command="pool-list --all",
         daemon="virtstoraged",
@@ -82,6 +87,7 @@ _PARTS = (
     _Part(
         group=Group.NETWORKS,
         field="networks",
+        driver="network",
         what="virtual networks",
         command="net-list --all",
         daemon="virtnetworkd",
@@ -98,6 +104,8 @@ class Parts:
         """Start reading."""
         self._hypervisor = hypervisor
         self._deadline = deadline
+        self._lock = threading.Lock()
+        self._shared: Hypervisor | None = None
         self._started = [(part, self._start(part)) for part in _PARTS if part.group in groups]
 
     def wait(self) -> Read:
@@ -107,25 +115,40 @@ class Parts:
             try:
                 read[part.field] = started.wait(self._deadline)
             except (libvirt.libvirtError, KvmwatchError) as error:
-                if why := self._why(part, error):
-                    unread.append(Unread(part.group, part.what, why))
+                unread.append(self._unread(part, error))
         return Read(**read, unread=tuple(unread))
 
     def _start(self, part: _Part) -> Started[Any]:
-        return Started(lambda: part.read(self._hypervisor.beside(), self._deadline))
+        return Started(lambda: part.read(self._connected(part.driver), self._deadline))
 
-    def _why(self, part: _Part, error: Exception) -> str:
-        """Why a part was not read; empty where there is no such thing."""
-        uri = self._hypervisor.uri
+    def _connected(self, driver: str) -> Hypervisor:
+        uri = driver_uri(self._hypervisor.uri, driver)
+        if not is_ssh(uri):
+            return self._hypervisor.beside(uri)
+        with self._lock:  # one session for all parts
+            self._shared = self._shared or self._hypervisor.beside(uri)
+            return self._shared
+
+    def _unread(self, part: _Part, error: Exception) -> Unread:
+        uri, text = self._hypervisor.uri, str(error)
+        absent = False
         if isinstance(error, DeadlineExceeded):
-            return (
-                f"{uri}: no answer within {self._deadline.seconds:g} s; look with 'virsh {part.command}', then "
-                f"restart {part.daemon} (or libvirtd)"
-            )
-        if not isinstance(error, libvirt.libvirtError):
-            return str(error)
-        if error.get_error_code() not in _NO_DRIVER:
-            return str(explained(error, uri))
-        if uri_scheme(uri) != "qemu":
-            return ""
-        return f"{uri}: this libvirt has no driver for them; install {part.package}"
+            text = f"{text}; look with 'virsh {part.command}', then restart {part.daemon} (or libvirtd)"
+        elif "onnect socket to" in text:
+            text = f"{part.daemon} is not running: {text}; start it: systemctl start {part.daemon}.socket"
+        elif isinstance(error, libvirt.libvirtError):
+            if error.get_error_code() not in _NO_DRIVER:
+                return Unread(part.group, part.what, str(explained(error, uri)))
+            absent = uri_scheme(uri) != "qemu"
+            install = "" if absent else f"; install {part.package}"
+            text = f"this libvirt has no driver for them{install}"
+        return Unread(part.group, part.what, f"{uri}: {text}", absent)
+
+
+def driver_uri(uri: str, driver: str) -> str:
+    """The URI at which a driver answers itself: storage:///system for qemu:///system, where it is on this machine.
+
+    A daemon that hangs would take one of the 20 workers of the QEMU driver's daemon with every question that goes
+    through that one, until it does not answer any more either.
+    """
+    return re.sub(r"^qemu(?=:///(system|session)$)", driver, uri)

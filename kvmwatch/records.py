@@ -43,6 +43,7 @@ class Reading(NamedTuple):
     fields: Fields
     definition: Optional[Definition] = None
     policy: Policy = Policy()
+    unread: Optional[str] = None  # why there is no definition though it was asked for
     disk_errors: Optional[dict[str, int]] = None
 
 
@@ -72,6 +73,7 @@ def domain(reading: Reading, now: float) -> Domain:
         balloon_period=period,
         agent_connected=defined.agent_connected if defined and active else None,
         policy=defined.policy if defined else reading.policy,
+        unread=reading.unread,
         stats=stats._replace(cpu_delay=sum(delays) if delays else None),
         vcpus=vcpus,
         disks=tuple(_disks(fields, defined, reading.disk_errors)),

@@ -88,6 +88,7 @@ class Domain(NamedTuple):
     balloon_period: Optional[int] = None  # seconds; 0 or None: the guest reports only once
     agent_connected: Optional[bool] = None  # None: it does not run, or has no channel for a guest agent
     policy: Policy = Policy()
+    unread: Optional[str] = None  # why its XML or metadata could not be read: its devices are not known
     not_responding: Optional[float] = None  # seconds since its QEMU last answered libvirt; None: it answers
     stats: DomainStats = DomainStats()
     rates: DomainStats = DomainStats()
@@ -169,6 +170,7 @@ class Unread(NamedTuple):
     group: Group
     what: str  # for people: "storage pools"
     why: str  # one line, with what to do
+    absent: bool = False  # this kind of hypervisor has no such thing, which is no fault
 
 
 class Snapshot(NamedTuple):
@@ -185,8 +187,8 @@ class Snapshot(NamedTuple):
     unread: tuple[Unread, ...] = ()
 
     def has(self, group: Group) -> bool:
-        """Whether a part that was asked for was read; else its absence tells nothing."""
-        return all(part.group is not group for part in self.unread)
+        """Whether a part that was asked for was read, or is known not to be there; else absence tells nothing."""
+        return all(part.group is not group or part.absent for part in self.unread)
 
 
 def timings(snapshot: Snapshot) -> str:

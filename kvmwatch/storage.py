@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from concurrent.futures import wait
 from functools import partial
+from typing import Any
 from xml.etree import ElementTree
 
 import libvirt
@@ -68,12 +70,10 @@ def _read_one(connection: Connection, pool: Pool, local: bool) -> Pool | None:
         handle = connection.storagePoolLookupByUUIDString(pool.uuid)
         root = ElementTree.fromstring(handle.XMLDesc(0))
         state, capacity, allocation, available = handle.info()
-        volumes = [volume.info() for volume in handle.listAllVolumes(0)] if pool.active else []
+        volumes = _volumes(handle) if pool.active else []
     except libvirt.libvirtError as error:
-        if error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_POOL:
-            return None
-        # the pool or one of its volumes vanished or failed between two calls: what is known stays
-        return pool._replace(answered=True)
+        # gone meanwhile; or an active one without an answer
+        return None if error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_POOL else pool
     pool = pool._replace(kind=root.get("type") or "", state=state, answered=True)
     if not pool.active:
         return pool
@@ -82,6 +82,15 @@ def _read_one(connection: Connection, pool: Pool, local: bool) -> Pool | None:
     if local and path and pool.kind in _ON_A_FILESYSTEM:
         stats = _of_filesystem(stats, path)
     return pool._replace(stats=stats)
+
+
+def _volumes(pool: Any) -> list[tuple[int, int, int]]:
+    """Kind, capacity and allocation in bytes of each volume that can be asked."""
+    found = []
+    for volume in pool.listAllVolumes(0):
+        with contextlib.suppress(libvirt.libvirtError):  # its file was removed, and the pool not refreshed since
+            found.append(volume.info())
+    return found
 
 
 def _of_filesystem(stats: PoolStats, path: str) -> PoolStats:

@@ -23,6 +23,8 @@ def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
         if domain.state not in (states.RUNNING, states.BLOCKED):
             continue  # nothing runs in it
         running += 1
+        if domain.unread:
+            continue  # whether it has a channel is not known, which is said
         connected += bool(domain.agent_connected)
         if domain.agent_connected is None:
             subject.say(Ok, "has no channel for a guest agent")

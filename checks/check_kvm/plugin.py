@@ -151,6 +151,8 @@ def rated(
 
 
 def _say_unmatched(check: Check, selection: Selection, snapshot: Snapshot, verdict: Verdict) -> None:
+    if check.selects == "pool" and not snapshot.has(Group.POOLS):
+        return  # which is said, and who knows
     found = snapshot.pools if check.selects == "pool" else snapshot.domains
     for pattern in selection.include:
         if not any(pattern.matches(thing.name, thing.uuid) for thing in found):

@@ -94,8 +94,8 @@ class Verdict:
     def domains(self, snapshot: Snapshot, active_only: bool = True) -> Iterator[tuple[Domain, Subject]]:
         """Go through the domains to be judged, each with its subject.
 
-        A domain whose metadata says so is left alone; one with unusable metadata gets a warning; one that
-        does not answer is UNKNOWN in every check that asks for more than its state.
+        A domain whose metadata says so is left alone; one with unusable metadata gets a warning; one that does not
+        answer is UNKNOWN in every check that asks for more than its state, and so is one that could not be read.
         """
         for domain in snapshot.domains:
             if domain.policy.ignore:
@@ -110,6 +110,8 @@ class Verdict:
                 subject.say(Warn, f"has unusable kvmwatch metadata: {problem}")
             if active_only and domain.not_responding is not None:
                 subject.say(Unknown, not_responding(domain))
+            elif domain.unread:
+                subject.say(Unknown, f"could not be read: {domain.unread}")
             yield domain, subject
 
     def part(self, domain: Domain, subject: Subject, name: str, key: str) -> Subject:

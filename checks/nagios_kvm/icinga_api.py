@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import configparser
 import os
+import ssl
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util.ssl_ import create_urllib3_context
 
 from kvmwatch.deadline import Deadline
 from kvmwatch.errors import KvmwatchError, UsageError
@@ -17,6 +20,28 @@ _NOT_FOUND = 404
 _UNAUTHORIZED = 401
 
 
+class _Adapter(HTTPAdapter):
+    """Verifies as ever, but takes certificates as Icinga makes them: without the identifiers of their keys.
+
+    Python 3.13 with urllib3 2.4 asks for these (VERIFY_X509_STRICT), and refuses every Icinga with its own CA.
+    """
+
+    def init_poolmanager(self, *arguments: Any, **more: Any) -> None:
+        context = create_urllib3_context()
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        super().init_poolmanager(*arguments, ssl_context=context, **more)
+
+
+def session(ca_file: str | None = None) -> requests.Session:
+    """A session that trusts this CA, or else those of the system."""
+    made = requests.Session()
+    made.mount("https://", _Adapter())
+    made.verify = ca_file or True
+    made.trust_env = False  # no proxy or CA bundle of the environment between a hypervisor and its Icinga
+    made.headers["Accept"] = "application/json"
+    return made
+
+
 class IcingaApi:
     """A session with certificate verification and credentials from a file."""
 
@@ -25,11 +50,8 @@ class IcingaApi:
         if not credentials:
             raise UsageError("--to URL needs --credentials FILE with 'user = ...' and 'password = ...'")
         self._url = url.rstrip("/").removesuffix("/v1")
-        self._session = requests.Session()
+        self._session = session(ca_file)
         self._session.auth = _credentials(credentials)
-        self._session.headers["Accept"] = "application/json"
-        self._session.verify = ca_file or True
-        self._session.trust_env = False  # no proxy of the environment between a hypervisor and its Icinga
         if ca_file and not os.path.isfile(ca_file):
             raise UsageError(f"--ca-file {ca_file}: no such file; Icinga's own is /var/lib/icinga2/certs/ca.crt")
 

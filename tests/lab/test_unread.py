@@ -117,6 +117,8 @@ def test_a_daemon_of_a_part(command: Command, bed: Bed, daemon: str, how: str) -
     healthy = collected(command)
     with without(bed, daemon, how):
         text = told_without(command, *OF_DAEMON[daemon], healthy)
+        workers = bed.daemon.admin("srv-threadpool-info")
+        assert workers["nWorkers"] - workers["freeWorkers"] <= 1, "no question waits in virtqemud"
     assert (f"then restart {daemon}" if how == "stopped" else f"{daemon} is not running") in text
     assert collected(command)["unread"] == {"count": 0, "text": ""}
 

@@ -10,6 +10,7 @@ import inside
 import installed
 import requests
 from monitor import USER, Monitor
+from nagios_kvm import icinga_api
 from waiting import eventually
 
 DEFINITIONS = installed.CHECKOUT / "checks" / "icinga2" / "kvmwatch.conf"
@@ -51,10 +52,8 @@ class Icinga(Monitor):
         self.main = self.write("icinga2.conf", MAIN.format(work=self.work, user=API_USER, password=API_PASSWORD))
         self.credentials = self.write("credentials", f"user = {API_USER}\npassword = {API_PASSWORD}\n")
         self.credentials.chmod(0o600)
-        self._session = requests.Session()
-        self._session.trust_env = False  # a CA bundle of the environment would win over the lab's own
+        self._session = icinga_api.session(str(CA))
         self._session.auth = (API_USER, API_PASSWORD)
-        self._session.headers["Accept"] = "application/json"
 
     @property
     def validate(self) -> str:
@@ -65,7 +64,6 @@ class Icinga(Monitor):
         """Make certificates, and start it."""
         subprocess.run(["icinga2", "api", "setup", "--cn", "localhost"], check=True, capture_output=True, cwd="/")
         subprocess.run(["chown", "-R", USER, "/var/lib/icinga2"], check=True)
-        self._session.verify = str(CA)
         self.start("icinga2", "daemon", "-c", self.main)
         eventually("Icinga's API answers", self._answers)
 

@@ -51,7 +51,7 @@ def read_with(monkeypatch: pytest.MonkeyPatch, trouble: dict[str, Exception | No
     monkeypatch.setattr(parts, "_PARTS", patched)
     hypervisor = Hypervisor("test:///default", Deadline(5))
     hypervisor.uri = uri
-    monkeypatch.setattr(hypervisor, "beside", lambda: hypervisor)
+    monkeypatch.setattr(hypervisor, "beside", lambda _uri: hypervisor)
     return parts.Parts(hypervisor, WANTED, Deadline(0.3)).wait()
 
 
@@ -105,8 +105,24 @@ def test_what_is_said(monkeypatch: pytest.MonkeyPatch, trouble: Exception | None
     assert unread.why.startswith(said)
 
 
-def test_a_hypervisor_that_has_no_such_thing_has_nothing_unread(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert read_with(monkeypatch, {"networks": FAILURES[1]}, "esx://host/").unread == ()
+def test_a_hypervisor_that_has_no_such_thing_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    (unread,) = read_with(monkeypatch, {"networks": FAILURES[1]}, "esx://host/").unread
+    assert unread.absent
+    assert unread.why == "esx://host/: this libvirt has no driver for them"
+
+
+@pytest.mark.parametrize(
+    ("uri", "asked"),
+    [
+        ("qemu:///system", "storage:///system"),
+        ("qemu:///session", "storage:///session"),
+        ("qemu:///system?socket=/run/other", "qemu:///system?socket=/run/other"),
+        ("qemu+tcp://host/system", "qemu+tcp://host/system"),
+        ("test:///default", "test:///default"),
+    ],
+)
+def test_a_driver_of_this_machine_is_asked_itself(uri: str, asked: str) -> None:
+    assert parts.driver_uri(uri, "storage") == asked
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from nagios_kvm.services import all_checks
 from zabbix_kvm import master
 
 from kvmwatch.groups import Group
-from kvmwatch.snapshot import Pool, Snapshot, Unread
+from kvmwatch.snapshot import Domain, Host, Pool, Snapshot, Unread
 
 GROUPS = (Group.HOST, Group.POOLS, Group.NETWORKS)
 
@@ -38,6 +38,27 @@ def test_zabbix_keeps_what_it_had(group: Group, key: str) -> None:
     assert key not in document
     assert key not in document["discovery"]
     assert key in master.document(snapshot())["discovery"]
+
+
+def test_what_is_not_there_is_no_trouble_for_zabbix_but_nothing_to_be_ok_about() -> None:
+    absent = Unread(Group.POOLS, "storage pools", "there are none", absent=True)
+    read = snapshot()._replace(unread=(absent,))
+    assert master.document(read)["unread"]["count"] == 0
+    assert master.document(read)["pools"] == []
+    (pool,) = (check for check in all_checks() if check.name == "pool")
+    verdict = plugin.judged(pool, read, plugin.checked_thresholds(pool, plugin.SiteConfig()))
+    assert output.render("pool", verdict)[1] == 3
+
+
+def test_a_domain_that_could_not_be_read_is_unknown_and_told() -> None:
+    domain = Domain("uuid", "web1", 1, 1, 1, 0, unread="its XML cannot be parsed")
+    read = snapshot()._replace(domains=(domain,), host=Host("kvm1", "QEMU", "11", "10", 0))
+    assert master.document(read)["unread"] == {"count": 1, "text": "VM web1: its XML cannot be parsed"}
+    for check in (check for check in all_checks() if check.of_each_domain):
+        verdict = plugin.judged(check, read, plugin.checked_thresholds(check, plugin.SiteConfig()))
+        text, code = output.render(check.name, verdict)
+        assert (code, check.name) == (3, check.name)
+        assert "web1 could not be read: its XML cannot be parsed" in text
 
 
 def test_pools_that_were_read_are_counted_beside_others_trouble() -> None:

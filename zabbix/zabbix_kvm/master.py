@@ -66,10 +66,7 @@ def document(snapshot: Snapshot) -> Json:
         "time": round(snapshot.time, 3),
         "version": __version__,
         "discovery": {"domains": list(discovery.domains_with_parts(snapshot))},
-        "unread": {
-            "count": len(snapshot.unread),
-            "text": "; ".join(f"{part.what}: {part.why}" for part in snapshot.unread),
-        },
+        "unread": _unread(snapshot),
     }
     if snapshot.host:
         made["host"] = _host(snapshot.host, snapshot.domains)
@@ -82,6 +79,18 @@ def document(snapshot: Snapshot) -> Json:
         made["discovery"]["networks"] = list(discovery.networks(snapshot))
         made["networks"] = [_network(network) for network in snapshot.networks]
     return made
+
+
+def _unread(snapshot: Snapshot) -> Json:
+    """How many parts and domains could not be read, and why; one that does not answer has its own problem."""
+    told = [f"{part.what}: {part.why}" for part in snapshot.unread if not part.absent]
+    told += [f"VM {domain.name}: {domain.unread}" for domain in snapshot.domains if silent(domain)]
+    return {"count": len(told), "text": "; ".join(told)}
+
+
+def silent(domain: Domain) -> bool:
+    """Whether a domain answers but could not be read, and is not to be left alone."""
+    return bool(domain.unread) and domain.not_responding is None and not domain.policy.ignore
 
 
 def failure(message: str) -> Json:
