@@ -131,7 +131,7 @@ class DomainReader:
 
     def _was_skipped(self, reading: Reading) -> bool:
         state = (reading.fields.get("state.state"), reading.fields.get("state.reason"))
-        if self._hypervisor.provider is not bulk or state in _CANNOT_ANSWER:
+        if self._hypervisor.provider is not bulk or reading.unread or state in _CANNOT_ANSWER:
             return False
         return _is_active(reading) and bulk.skipped(reading.fields, self._groups)
 

@@ -113,13 +113,16 @@ def each_chunk(
         waiting |= alone
         blamed = stuck.keys() | waiting
         before, pending, crew = pending, {}, make_crew()
+        again: list[list[str]] = []
         for future, chunk in before.items():
             # not begun yet, and its lanes may all be blocked; or waiting for one of these
-            if not future.cancel() and future not in parted and blamed.isdisjoint(chunk):
+            if future.cancel() or future in parted or not blamed.isdisjoint(chunk):
+                again += [[uuid] for uuid in chunk] if future in parted else [chunk]
+            else:
                 pending[future] = chunk
-                continue
-            for part in [[uuid] for uuid in chunk] if future in parted else [chunk]:
-                submit(part)
+        # those that are blamed may block the new lanes as well, so they come last
+        for chunk in sorted(again, key=lambda chunk: not blamed.isdisjoint(chunk)):
+            submit(chunk)
     return results, Outcome(stuck, {uuid for chunk in pending.values() for uuid in chunk})
 
 

@@ -20,7 +20,7 @@ _NOT_FOUND = 404
 _UNAUTHORIZED = 401
 
 
-class _Adapter(HTTPAdapter):
+class _Adapter(HTTPAdapter):  # type: ignore[misc]
     """Verifies as ever, but takes certificates as Icinga makes them: without the identifiers of their keys.
 
     Python 3.13 with urllib3 2.4 asks for these (VERIFY_X509_STRICT), and refuses every Icinga with its own CA.

@@ -1,0 +1,79 @@
+"""One domain that makes a call wait costs no other its values, whether anybody names it or not."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from typing import Any
+
+import pytest
+
+from kvmwatch.deadline import Deadline
+from kvmwatch.lanes import Crew, each_chunk
+
+UUIDS = [f"vm{number:02}" for number in range(32)]
+PATIENCE = 0.4  # seconds
+
+
+class Domain:
+    """Stands for a libvirt domain: calls that never return cannot be had from a real one for each of these cases."""
+
+    def __init__(self, uuid: str) -> None:
+        self._uuid = uuid
+
+    def UUIDString(self) -> str:  # noqa: N802 - libvirt's name
+        return self._uuid
+
+
+class Connection:
+    """Lists the domains."""
+
+    def listAllDomains(self, _flags: int) -> list[Domain]:  # noqa: N802 - libvirt's name
+        return [Domain(uuid) for uuid in UUIDS]
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["named", "not named"])
+@pytest.mark.parametrize("gently", [True, False], ids=["can be read gently", "always hangs"])
+@pytest.mark.parametrize("hanging", [set(), {"vm03"}, {"vm00", "vm31"}, set(UUIDS[8:13])], ids=len)
+def test_the_others_are_read(hanging: set[str], gently: bool, named: bool) -> None:
+    known: set[str] = set()
+
+    def read(domains: list[Any], waiting: frozenset[str]) -> list[str]:
+        uuids = [domain.UUIDString() for domain in domains]
+        for uuid in uuids:
+            gentle = gently and (uuid in waiting or uuid in known)
+            if uuid in hanging and not gentle:
+                threading.Event().wait()
+        return uuids
+
+    def hung(uuids: list[str]) -> dict[str, float]:
+        found = dict.fromkeys(hanging.intersection(uuids) if named else (), 3.0)
+        known.update(found)
+        return found
+
+    results, outcome = each_chunk(lambda: Crew(Connection), UUIDS, read, hung, Deadline(6), PATIENCE)
+    wanted = set(UUIDS) if gently else set(UUIDS) - hanging
+    assert set(results) == wanted
+    assert len(results) == len(wanted), "nobody twice"
+    assert outcome.unread == set(UUIDS) - wanted
+    assert outcome.stuck.keys() == (hanging if named else set())
+
+
+def test_what_a_lane_raises_is_raised() -> None:
+    def read(_domains: list[Any], _waiting: frozenset[str]) -> list[str]:
+        raise RuntimeError("the connection is lost")
+
+    with pytest.raises(RuntimeError, match="the connection is lost"):
+        each_chunk(lambda: Crew(Connection), UUIDS, read, lambda _: {}, Deadline(5), PATIENCE)
+
+
+def test_every_domain_is_asked_once_when_nobody_hangs() -> None:
+    counter = itertools.count()
+
+    def read(domains: list[Any], _waiting: frozenset[str]) -> list[str]:
+        next(counter)
+        return [domain.UUIDString() for domain in domains]
+
+    results, _ = each_chunk(lambda: Crew(Connection), UUIDS, read, lambda _: {}, Deadline(5), PATIENCE)
+    assert sorted(results) == UUIDS
+    assert next(counter) == 4
