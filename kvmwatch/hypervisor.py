@@ -55,11 +55,11 @@ class Hypervisor:
     def beside(self, uri: str) -> Hypervisor:
         """The same for another thread, with a connection of its own to this URI of the same machine.
 
-        The test driver lives in this process, where another connection is another world.
+        The test driver lives in this process, where another connection is another world. Raises libvirtError.
         """
         other = copy.copy(self)
         if uri_scheme(self.uri) != "test":
-            other.uri, other.connection = uri, open_readonly(uri)
+            other.uri, other.connection = uri, libvirt.openReadOnly(uri)
         return other
 
     def crew(self, most: int | None = None) -> Crew:

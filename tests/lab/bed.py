@@ -96,7 +96,12 @@ class Bed:
         """Destroy every guest, so that libvirt removes their control groups, and end the daemons."""
         connection = self.connect()
         for domain in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
-            domain.destroy()
+            try:
+                domain.destroy()
+            except libvirt.libvirtError as error:
+                # a daemon that was just restarted lists some that it then finds to have ended
+                if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
+                    raise
         for network in connection.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE):
             network.destroy()
         self.daemons.stop()
