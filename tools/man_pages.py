@@ -7,13 +7,13 @@ from pathlib import Path
 from unittest.mock import patch
 
 from argparse_manpage.manpage import Manpage
-from check_kvm import plugin
+from check_kvm.frame import plugin
 from nagios_kvm import cli as nagios_kvm
 from nagios_kvm.services import all_checks
 from zabbix_kvm import cli as zabbix_kvm
 
 from kvmwatch import __version__
-from kvmwatch.options import Parser
+from kvmwatch.command.options import Parser
 
 MAN = Path(__file__).parents[1] / "docs" / "man"
 

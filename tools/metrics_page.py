@@ -5,14 +5,14 @@ from __future__ import annotations
 from itertools import groupby
 from pathlib import Path
 
-from kvmwatch.derived import DERIVED
-from kvmwatch.metrics import COUNTER, Metric, catalogue
+from kvmwatch.model.derived import DERIVED
+from kvmwatch.model.metrics import COUNTER, Metric, catalogue
 
 PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
 
 _INTRODUCTION = """# Metric reference
 
-Made from the catalogue in `kvmwatch/metrics.py` by `make docs`; do not edit.
+Made from the catalogue in `kvmwatch/model/metrics.py` by `make docs`; do not edit.
 
 Each name is a key of the master item (`zabbix_kvm collect`), but for a few that it carries only in a derived value
 (`LEFT_OUT` in `zabbix/zabbix_kvm/master.py` says which and why). Values are base units. A counter grows from the

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from nagiosplugin import Ok, Unknown, Warn
 
-from check_kvm import plugin
-from check_kvm.phrases import count, highest
-from check_kvm.thresholds import MetricSpec, Thresholds
-from check_kvm.verdict import Subject, Verdict
-from kvmwatch import derived, states
-from kvmwatch.groups import Group
-from kvmwatch.snapshot import Domain, Snapshot
-from kvmwatch.units import human
+from check_kvm.frame import plugin
+from check_kvm.frame.phrases import count, highest
+from check_kvm.frame.thresholds import MetricSpec, Thresholds
+from check_kvm.frame.verdict import Subject, Verdict
+from kvmwatch.model import derived, states
+from kvmwatch.model.groups import Group
+from kvmwatch.model.snapshot import Domain, Snapshot
+from kvmwatch.model.units import human
 
 
 def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:

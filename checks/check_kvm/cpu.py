@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from nagiosplugin import Ok
 
-from check_kvm import plugin
-from check_kvm.phrases import count, highest
-from check_kvm.thresholds import MetricSpec, Thresholds
-from check_kvm.verdict import Verdict
-from kvmwatch.derived import percent
-from kvmwatch.groups import Group
-from kvmwatch.snapshot import Snapshot
+from check_kvm.frame import plugin
+from check_kvm.frame.phrases import count, highest
+from check_kvm.frame.thresholds import MetricSpec, Thresholds
+from check_kvm.frame.verdict import Verdict
+from kvmwatch.model.derived import percent
+from kvmwatch.model.groups import Group
+from kvmwatch.model.snapshot import Snapshot
 
 
 def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:

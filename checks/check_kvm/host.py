@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from check_kvm import plugin
-from check_kvm.thresholds import MetricSpec, Thresholds
-from check_kvm.verdict import Verdict
-from kvmwatch import derived
-from kvmwatch.derived import percent
-from kvmwatch.groups import Group
-from kvmwatch.snapshot import Host, Snapshot
+from check_kvm.frame import plugin
+from check_kvm.frame.thresholds import MetricSpec, Thresholds
+from check_kvm.frame.verdict import Verdict
+from kvmwatch.model import derived
+from kvmwatch.model.derived import percent
+from kvmwatch.model.groups import Group
+from kvmwatch.model.snapshot import Host, Snapshot
 
 
 def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from nagiosplugin import Ok, Warn
 
-from check_kvm import plugin
-from check_kvm.phrases import count, highest
-from check_kvm.thresholds import MetricSpec, Thresholds
-from check_kvm.verdict import Verdict
-from kvmwatch.groups import Group
-from kvmwatch.snapshot import Interface, Snapshot
+from check_kvm.frame import plugin
+from check_kvm.frame.phrases import count, highest
+from check_kvm.frame.thresholds import MetricSpec, Thresholds
+from check_kvm.frame.verdict import Verdict
+from kvmwatch.model.groups import Group
+from kvmwatch.model.snapshot import Interface, Snapshot
 
 
 def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from nagiosplugin import Critical, Ok, Unknown
 from nagiosplugin.state import ServiceState
 
-from check_kvm import plugin
-from check_kvm.phrases import count, highest
-from check_kvm.thresholds import MetricSpec, Thresholds
-from check_kvm.verdict import Verdict
-from kvmwatch import derived, storage
-from kvmwatch.groups import Group
-from kvmwatch.snapshot import Pool, Snapshot
-from kvmwatch.units import human
+from check_kvm.frame import plugin
+from check_kvm.frame.phrases import count, highest
+from check_kvm.frame.thresholds import MetricSpec, Thresholds
+from check_kvm.frame.verdict import Verdict
+from kvmwatch.model import derived
+from kvmwatch.model.groups import Group
+from kvmwatch.model.snapshot import Pool, Snapshot
+from kvmwatch.model.units import human
+from kvmwatch.reading import storage
 
 
 def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:

@@ -7,12 +7,12 @@ from collections import Counter
 from nagiosplugin import Critical, Ok, Unknown, Warn
 from nagiosplugin.state import ServiceState
 
-from check_kvm import plugin
-from check_kvm.thresholds import MetricSpec, Thresholds
-from check_kvm.verdict import Verdict, not_responding
-from kvmwatch import states
-from kvmwatch.groups import Group
-from kvmwatch.snapshot import Domain, Snapshot
+from check_kvm.frame import plugin
+from check_kvm.frame.thresholds import MetricSpec, Thresholds
+from check_kvm.frame.verdict import Verdict, not_responding
+from kvmwatch.model import states
+from kvmwatch.model.groups import Group
+from kvmwatch.model.snapshot import Domain, Snapshot
 
 _HUNG_AFTER = 30.0  # seconds without an answer from QEMU from which on it is CRITICAL
 

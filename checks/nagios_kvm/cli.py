@@ -9,18 +9,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from check_kvm import output, perfdata
-from check_kvm.plugin import Check, add_site_options, rated, site_config
+from check_kvm.frame import output, perfdata
+from check_kvm.frame.plugin import Check, add_site_options, rated, site_config
 
-from kvmwatch import __version__, command
-from kvmwatch.collect import Reader
-from kvmwatch.command import Outcome
-from kvmwatch.connection import is_local
-from kvmwatch.deadline import Deadline
-from kvmwatch.errors import KvmwatchError, UsageError
-from kvmwatch.groups import Group
-from kvmwatch.options import Parser, add_common, seconds
-from kvmwatch.selection import Selection
+from kvmwatch import __version__
+from kvmwatch.command import frame
+from kvmwatch.command.frame import Outcome
+from kvmwatch.command.options import Parser, add_common, seconds
+from kvmwatch.model.errors import KvmwatchError, UsageError
+from kvmwatch.model.groups import Group
+from kvmwatch.model.selection import Selection
+from kvmwatch.reading.collect import Reader
+from kvmwatch.reading.connection import is_local
+from kvmwatch.reading.deadline import Deadline
 from nagios_kvm import services
 from nagios_kvm.judging import Result, results
 
@@ -33,7 +34,7 @@ _SHARE = 0.6  # of the time limit is for reading, the rest for sending
 
 def main() -> None:
     """Run the command and end the process."""
-    command.main(parser)
+    frame.main(parser)
 
 
 def _config(options: argparse.Namespace) -> Outcome:

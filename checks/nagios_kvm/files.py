@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from kvmwatch.errors import KvmwatchError
+from kvmwatch.model.errors import KvmwatchError
 
 _SECONDS = 120.0  # that a validation or a reload may take
 _MODE = 0o644

@@ -11,8 +11,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util.ssl_ import create_urllib3_context
 
-from kvmwatch.deadline import Deadline
-from kvmwatch.errors import KvmwatchError, UsageError
+from kvmwatch.model.errors import KvmwatchError, UsageError
+from kvmwatch.reading.deadline import Deadline
 from nagios_kvm.judging import Result
 
 _ACTION = "/v1/actions/process-check-result"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from check_kvm import output, plugin
-from check_kvm.plugin import Check
-from check_kvm.siteconfig import SiteConfig
+from check_kvm.frame import output, plugin
+from check_kvm.frame.plugin import Check
+from check_kvm.frame.siteconfig import SiteConfig
 
-from kvmwatch.snapshot import Snapshot
+from kvmwatch.model.snapshot import Snapshot
 from nagios_kvm.services import services
 
 

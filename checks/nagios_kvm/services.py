@@ -10,11 +10,11 @@ from pkgutil import iter_modules
 from typing import NamedTuple
 
 import check_kvm
-from check_kvm.plugin import Check
+from check_kvm.frame.plugin import Check
 
-from kvmwatch.errors import UsageError
-from kvmwatch.groups import Group
-from kvmwatch.snapshot import Domain, Snapshot
+from kvmwatch.model.errors import UsageError
+from kvmwatch.model.groups import Group
+from kvmwatch.model.snapshot import Domain, Snapshot
 from nagios_kvm.names import ServiceName
 
 

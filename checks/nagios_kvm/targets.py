@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from kvmwatch.deadline import Deadline
-from kvmwatch.errors import KvmwatchError, UsageError
+from kvmwatch.model.errors import KvmwatchError, UsageError
+from kvmwatch.reading.deadline import Deadline
 from nagios_kvm.judging import Result
 
 #: takes the results for a host and tells how many were taken. Raises KvmwatchError.

@@ -176,7 +176,7 @@ def push_as(fleet: Zabbix, kvm: Command, document: str) -> bool:
     """Push a document of kvm1 as if kvm2 had read it."""
     from zabbix_kvm.sender import Value, send
 
-    from kvmwatch.deadline import Deadline
+    from kvmwatch.reading.deadline import Deadline
 
     (answer,) = send([Value("kvm2", "kvm.collect", time.time(), document)], CONFIG, "zabbix_sender", Deadline(10))
     return answer.processed == 1

@@ -9,12 +9,17 @@ from pathlib import Path
 import alerts_page
 import pytest
 from alerts_page import Alert
-from check_kvm.plugin import Check
+from check_kvm.frame.plugin import Check
 from commands import CHECKS
 
 ALERTS = list(alerts_page.alerts())
 #: where the words stand that a state check prints, beside the checks themselves
-WORDS = ("kvmwatch/states.py", "kvmwatch/storage.py", "checks/check_kvm/verdict.py", "checks/check_kvm/plugin.py")
+WORDS = (
+    "kvmwatch/model/states.py",
+    "kvmwatch/reading/storage.py",
+    "checks/check_kvm/frame/verdict.py",
+    "checks/check_kvm/frame/plugin.py",
+)
 ROOT = Path(__file__).parents[2]
 
 

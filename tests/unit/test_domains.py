@@ -9,12 +9,12 @@ from typing import Any
 import libvirt
 import pytest
 
-from kvmwatch import bulk, domains
-from kvmwatch.control import STUCK_AFTER
-from kvmwatch.deadline import Deadline
-from kvmwatch.domains import DomainReader
-from kvmwatch.groups import Group
-from kvmwatch.lanes import Crew
+from kvmwatch.model.groups import Group
+from kvmwatch.reading import bulk, domains
+from kvmwatch.reading.control import STUCK_AFTER
+from kvmwatch.reading.deadline import Deadline
+from kvmwatch.reading.domains import DomainReader
+from kvmwatch.reading.lanes import Crew
 
 
 class Held:

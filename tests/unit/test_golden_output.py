@@ -11,19 +11,20 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from check_kvm import output as plugin_output
-from check_kvm.thresholds import Thresholds
+from check_kvm.frame import output as plugin_output
+from check_kvm.frame.thresholds import Thresholds
 from commands import CHECKS, KINDS
 from zabbix_kvm import discovery, master
 
-from kvmwatch import records, states
-from kvmwatch.collect import with_assigned
-from kvmwatch.definition import Definition, DiskDefinition, InterfaceDefinition
-from kvmwatch.metrics import FilesystemStats, HostStats, NetworkStats, PoolStats, ProcessStats
-from kvmwatch.policy import OwnThreshold, Policy
-from kvmwatch.rates import samples, with_rates
-from kvmwatch.records import Reading
-from kvmwatch.snapshot import Domain, Filesystem, Host, Network, Pool, Process, Snapshot
+from kvmwatch.model import states
+from kvmwatch.model.metrics import FilesystemStats, HostStats, NetworkStats, PoolStats, ProcessStats
+from kvmwatch.model.policy import OwnThreshold, Policy
+from kvmwatch.model.rates import samples, with_rates
+from kvmwatch.model.snapshot import Domain, Filesystem, Host, Network, Pool, Process, Snapshot
+from kvmwatch.reading import records
+from kvmwatch.reading.collect import with_assigned
+from kvmwatch.reading.domain_xml import Definition, DiskDefinition, InterfaceDefinition
+from kvmwatch.reading.records import Reading
 
 NOW = 1_795_450_700.0
 

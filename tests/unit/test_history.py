@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from kvmwatch.errors import KvmwatchError
-from kvmwatch.history import History
-from kvmwatch.rates import Sample
-from kvmwatch.selection import Selection
+from kvmwatch.command.history import History
+from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.model.rates import Sample
+from kvmwatch.model.selection import Selection
 
 
 def history(directory: Path, command: str = "kvm_cpu", **selection: list[str]) -> History:
@@ -98,7 +98,7 @@ def test_default_directory_that_does_not_work_is_no_error(monkeypatch: pytest.Mo
 
 def test_every_user_has_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KVMWATCH_STATE_DIR", raising=False)
-    monkeypatch.setattr("kvmwatch.history.SYSTEM_DIRECTORY", str(tmp_path))
+    monkeypatch.setattr("kvmwatch.command.history.SYSTEM_DIRECTORY", str(tmp_path))
     History(None, "kvm_cpu", "test:///default", Selection()).save(sample())
     (folder,) = tmp_path.iterdir()
     assert folder.name == pwd.getpwuid(os.geteuid()).pw_name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
-from check_kvm.labels import label, text
+from check_kvm.frame.labels import label, text
 from hypothesis import given
 from hypothesis import strategies as st
 from nagiosplugin import Performance

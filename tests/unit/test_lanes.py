@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from kvmwatch.deadline import Deadline
-from kvmwatch.lanes import Crew, each_chunk
+from kvmwatch.reading.deadline import Deadline
+from kvmwatch.reading.lanes import Crew, each_chunk
 
 UUIDS = [f"vm{number:02}" for number in range(32)]
 PATIENCE = 0.4  # seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import metrics_page
 
-from kvmwatch.metrics import COUNTER, GAUGE, RECORDS, catalogue
+from kvmwatch.model.metrics import COUNTER, GAUGE, RECORDS, catalogue
 
 
 def test_page_is_up_to_date() -> None:

@@ -10,11 +10,11 @@ from typing import Any
 import libvirt
 import pytest
 
-from kvmwatch import parts
-from kvmwatch.connection import explained
-from kvmwatch.deadline import Deadline
-from kvmwatch.groups import Group
-from kvmwatch.hypervisor import Hypervisor
+from kvmwatch.model.groups import Group
+from kvmwatch.reading import parts
+from kvmwatch.reading.connection import explained
+from kvmwatch.reading.deadline import Deadline
+from kvmwatch.reading.hypervisor import Hypervisor
 
 WANTED = Group.HOST | Group.POOLS | Group.NETWORKS
 WELL = {part.field: object() for part in parts._PARTS}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from check_kvm.perfdata import decimal
-from check_kvm.thresholds import MetricSpec, Thresholds
-from check_kvm.verdict import Verdict
+from check_kvm.frame.perfdata import decimal
+from check_kvm.frame.thresholds import MetricSpec, Thresholds
+from check_kvm.frame.verdict import Verdict
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kvmwatch import definition
-from kvmwatch.policy import OwnThreshold, Policy, parse
+from kvmwatch.model.policy import OwnThreshold, Policy, parse
+from kvmwatch.reading import domain_xml
 
 
 def test_all_of_it() -> None:
@@ -22,7 +22,7 @@ def test_all_of_it() -> None:
 def test_the_same_from_the_domains_xml() -> None:
     xml = """<domain><metadata><kvmwatch:watch xmlns:kvmwatch="urn:kvmwatch:1" expect="running">
       <kvmwatch:threshold metric="cpu.usage" warning="80"/></kvmwatch:watch></metadata></domain>"""
-    assert definition.parse(xml).policy == Policy(
+    assert domain_xml.parse(xml).policy == Policy(
         expect="running", thresholds=(OwnThreshold("cpu.usage", "80", None),)
     )
 

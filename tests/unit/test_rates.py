@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kvmwatch.metrics import DiskStats, DomainStats, HostStats
-from kvmwatch.rates import MAX_SECONDS, MIN_SECONDS, comparable, samples, with_rates
-from kvmwatch.snapshot import Disk, Domain, Host, Snapshot
+from kvmwatch.model.metrics import DiskStats, DomainStats, HostStats
+from kvmwatch.model.rates import MAX_SECONDS, MIN_SECONDS, comparable, samples, with_rates
+from kvmwatch.model.snapshot import Disk, Domain, Host, Snapshot
 
 
 def snapshot(time: float, cpu: float | None, run: int = 1, read: float = 0, name: str = "a") -> Snapshot:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from kvmwatch import records
-from kvmwatch.definition import parse
-from kvmwatch.records import Reading
-from kvmwatch.snapshot import Domain
+from kvmwatch.model.snapshot import Domain
+from kvmwatch.reading import records
+from kvmwatch.reading.domain_xml import parse
+from kvmwatch.reading.records import Reading
 
 NOW = 1_795_450_700.0
 

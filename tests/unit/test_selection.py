@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kvmwatch.errors import UsageError
-from kvmwatch.selection import Selection
+from kvmwatch.model.errors import UsageError
+from kvmwatch.model.selection import Selection
 
 UUID = "5bf3becf-b79c-559e-ad83-005b778b469f"
 

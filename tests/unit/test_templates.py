@@ -13,8 +13,8 @@ from zabbix_templates import export, readme
 from zabbix_templates.all import templates
 from zabbix_templates.model import Item, Template
 
-from kvmwatch.derived import DERIVED
-from kvmwatch.metrics import catalogue
+from kvmwatch.model.derived import DERIVED
+from kvmwatch.model.metrics import catalogue
 
 FOLDER = Path(__file__).parents[2] / "templates"
 DOCUMENT = json.loads(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from check_kvm.thresholds import MetricSpec, Thresholds
+from check_kvm.frame.thresholds import MetricSpec, Thresholds
 
-from kvmwatch.errors import UsageError
-from kvmwatch.policy import OwnThreshold, Policy
+from kvmwatch.model.errors import UsageError
+from kvmwatch.model.policy import OwnThreshold, Policy
 
 METRICS = (MetricSpec("usage", "%", "", "80", "90"), MetricSpec("steal", "%", ""))
 

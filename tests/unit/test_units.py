@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kvmwatch.units import human
+from kvmwatch.model.units import human
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from check_kvm import output, plugin
+from check_kvm.frame import output, plugin
 from nagios_kvm.services import all_checks
 from zabbix_kvm import master
 
-from kvmwatch.groups import Group
-from kvmwatch.snapshot import Domain, Host, Pool, Snapshot, Unread
+from kvmwatch.model.groups import Group
+from kvmwatch.model.snapshot import Domain, Host, Pool, Snapshot, Unread
 
 GROUPS = (Group.HOST, Group.POOLS, Group.NETWORKS)
 

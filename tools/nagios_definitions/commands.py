@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import NamedTuple
 
-from check_kvm import plugin
+from check_kvm.frame import plugin
 from nagios_kvm.services import all_checks
 
 PLUGINS = "/usr/lib/nagios/plugins"  # Debian's; Icinga's own constant PluginDir elsewhere

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from zabbix_kvm.discovery import PARTS
 
-from kvmwatch.derived import DERIVED
-from kvmwatch.metrics import COUNTER, catalogue
+from kvmwatch.model.derived import DERIVED
+from kvmwatch.model.metrics import COUNTER, catalogue
 from zabbix_templates.model import Item, Rule, Step, Tags
 
 YES_NO, STATE, POOL_STATE, AGENT, LINK = (

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Optional
 import pyzabbix
 import requests
 
-from kvmwatch.errors import KvmwatchError
+from kvmwatch.model.errors import KvmwatchError
 
 _TOKEN_IN_HEADER = (6, 4)
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 
-from kvmwatch import __version__, command
-from kvmwatch.options import Parser
+from kvmwatch import __version__
+from kvmwatch.command import frame
+from kvmwatch.command.options import Parser
 from zabbix_kvm import collecting, setting_up
 
 
 def main() -> None:
     """Run the command and end the process."""
-    command.main(parser)
+    frame.main(parser)
 
 
 def parser() -> Parser:

@@ -8,14 +8,14 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from kvmwatch.collect import Reader
-from kvmwatch.command import Outcome
-from kvmwatch.deadline import Deadline
-from kvmwatch.errors import KvmwatchError
-from kvmwatch.groups import Group
-from kvmwatch.options import add_common
-from kvmwatch.selection import Selection
-from kvmwatch.snapshot import Snapshot, timings
+from kvmwatch.command.frame import Outcome
+from kvmwatch.command.options import add_common
+from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.model.groups import Group
+from kvmwatch.model.selection import Selection
+from kvmwatch.model.snapshot import Snapshot, timings
+from kvmwatch.reading.collect import Reader
+from kvmwatch.reading.deadline import Deadline
 from zabbix_kvm import discovery, master
 
 COLLECT_KEY = "kvm.collect"

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from kvmwatch.groups import Group
-from kvmwatch.snapshot import Domain, Snapshot
+from kvmwatch.model.groups import Group
+from kvmwatch.model.snapshot import Domain, Snapshot
 
 Row = dict[str, Any]
 Values = tuple[Any, ...]

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from typing import NamedTuple
 
-from kvmwatch import states
+from kvmwatch.model import states
 from zabbix_kvm.api import Record
 from zabbix_kvm.provision import GUEST_TEMPLATE, GUESTS, Provisioner
 from zabbix_kvm.sites import TEMPLATES

@@ -11,11 +11,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from kvmwatch import __version__, states
-from kvmwatch.derived import DERIVED
-from kvmwatch.groups import Group
-from kvmwatch.metrics import declarations
-from kvmwatch.snapshot import Domain, Host, Network, Pool, Snapshot
+from kvmwatch import __version__
+from kvmwatch.model import states
+from kvmwatch.model.derived import DERIVED
+from kvmwatch.model.groups import Group
+from kvmwatch.model.metrics import declarations
+from kvmwatch.model.snapshot import Domain, Host, Network, Pool, Snapshot
 from zabbix_kvm import discovery
 
 GROUPS = (

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from kvmwatch.errors import KvmwatchError
+from kvmwatch.model.errors import KvmwatchError
 from zabbix_kvm import noc
 from zabbix_kvm.api import Api, Record
 from zabbix_kvm.sites import Site

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from kvmwatch.deadline import Deadline
-from kvmwatch.errors import KvmwatchError
+from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.reading.deadline import Deadline
 
 #: where the distributions keep the agent's configuration; the first that there is counts
 CONFIGS = ("/etc/zabbix/zabbix_agentd.conf", "/etc/zabbix/zabbix_agent2.conf", "/etc/zabbix_agentd.conf")

@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from kvmwatch.command import Outcome
-from kvmwatch.errors import UsageError
-from kvmwatch.options import seconds
+from kvmwatch.command.frame import Outcome
+from kvmwatch.command.options import seconds
+from kvmwatch.model.errors import UsageError
 
 
 def add_commands(commands: Any) -> None:

@@ -6,7 +6,7 @@ import configparser
 import ipaddress
 from typing import NamedTuple, Optional
 
-from kvmwatch.errors import KvmwatchError
+from kvmwatch.model.errors import KvmwatchError
 
 #: how the master item arrives, to the template
 TEMPLATES = {

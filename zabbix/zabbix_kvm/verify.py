@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from kvmwatch.units import duration
+from kvmwatch.model.units import duration
 from zabbix_kvm.api import Api, Record
 from zabbix_kvm.sites import TEMPLATES
 

@@ -1,0 +1,238 @@
+"""The frame around every check: options in, one collection, the check's judgement, plugin output out."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from nagiosplugin import Unknown
+
+from check_kvm.frame import labels, output, perfdata
+from check_kvm.frame.siteconfig import SiteConfig, load
+from check_kvm.frame.thresholds import MetricSpec, Thresholds
+from check_kvm.frame.verdict import Verdict
+from kvmwatch.command.options import Parser, parser
+from kvmwatch.model.errors import KvmwatchError, UsageError
+from kvmwatch.model.groups import Group
+from kvmwatch.model.selection import Selection
+from kvmwatch.model.snapshot import Snapshot, timings
+from kvmwatch.reading.collect import Reader
+from kvmwatch.reading.deadline import Deadline, leave
+
+_SAMPLING = 1.0  # seconds between the two samples of a first run
+
+
+class Check(NamedTuple):
+    """What makes a check: the groups it reads, the metrics it knows, and its judgement of a snapshot."""
+
+    name: str  # short: "cpu" for check_kvm_cpu
+    description: str
+    groups: Group
+    metrics: tuple[MetricSpec, ...]
+    judge: Callable[[Snapshot, Thresholds], Verdict]
+    needs_rates: bool = False
+    selects: str = "domain"  # what -d and -x select: "domain" or "pool"
+    guest_agent: bool = False  # whether it has --guest-agent
+    of_each_domain: bool = True  # a service for every VM; else one for the hypervisor
+    by_default: bool = True  # whether nagios_kvm makes services of it when it is not told of which checks
+
+
+def main(check: Check) -> None:
+    """Run a check command and end the process with the plugin API's exit code."""
+    sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+    arguments = sys.argv[1:]
+    try:
+        text, code = run(check, arguments)
+    except UsageError as error:
+        text, code = f"{_prefix(check)} - {labels.text(str(error))}\n{parser_of(check).format_usage()}", 3
+    except KvmwatchError as error:
+        text, code = f"{_prefix(check)} - {labels.text(str(error))}\n", 3
+        if _verbosity(arguments) >= 2:
+            text += traceback.format_exc()
+    except Exception as error:  # anything else is our mistake: still one line and UNKNOWN
+        what = labels.text(f"{type(error).__name__}: {error}")
+        text, code = f"{_prefix(check)} - internal error, please report it: {what}\n", 3
+        if _verbosity(arguments) >= 2:
+            text += traceback.format_exc()
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader is gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    leave(code)
+
+
+def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
+    """Run a check and give its output and exit code. Raises KvmwatchError, UsageError among them."""
+    options = parser_of(check).parse_args(arguments)
+    deadline = Deadline(options.timeout)
+    config = site_config(options.config)
+    thresholds = checked_thresholds(check, config, options.warning, options.critical)
+    selection = Selection.parse(options.domain, options.exclude)
+    domains_wanted = selection if check.selects == "domain" else Selection()
+    groups = check.groups
+    if check.guest_agent and options.guest_agent:
+        groups |= Group.FILESYSTEM
+    reader = Reader(options.uri, groups, domains_wanted, deadline)
+    snapshot = reader.read()
+    if check.needs_rates:
+        snapshot = rated(reader, snapshot, f"kvm_{check.name}", options, selection, deadline)
+    if check.selects == "pool":
+        pools = (pool for pool in snapshot.pools if selection.matches(pool.name, pool.uuid))
+        snapshot = snapshot._replace(pools=tuple(pools))
+    verdict = judged(check, config.applied(snapshot), thresholds)
+    _say_unmatched(check, selection, snapshot, verdict)
+    style = output.Style(options.perfdata, options.verbose, options.max_output)
+    text, code = output.render(check.name, verdict, style)
+    if options.verbose >= 3:
+        text += labels.text(timings(snapshot)) + "\n"
+    return text, code
+
+
+def judged(check: Check, snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
+    """Judge a snapshot: what the check is there for and what could not be read is UNKNOWN, with the reason."""
+    verdict = check.judge(snapshot, thresholds)
+    for part in snapshot.unread:
+        if part.group in check.groups:
+            verdict.subject("").say(Unknown, f"{part.what} could not be read: {part.why}")
+    return verdict
+
+
+def site_config(path: str | None) -> SiteConfig:
+    """Read --config, if it was given. Raises UsageError."""
+    if path is None:
+        return SiteConfig()
+    return load(path)
+
+
+def checked_thresholds(
+    check: Check, config: SiteConfig, warning: Sequence[str] = (), critical: Sequence[str] = ()
+) -> Thresholds:
+    """The thresholds of a check: the file's for all domains, and the command line's over them."""
+    return Thresholds(
+        check.name,
+        check.metrics,
+        (*config.of_check(check.name, "warning"), *warning),
+        (*config.of_check(check.name, "critical"), *critical),
+    )
+
+
+def rated(
+    reader: Reader,
+    snapshot: Snapshot,
+    command: str,
+    options: argparse.Namespace,
+    selection: Selection,
+    deadline: Deadline,
+) -> Snapshot:
+    """Give the snapshot rates since the last run of this command line; without one takes a second sample."""
+    from kvmwatch.command.history import History  # noqa: PLC0415 - check_kvm_state and _pool do without
+    from kvmwatch.model.rates import comparable, samples, with_rates  # noqa: PLC0415
+
+    history = History(options.state_dir, command, options.uri, selection)
+    counted = samples(snapshot)
+    if not counted:
+        return snapshot  # nothing has a rate here, so nothing is worth waiting for
+    previous = history.load()
+    took = time.time() - snapshot.time
+    # without the time for it the next run will have rates
+    if not comparable(counted, previous) and deadline.remaining() > _SAMPLING + 2 * took:
+        previous = counted
+        deadline.sleep(_SAMPLING)
+        snapshot = reader.read()
+        counted = samples(snapshot)
+    history.save(counted)
+    return with_rates(snapshot, previous)
+
+
+def _say_unmatched(check: Check, selection: Selection, snapshot: Snapshot, verdict: Verdict) -> None:
+    if check.selects == "pool" and not snapshot.has(Group.POOLS):
+        return  # which is said, and who knows
+    found = snapshot.pools if check.selects == "pool" else snapshot.domains
+    for pattern in selection.include:
+        if not any(pattern.matches(thing.name, thing.uuid) for thing in found):
+            verdict.subject("").say(Unknown, f"no {check.selects} matches -d {pattern.text}")
+
+
+def parser_of(check: Check) -> Parser:
+    """The options of a check."""
+    lines = [f"  {metric.name:<20} {metric.help}{_defaults(metric)}" for metric in check.metrics]
+    epilog = "metrics of -w and -c:\n" + "\n".join(lines) + (
+        "\n\nRANGE is a plugin range: 80 (alert over 80), 10: (under 10), @10:20 (inside); empty: never."
+        "\nA domain's own metadata wins over --config's [domain PATTERN], that over -w and -c, those over "
+        "--config's\n[defaults]. Exit: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."
+    )  # fmt: skip
+    made = parser(f"check_kvm_{check.name}", check.description, epilog)
+    for letter, name in (("-w", "warning"), ("-c", "critical")):
+        made.add_argument(
+            letter,
+            f"--{name}",
+            action="append",
+            default=[],
+            metavar="[METRIC=]RANGE",
+            help=f"{name} outside this range; without METRIC: {check.metrics[0].name}; repeatable",
+        )
+    add_site_options(made)
+    made.add_argument(
+        "--perfdata",
+        choices=perfdata.STYLES,
+        default=perfdata.FULL,
+        help="of every VM, only the highest and the sum or mean of each metric, or none (default: full)",
+    )
+    made.add_argument(
+        "--max-output",
+        type=_limit,
+        default=output.DEFAULT_LIMIT,
+        metavar="BYTES",
+        help="print no more than this, and say what was left out "
+        f"(default: {output.DEFAULT_LIMIT}, what Nagios takes)",
+    )
+    if check.guest_agent:
+        made.add_argument(
+            "--guest-agent",
+            action="store_true",
+            help="ask the QEMU guest agents for file systems; libvirt allows that only to a connection that "
+            "is not read-only, so this opens one",
+        )
+    return made
+
+
+def add_site_options(made: argparse.ArgumentParser) -> None:
+    """Add ``--config`` and ``--state-dir``."""
+    made.add_argument(
+        "--config", metavar="FILE", help="INI file with thresholds for all VMs, and per VM what metadata can say"
+    )
+    made.add_argument(
+        "--state-dir",
+        metavar="DIR",
+        help="where counters are kept between runs (default: $KVMWATCH_STATE_DIR, else the "
+        "user's own folder in /var/lib/kvmwatch, else its cache)",
+    )
+
+
+def _limit(text: str) -> int:
+    if not text.isdecimal() or int(text) < output.LEAST_LIMIT:
+        raise argparse.ArgumentTypeError(f"{text!r}: use a number of bytes, {output.LEAST_LIMIT} or more")
+    return int(text)
+
+
+def _defaults(metric: MetricSpec) -> str:
+    given = [f"{letter} {spec}" for letter, spec in (("-w", metric.warning), ("-c", metric.critical)) if spec]
+    return f" [{' '.join(given)}]" if given else ""
+
+
+def _prefix(check: Check) -> str:
+    return f"KVM_{check.name.upper()} UNKNOWN"
+
+
+def _verbosity(arguments: Sequence[str]) -> int:
+    # counted by hand: it is needed when the arguments could not be parsed, too
+    return sum(
+        argument.count("v") if argument.startswith("-v") and not argument.startswith("--") else 0
+        for argument in arguments
+    ) + arguments.count("--verbose")

@@ -1,0 +1,118 @@
+"""What a site wants of its VMs, in a file (``--config``): thresholds for all, per VM what metadata can say.
+
+An INI file::
+
+    [defaults]
+    cpu.usage.warning = 85
+
+    [domain db-*]
+    expect = running
+    disk.write_latency.critical = 0.05
+
+``[domain PATTERN]`` takes what -d takes; of several that match, the last in the file counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from kvmwatch.model.errors import UsageError
+from kvmwatch.model.policy import EXPECTATIONS, OwnThreshold, Policy
+from kvmwatch.model.selection import Pattern
+from kvmwatch.model.snapshot import Domain, Snapshot
+
+_DEFAULTS, _DOMAIN = "defaults", "domain "
+_FLAGS = {"yes": True, "no": False}
+
+
+class SiteConfig(NamedTuple):
+    """The file: ``thresholds`` are for all domains, ``domains`` for those that a pattern selects."""
+
+    thresholds: tuple[OwnThreshold, ...] = ()
+    domains: tuple[tuple[Pattern, Policy], ...] = ()
+
+    def applied(self, snapshot: Snapshot) -> Snapshot:
+        """Give the snapshot with the policy of each domain, which its own metadata completes and overrides."""
+        if not self.domains:
+            return snapshot
+        return snapshot._replace(
+            domains=tuple(domain._replace(policy=self._policy(domain)) for domain in snapshot.domains)
+        )
+
+    def of_check(self, check: str, level: str) -> list[str]:
+        """The thresholds for all domains as ``-w`` or ``-c`` of a check take them; level warning or critical."""
+        found = []
+        for own in self.thresholds:
+            name, _, metric = own.metric.partition(".")
+            spec = getattr(own, level)
+            if name == check and spec is not None:
+                found.append(f"{metric}={spec}")
+        return found
+
+    def _policy(self, domain: Domain) -> Policy:
+        merged = Policy()
+        for pattern, policy in self.domains:
+            if pattern.matches(domain.name, domain.uuid):
+                merged = _over(merged, policy)
+        return _over(merged, domain.policy)
+
+
+def load(path: str) -> SiteConfig:
+    """Read the file. Raises UsageError that names the section and what is wrong in it."""
+    import configparser  # noqa: PLC0415 - most checks run without a file
+
+    parser = configparser.ConfigParser(interpolation=None, delimiters=("=",), default_section="")
+    try:
+        with open(path, encoding="utf-8") as file:
+            parser.read_file(file)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: {' '.join(str(error).split())}") from None
+    thresholds: tuple[OwnThreshold, ...] = ()
+    domains = []
+    for section in parser.sections():
+        where = f"{path}: [{section}]"
+        given = parser[section]
+        if section == _DEFAULTS:
+            thresholds = _thresholds(where, given)
+        elif section.startswith(_DOMAIN):
+            pattern = Pattern.parse(section[len(_DOMAIN) :].strip())
+            domains.append((pattern, _policy(where, given)))
+        else:
+            raise UsageError(f"{where}: use [defaults] or [domain PATTERN]")
+    return SiteConfig(thresholds, tuple(domains))
+
+
+def _policy(where: str, given: Mapping[str, str]) -> Policy:
+    values = dict(given)
+    expect = values.pop("expect", None)
+    if expect is not None and expect not in EXPECTATIONS:
+        raise UsageError(f"{where}: expect = {expect}: use {', '.join(EXPECTATIONS)}")
+    ignore = values.pop("ignore", "no")
+    if ignore not in _FLAGS:
+        raise UsageError(f"{where}: ignore = {ignore}: use yes or no")
+    return Policy(expect, _FLAGS[ignore], _thresholds(where, values))
+
+
+def _thresholds(where: str, given: Mapping[str, str]) -> tuple[OwnThreshold, ...]:
+    made = []
+    for key, spec in given.items():
+        metric, _, level = key.rpartition(".")
+        if level not in ("warning", "critical") or "." not in metric:
+            raise UsageError(f"{where}: {key}: use CHECK.METRIC.warning or CHECK.METRIC.critical = RANGE")
+        made.append(
+            OwnThreshold(metric, spec if level == "warning" else None, spec if level == "critical" else None)
+        )
+    return tuple(made)
+
+
+def _over(weaker: Policy, stronger: Policy) -> Policy:
+    """What two policies say together; of thresholds for the same metric the later ones count."""
+    return Policy(
+        expect=stronger.expect or weaker.expect,
+        ignore=stronger.ignore or weaker.ignore,
+        thresholds=(*weaker.thresholds, *stronger.thresholds),
+        error=stronger.error or weaker.error,
+    )

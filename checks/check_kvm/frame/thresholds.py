@@ -1,0 +1,104 @@
+"""Thresholds: a check's defaults, the command line's ``-w``/``-c``, and each domain's own metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from nagiosplugin import Range
+
+from kvmwatch.model.errors import UsageError
+from kvmwatch.model.policy import Policy
+
+
+class MetricSpec(NamedTuple):
+    """A metric that a check judges. ``unit`` as in :mod:`kvmwatch.model.units`; defaults are plugin ranges."""
+
+    name: str
+    unit: str
+    help: str
+    warning: str = ""
+    critical: str = ""
+
+
+class Threshold(NamedTuple):
+    """A warning and a critical range; an empty range lets everything pass."""
+
+    warning: Range
+    critical: Range
+
+
+class Thresholds:
+    """The thresholds of one check. A domain's own ones win over the command line's, those over defaults."""
+
+    def __init__(
+        self,
+        check: str,
+        metrics: Iterable[MetricSpec],
+        warning: Iterable[str] = (),
+        critical: Iterable[str] = (),
+    ) -> None:
+        """``check``: its short name (``cpu``). The rest as given on the command line.
+
+        Raises UsageError for an unknown metric or a bad range.
+        """
+        self._check = check
+        self.metrics = {metric.name: metric for metric in metrics}
+        given = {"warning": self._parse(warning), "critical": self._parse(critical)}
+        self._general = {
+            name: Threshold(
+                given["warning"].get(name, parse_range(metric.warning)),
+                given["critical"].get(name, parse_range(metric.critical)),
+            )
+            for name, metric in self.metrics.items()
+        }
+
+    def of(self, metric: str, policy: Policy | None = None) -> Threshold:
+        """Give the threshold of a metric, for a domain with this policy."""
+        threshold = self._general[metric]
+        for own in policy.thresholds if policy else ():
+            if own.metric == f"{self._check}.{metric}":
+                threshold = Threshold(
+                    threshold.warning if own.warning is None else parse_range(own.warning),
+                    threshold.critical if own.critical is None else parse_range(own.critical),
+                )
+        return threshold
+
+    def usable(self, policy: Policy) -> tuple[Policy, str | None]:
+        """Give a domain's policy without what this check cannot use of it, and what that is."""
+        problems = [policy.error] if policy.error else []
+        kept = []
+        for own in policy.thresholds:
+            check, _, metric = own.metric.partition(".")
+            if check != self._check:
+                continue
+            if metric not in self.metrics:
+                problems.append(f"no metric {own.metric} (there are {', '.join(self.metrics)})")
+                continue
+            try:
+                parse_range(own.warning or "")
+                parse_range(own.critical or "")
+            except UsageError as error:
+                problems.append(str(error))
+            else:
+                kept.append(own)
+        return policy._replace(thresholds=tuple(kept)), "; ".join(problems) or None
+
+    def _parse(self, given: Iterable[str]) -> Mapping[str, Range]:
+        ranges = {}
+        for text in given:
+            metric, equals, spec = text.partition("=")
+            if not equals:
+                metric, spec = next(iter(self.metrics)), text
+            if metric not in self.metrics:
+                raise UsageError(f"unknown metric {metric!r}; there are {', '.join(self.metrics)}")
+            ranges[metric] = parse_range(spec)
+        return ranges
+
+
+def parse_range(spec: str) -> Range:
+    """Read a plugin range (``80``, ``10:``, ``~:5``, ``@10:20``). Raises UsageError."""
+    try:
+        return Range(spec)
+    except ValueError:
+        raise UsageError(f"bad range {spec!r} (80 means over 80, 10: under 10, @10:20 inside)") from None

@@ -1,0 +1,156 @@
+"""A check's verdict: a state and a line for each subject (a VM, a disk, a pool), and the perfdata."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import nagiosplugin
+from nagiosplugin import Critical, Ok, Range, Result, Unknown, Warn
+from nagiosplugin.state import ServiceState
+
+from check_kvm.frame import labels
+from check_kvm.frame.perfdata import Measured
+from check_kvm.frame.thresholds import Thresholds
+from kvmwatch.model import states
+from kvmwatch.model.policy import Policy
+from kvmwatch.model.snapshot import Domain, Snapshot
+from kvmwatch.model.units import duration, human
+
+# What is surely wrong comes before what cannot be told; nagiosplugin ranks UNKNOWN highest.
+SEVERITY = (Ok, Warn, Unknown, Critical)
+
+
+class Subject:
+    """What is said of one VM, disk, interface or pool: parts of a line, each with its state."""
+
+    def __init__(self, name: str, label: str, policy: Policy | None, verdict: Verdict) -> None:
+        """``name`` for people, ``label`` for perfdata."""
+        self.name = labels.text(name)
+        self.rank = 0.0  # within a state, higher is worse
+        self.parts: list[tuple[ServiceState, str]] = []
+        self._label = label
+        self._policy = policy
+        self._verdict = verdict
+
+    @property
+    def state(self) -> ServiceState:
+        """The worst of its parts."""
+        return max((state for state, _ in self.parts), key=SEVERITY.index, default=Ok)
+
+    def say(self, state: ServiceState, text: str) -> None:
+        """Add a part that needs no threshold."""
+        self.parts.append((state, labels.text(text)))
+
+    def measure(
+        self,
+        metric: str,
+        value: float | None,
+        least: float | None = 0,
+        most: float | None = None,
+        text: str | None = None,
+    ) -> None:
+        """Judge a value and add it to text and perfdata; ``None`` (not known) says nothing.
+
+        ``least`` and ``most`` are the perfdata's min and max; ``text`` is for people, "METRIC VALUE" without it.
+        """
+        if value is None:
+            return
+        spec = self._verdict.thresholds.metrics[metric]
+        threshold = self._verdict.thresholds.of(metric, self._policy)
+        state, broken = Ok, None
+        if value not in threshold.critical:
+            state, broken = Critical, threshold.critical
+        elif value not in threshold.warning:
+            state, broken = Warn, threshold.warning
+        why = f" ({_violation(value, broken, spec.unit)})" if broken is not None else ""
+        said = text or f"{metric.replace('_', ' ')} {human(value, spec.unit)}"
+        self.parts.append((state, f"{said}{why}"))
+        self._verdict.perfdata.append(Measured(spec, self._label, value, threshold, least, most))
+
+    def line(self, worst_only: bool = False) -> str:
+        """The line of this subject; ``worst_only``: just the parts that are as bad as the worst."""
+        worst = self.state
+        texts = [text for state, text in self.parts if not worst_only or state is worst]
+        return f"{self.name} {', '.join(texts)}" if self.name else ", ".join(texts)
+
+
+class Verdict:
+    """Collects the subjects of one check."""
+
+    def __init__(self, thresholds: Thresholds) -> None:
+        """Start with nothing said."""
+        self.thresholds = thresholds
+        self.subjects: list[Subject] = []
+        self.perfdata: list[Measured] = []
+        self.overview = ""  # the sentence behind the problems, or alone when there are none
+
+    def subject(self, name: str, *label_parts: str, policy: Policy | None = None) -> Subject:
+        """Open a subject; its perfdata labels are made of ``label_parts``."""
+        label = labels.label(*label_parts) if label_parts else ""
+        made = Subject(name, label, policy, self)
+        self.subjects.append(made)
+        return made
+
+    def domains(self, snapshot: Snapshot, active_only: bool = True) -> Iterator[tuple[Domain, Subject]]:
+        """Go through the domains to be judged, each with its subject.
+
+        A domain whose metadata says so is left alone; one with unusable metadata gets a warning; one that does not
+        answer is UNKNOWN in every check that asks for more than its state, and so is one that could not be read.
+        """
+        for domain in snapshot.domains:
+            if domain.policy.ignore:
+                continue
+            if active_only and not domain.active:
+                if len(snapshot.domains) == 1:  # asked for just this one: say why there is nothing to judge
+                    self.subject(domain.name).say(Ok, states.LABELS[domain.state])
+                continue
+            policy, problem = self.thresholds.usable(domain.policy)
+            subject = self.subject(domain.name, domain.name, policy=policy)
+            if problem:
+                subject.say(Warn, f"has unusable kvmwatch metadata: {problem}")
+            if active_only and domain.not_responding is not None:
+                subject.say(Unknown, not_responding(domain))
+            elif domain.unread:
+                subject.say(Unknown, f"could not be read: {domain.unread}")
+            yield domain, subject
+
+    def part(self, domain: Domain, subject: Subject, name: str, key: str) -> Subject:
+        """Open a subject for a disk or an interface of a domain."""
+        return self.subject(f"{domain.name} {name}", domain.name, key, policy=subject._policy)
+
+    def sorted_subjects(self) -> list[Subject]:
+        """The subjects, worst first."""
+        said = (subject for subject in self.subjects if subject.parts)
+        return sorted(said, key=lambda s: (-SEVERITY.index(s.state), -s.rank, s.name))
+
+
+class Results(nagiosplugin.Results):  # type: ignore[misc]
+    """nagiosplugin's results with our order of severity."""
+
+    @property
+    def most_significant_state(self) -> ServiceState:
+        """The worst state. Raises ValueError when there are no results."""
+        return max(self.by_state, key=SEVERITY.index)
+
+
+def results(verdict: Verdict) -> Results:
+    """Make nagiosplugin results of a verdict, worst first; OK when there is nothing to judge."""
+    made = Results()
+    for subject in verdict.sorted_subjects():
+        made.add(Result(subject.state, subject.line()))
+    if not made:
+        made.add(Result(Ok, verdict.overview))
+    return made
+
+
+def not_responding(domain: Domain) -> str:
+    """Say for how long a domain's QEMU has not answered."""
+    return f"not responding for {duration(domain.not_responding or 0)}"
+
+
+def _violation(value: float, broken: Range, unit: str) -> str:
+    if broken.invert:
+        return f"inside {human(broken.start, unit)} to {human(broken.end, unit)}"
+    if value > broken.end:
+        return f"over {human(broken.end, unit)}"
+    return f"under {human(broken.start, unit)}"

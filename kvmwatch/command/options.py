@@ -1,0 +1,78 @@
+"""The options that all commands share, and the errors of the command line."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import NoReturn
+
+from kvmwatch import __version__
+from kvmwatch.model.errors import UsageError
+from kvmwatch.reading.connection import default_uri
+
+DEFAULT_TIMEOUT = 10.0
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises UsageError: argparse's own exit code 2 would mean CRITICAL."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError with the message; the usage line is printed by whoever catches it."""
+        raise UsageError(message, self.format_usage())
+
+
+def parser(name: str, description: str, epilog: str = "") -> Parser:
+    """Make a parser with the common options."""
+    made = Parser(
+        prog=name,
+        description=description,
+        epilog=epilog,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_common(made)
+    return made
+
+
+def add_common(made: argparse.ArgumentParser) -> None:
+    """Add ``-u -d -x -t -v -V`` to a parser (or a subcommand's)."""
+    made.add_argument(
+        "-u",
+        "--uri",
+        default=default_uri(),
+        help="libvirt URI, opened read-only (default: $LIBVIRT_DEFAULT_URI, else qemu:///system)",
+    )
+    made.add_argument(
+        "-d",
+        "--domain",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="only these domains: a shell glob over the name, a UUID, or re:REGEX; repeatable",
+    )
+    made.add_argument(
+        "-x", "--exclude", action="append", default=[], metavar="PATTERN", help="not these; repeatable"
+    )
+    made.add_argument(
+        "-t",
+        "--timeout",
+        type=seconds,
+        default=DEFAULT_TIMEOUT,
+        metavar="SECONDS",
+        help="answer within this time, whatever hangs (default: 10)",
+    )
+    made.add_argument(
+        "-v", "--verbose", action="count", default=0, help="say more; -vv adds tracebacks, -vvv timings"
+    )
+    made.add_argument("-V", "--version", action="version", version=f"kvmwatch {__version__}")
+
+
+def seconds(text: str) -> float:
+    """Read a time limit in seconds: more than 0, less than forever."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds") from None
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError("the time limit must be more than 0 seconds")
+    return seconds

@@ -1,0 +1,1 @@
+"""What everybody shares and nobody reads libvirt for: the catalogue, the records, what they mean."""

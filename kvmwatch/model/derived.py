@@ -1,0 +1,131 @@
+"""What follows from measured values and is wanted alike by checks, Zabbix and tables: percentages and shares.
+
+Every function takes a record of the snapshot and gives None where a value that it needs is unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from kvmwatch.model.metrics import COUNTER, GAUGE, Value
+from kvmwatch.model.snapshot import Disk, Domain, Filesystem, Host, Pool
+
+
+def memory_usage(domain: Domain) -> Value:
+    """What the guest cannot give away, in % of what it has; None when it does not tell."""
+    stats = domain.stats
+    # guests before Linux 3.14 tell only what is not used at all
+    free = stats.memory_unused if stats.memory_usable is None else stats.memory_usable
+    return percent(_minus(stats.memory_available, free), stats.memory_available)
+
+
+def allocation_usage(disk: Disk) -> Value:
+    """The room that the image takes on the host, in % of the size the guest sees."""
+    return percent(disk.stats.allocation, disk.stats.capacity)
+
+
+def filesystem_usage(filesystem: Filesystem) -> Value:
+    """Used, in % of the file system's size."""
+    return percent(filesystem.stats.used, filesystem.stats.total)
+
+
+def pool_usage(pool: Pool) -> Value:
+    """Used, in % of what is used or can be written, as df counts it."""
+    return percent(pool.stats.used, _plus(pool.stats.used, pool.stats.available))
+
+
+def pool_overcommit(pool: Pool) -> Value:
+    """What is promised to the volumes, in % of the pool's size."""
+    return percent(pool.stats.provisioned, pool.stats.capacity)
+
+
+def host_memory_usage(host: Host) -> Value:
+    """Memory that cannot be given out any more, in % of all."""
+    return percent(_minus(host.stats.memory_total, host.stats.memory_available), host.stats.memory_total)
+
+
+def load_per_cpu(host: Host) -> Value:
+    """Load average over 5 minutes per CPU."""
+    return _per(host.stats.load5, host.stats.cpus)
+
+
+def percent(part: Value, whole: Value) -> Value:
+    """*part* in % of *whole*; None where either is unknown or there is no whole."""
+    return None if part is None or not whole else part / whole * 100
+
+
+def _per(value: Value, count: Value) -> Value:
+    return None if value is None or not count else value / count
+
+
+def _plus(one: Value, other: Value) -> Value:
+    return None if one is None or other is None else one + other
+
+
+def _total(pairs: Iterable[tuple[Value, Value]]) -> Value:
+    known = [value for pair in pairs for value in pair if value is not None]
+    return sum(known) if known else None
+
+
+def _minus(one: Value, other: Value) -> Value:
+    return None if one is None or other is None else one - other
+
+
+class Derived(NamedTuple):
+    """A derived value, declared as the catalogue declares measured ones."""
+
+    entity: str
+    name: str
+    kind: str
+    unit: str
+    help: str
+    of: Callable[[Any], Value]
+
+
+#: what the master item carries besides the measured values
+DERIVED = (
+    Derived(
+        *("host", "cpu_busy_per_cpu", COUNTER, "s", "CPU time in user mode and kernel, per CPU"),
+        lambda host: _per(_plus(host.stats.cpu_user, host.stats.cpu_system), host.stats.cpus),
+    ),
+    Derived(
+        *("host", "cpu_iowait_per_cpu", COUNTER, "s", "CPU time idle with I/O outstanding, per CPU"),
+        lambda host: _per(host.stats.cpu_iowait, host.stats.cpus),
+    ),
+    Derived("host", "memory_usage", GAUGE, "%", "Memory that is not available any more", host_memory_usage),
+    Derived(
+        *("host", "swap_usage", GAUGE, "%", "Swap space in use"),
+        lambda host: percent(host.stats.swap_used, host.stats.swap_total),
+    ),
+    Derived("host", "load_per_cpu", GAUGE, "", "Load average over 5 minutes, per CPU", load_per_cpu),
+    Derived(
+        *("host", "vcpu_overcommit", GAUGE, "%", "vCPUs of active domains, of the CPUs"),
+        lambda host: percent(host.stats.vcpus_assigned, host.stats.cpus),
+    ),
+    Derived(
+        *("host", "memory_overcommit", GAUGE, "%", "Memory that active domains can take, of the host's"),
+        lambda host: percent(host.stats.memory_assigned, host.stats.memory_total),
+    ),
+    Derived(
+        *("domain", "cpu_time_per_vcpu", COUNTER, "s", "CPU time used, per vCPU the domain has"),
+        lambda domain: _per(domain.stats.cpu_time, domain.stats.vcpu_count),
+    ),
+    Derived(
+        *("domain", "cpu_delay_per_vcpu", COUNTER, "s", "Time waited for a physical CPU, per vCPU the domain has"),
+        lambda domain: _per(domain.stats.cpu_delay, domain.stats.vcpu_count),
+    ),
+    Derived(
+        *("domain", "disk_bytes", COUNTER, "B", "Bytes read and written, all disks"),
+        lambda domain: _total((d.stats.read_bytes, d.stats.write_bytes) for d in domain.disks if not d.removable),
+    ),
+    Derived(
+        *("domain", "network_bytes", COUNTER, "B", "Bytes received and sent, all interfaces"),
+        lambda domain: _total((i.stats.rx_bytes, i.stats.tx_bytes) for i in domain.interfaces),
+    ),
+    Derived("domain", "memory_usage", GAUGE, "%", "Memory the guest cannot give away", memory_usage),
+    Derived("disk", "allocation_usage", GAUGE, "%", "Room the image takes, of the capacity", allocation_usage),
+    Derived("filesystem", "usage", GAUGE, "%", "Bytes in use, of the size", filesystem_usage),
+    Derived("pool", "usage", GAUGE, "%", "Bytes in use, of those used or still to be written", pool_usage),
+    Derived("pool", "overcommit", GAUGE, "%", "Bytes promised to volumes, of the pool's size", pool_overcommit),
+)

@@ -1,0 +1,200 @@
+"""The snapshot: what was read of a hypervisor at one moment, typed and immutable.
+
+Every record has ``stats`` (what was measured: gauges, and counters since their start) and ``rates`` (the
+counters per second, filled by :func:`kvmwatch.model.rates.with_rates`; all ``None`` until then).
+"""
+
+import time
+from typing import NamedTuple, Optional
+
+from kvmwatch.model import states
+from kvmwatch.model.groups import Group
+from kvmwatch.model.metrics import (
+    DiskStats,
+    DomainStats,
+    FilesystemStats,
+    HostStats,
+    InterfaceStats,
+    NetworkStats,
+    PoolStats,
+    ProcessStats,
+    VcpuStats,
+)
+from kvmwatch.model.policy import Policy
+from kvmwatch.model.units import duration
+
+
+class Vcpu(NamedTuple):
+    """One vCPU, by its number in the guest."""
+
+    number: int
+    stats: VcpuStats = VcpuStats()
+    rates: VcpuStats = VcpuStats()
+
+
+class Disk(NamedTuple):
+    """One disk: ``name`` is the target (vda), ``device`` disk, lun, cdrom or floppy (None: not asked)."""
+
+    name: str
+    path: Optional[str] = None
+    device: Optional[str] = None
+    bus: Optional[str] = None
+    error: Optional[str] = None  # "no space" or "unspecified" (virDomainGetDiskErrors)
+    stats: DiskStats = DiskStats()
+    rates: DiskStats = DiskStats()
+
+    @property
+    def removable(self) -> bool:
+        """Whether it is a drive (CD-ROM, floppy) whose medium is not the domain's storage."""
+        return self.device in ("cdrom", "floppy")
+
+
+class Interface(NamedTuple):
+    """One interface. ``key`` is its MAC address: the tap device's name changes with every start."""
+
+    key: str
+    name: Optional[str] = None  # the tap on the host (vnet0); None for shut-off domains and kind "user"
+    kind: Optional[str] = None  # network, bridge, direct, user, ...
+    source: Optional[str] = None  # the network or bridge it hangs on
+    model: Optional[str] = None
+    link_down: bool = False  # <link state='down'/>
+    stats: InterfaceStats = InterfaceStats()
+    rates: InterfaceStats = InterfaceStats()
+
+
+class Filesystem(NamedTuple):
+    """One file system that the guest agent reports."""
+
+    mountpoint: str
+    kind: str
+    stats: FilesystemStats = FilesystemStats()
+
+
+class Domain(NamedTuple):
+    """One domain. ``id`` is libvirt's number of this run, None when shut off; it changes at every start."""
+
+    uuid: str
+    name: str
+    id: Optional[int]
+    state: int
+    reason: int
+    time: float  # CLOCK_MONOTONIC of the reading
+    title: Optional[str] = None
+    autostart: Optional[bool] = None
+    persistent: Optional[bool] = None
+    managed_save: Optional[bool] = None
+    has_snapshots: Optional[bool] = None
+    defined_vcpus: Optional[int] = None  # what its XML gives it, running or not
+    balloon_period: Optional[int] = None  # seconds; 0 or None: the guest reports only once
+    agent_connected: Optional[bool] = None  # None: it does not run, or has no channel for a guest agent
+    policy: Policy = Policy()
+    unread: Optional[str] = None  # why its XML or metadata could not be read: its devices are not known
+    not_responding: Optional[float] = None  # seconds since its QEMU last answered libvirt; None: it answers
+    stats: DomainStats = DomainStats()
+    rates: DomainStats = DomainStats()
+    vcpus: tuple[Vcpu, ...] = ()
+    disks: tuple[Disk, ...] = ()
+    interfaces: tuple[Interface, ...] = ()
+    filesystems: Optional[tuple[Filesystem, ...]] = None  # None: not asked, or there is no agent to ask
+
+    @property
+    def active(self) -> bool:
+        """Whether it has a QEMU process."""
+        return states.is_active(self.state)
+
+    @property
+    def expected(self) -> str:
+        """What it should be: its metadata's word, else running with autostart, else any."""
+        return self.policy.expect or ("running" if self.autostart else "any")
+
+    @property
+    def reason_text(self) -> str:
+        """The reason of its state in virsh's words."""
+        return states.reason_text(self.state, self.reason)
+
+
+class Pool(NamedTuple):
+    """One storage pool; ``answered`` is False when its storage did not answer in time."""
+
+    uuid: str
+    name: str
+    kind: str  # dir, fs, netfs, logical, ...
+    state: int  # virStoragePoolState
+    active: bool
+    autostart: bool
+    persistent: bool
+    answered: bool = True
+    stats: PoolStats = PoolStats()
+
+
+class Network(NamedTuple):
+    """One virtual network."""
+
+    uuid: str
+    name: str
+    bridge: Optional[str]
+    active: bool
+    autostart: bool
+    persistent: bool
+    stats: NetworkStats = NetworkStats()
+
+
+class Process(NamedTuple):
+    """One QEMU process; ``started`` tells it from a later one with the same PID."""
+
+    pid: int
+    started: int  # Unix time in hundredths of a second
+    uuid: Optional[str]  # of its -uuid
+    name: Optional[str]  # of its -name
+    time: float  # CLOCK_MONOTONIC of the reading
+    stats: ProcessStats = ProcessStats()
+    rates: ProcessStats = ProcessStats()
+    known: bool = True  # whether libvirt has a domain of this UUID
+
+
+class Host(NamedTuple):
+    """The hypervisor's host."""
+
+    hostname: str
+    driver: str  # QEMU, TEST, ...
+    libvirt_version: str
+    hypervisor_version: str
+    time: float  # CLOCK_MONOTONIC of the reading
+    stats: HostStats = HostStats()
+    rates: HostStats = HostStats()
+
+
+class Unread(NamedTuple):
+    """A part of the hypervisor that a command asked for and could not have."""
+
+    group: Group
+    what: str  # for people: "storage pools"
+    why: str  # one line, with what to do
+    absent: bool = False  # this kind of hypervisor has no such thing, which is no fault
+
+
+class Snapshot(NamedTuple):
+    """All that one command read; parts that it did not ask for, or that are in ``unread``, are empty or None."""
+
+    uri: str
+    time: float  # Unix time at the start of the reading
+    latency: float  # seconds libvirt took to connect and list the domains
+    host: Optional[Host] = None
+    domains: tuple[Domain, ...] = ()
+    pools: tuple[Pool, ...] = ()
+    networks: tuple[Network, ...] = ()
+    processes: tuple[Process, ...] = ()
+    unread: tuple[Unread, ...] = ()
+
+    def has(self, group: Group) -> bool:
+        """Whether a part that was asked for was read, or is known not to be there; else absence tells nothing."""
+        return all(part.group is not group or part.absent for part in self.unread)
+
+
+def timings(snapshot: Snapshot) -> str:
+    """Say how long libvirt took: the line of ``-vvv``."""
+    since = time.time() - snapshot.time
+    return (
+        f"{snapshot.uri}: connected and listed in {duration(snapshot.latency)}, "
+        f"{len(snapshot.domains)} domains read {duration(since)} after the start of the reading"
+    )

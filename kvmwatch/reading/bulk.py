@@ -1,0 +1,62 @@
+"""The provider for drivers with bulk statistics (QEMU): virDomainListGetStats."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import libvirt
+
+from kvmwatch.model.groups import Group
+from kvmwatch.reading.connection import LibvirtDomain
+
+Fields = dict[str, Any]  # "block.0.rd.bytes": 4096, as virsh domstats prints them
+Listed = list[tuple[LibvirtDomain, Fields]]
+
+_STATS = {
+    Group.CPU: libvirt.VIR_DOMAIN_STATS_CPU_TOTAL | libvirt.VIR_DOMAIN_STATS_VCPU,
+    Group.MEMORY: libvirt.VIR_DOMAIN_STATS_BALLOON,
+    Group.DISK: libvirt.VIR_DOMAIN_STATS_BLOCK,
+    Group.INTERFACE: libvirt.VIR_DOMAIN_STATS_INTERFACE,
+}
+# NOWAIT: a domain whose QEMU is busy or hung gives what libvirt knows without it, instead of blocking.
+# It does not help the first caller of a QEMU that has just hung; see kvmwatch.reading.lanes.
+_NOWAIT = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
+
+
+def read(domains: list[LibvirtDomain], groups: Group) -> Listed:
+    """Ask for the state and these groups of these domains in one call; vanished ones are left out."""
+    stats = libvirt.VIR_DOMAIN_STATS_STATE
+    for group, flag in _STATS.items():
+        if group in groups:
+            stats |= flag
+    result: Listed = domains[0].connect().domainListGetStats(domains, stats, _NOWAIT)
+    if Group.SIZE in groups and not groups & (Group.CPU | Group.MEMORY):
+        for domain, fields in result:
+            fields.update(size(domain))
+    return result
+
+
+def size(domain: LibvirtDomain) -> Fields:
+    """vCPUs and memory from virDomainGetInfo, which asks no QEMU; nothing when the domain is gone."""
+    try:
+        _state, maximum, current, vcpus, _cpu_time = domain.info()
+    except libvirt.libvirtError:
+        return {}
+    return {"balloon.maximum": maximum, "balloon.current": current, "vcpu.current": vcpus}
+
+
+def answered(fields: Fields) -> bool:
+    """Tell whether the QEMU itself answered; else the fields are what libvirt knows without it.
+
+    balloon.rss and the request counters of disks come with every answer of a QEMU. CPU and interface
+    statistics do not show it.
+    """
+    return "balloon.rss" in fields or any(
+        f"block.{number}.rd.reqs" in fields for number in range(fields.get("block.count", 0))
+    )
+
+
+def skipped(fields: Fields, groups: Group) -> bool:
+    """Tell whether NOWAIT skipped an active domain because somebody else was asking its QEMU."""
+    asked = Group.MEMORY in groups or (Group.DISK in groups and fields.get("block.count", 0) > 0)
+    return asked and not answered(fields)

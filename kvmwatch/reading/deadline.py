@@ -1,0 +1,96 @@
+"""Time limits for calls that may never return.
+
+A libvirt call can block for ever (a stopped daemon, a hung QEMU) and no Python signal handler runs
+meanwhile. So every call is made in a worker thread that the main thread stops waiting for; a command ends
+with :func:`leave`, which does not wait for threads that are still inside such a call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Generic, NoReturn, TypeVar
+
+from kvmwatch.model.errors import DeadlineExceeded
+
+T = TypeVar("T")
+
+
+class Deadline:
+    """The moment by which a command must have its data, counted from its own creation.
+
+    ``seconds`` is what the user allowed (``-t``); a tenth of it, half a second at most, is kept back for
+    judging and printing what was read by then.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds - min(0.5, seconds / 10)
+
+    def remaining(self) -> float:
+        """Seconds left, 0 when over."""
+        return max(0.0, self._end - time.monotonic())
+
+    def share(self, part: float) -> Deadline:
+        """Give a deadline that ends when this part of the time that is left is over."""
+        shared = Deadline(self.seconds)
+        shared._end = time.monotonic() + self.remaining() * part
+        return shared
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, but not beyond the deadline."""
+        time.sleep(min(seconds, self.remaining()))
+
+
+class Started(Generic[T]):
+    """A call that runs in a thread of its own, which is left behind when the call hangs."""
+
+    def __init__(self, function: Callable[[], T]) -> None:
+        """Start the call."""
+        self._function = function
+        self._outcome: list[tuple[bool, Any]] = []
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def wait(self, deadline: Deadline) -> T:
+        """Give what the call returns. Raises DeadlineExceeded, or whatever the call raises."""
+        self._thread.join(deadline.remaining())
+        if not self._outcome:
+            raise DeadlineExceeded(f"no answer within {deadline.seconds:g} s")
+        succeeded, value = self._outcome[0]
+        if not succeeded:
+            raise value
+        answer: T = value
+        return answer
+
+    def _run(self) -> None:
+        try:
+            self._outcome.append((True, self._function()))
+        except Exception as error:
+            self._outcome.append((False, error))
+
+
+def leave(code: int) -> NoReturn:
+    """End the process at once with this exit code, leaving no child (ssh of a remote URI) behind."""
+    with contextlib.suppress(OSError):  # the reader closed its end: nobody is left to tell
+        sys.stdout.flush()
+        sys.stderr.flush()
+    _end_children()
+    os._exit(code)
+
+
+def _end_children() -> None:
+    for task in os.listdir("/proc/self/task"):
+        try:
+            with open(f"/proc/self/task/{task}/children", encoding="ascii") as children:
+                pids = children.read().split()
+        except OSError:
+            continue
+        for pid in pids:
+            with contextlib.suppress(OSError):  # it ended by itself
+                os.kill(int(pid), signal.SIGTERM)

@@ -1,0 +1,103 @@
+"""What domains say of themselves: their XML, or only the policy in their metadata.
+
+Neither asks a QEMU, but since libvirt 11.0 the XML waits, up to 30 s, for whoever holds the domain: a question
+that its QEMU does not answer, or a job. The metadata do not wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, NamedTuple, Optional
+from xml.etree.ElementTree import ParseError
+
+import libvirt
+
+from kvmwatch.model import policy, states
+from kvmwatch.model.groups import Group
+from kvmwatch.model.policy import Policy
+from kvmwatch.reading import control
+from kvmwatch.reading.bulk import Listed
+from kvmwatch.reading.connection import LibvirtDomain
+from kvmwatch.reading.deadline import Deadline
+from kvmwatch.reading.hypervisor import Hypervisor
+
+if TYPE_CHECKING:
+    from kvmwatch.reading.domain_xml import Definition
+
+_XML_WAITS = 11_000_000  # virConnectGetLibVersion
+
+
+class Description(NamedTuple):
+    """The definition if it was asked for, else the policy alone; or why there is no definition."""
+
+    definition: Optional[Definition] = None
+    policy: Policy = Policy()
+    unread: Optional[str] = None
+
+
+class Descriptions:
+    """Reads them for the groups of a command. Its methods are called from several threads."""
+
+    def __init__(self, hypervisor: Hypervisor, groups: Group, deadline: Deadline) -> None:
+        """Take what to read."""
+        self._deadline = deadline
+        self._wanted = groups & (Group.DEFINITION | Group.POLICY)
+        self._xml_waits = (
+            Group.DEFINITION in groups and hypervisor.call(hypervisor.connection.getLibVersion) >= _XML_WAITS
+        )
+        self._known: dict[str, Description] = {}
+        self._held: dict[str, float] = {}
+
+    @property
+    def missing(self) -> dict[str, float]:
+        """UUID to seconds of those that were not asked for their XML: for so long their QEMU has not answered."""
+        return {uuid: waited for uuid, waited in dict(self._held).items() if uuid not in self._known}
+
+    def read(self, listed: Listed, waiting: Collection[str] = ()) -> dict[str, Description]:
+        """UUID to description; one that is gone has none. Raises libvirtError when the connection is lost.
+
+        ``waiting`` has the UUIDs of those that let a call wait before: they are asked for nothing that can wait.
+        """
+        if self._xml_waits:  # else each of our runs would leave a call waiting in libvirtd, which has 20 workers
+            active = [domain for domain, fields in listed if states.is_active(fields["state.state"])]
+            self._held |= control.hung(active, self._deadline)
+        found = {}
+        for domain, _ in listed:
+            try:
+                found[domain.UUIDString()] = self._of(domain, waiting)
+            except libvirt.libvirtError as error:
+                if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                    raise
+        return found
+
+    def _of(self, domain: LibvirtDomain, waiting: Collection[str]) -> Description:
+        uuid = domain.UUIDString()
+        if Group.DEFINITION not in self._wanted:
+            return Description(policy=_policy(domain) if self._wanted else Policy())
+        if uuid not in waiting and uuid not in self._held:
+            self._known[uuid] = _defined(domain)
+        return self._known.get(uuid) or Description(
+            policy=_policy(domain), unread="libvirt does not give its XML: somebody's job or question holds it"
+        )
+
+
+def _defined(domain: LibvirtDomain) -> Description:
+    from kvmwatch.reading import domain_xml  # noqa: PLC0415 - brings ElementTree, which not all need
+
+    try:
+        return Description(domain_xml.parse(domain.XMLDesc(0)))
+    except ParseError as error:
+        return Description(policy=_policy(domain), unread=f"its XML cannot be parsed: {error}")
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN or not domain.connect().isAlive():
+            raise
+        return Description(policy=_policy(domain), unread=f"libvirt does not give its XML: {error}")
+
+
+def _policy(domain: LibvirtDomain) -> Policy:
+    try:
+        return policy.parse(domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, policy.NAMESPACE, 0))
+    except libvirt.libvirtError as error:
+        if error.get_error_code() in (libvirt.VIR_ERR_NO_DOMAIN_METADATA, libvirt.VIR_ERR_NO_SUPPORT):
+            return Policy()
+        raise

@@ -1,0 +1,48 @@
+"""The snapshots that domains carry: how many, and how old the oldest is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import libvirt
+
+from kvmwatch.model.snapshot import Domain
+from kvmwatch.reading.connection import Connection
+from kvmwatch.reading.hypervisor import Hypervisor
+
+_CREATED = re.compile(r"<creationTime>(\d+)</creationTime>")
+
+
+def with_snapshots(hypervisor: Hypervisor, domains: tuple[Domain, ...]) -> tuple[Domain, ...]:
+    """Give the domains with ``stats.snapshots`` and ``stats.oldest_snapshot``.
+
+    Only those that libvirt's list filter named (``has_snapshots``) cost a call each, and one per snapshot.
+    Raises libvirtError.
+    """
+    having = [domain.uuid for domain in domains if domain.has_snapshots]
+    created = hypervisor.call(lambda: dict(_read(hypervisor.connection, having))) if having else {}
+    return tuple(_with(domain, created.get(domain.uuid, [])) for domain in domains)
+
+
+def _read(connection: Connection, uuids: Iterable[str]) -> Iterable[tuple[str, list[int]]]:
+    for uuid in uuids:
+        try:
+            snapshots = connection.lookupByUUIDString(uuid).listAllSnapshots(0)
+            descriptions = [snapshot.getXMLDesc(0) for snapshot in snapshots]
+        except libvirt.libvirtError as error:
+            if error.get_error_code() in (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_DOMAIN_SNAPSHOT):
+                continue  # gone meanwhile
+            raise
+        # ElementTree would read the whole domain that each snapshot carries within
+        yield uuid, [int(found[1]) for found in map(_CREATED.search, descriptions) if found]
+
+
+def _with(domain: Domain, created: list[int]) -> Domain:
+    if domain.has_snapshots and not created:
+        return domain  # not known
+    return domain._replace(
+        stats=domain.stats._replace(
+            snapshots=float(len(created)), oldest_snapshot=float(min(created)) if created else None
+        )
+    )

@@ -1,0 +1,90 @@
+"""What the domain's XML says that no statistics tell: device types, MAC addresses, balloon period, title."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Optional
+from xml.etree import ElementTree
+
+from kvmwatch.model import policy
+
+
+class DiskDefinition(NamedTuple):
+    """One ``<disk>``; a shut-off domain has its disks only here."""
+
+    name: str
+    device: str
+    bus: Optional[str]
+    path: Optional[str]
+
+
+class InterfaceDefinition(NamedTuple):
+    """One ``<interface>``, in the order of ``net.N`` of the statistics."""
+
+    mac: Optional[str]
+    target: Optional[str]
+    kind: str
+    source: Optional[str]
+    model: Optional[str]
+    link_down: bool
+
+
+class Definition(NamedTuple):
+    """The parts of a domain's XML that monitoring needs."""
+
+    title: Optional[str]
+    vcpus: int
+    balloon_period: int  # seconds; 0: the guest reports its memory only once
+    agent_connected: Optional[bool]  # None: it has no channel for a guest agent
+    policy: policy.Policy
+    disks: tuple[DiskDefinition, ...]
+    interfaces: tuple[InterfaceDefinition, ...]
+
+
+def parse(xml: str) -> Definition:
+    """Read virDomainGetXMLDesc's document. Raises ElementTree.ParseError if it is none."""
+    root = ElementTree.fromstring(xml)
+    watch = root.find(f"metadata/{{{policy.NAMESPACE}}}watch")
+    stats = root.find("devices/memballoon/stats")
+    vcpu = root.find("vcpu")
+    channel = root.find("devices/channel/target[@name='org.qemu.guest_agent.0']")
+    return Definition(
+        title=root.findtext("title"),
+        vcpus=int(vcpu.get("current") or vcpu.text or 1) if vcpu is not None else 1,
+        balloon_period=int(stats.get("period") or 0) if stats is not None else 0,
+        agent_connected=None if channel is None else channel.get("state") == "connected",
+        policy=policy.Policy() if watch is None else _policy(watch),
+        disks=tuple(_disk(disk) for disk in root.iterfind("devices/disk") if disk.find("target") is not None),
+        interfaces=tuple(map(_interface, root.iterfind("devices/interface"))),
+    )
+
+
+def _policy(watch: ElementTree.Element) -> policy.Policy:
+    def local(element: ElementTree.Element) -> str:
+        return element.tag.rsplit("}", 1)[-1]
+
+    return policy.read(local(watch), watch.attrib, [(local(child), child.attrib) for child in watch])
+
+
+def _attribute(element: ElementTree.Element, child: str, *names: str) -> Optional[str]:
+    found = element.find(child)
+    return None if found is None else next((found.get(name) for name in names if found.get(name)), None)
+
+
+def _disk(disk: ElementTree.Element) -> DiskDefinition:
+    return DiskDefinition(
+        name=_attribute(disk, "target", "dev") or "",
+        device=disk.get("device") or "disk",
+        bus=_attribute(disk, "target", "bus"),
+        path=_attribute(disk, "source", "file", "dev", "name", "volume"),
+    )
+
+
+def _interface(interface: ElementTree.Element) -> InterfaceDefinition:
+    return InterfaceDefinition(
+        mac=_attribute(interface, "mac", "address"),
+        target=_attribute(interface, "target", "dev"),
+        kind=interface.get("type") or "",
+        source=_attribute(interface, "source", "network", "bridge", "dev", "portgroup"),
+        model=_attribute(interface, "model", "type"),
+        link_down=_attribute(interface, "link", "state") == "down",
+    )

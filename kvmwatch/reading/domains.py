@@ -1,0 +1,216 @@
+"""Reading the domains: statistics and descriptions in a few lanes, without half-read values.
+
+A domain may stop, restart, vanish or hang while it is read. Its reading then keeps only what is surely its
+own: a closing survey drops what was read across a change, and a hung one is named with what libvirt knows
+without it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from typing import NamedTuple
+
+import libvirt
+
+from kvmwatch.model import states
+from kvmwatch.model.groups import Group
+from kvmwatch.reading import bulk, control
+from kvmwatch.reading.bulk import Fields, Listed
+from kvmwatch.reading.connection import Connection, LibvirtDomain
+from kvmwatch.reading.deadline import Deadline, Started
+from kvmwatch.reading.descriptions import Description, Descriptions
+from kvmwatch.reading.hypervisor import Hypervisor
+from kvmwatch.reading.records import Reading
+
+_ASKS_QEMU = Group.CPU | Group.MEMORY | Group.DISK
+_STATISTICS = _ASKS_QEMU | Group.INTERFACE | Group.SIZE
+_DESCRIPTIONS = Group.DEFINITION | Group.POLICY
+_MAY_WAIT = _ASKS_QEMU | Group.DEFINITION  # the XML for whoever holds the domain, since libvirt 11.0
+_RUNNING = (states.RUNNING, states.BLOCKED)
+_SHARE = 0.8  # of the time that is left may go into asking the QEMUs
+_RETRIES = 8  # for domains whose QEMU another client was asking just then
+_RETRY_PAUSE = 0.05  # seconds, then twice as long each time: in all longer than a hung one needs to be known
+_PAUSED_IOERROR = 5  # virDomainPausedReason
+#: paused while it migrates or starts: a QEMU that is just being filled
+_CANNOT_ANSWER = ((states.PAUSED, 2), (states.PAUSED, 11))
+_OF_DEVICES = ("block.", "net.")
+
+
+class Readings(NamedTuple):
+    """UUID to what was read, and UUID to the seconds for which a domain has not answered."""
+
+    by_uuid: dict[str, Reading]
+    stuck: dict[str, float]
+
+
+def survey(connection: Connection) -> Listed:
+    """All domains with ``state.state`` and ``state.reason``, in one call that asks no QEMU where there is one."""
+    try:
+        listed: Listed = connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
+            raise
+        from kvmwatch.reading import classic  # noqa: PLC0415 - ESX, VirtualBox, the test driver of old libvirts
+
+        return classic.read(connection.listAllDomains(), Group.NONE)
+    return listed
+
+
+class DomainReader:
+    """Reads some groups of some domains of one hypervisor, before a deadline."""
+
+    def __init__(self, hypervisor: Hypervisor, groups: Group, deadline: Deadline) -> None:
+        """Take what to read; nothing is asked yet."""
+        self._hypervisor = hypervisor
+        self._groups = groups
+        self._deadline = deadline
+        self._descriptions = Descriptions(hypervisor, groups, deadline)
+
+    def read(self, surveyed: Listed) -> Readings:
+        """Read the domains. Raises KvmwatchError (DeadlineExceeded) and libvirtError."""
+        readings = {domain.UUIDString(): _reading(domain, fields) for domain, fields in surveyed}
+        if Group.SHUT_OFF not in self._groups:
+            surveyed = [(domain, fields) for domain, fields in surveyed if states.is_active(fields["state.state"])]
+        if surveyed and self._groups & _MAY_WAIT:
+            stuck = self._read_in_lanes(surveyed, readings)
+            if self._groups & _ASKS_QEMU and Group.CONTROL in self._groups:
+                active = [domain for domain, _ in surveyed if _is_active(readings.get(domain.UUIDString()))]
+                silent = [domain for domain in active if not bulk.answered(readings[domain.UUIDString()].fields)]
+                stuck.update(self._hung(silent))
+            return Readings(readings, stuck)
+        # Nobody waits for a QEMU here, so the two rounds of questions can go at once. A domain that does not run
+        # is judged by its state, so whether its QEMU answers is not worth a call.
+        running = [domain for domain, fields in surveyed if fields["state.state"] in _RUNNING]
+        asked = Started(lambda: control.hung(running, self._deadline)) if Group.CONTROL in self._groups else None
+        if surveyed and self._groups & (_STATISTICS | _DESCRIPTIONS):
+            self._take(self._hypervisor.call(lambda: self._read_chunk(surveyed)), surveyed, readings)
+        return Readings(readings, self._hypervisor.wait(asked) if asked else {})
+
+    def _read_in_lanes(self, surveyed: Listed, readings: dict[str, Reading]) -> dict[str, float]:
+        from kvmwatch.reading.lanes import each_chunk  # noqa: PLC0415 - not for commands that wait for no QEMU
+
+        listed = {domain.UUIDString(): (domain, fields) for domain, fields in surveyed}
+        began = time.monotonic()
+        # what does not answer by then is named, and there is time left for what did
+        deadline = self._deadline.share(_SHARE)
+        stuck: dict[str, float] = {}
+        left = set(listed)
+        for attempt in range(_RETRIES):
+            if attempt:
+                deadline.sleep(_RETRY_PAUSE * 2 ** (attempt - 1))
+            results, outcome = each_chunk(
+                self._hypervisor.crew,
+                sorted(left),
+                lambda domains, waiting: self._read_chunk(
+                    [(domain, listed[domain.UUIDString()][1]) for domain in domains], waiting
+                ),
+                lambda uuids: self._hung([listed[uuid][0] for uuid in uuids]),
+                deadline,
+                control.patience(deadline),
+            )
+            stuck.update(outcome.stuck)
+            stuck.update(dict.fromkeys(outcome.unread - stuck.keys(), self._deadline.seconds))
+            self._take(results, [listed[uuid] for uuid in left - stuck.keys()], readings)
+            left = {reading.uuid for reading in results if self._was_skipped(reading)} - stuck.keys()
+            if left:
+                stuck.update(self._hung([listed[uuid][0] for uuid in left]))
+                left -= stuck.keys()
+            if not left:
+                break
+        stuck.update(dict.fromkeys(left, time.monotonic() - began))  # others asked them all the time
+        self._settle(readings)
+        return self._descriptions.missing | stuck
+
+    def _take(self, results: list[Reading], asked: Listed, readings: dict[str, Reading]) -> None:
+        """Put what was read into the readings; what was asked and gave none is gone meanwhile."""
+        found = {reading.uuid: reading for reading in results}
+        readings.update(found)
+        for domain, _ in asked:
+            if domain.UUIDString() not in found:
+                del readings[domain.UUIDString()]
+
+    def _was_skipped(self, reading: Reading) -> bool:
+        state = (reading.fields.get("state.state"), reading.fields.get("state.reason"))
+        if self._hypervisor.provider is not bulk or reading.unread or state in _CANNOT_ANSWER:
+            return False
+        return _is_active(reading) and bulk.skipped(reading.fields, self._groups)
+
+    def _hung(self, domains: list[LibvirtDomain]) -> dict[str, float]:
+        return self._hypervisor.call(lambda: control.hung(domains, self._deadline))
+
+    def _read_chunk(self, listed: Listed, waiting: Collection[str] = ()) -> list[Reading]:
+        descriptions = self._descriptions.read(listed, waiting)
+        began = time.monotonic()
+        listed = [(domain, fields) for domain, fields in listed if domain.UUIDString() in descriptions]
+        if self._groups & _STATISTICS:
+            listed = self._statistics([domain for domain, _ in listed], descriptions)
+        # the moment of a chunk's values: in the middle of its call
+        moment = (began + time.monotonic()) / 2
+        return [
+            self._with_description(_reading(domain, fields, moment), domain, descriptions[domain.UUIDString()])
+            for domain, fields in listed
+        ]
+
+    def _with_description(self, reading: Reading, domain: LibvirtDomain, description: Description) -> Reading:
+        reading, fields = reading._replace(**description._asdict()), reading.fields
+        if Group.DEFINITION in self._groups and not description.definition:
+            # devices are known by what the XML says of them
+            kept = {name: value for name, value in fields.items() if not name.startswith(_OF_DEVICES)}
+            return reading._replace(fields=kept)
+        if Group.DISK in self._groups:
+            return reading._replace(disk_errors=_disk_errors(domain, fields))
+        return reading
+
+    def _statistics(self, domains: list[LibvirtDomain], descriptions: dict[str, Description]) -> Listed:
+        """Ask for the groups; a QEMU without disks is not asked for disks, which it answers slowly, too."""
+        read: Listed = []
+        diskless = [d for d in domains if (found := descriptions[d.UUIDString()].definition) and not found.disks]
+        for some, groups in (
+            ([domain for domain in domains if domain not in diskless], self._groups),
+            (diskless, self._groups & ~Group.DISK),
+        ):
+            if some:
+                read += self._hypervisor.provider.read(some, groups)
+        return read
+
+    def _settle(self, readings: dict[str, Reading]) -> None:
+        """Keep of each domain only what belongs to the run that it is in at the end."""
+        now = time.monotonic()
+        closing = self._hypervisor.call(lambda: survey(self._hypervisor.connection))
+        last = {domain.UUIDString(): _reading(domain, fields, now) for domain, fields in closing}
+        for uuid, reading in list(readings.items()):
+            if uuid not in last:
+                del readings[uuid]
+            elif last[uuid].id != reading.id or _is_active(last[uuid]) != _is_active(reading):
+                readings[uuid] = last[uuid]._replace(
+                    definition=reading.definition, policy=reading.policy, unread=reading.unread
+                )
+
+
+def _reading(domain: LibvirtDomain, fields: Fields, moment: float = 0.0) -> Reading:
+    number = domain.ID()
+    return Reading(
+        domain.UUIDString(),
+        domain.name(),
+        number if number >= 0 else None,
+        moment or time.monotonic(),
+        fields,
+    )
+
+
+def _is_active(reading: Reading | None) -> bool:
+    return reading is not None and states.is_active(reading.fields.get("state.state"))
+
+
+def _disk_errors(domain: LibvirtDomain, fields: Fields) -> dict[str, int]:
+    # QEMU keeps a disk's error only as long as it holds the domain paused, so only then is it asked; and
+    # not when it was skipped: this call has no NOWAIT and would wait for a busy QEMU.
+    paused = (fields.get("state.state"), fields.get("state.reason")) == (states.PAUSED, _PAUSED_IOERROR)
+    if not paused or bulk.skipped(fields, Group.DISK):
+        return {}
+    try:
+        errors: dict[str, int] = domain.diskErrors()
+    except libvirt.libvirtError:
+        return {}
+    return errors

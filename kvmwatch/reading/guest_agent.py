@@ -1,0 +1,58 @@
+"""File systems as the QEMU guest agent reports them. Needs a connection that is not read-only."""
+
+from __future__ import annotations
+
+import libvirt
+
+from kvmwatch.model.snapshot import Domain
+from kvmwatch.reading import lanes, records
+from kvmwatch.reading.bulk import Fields
+from kvmwatch.reading.connection import LibvirtDomain, open_readwrite
+from kvmwatch.reading.deadline import Deadline
+from kvmwatch.reading.hypervisor import Hypervisor
+
+_SHARE = 0.5  # of the time that is left may go into waiting for agents that do not answer
+
+
+def with_filesystems(
+    hypervisor: Hypervisor, domains: tuple[Domain, ...], deadline: Deadline
+) -> tuple[Domain, ...]:
+    """Give the domains with what their agents report (nothing, where one does not answer).
+
+    Raises KvmwatchError when the connection that is not read-only is refused.
+    """
+    asked = [domain.uuid for domain in domains if domain.agent_connected]
+    half = deadline.share(_SHARE)
+    found, _ = lanes.each_chunk(
+        lambda: lanes.Crew(lambda: open_readwrite(hypervisor.uri)),
+        asked,
+        lambda domains, _waiting: [(domain.UUIDString(), _filesystems(domain)) for domain in domains],
+        lambda _uuids: {},
+        half,
+        patience=half.seconds,  # an agent is asked once, and may take its time
+        size=1,
+    )
+    fields = dict(found)
+    return tuple(
+        domain._replace(filesystems=tuple(records.filesystems(fields.get(domain.uuid, {}))))
+        if domain.agent_connected
+        else domain
+        for domain in domains
+    )
+
+
+def _filesystems(domain: LibvirtDomain) -> Fields:
+    try:
+        fields: Fields = domain.guestInfo(libvirt.VIR_DOMAIN_GUEST_INFO_FILESYSTEM, 0)
+        return fields
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
+            return {}  # the agent does not answer, or the domain is gone
+    try:  # the test driver, and agents before QEMU 5: no sizes
+        mounts = domain.fsInfo()
+    except libvirt.libvirtError:
+        return {}
+    fields = {"fs.count": len(mounts)}
+    for number, (mountpoint, _name, kind, _aliases) in enumerate(mounts):
+        fields |= {f"fs.{number}.mountpoint": mountpoint, f"fs.{number}.fstype": kind}
+    return fields

@@ -1,0 +1,80 @@
+"""One hypervisor under one deadline: its connection, its provider of statistics, its lanes."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from types import ModuleType
+from typing import TYPE_CHECKING, TypeVar
+
+import libvirt
+
+from kvmwatch.model.errors import DeadlineExceeded
+from kvmwatch.reading import bulk
+from kvmwatch.reading.connection import Connection, explained, is_local, open_readonly, uri_scheme
+from kvmwatch.reading.deadline import Deadline, Started
+
+if TYPE_CHECKING:
+    from kvmwatch.reading.lanes import Crew
+
+T = TypeVar("T")
+
+
+class Hypervisor:
+    """A read-only connection whose every call is under the deadline of the command.
+
+    ``provider`` is the module that reads statistics: :mod:`~kvmwatch.reading.bulk` or
+    :mod:`~kvmwatch.reading.classic`.
+    """
+
+    def __init__(self, uri: str, deadline: Deadline) -> None:
+        """Connect. Raises KvmwatchError."""
+        self.uri = uri
+        self._deadline = deadline
+        started = time.monotonic()
+        self.connection: Connection = self.call(lambda: open_readonly(uri))
+        self.connected_in = time.monotonic() - started
+        self.provider = _provider(uri)
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Make a call. Raises KvmwatchError; DeadlineExceeded is one."""
+        return self.wait(Started(function))
+
+    def wait(self, started: Started[T]) -> T:
+        """Wait for a call that was started before. Raises KvmwatchError."""
+        try:
+            return started.wait(self._deadline)
+        except DeadlineExceeded as error:
+            raise DeadlineExceeded(
+                f"libvirt at {self.uri} got {error}: the daemon or the way to it hangs; look at it with "
+                "'virsh list', then restart it"
+            ) from error
+        except libvirt.libvirtError as error:
+            raise explained(error, self.uri) from error
+
+    def beside(self, uri: str) -> Hypervisor:
+        """The same for another thread, with a connection of its own to this URI of the same machine.
+
+        The test driver lives in this process, where another connection is another world. Raises libvirtError.
+        """
+        other = copy.copy(self)
+        if uri_scheme(self.uri) != "test":
+            other.uri, other.connection = uri, libvirt.openReadOnly(uri)
+        return other
+
+    def crew(self, most: int | None = None) -> Crew:
+        """Make lanes for calls that may hang, at most so many; one where a connection costs an ssh session."""
+        from kvmwatch.reading.lanes import LANES, Crew  # noqa: PLC0415 - not for commands that ask no QEMU
+
+        if uri_scheme(self.uri) == "test":  # it lives in this process: another connection is another world
+            return Crew(lambda: self.connection, 1)
+        return Crew(lambda: open_readonly(self.uri), (most or LANES) if is_local(self.uri) else 1)
+
+
+def _provider(uri: str) -> ModuleType:
+    if uri_scheme(uri) == "qemu":
+        return bulk
+    from kvmwatch.reading import classic  # noqa: PLC0415 - only for drivers without bulk statistics
+
+    return classic

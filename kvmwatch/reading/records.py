@@ -1,0 +1,177 @@
+"""From libvirt's flat fields (as virsh domstats prints them) to the records of the snapshot.
+
+The traps of the fields are handled here, each named where it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple, Optional, TypeVar
+
+from kvmwatch.model import states
+from kvmwatch.model.metrics import (
+    RECORDS,
+    Declaration,
+    DiskStats,
+    DomainStats,
+    FilesystemStats,
+    InterfaceStats,
+    Value,
+    VcpuStats,
+    declarations,
+)
+from kvmwatch.model.policy import Policy
+from kvmwatch.model.snapshot import Disk, Domain, Filesystem, Interface, Vcpu
+from kvmwatch.reading.bulk import Fields
+
+if TYPE_CHECKING:
+    from kvmwatch.reading.domain_xml import Definition, InterfaceDefinition
+
+Stats = TypeVar("Stats", DomainStats, VcpuStats, DiskStats, InterfaceStats, FilesystemStats)
+
+#: seconds after which the guest's memory report is stale, unless its period is longer than a third of it
+STALE_AFTER = 300.0
+
+
+class Reading(NamedTuple):
+    """All that was read of one domain, before it is made a record."""
+
+    uuid: str
+    name: str
+    id: Optional[int]
+    time: float  # CLOCK_MONOTONIC
+    fields: Fields
+    definition: Optional[Definition] = None
+    policy: Policy = Policy()
+    unread: Optional[str] = None  # why there is no definition though it was asked for
+    disk_errors: Optional[dict[str, int]] = None
+
+
+def domain(reading: Reading, now: float) -> Domain:
+    """Make the record of a domain; *now* is the Unix time of the reading."""
+    fields, defined = reading.fields, reading.definition
+    state = fields.get("state.state", states.NOSTATE)
+    active = states.is_active(state)
+    vcpus = tuple(_vcpus(fields)) if active else ()
+    stats = _fill(DomainStats, fields, "")
+    if not active:
+        # a shut-off domain has the daemon's own CPU time in cpu.*
+        stats = stats._replace(cpu_time=None, cpu_user=None, cpu_system=None)
+    period = defined.balloon_period if defined else None
+    if _balloon_stale(stats, period, now):
+        stats = stats._replace(memory_available=None, memory_usable=None, memory_unused=None, memory_caches=None)
+    delays = [vcpu.stats.delay for vcpu in vcpus if vcpu.stats.delay is not None]
+    return Domain(
+        uuid=reading.uuid,
+        name=reading.name,
+        id=reading.id,
+        state=state,
+        reason=fields.get("state.reason", 0),
+        time=reading.time,
+        title=defined.title if defined else None,
+        defined_vcpus=defined.vcpus if defined else None,
+        balloon_period=period,
+        agent_connected=defined.agent_connected if defined and active else None,
+        policy=defined.policy if defined else reading.policy,
+        unread=reading.unread,
+        stats=stats._replace(cpu_delay=sum(delays) if delays else None),
+        vcpus=vcpus,
+        disks=tuple(_disks(fields, defined, reading.disk_errors)),
+        interfaces=tuple(_interfaces(fields, defined)),
+    )
+
+
+def _balloon_stale(stats: DomainStats, period: Optional[int], now: float) -> bool:
+    # Without <stats period> the guest reports once at boot, and the values stand still for ever.
+    if stats.balloon_updated is None:
+        return False
+    return now - stats.balloon_updated > max(STALE_AFTER, 3 * (period or 0))
+
+
+#: record class to its fields that bulk statistics deliver
+_BULK_FIELDS: dict[type, tuple[tuple[str, Declaration], ...]] = {
+    record: tuple((name, declared) for name, declared in declarations(record).items() if declared.field)
+    for record in RECORDS.values()
+}
+
+
+def _fill(record: type[Stats], fields: Fields, prefix: str) -> Stats:
+    values: dict[str, Value] = {}
+    for name, declaration in _BULK_FIELDS[record]:
+        raw = fields.get(prefix + declaration.field)
+        if raw is not None:
+            values[name] = declaration.scale.apply(raw)
+    return record(**values)
+
+
+def _vcpus(fields: Fields) -> Iterator[Vcpu]:
+    # vCPUs that are unplugged leave gaps in the numbers
+    highest = fields.get("vcpu.maximum") or fields.get("vcpu.current") or 0
+    for number in range(highest):
+        if f"vcpu.{number}.time" in fields:
+            yield Vcpu(number, _fill(VcpuStats, fields, f"vcpu.{number}."))
+
+
+def _disks(fields: Fields, defined: Optional[Definition], errors: Optional[dict[str, int]]) -> Iterator[Disk]:
+    definitions = {disk.name: disk for disk in defined.disks} if defined else {}
+    seen: set[str] = set()
+    for number in range(fields.get("block.count", 0)):
+        name = fields.get(f"block.{number}.name")
+        # A backing chain has one entry per layer; the first is the one the guest uses.
+        if name is None or name in seen:
+            continue
+        seen.add(name)
+        known = definitions.pop(name, None)
+        stats = _fill(DiskStats, fields, f"block.{number}.")
+        if stats.allocation == stats.capacity and not stats.highest_offset:
+            # QEMU said 0 bytes on disk and libvirt put the file's size there, or the image is
+            # preallocated and untouched: nobody can tell which
+            stats = stats._replace(allocation=None)
+        if errors is not None and stats.read_requests is not None:
+            stats = stats._replace(errors=1 if name in errors else 0)
+        disk = Disk(name, fields.get(f"block.{number}.path"), error=_error_text(errors, name), stats=stats)
+        yield disk._replace(device=known.device, bus=known.bus) if known else disk
+    # a shut-off domain has its disks only in its definition
+    for only in definitions.values():
+        yield Disk(only.name, only.path, only.device, only.bus)
+
+
+def _error_text(errors: Optional[dict[str, int]], name: str) -> Optional[str]:
+    if not errors or name not in errors:
+        return None
+    return "no space" if errors[name] == 2 else "I/O error"  # virDomainDiskErrorCode
+
+
+def _interfaces(fields: Fields, defined: Optional[Definition]) -> Iterator[Interface]:
+    counted = {
+        fields[f"net.{number}.name"]: _fill(InterfaceStats, fields, f"net.{number}.")
+        for number in range(fields.get("net.count", 0))
+        if f"net.{number}.name" in fields  # user-mode interfaces are counted but have no fields at all
+    }
+    if defined is None:
+        for name, stats in counted.items():
+            yield Interface(name, name, stats=stats)
+        return
+    keys: set[str] = set()
+    for number, interface in enumerate(defined.interfaces):
+        yield _interface(interface, number, keys, counted)
+
+
+def _interface(
+    defined: InterfaceDefinition, number: int, keys: set[str], counted: dict[str, InterfaceStats]
+) -> Interface:
+    key = defined.mac or f"net{number}"
+    if key in keys:  # the same MAC twice is legal
+        key = f"{key}#{number}"
+    keys.add(key)
+    stats = counted.get(defined.target or "", InterfaceStats())
+    return Interface(key, defined.target, defined.kind, defined.source, defined.model, defined.link_down, stats)
+
+
+def filesystems(fields: Fields) -> Iterator[Filesystem]:
+    """The file systems of virDomainGetGuestInfo's fields."""
+    for number in range(fields.get("fs.count", 0)):
+        mountpoint = fields.get(f"fs.{number}.mountpoint")
+        if mountpoint:
+            stats = _fill(FilesystemStats, fields, f"fs.{number}.")
+            yield Filesystem(mountpoint, fields.get(f"fs.{number}.fstype", ""), stats)
