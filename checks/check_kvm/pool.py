@@ -9,11 +9,10 @@ from check_kvm.frame import plugin
 from check_kvm.frame.phrases import count, highest
 from check_kvm.frame.thresholds import MetricSpec, Thresholds
 from check_kvm.frame.verdict import Verdict
-from kvmwatch.model import derived
+from kvmwatch.model import derived, states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Pool, Snapshot
 from kvmwatch.model.units import human
-from kvmwatch.reading import storage
 
 
 def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
@@ -47,9 +46,9 @@ def _state(pool: Pool) -> tuple[ServiceState, str]:
         return Ok, "inactive"
     if not pool.answered:
         return Unknown, "its storage does not answer"
-    if pool.state in (storage.DEGRADED, storage.INACCESSIBLE):
-        return Critical, storage.STATE_LABELS[pool.state]
-    return Ok, "building" if pool.state == storage.BUILDING else ""
+    if pool.state in (states.POOL_DEGRADED, states.POOL_INACCESSIBLE):
+        return Critical, states.POOL_LABELS[pool.state]
+    return Ok, states.POOL_LABELS[pool.state] if pool.state == states.POOL_BUILDING else ""
 
 
 CHECK = plugin.Check(

@@ -1,4 +1,4 @@
-"""Domain states and their reasons, in the words of ``virsh domstate --reason``."""
+"""Domain states and their reasons, in the words of ``virsh domstate --reason``, and the states of pools."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ NAMES = ("nostate", "running", "blocked", "paused", "shutdown", "shutoff", "cras
 
 #: the same for people
 LABELS = ("no state", "running", "blocked", "paused", "shutting down", "shut off", "crashed", "suspended")
+
+#: virStoragePoolState, and for people
+POOL_INACTIVE, POOL_BUILDING, POOL_RUNNING, POOL_DEGRADED, POOL_INACCESSIBLE = range(5)
+POOL_LABELS = ("inactive", "building", "running", "degraded", "inaccessible")
 
 _REASONS: dict[int, tuple[str, ...]] = {
     RUNNING: (

@@ -11,14 +11,13 @@ from xml.etree import ElementTree
 
 import libvirt
 
+from kvmwatch.model import states
 from kvmwatch.model.metrics import PoolStats
 from kvmwatch.model.snapshot import Pool
 from kvmwatch.reading.connection import Connection, is_local
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch.reading.hypervisor import Hypervisor
 
-INACTIVE, BUILDING, RUNNING, DEGRADED, INACCESSIBLE = range(5)  # virStoragePoolState
-STATE_LABELS = ("inactive", "building", "running", "degraded", "inaccessible")
 _ON_A_FILESYSTEM = ("dir", "fs", "netfs")
 _LANES = 2  # one pool that hangs does not hold up the others
 _PATIENCE = 0.5  # share of the remaining time that all pools together may take
@@ -55,7 +54,7 @@ def _listed(connection: Connection) -> list[Pool]:
             uuid,
             pool.name(),
             kind="",
-            state=RUNNING if uuid in active else INACTIVE,
+            state=states.POOL_RUNNING if uuid in active else states.POOL_INACTIVE,
             active=uuid in active,
             autostart=uuid in autostart,
             persistent=uuid in persistent,
