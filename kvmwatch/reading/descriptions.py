@@ -73,31 +73,37 @@ class Descriptions:
     def _of(self, domain: LibvirtDomain, waiting: Collection[str]) -> Description:
         uuid = domain.UUIDString()
         if Group.DEFINITION not in self._wanted:
-            return Description(policy=_policy(domain) if self._wanted else Policy())
+            return _metadata(domain) if self._wanted else Description()
         if uuid not in waiting and uuid not in self._held:
-            self._known[uuid] = _defined(domain)
-        return self._known.get(uuid) or Description(
-            policy=_policy(domain), unread="libvirt does not give its XML: somebody's job or question holds it"
-        )
+            self._known[uuid] = _xml(domain)
+        held = "libvirt does not give its XML: somebody's job or question holds it"
+        return self._known.get(uuid) or _metadata(domain)._replace(unread=held)
 
 
-def _defined(domain: LibvirtDomain) -> Description:
+def _xml(domain: LibvirtDomain) -> Description:
     from kvmwatch.reading import domain_xml  # noqa: PLC0415 - brings ElementTree, which not all need
 
     try:
         return Description(domain_xml.parse(domain.XMLDesc(0)))
     except ParseError as error:
-        return Description(policy=_policy(domain), unread=f"its XML cannot be parsed: {error}")
+        why = f"its XML cannot be parsed: {error}"
     except libvirt.libvirtError as error:
-        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN or not domain.connect().isAlive():
-            raise
-        return Description(policy=_policy(domain), unread=f"libvirt does not give its XML: {error}")
+        why = f"libvirt does not give its XML: {_of_it_alone(error, domain)}"
+    return _metadata(domain)._replace(unread=why)
 
 
-def _policy(domain: LibvirtDomain) -> Policy:
+def _metadata(domain: LibvirtDomain) -> Description:
     try:
-        return policy.parse(domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, policy.NAMESPACE, 0))
+        xml = domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, policy.NAMESPACE, 0)
     except libvirt.libvirtError as error:
         if error.get_error_code() in (libvirt.VIR_ERR_NO_DOMAIN_METADATA, libvirt.VIR_ERR_NO_SUPPORT):
-            return Policy()
-        raise
+            return Description()
+        return Description(unread=f"libvirt does not give its metadata: {_of_it_alone(error, domain)}")
+    return Description(policy=policy.parse(xml))
+
+
+def _of_it_alone(error: libvirt.libvirtError, domain: LibvirtDomain) -> str:
+    """The text of an error that is about this domain; raises it when the domain or the connection is gone."""
+    if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN or not domain.connect().isAlive():
+        raise error
+    return str(error)
