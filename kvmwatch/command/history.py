@@ -46,11 +46,11 @@ class History:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return {}
 
-    def save(self, samples: Samples) -> None:
-        """Replace the stored samples.
+    def save(self, samples: Samples) -> str | None:
+        """Replace the stored samples, or tell why they could not be stored and what to do.
 
-        A directory that was asked for and cannot be written raises KvmwatchError; without one the next run
-        simply takes two samples itself.
+        A directory that was asked for and cannot be written raises KvmwatchError with that; without one the next
+        run simply takes two samples itself.
         """
         text = json.dumps({"format": _FORMAT, "boot": _boot_id(), "samples": samples}, separators=(",", ":"))
         try:
@@ -59,11 +59,14 @@ class History:
                 self._tidy()
             self._replace(text)
         except OSError as error:
+            problem = (
+                f"cannot keep counters in {self._directory}: {error.strerror}; "
+                "make it writable or give another --state-dir"
+            )
             if self._asked_for:
-                raise KvmwatchError(
-                    f"cannot keep counters in {self._directory}: {error.strerror}; "
-                    "make it writable or give another --state-dir"
-                ) from None
+                raise KvmwatchError(problem) from None
+            return problem
+        return None
 
     def _replace(self, text: str) -> None:
         with tempfile.NamedTemporaryFile(

@@ -185,6 +185,7 @@ class Snapshot(NamedTuple):
     networks: tuple[Network, ...] = ()
     processes: tuple[Process, ...] = ()
     unread: tuple[Unread, ...] = ()
+    unrated: Optional[str] = None  # why there are no rates at all, and what to do
 
     def has(self, group: Group) -> bool:
         """Whether a part that was asked for was read, or is known not to be there; else absence tells nothing."""

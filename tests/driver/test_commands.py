@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from commands import CHECKS, EXAMPLE_URI, KINDS, LOCAL_CHECKS, Command
 from conformance import conforming
+from nagios_kvm.services import all_checks
 
 DEFAULT_URI = "test:///default"
 STATES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
@@ -241,6 +242,23 @@ def test_user_without_home_gets_rates_all_the_same(command: Command) -> None:
     ran = command("check_kvm_cpu", "-u", DEFAULT_URI, env={"KVMWATCH_STATE_DIR": "", "XDG_CACHE_HOME": "/proc/no"})
     assert ran.code == 0
     assert "usage 50 %" in ran.first
+
+
+#: of those that judge rates, what the test driver can give
+RATED = [check.name for check in all_checks() if check.needs_rates and check.name not in LOCAL_CHECKS]
+
+
+@pytest.mark.parametrize("check", RATED)
+def test_no_rates_are_unknown_and_not_ok(command: Command, check: str) -> None:
+    """Where counters cannot be kept and -t leaves no time for a second reading, no run ever has rates."""
+    nowhere = {"KVMWATCH_STATE_DIR": "", "XDG_CACHE_HOME": "/proc/nowhere"}
+    for _ in range(2):
+        ran = command(f"check_kvm_{check}", "-u", EXAMPLE_URI, "-t", "1", env=nowhere)
+        conforming(ran.out, ran.code)
+        assert "no rates: -t 1 leaves no time for a second reading; cannot keep counters in " in ran.out
+        assert ran.code >= 2
+    enough = command(f"check_kvm_{check}", "-u", EXAMPLE_URI, env=nowhere)
+    assert "no rates" not in enough.out
 
 
 def test_timings_on_request(command: Command) -> None:

@@ -100,6 +100,8 @@ def judged(check: Check, snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
     for part in snapshot.unread:
         if part.group in check.groups:
             verdict.subject("").say(Unknown, f"{part.what} could not be read: {part.why}")
+    if check.needs_rates and snapshot.unrated:
+        verdict.subject("").say(Unknown, snapshot.unrated)
     return verdict
 
 
@@ -140,14 +142,19 @@ def rated(
         return snapshot  # nothing has a rate here, so nothing is worth waiting for
     previous = history.load()
     took = time.time() - snapshot.time
-    # without the time for it the next run will have rates
-    if not comparable(counted, previous) and deadline.remaining() > _SAMPLING + 2 * took:
-        previous = counted
+    if comparable(counted, previous):
+        history.save(counted)
+        return with_rates(snapshot, previous)
+    if deadline.remaining() > _SAMPLING + 2 * took:
         deadline.sleep(_SAMPLING)
-        snapshot = reader.read()
-        counted = samples(snapshot)
-    history.save(counted)
-    return with_rates(snapshot, previous)
+        again = reader.read()
+        history.save(samples(again))
+        return with_rates(again, counted)
+    problem = history.save(counted)
+    return snapshot._replace(
+        unrated=f"no rates: -t {deadline.seconds:g} leaves no time for a second reading; "
+        + (f"{problem}, or give a longer -t" if problem else "the next run will have them")
+    )
 
 
 def _say_unmatched(check: Check, selection: Selection, snapshot: Snapshot, verdict: Verdict) -> None:
