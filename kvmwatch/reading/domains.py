@@ -72,20 +72,26 @@ class DomainReader:
         readings = {domain.UUIDString(): _reading(domain, fields) for domain, fields in surveyed}
         if Group.SHUT_OFF not in self._groups:
             surveyed = [(domain, fields) for domain, fields in surveyed if states.is_active(fields["state.state"])]
+        asks_qemu = bool(self._groups & _ASKS_QEMU)
+        asked: Started[dict[str, float]] | None = None
+        if Group.CONTROL in self._groups and not asks_qemu:
+            # No QEMU is asked anything else, so the two rounds of questions can go at once. A domain that does
+            # not run is judged by its state, so whether its QEMU answers is not worth a call.
+            running = [domain for domain, fields in surveyed if fields["state.state"] in _RUNNING]
+            asked = Started(lambda: control.hung(running, self._deadline))
+        stuck: dict[str, float] = {}
         if surveyed and self._groups & _MAY_WAIT:
             stuck = self._read_in_lanes(surveyed, readings)
-            if self._groups & _ASKS_QEMU and Group.CONTROL in self._groups:
-                active = [domain for domain, _ in surveyed if _is_active(readings.get(domain.UUIDString()))]
-                silent = [domain for domain in active if not bulk.answered(readings[domain.UUIDString()].fields)]
-                stuck.update(self._hung(silent))
-            return Readings(readings, stuck)
-        # Nobody waits for a QEMU here, so the two rounds of questions can go at once. A domain that does not run
-        # is judged by its state, so whether its QEMU answers is not worth a call.
-        running = [domain for domain, fields in surveyed if fields["state.state"] in _RUNNING]
-        asked = Started(lambda: control.hung(running, self._deadline)) if Group.CONTROL in self._groups else None
-        if surveyed and self._groups & (_STATISTICS | _DESCRIPTIONS):
+        elif surveyed and self._groups & (_STATISTICS | _DESCRIPTIONS):
             self._take(self._hypervisor.call(lambda: self._read_chunk(surveyed)), surveyed, readings)
-        return Readings(readings, self._hypervisor.wait(asked) if asked else {})
+        if Group.CONTROL in self._groups and asks_qemu:
+            active = [domain for domain, _ in surveyed if _is_active(readings.get(domain.UUIDString()))]
+            silent = [domain for domain in active if not bulk.answered(readings[domain.UUIDString()].fields)]
+            stuck |= self._hung(silent)
+        if asked:
+            hung = self._hypervisor.wait(asked)
+            stuck |= hung
+        return Readings(readings, stuck)
 
     def _read_in_lanes(self, surveyed: Listed, readings: dict[str, Reading]) -> dict[str, float]:
         from kvmwatch.reading.lanes import each_chunk  # noqa: PLC0415 - not for commands that wait for no QEMU
