@@ -36,6 +36,7 @@ _SAME = {
     "Paused": ("state", "paused (user)"),
     "Running though it should be shut off": ("state", "though it should be shut off"),
     "QEMU does not answer": ("state", "not responding"),
+    "Not everything could be read": ("pool", "could not be read"),
     "CPU utilization is high": ("cpu", "usage"),
     "CPU steal is high": ("cpu", "steal"),
     "CPU steal is high (severe)": ("cpu", "steal"),
@@ -142,7 +143,7 @@ def _section(alert: Alert) -> str:
         return "Disks, interfaces and file systems of a VM"
     if alert.problem.startswith(("Pool", "Network")):
         return "Storage pools and networks"
-    if alert.problem.startswith(("Hypervisor", "libvirt", "No data")):
+    if alert.problem.startswith(("Hypervisor", "libvirt", "No data", "Not everything")):
         return "The hypervisor"
     return "A VM"
 

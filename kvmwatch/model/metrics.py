@@ -2,8 +2,8 @@
 
 A metric is a field of one of the records below; what stands as its default declares all that is known of it.
 The readers (:mod:`kvmwatch.reading.records`), the stored counters (:mod:`kvmwatch.command.history`), the master JSON and the
-reference page follow from these declarations, so a new metric that libvirt's bulk statistics deliver needs
-one line here and nothing else.
+reference page follow from these declarations: reading a new metric that libvirt's bulk statistics deliver takes
+one line here, and showing it another one (CONTRIBUTING.md).
 
 Values are base units: bytes, seconds, counts. A value that libvirt did not give is ``None``, never 0.
 

@@ -63,8 +63,15 @@ def open_readwrite(uri: str) -> Connection:
         raise explained(error, uri) from error
 
 
-#: a daemon's socket; libvirt's monolithic one has no name of its own in it
+#: the modular daemon whose socket it is; that of libvirtd (and of virtproxyd) has no name of its own in it
 _SOCKET = re.compile(r"/(virt\w+d)-sock")
+_CHECK_URI = "check the URI; the usual one is qemu:///system"
+_LOST = ("onnection reset", "socket is closed", "End of file")
+#: how ssh, and what it runs on the other side, say that there is no way to a libvirt
+_SSH_FAILED = (
+    *(*_LOST, "Permission denied", "verification failed", "ould not resolve"),
+    *("Connection refused", "imed out", "unix connect failed", "onnect socket to"),
+)
 
 
 def explained(error: libvirt.libvirtError, uri: str) -> KvmwatchError:
@@ -72,32 +79,51 @@ def explained(error: libvirt.libvirtError, uri: str) -> KvmwatchError:
     text = " ".join(str(error).split())
     code = error.get_error_code()
     advice = "see 'virsh -r -c URI list' for the same error"
-    if "Permission denied" in text:
-        import getpass  # noqa: PLC0415 - only to tell of an error
-
-        advice = f"let user {getpass.getuser()} read the socket (group libvirt, or unix_sock_ro_perms)"
+    if is_ssh(uri) and any(words in text for words in _SSH_FAILED):
+        text, advice = _explained_ssh(text, uri)
+    elif "Permission denied" in text:
+        advice = f"let user {_user()} read the socket (group libvirt, or unix_sock_ro_perms)"
     elif "onnect socket to" in text and ("No such file" in text or "Connection refused" in text):
-        named = _SOCKET.search(text)
-        if named and named[1] != "virtqemud":  # another one of the modular daemons
-            text = f"{named[1]} is not running: {text}"
-            advice = f"start it: systemctl start {named[1]}.socket"
-            if named[1] == f"virt{uri_scheme(uri)}d":  # which any word is taken to have
-                advice += "; or check the URI; the usual one is qemu:///system"
-        else:
-            text = f"libvirt is not running: {text}"
-            advice = "start it: systemctl start virtqemud.socket (or libvirtd)"
+        text, advice = _explained_socket(text, uri)
     elif "Connection refused" in text or "unable to connect to server" in text:
         advice = "check the host and port of the URI, and that libvirt listens there"
     elif "uthenti" in text or code in (libvirt.VIR_ERR_AUTH_FAILED, libvirt.VIR_ERR_AUTH_CANCELLED):
         advice = "allow read-only access in polkit (org.libvirt.unix.monitor) or in libvirtd.conf"
     elif code in (libvirt.VIR_ERR_NO_CONNECT, libvirt.VIR_ERR_INVALID_ARG):
-        advice = "check the URI; the usual one is qemu:///system"
-    elif "onnection reset" in text or "socket is closed" in text or "End of file" in text:
+        advice = _CHECK_URI
+    elif any(words in text for words in _LOST):
         text = f"libvirt went away during the reading: {text}"
         advice = "it was restarted or it crashed; the next check will tell"
     elif code == libvirt.VIR_ERR_NO_SUPPORT:
         advice = "this libvirt driver cannot tell it"
     return KvmwatchError(f"{_without_password(uri)}: {text}; {advice}")
+
+
+def _explained_socket(text: str, uri: str) -> tuple[str, str]:
+    """The text and advice for a socket of this machine at which nobody listens."""
+    named = _SOCKET.search(text)
+    daemon = named[1] if named else "libvirtd"
+    unit = daemon if daemon == "libvirtd" else f"{daemon}.socket"
+    advice = f"start it: systemctl start {unit}"
+    if uri_scheme(uri) != "qemu" and daemon in ("libvirtd", f"virt{uri_scheme(uri)}d"):
+        advice += f"; or {_CHECK_URI}"  # any word is taken to name a daemon
+    who = "libvirt" if daemon in ("libvirtd", "virtqemud") else daemon
+    return f"{who} is not running: {text}", advice
+
+
+def _explained_ssh(text: str, uri: str) -> tuple[str, str]:
+    parts = urlsplit(uri)
+    if "unix connect failed" in text or "onnect socket to" in text:
+        return f"libvirt is not running on {parts.hostname}: {text}", "start it there"
+    target = f"{parts.username}@{parts.hostname}" if parts.username else str(parts.hostname)
+    port = f" -p {parts.port}" if parts.port else ""
+    return f"no way there by ssh: {text}", f"try 'ssh{port} {target}' as user {_user()}"
+
+
+def _user() -> str:
+    import getpass  # noqa: PLC0415 - only to tell of an error
+
+    return getpass.getuser()
 
 
 def _without_password(uri: str) -> str:

@@ -47,7 +47,7 @@ class Hypervisor:
             return started.wait(self._deadline)
         except DeadlineExceeded as error:
             raise DeadlineExceeded(
-                f"libvirt at {self.uri} got {error}: the daemon or the way to it hangs; look at it with "
+                f"libvirt at {self.uri} gave {error}: the daemon or the way to it hangs; look at it with "
                 "'virsh list', then restart it"
             ) from error
         except libvirt.libvirtError as error:

@@ -134,7 +134,8 @@ class Parts:
         absent = False
         if isinstance(error, DeadlineExceeded):
             text = f"{text}; look with 'virsh {part.command}', then restart {part.daemon} (or libvirtd)"
-        elif "onnect socket to" in text:
+        elif "/libvirt-sock" in text and self._hypervisor.connection.isAlive():
+            # where its own socket is not there either, libvirt tries that of libvirtd
             text = f"{part.daemon} is not running: {text}; start it: systemctl start {part.daemon}.socket"
         elif isinstance(error, libvirt.libvirtError):
             if error.get_error_code() not in _NO_DRIVER:

@@ -73,7 +73,7 @@ def test_stopped_daemon(command: Command, bed: Bed, words: tuple[str, ...], tmp_
         said = one_line_of_unknown(command(*words, "-t", str(LIMIT)))
     finally:
         bed.daemon.send(signal.SIGCONT)
-    assert f"got no answer within {LIMIT} s" in said
+    assert f"gave no answer within {LIMIT} s" in said
     assert processes() <= before
     assert not list(tmp_path.rglob("*.tmp"))
     after = command(*words)
@@ -87,7 +87,7 @@ def test_daemon_that_stops_between_two_samples(command: Command, bed: Bed) -> No
         said = one_line_of_unknown(command("check_kvm_cpu", "-t", str(LIMIT), "-d", "web*"))
     finally:
         bed.daemon.send(signal.SIGCONT)
-    assert "got no answer" in said
+    assert "gave no answer" in said
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -98,7 +98,7 @@ def test_daemon_killed_in_the_middle_of_a_call(command: Command, bed: Bed, words
     try:
         said = one_line_of_unknown(command(*words, "-t", str(LIMIT)))
         killer.join()
-        assert "got no answer" not in said, "it does not wait for a daemon that is gone"
+        assert "gave no answer" not in said, "it does not wait for a daemon that is gone"
         refused = one_line_of_unknown(command(*words, "-t", str(LIMIT)))
         assert "libvirt is not running" in refused
         assert "systemctl start" in refused

@@ -97,6 +97,14 @@ def test_any_combination_of_failures_leaves_the_others_as_they_are(
             error(38, "Failed to connect socket to '/var/run/libvirt/virtstoraged-sock-ro': Connection refused"),
             "qemu:///system: virtstoraged is not running: ",
         ),
+        (
+            error(38, "Failed to connect socket to '/var/run/libvirt/libvirt-sock-ro': No such file or directory"),
+            "qemu:///system: virtstoraged is not running: ",
+        ),
+        (
+            error(38, "Failed to connect socket to '/var/run/libvirt/virtstoraged-sock-ro': Permission denied"),
+            "qemu:///system: Failed to connect socket to '/var/run/libvirt/virtstoraged-sock-ro': Permission denied; let",
+        ),
     ],
 )
 def test_what_is_said(monkeypatch: pytest.MonkeyPatch, trouble: Exception | None, said: str) -> None:
@@ -140,5 +148,28 @@ def test_the_daemon_that_is_not_running_is_named(socket: str, said: str, why: st
     text = f"Failed to connect socket to '/run/libvirt/{socket}': {why}"
     told = str(explained(error(38, text), uri))
     assert told.startswith(f"{uri}: {said}")
-    assert "systemctl start virt" in told
-    assert ("check the URI" in told) == (uri.startswith("nonsense") and socket.startswith("virtnonsensed"))
+    unit = "libvirtd" if socket.startswith("libvirt") else socket.split("-", maxsplit=1)[0] + ".socket"
+    assert f"systemctl start {unit}" in told
+    of_any_driver = socket.startswith(("libvirt-", "virtnonsensed"))
+    assert ("check the URI" in told) == (uri.startswith("nonsense") and of_any_driver)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("End of file while reading data: kvm@kvm2: Permission denied (publickey).", "no way there by ssh"),
+        ("End of file while reading data: Host key verification failed.", "no way there by ssh"),
+        ("End of file while reading data: ssh: Could not resolve hostname kvm2", "no way there by ssh"),
+        ("End of file while reading data: ssh: connect to host kvm2 port 22: Connection refused", "no way there"),
+        (
+            "End of file while reading data: nc: unix connect failed: No such file",
+            "libvirt is not running on kvm2",
+        ),
+        ("virt-ssh-helper: Failed to connect socket to '/run/libvirt/virtqemud-sock'", "not running on kvm2"),
+    ],
+)
+def test_what_stands_in_the_way_over_ssh(text: str, said: str) -> None:
+    told = str(explained(error(38, text), "qemu+ssh://kvm@kvm2/system"))
+    assert said in told
+    assert ("; try 'ssh kvm@kvm2' as user " in told) == ("ssh" in said or "no way" in said)
+    assert "restarted" not in told
