@@ -115,25 +115,6 @@ def test_restart_keeps_rates_of_running_domains(command: Command, bed: Bed) -> N
     assert "'web1.usage'=" in command("check_kvm_cpu", "-d", "web1").first
 
 
-def test_permission_denied(bed: Bed, tmp_path: Path) -> None:
-    from bed import as_nobody
-
-    socket = bed.daemon.socket
-    assert as_nobody("check_kvm.state").stdout.startswith("KVM_STATE CRITICAL - ")
-    socket.chmod(0o700)
-    try:
-        ran = as_nobody("check_kvm.state")
-    finally:
-        socket.chmod(0o777)
-    assert (ran.returncode, ran.stderr, ran.stdout.count("\n")) == (3, "", 1)
-    assert "Permission denied; let user nobody read the socket" in ran.stdout
-
-
-def test_wrong_driver(command: Command, bed: Bed) -> None:
-    said = one_line_of_unknown(command("check_kvm_state", "-u", "nonsense:///system", "-t", str(LIMIT)))
-    assert "check the URI" in said
-
-
 def domains_of(ran: Ran) -> dict[str, dict[str, Any]]:
     """The domains of a master item by name."""
     assert ran.code == 0, ran.err
