@@ -73,6 +73,8 @@ def _read_one(connection: Connection, pool: Pool, local: bool) -> Pool | None:
     except libvirt.libvirtError as error:
         # gone meanwhile; or an active one without an answer
         return None if error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_POOL else pool
+    except ElementTree.ParseError:
+        return pool
     pool = pool._replace(kind=root.get("type") or "", state=state, answered=True)
     if not pool.active:
         return pool

@@ -58,6 +58,7 @@ def read_with(monkeypatch: pytest.MonkeyPatch, trouble: dict[str, Exception | No
 FAILURES = [
     error(libvirt.VIR_ERR_OPERATION_FAILED, "polkit denied it"),
     error(libvirt.VIR_ERR_NO_SUPPORT, "this function is not supported by the connection driver"),
+    OSError(13, "Permission denied", "/proc/meminfo"),
     None,
 ]
 COMBINATIONS = [
