@@ -28,8 +28,8 @@ def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
         usages[pool.name] = usage = derived.pool_usage(pool)
         subject.rank = usage or 0
         subject.measure("usage", usage, most=100)
-        if stats.available is not None:
-            subject.say(Ok, f"{human(stats.available, 'B')} free")
+        if usage is not None:
+            subject.say(Ok, f"{human(stats.available or 0, 'B')} free")
         subject.measure("overcommit", derived.pool_overcommit(pool))
     inactive = sum(not pool.active for pool in snapshot.pools)
     parts = [count(len(snapshot.pools), "pool")] if snapshot.has(Group.POOLS) else []

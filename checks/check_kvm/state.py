@@ -26,6 +26,7 @@ _PAUSED = {
     "post-copy failed": Critical,
     "API error": Critical,
 }
+_RUNNING = {"crashed": Critical, "post-copy failed": Critical}  # it has a QEMU, which is of no use any more
 _SHUT_OFF = {"crashed": Critical, "failed": Critical}
 
 
@@ -65,6 +66,10 @@ def _judged(domain: Domain) -> tuple[ServiceState, str]:
     if domain.state == states.PAUSED:
         state = _PAUSED.get(domain.reason_text, Ok)
         return (Ok if expected == "paused" and state is Warn else state), ""
+    if domain.state == states.SHUTOFF and domain.reason_text == "migrated":
+        return Ok, ", it runs elsewhere"
+    if domain.state in (states.RUNNING, states.BLOCKED) and domain.reason_text in _RUNNING:
+        return _RUNNING[domain.reason_text], ""
     if domain.state in (states.SHUTOFF, states.PMSUSPENDED) and expected in ("running", "paused"):
         return Critical, f" though it should be {expected} ({source})"
     if domain.state == states.SHUTOFF:

@@ -30,8 +30,14 @@ def filesystem_usage(filesystem: Filesystem) -> Value:
     return percent(filesystem.stats.used, filesystem.stats.total)
 
 
+#: pools of LUNs made elsewhere: libvirt sums them up as capacity and as allocation, so they are always full
+_OF_LUNS = ("iscsi", "iscsi-direct", "scsi", "mpath")
+
+
 def pool_usage(pool: Pool) -> Value:
-    """Used, in % of what is used or can be written, as df counts it."""
+    """Used, in % of what is used or can be written, as df counts it; none where that is 100 % by design."""
+    if pool.kind in _OF_LUNS:
+        return None
     return percent(pool.stats.used, _plus(pool.stats.used, pool.stats.available))
 
 

@@ -168,10 +168,13 @@ def _interface(
     return Interface(key, defined.target, defined.kind, defined.source, defined.model, defined.link_down, stats)
 
 
+#: file systems that are full from the day they are made
+_READ_ONLY = ("squashfs", "erofs", "cramfs", "romfs", "iso9660", "udf", "cdfs")
+
+
 def filesystems(fields: Fields) -> Iterator[Filesystem]:
-    """The file systems of virDomainGetGuestInfo's fields."""
+    """The file systems of virDomainGetGuestInfo's fields that can be written to."""
     for number in range(fields.get("fs.count", 0)):
-        mountpoint = fields.get(f"fs.{number}.mountpoint")
-        if mountpoint:
-            stats = _fill(FilesystemStats, fields, f"fs.{number}.")
-            yield Filesystem(mountpoint, fields.get(f"fs.{number}.fstype", ""), stats)
+        mountpoint, kind = fields.get(f"fs.{number}.mountpoint"), fields.get(f"fs.{number}.fstype", "")
+        if mountpoint and kind.lower() not in _READ_ONLY:
+            yield Filesystem(mountpoint, kind, _fill(FilesystemStats, fields, f"fs.{number}."))

@@ -1,0 +1,79 @@
+"""What a check says of cases from the field, each of which was once judged wrong."""
+
+from __future__ import annotations
+
+import pytest
+from check_kvm.frame import output, plugin
+from check_kvm.frame.siteconfig import SiteConfig
+from nagios_kvm.services import all_checks
+
+from kvmwatch.model import states
+from kvmwatch.model.metrics import DiskStats, PoolStats
+from kvmwatch.model.policy import Policy
+from kvmwatch.model.snapshot import Disk, Domain, Pool, Snapshot
+from kvmwatch.reading import records
+
+GIB = 1 << 30
+OK, WARNING, CRITICAL = range(3)
+
+
+def judged(name: str, snapshot: Snapshot) -> tuple[str, int]:
+    (check,) = (check for check in all_checks() if check.name == name)
+    thresholds = plugin.checked_thresholds(check, SiteConfig())
+    return output.render(name, plugin.judged(check, snapshot, thresholds), output.Style(verbose=1))
+
+
+def of(domain: Domain) -> Snapshot:
+    return Snapshot("qemu:///system", 0, 0, domains=(domain,))
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "code", "says"),
+    [
+        (states.RUNNING, "booted", OK, "running (booted)"),
+        (states.RUNNING, "crashed", CRITICAL, "running (crashed)"),
+        (states.RUNNING, "post-copy", OK, "running (post-copy)"),
+        (states.RUNNING, "post-copy failed", CRITICAL, "running (post-copy failed)"),
+        (states.PAUSED, "post-copy failed", CRITICAL, "paused (post-copy failed)"),
+        (states.SHUTOFF, "migrated", OK, "shut off (migrated), it runs elsewhere"),
+        (states.SHUTOFF, "destroyed", CRITICAL, "shut off (destroyed) though it should be running (autostart)"),
+    ],
+)
+def test_state_of_a_domain_with_autostart(state: int, reason: str, code: int, says: str) -> None:
+    number = states._REASONS[state].index(reason)
+    text, given = judged("state", of(Domain("uuid", "web1", 1, state, number, 0, autostart=True)))
+    assert (given, f"web1 {says}" in text) == (code, True), text
+
+
+def test_a_domain_that_should_be_off_and_crashed_is_critical() -> None:
+    domain = Domain("uuid", "web1", 1, states.RUNNING, 9, 0, policy=Policy(expect="shutoff"))
+    assert judged("state", of(domain))[1] == CRITICAL
+
+
+@pytest.mark.parametrize("kind", ["iscsi", "iscsi-direct", "scsi", "mpath"])
+def test_a_pool_of_luns_is_full_by_design(kind: str) -> None:
+    pool = Pool(
+        "uuid", "san1", kind, states.POOL_RUNNING, True, True, True, stats=PoolStats(100 * GIB, 100 * GIB, 0)
+    )
+    text, code = judged("pool", Snapshot("qemu:///system", 0, 0, pools=(pool,)))
+    assert code == OK
+    assert "usage" not in text
+    assert "free" not in text
+    full = pool._replace(kind="dir")
+    assert judged("pool", Snapshot("qemu:///system", 0, 0, pools=(full,)))[1] == CRITICAL
+
+
+@pytest.mark.parametrize(("allocation", "maximum"), [(50, "100"), (100, "100"), (150, "")])
+def test_a_thin_image_may_be_larger_than_its_disk(allocation: int, maximum: str) -> None:
+    disk = Disk("vda", stats=DiskStats(capacity=100 * GIB, allocation=allocation * GIB))
+    text, _ = judged("disk", of(Domain("uuid", "web1", 1, states.RUNNING, 1, 0, disks=(disk,))))
+    assert f"web1.vda.allocation'={allocation}%;;;0" + (f";{maximum}" if maximum else "") in text
+    assert f"={allocation}%;;;0;100" in text or not maximum
+
+
+def test_file_systems_that_are_full_by_design_are_left_out() -> None:
+    kinds = ("ext4", "squashfs", "erofs", "iso9660", "UDF", "NTFS", "CDFS")
+    fields = {"fs.count": len(kinds)}
+    for number, kind in enumerate(kinds):
+        fields |= {f"fs.{number}.mountpoint": f"/{number}", f"fs.{number}.fstype": kind}  # type: ignore[dict-item]
+    assert [found.kind for found in records.filesystems(fields)] == ["ext4", "NTFS"]
