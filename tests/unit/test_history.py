@@ -70,7 +70,8 @@ def _save_many(directory: Path, value: int) -> None:
 
 
 def test_runs_at_once_never_damage_or_mix_counters(tmp_path: Path) -> None:
-    writers = [multiprocessing.Process(target=_save_many, args=(tmp_path, n)) for n in range(4)]
+    context = multiprocessing.get_context("spawn")  # a fork of a process with threads may never go on
+    writers = [context.Process(target=_save_many, args=(tmp_path, n)) for n in range(4)]
     history(tmp_path).save({f"uuid{i}": Sample(time.monotonic() - 60, 1, {"x": 0}) for i in range(50)})
     for writer in writers:
         writer.start()
