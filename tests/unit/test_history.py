@@ -81,6 +81,7 @@ def test_runs_at_once_never_damage_or_mix_counters(tmp_path: Path) -> None:
         assert len({sample.counters["x"] for sample in loaded.values()}) == 1
     for writer in writers:
         writer.join()
+        assert writer.exitcode == 0
     assert len(list(tmp_path.iterdir())) == 1
 
 
