@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import libvirt
 
@@ -15,8 +16,11 @@ from kvmwatch.reading.connection import LibvirtDomain, explained
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch.reading.domains import DomainReader
 from kvmwatch.reading.hypervisor import Hypervisor
-from kvmwatch.reading.parts import Parts
 
+if TYPE_CHECKING:
+    from kvmwatch.reading.parts import Parts
+
+_OF_PARTS = Group.HOST | Group.POOLS | Group.NETWORKS
 _SHARE = 0.8  # of the time that is left may go into waiting for what is not about the domains
 _LISTS = (
     (Group.AUTOSTART, "autostart", libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART),
@@ -50,16 +54,25 @@ class Reader:
         surveyed, lists = hypervisor.call(self._survey)
         latency = hypervisor.connected_in + time.monotonic() - started
         # the host, pools and networks are read while libvirtd asks the QEMUs
-        parts = Parts(hypervisor, self._groups, self._deadline.share(_SHARE))
+        parts = self._start_parts()
         processes = self._processes(surveyed) if Group.PROCESSES in self._groups else ()
         selected = [(domain, fields) for domain, fields in surveyed if self._selected(domain)]
         snapshot = Snapshot(
             hypervisor.uri, now, latency, domains=self._domains(selected, lists, now), processes=processes
         )
+        if not parts:
+            return snapshot
         host, pools, networks, unread = parts.wait()
         if host:
             host = with_assigned(host, snapshot.domains, latency)
         return snapshot._replace(host=host, pools=pools, networks=networks, unread=unread)
+
+    def _start_parts(self) -> Parts | None:
+        if not self._groups & _OF_PARTS:
+            return None
+        from kvmwatch.reading.parts import Parts  # noqa: PLC0415 - few commands ask for them
+
+        return Parts(self._hypervisor, self._groups, self._deadline.share(_SHARE))
 
     def _survey(self) -> tuple[Listed, dict[str, set[str]]]:
         connection = self._hypervisor.connection

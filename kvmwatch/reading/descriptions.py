@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING, NamedTuple, Optional
-from xml.etree.ElementTree import ParseError
 
 import libvirt
 
@@ -42,7 +41,8 @@ class Descriptions:
         """Take what to read."""
         self._deadline = deadline
         self._wanted = groups & (Group.DEFINITION | Group.POLICY)
-        self._xml_waits = (
+        #: whether reading them can wait for whoever holds a domain
+        self.wait = (
             Group.DEFINITION in groups and hypervisor.call(hypervisor.connection.getLibVersion) >= _XML_WAITS
         )
         self._known: dict[str, Description] = {}
@@ -58,7 +58,7 @@ class Descriptions:
 
         ``waiting`` has the UUIDs of those that let a call wait before: they are asked for nothing that can wait.
         """
-        if self._xml_waits:  # else each of our runs would leave a call waiting in libvirtd, which has 20 workers
+        if self.wait:  # else each of our runs would leave a call waiting in libvirtd, which has 20 workers
             active = [domain for domain, fields in listed if states.is_active(fields["state.state"])]
             self._held |= control.hung(active, self._deadline)
         found = {}
@@ -81,7 +81,9 @@ class Descriptions:
 
 
 def _xml(domain: LibvirtDomain) -> Description:
-    from kvmwatch.reading import domain_xml  # noqa: PLC0415 - brings ElementTree, which not all need
+    from xml.etree.ElementTree import ParseError  # noqa: PLC0415 - costs 2 ms, and not all need it
+
+    from kvmwatch.reading import domain_xml  # noqa: PLC0415
 
     try:
         return Description(domain_xml.parse(domain.XMLDesc(0)))

@@ -26,7 +26,6 @@ from kvmwatch.reading.records import Reading
 _ASKS_QEMU = Group.CPU | Group.MEMORY | Group.DISK
 _STATISTICS = _ASKS_QEMU | Group.INTERFACE | Group.SIZE
 _DESCRIPTIONS = Group.DEFINITION | Group.POLICY
-_MAY_WAIT = _ASKS_QEMU | Group.DEFINITION  # the XML for whoever holds the domain, since libvirt 11.0
 _RUNNING = (states.RUNNING, states.BLOCKED)
 _SHARE = 0.8  # of the time that is left may go into asking the QEMUs
 _RETRIES = 8  # for domains whose QEMU another client was asking just then
@@ -80,7 +79,7 @@ class DomainReader:
             running = [domain for domain, fields in surveyed if fields["state.state"] in _RUNNING]
             asked = Started(lambda: control.hung(running, self._deadline))
         stuck: dict[str, float] = {}
-        if surveyed and self._groups & _MAY_WAIT:
+        if surveyed and (asks_qemu or self._descriptions.wait):
             stuck = self._read_in_lanes(surveyed, readings)
         elif surveyed and self._groups & (_STATISTICS | _DESCRIPTIONS):
             self._take(self._hypervisor.call(lambda: self._read_chunk(surveyed)), surveyed, readings)
