@@ -6,7 +6,7 @@ from nagiosplugin import Ok, Unknown, Warn
 
 from check_kvm.frame import plugin
 from check_kvm.frame.phrases import count, highest
-from check_kvm.frame.thresholds import MetricSpec, Thresholds
+from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Subject, Verdict
 from kvmwatch.model import derived, states
 from kvmwatch.model.groups import Group
@@ -14,16 +14,15 @@ from kvmwatch.model.snapshot import Domain, Snapshot
 from kvmwatch.model.units import human
 
 
-def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
+def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     """Judge every running domain; one without a channel for an agent is OK, it was not meant to have one."""
-    verdict = Verdict(thresholds)
     usages: dict[str, float | None] = {}
     connected = running = 0
     for domain, subject in verdict.domains(snapshot):
         if domain.state not in (states.RUNNING, states.BLOCKED):
             continue  # nothing runs in it
         running += 1
-        if domain.unread:
+        if any(part.group is Group.DEFINITION for part in domain.unread):
             continue  # whether it has a channel is not known, which is said
         connected += bool(domain.agent_connected)
         if domain.agent_connected is None:
@@ -34,11 +33,10 @@ def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
             _connected(domain, subject, verdict, usages)
     parts = [f"guest agent connected in {connected} of {count(running, 'running domain')}"]
     verdict.overview = ", ".join([*parts, *highest("file system", usages, "%")])
-    return verdict
 
 
 def _connected(domain: Domain, subject: Subject, verdict: Verdict, usages: dict[str, float | None]) -> None:
-    if domain.filesystems is None:
+    if domain.filesystems is None:  # not asked, or the frame says why it did not tell
         subject.say(Ok, "guest agent connected")
         return
     if not domain.filesystems:

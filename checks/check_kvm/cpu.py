@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from nagiosplugin import Ok
-
 from check_kvm.frame import plugin
 from check_kvm.frame.phrases import count, highest
-from check_kvm.frame.thresholds import MetricSpec, Thresholds
+from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Verdict
 from kvmwatch.model.derived import percent
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Snapshot
 
 
-def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
+def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     """Judge every active domain that has rates."""
-    verdict = Verdict(thresholds)
     usages, steals = {}, {}
     active = 0
     for domain, subject in verdict.domains(snapshot):
@@ -26,12 +23,9 @@ def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
         subject.measure("steal", steal)
         subject.rank = max(usage or 0, steal or 0)
         usages[domain.name], steals[domain.name] = usage, steal
-        if not subject.parts:
-            subject.say(Ok, "no rate yet")
     verdict.overview = ", ".join(
         [count(active, "active domain"), *highest("usage", usages, "%"), *highest("steal", steals, "%")]
     )
-    return verdict
 
 
 CHECK = plugin.Check(

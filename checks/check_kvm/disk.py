@@ -6,16 +6,15 @@ from nagiosplugin import Critical
 
 from check_kvm.frame import plugin
 from check_kvm.frame.phrases import count, highest
-from check_kvm.frame.thresholds import MetricSpec, Thresholds
+from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Verdict
 from kvmwatch.model import derived
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Disk, Snapshot
 
 
-def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
+def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     """Judge the disks of every active domain; drives for media (CD-ROM, floppy) are no disks."""
-    verdict = Verdict(thresholds)
     throughput: dict[str, float | None] = {}
     latency: dict[str, float | None] = {}
     disks = 0
@@ -24,7 +23,7 @@ def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
             if disk.removable:
                 continue
             disks += 1
-            subject = verdict.part(domain, owner, disk.name, disk.name)
+            subject = verdict.part(domain, owner, disk.name, disk.name, disk.unread)
             name = f"{domain.name} {disk.name}"
             values = figures(disk)
             for metric, value in values.items():
@@ -39,7 +38,6 @@ def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
     verdict.overview = ", ".join(
         [count(disks, "disk"), *highest("throughput", throughput, "B/s"), *highest("latency", latency, "s")]
     )
-    return verdict
 
 
 def figures(disk: Disk) -> dict[str, float | None]:

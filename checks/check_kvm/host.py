@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from check_kvm.frame import plugin
-from check_kvm.frame.thresholds import MetricSpec, Thresholds
+from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Verdict
 from kvmwatch.model import derived
 from kvmwatch.model.derived import percent
@@ -11,19 +11,17 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Host, Snapshot
 
 
-def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
+def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     """Judge the host; what libvirt or the machine does not tell is left out."""
-    verdict = Verdict(thresholds)
     host = snapshot.host
     if host is None:
-        return verdict  # it could not be read, which the frame says
-    subject = verdict.subject("")
+        return  # it could not be read, which the frame says
+    subject = verdict.subject("", unread=host.unread)
     for metric, value in figures(host).items():
         subject.measure(metric, value, most=100 if metric in ("cpu", "memory", "swap") else None)
     versions = f"libvirt {host.libvirt_version}, {host.driver} {host.hypervisor_version}"
     good = [text for state, text in subject.parts if not state.code]
     verdict.overview = ", ".join([*good, versions])
-    return verdict
 
 
 def figures(host: Host) -> dict[str, float | None]:

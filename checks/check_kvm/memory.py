@@ -6,7 +6,7 @@ from nagiosplugin import Ok, Warn
 
 from check_kvm.frame import plugin
 from check_kvm.frame.phrases import count, highest
-from check_kvm.frame.thresholds import MetricSpec, Thresholds
+from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Subject, Verdict
 from kvmwatch.model import derived, states
 from kvmwatch.model.groups import Group
@@ -14,9 +14,8 @@ from kvmwatch.model.snapshot import Domain, Snapshot
 from kvmwatch.model.units import duration
 
 
-def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
+def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     """Judge every active domain."""
-    verdict = Verdict(thresholds)
     usages: dict[str, float | None] = {}
     rss = 0.0
     for domain, subject in verdict.domains(snapshot):
@@ -36,7 +35,6 @@ def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
     if known < len(usages):
         parts.append(f"{len(usages) - known} without balloon statistics")
     verdict.overview = ", ".join(parts)
-    return verdict
 
 
 def _swap(domain: Domain) -> float | None:

@@ -6,32 +6,30 @@ from nagiosplugin import Ok, Warn
 
 from check_kvm.frame import plugin
 from check_kvm.frame.phrases import count, highest
-from check_kvm.frame.thresholds import MetricSpec, Thresholds
+from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Verdict
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Interface, Snapshot
 
 
-def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
+def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     """Judge the interfaces of every active domain. Directions are the guest's."""
-    verdict = Verdict(thresholds)
     traffic: dict[str, float | None] = {}
     interfaces = 0
     for domain, owner in verdict.domains(snapshot):
         for interface in domain.interfaces:
             interfaces += 1
             name = interface.name or interface.key
-            subject = verdict.part(domain, owner, name, interface.key)
+            subject = verdict.part(domain, owner, name, interface.key, interface.unread)
             values = figures(interface)
             for metric, value in values.items():
                 subject.measure(metric, value)
             if interface.link_down:
                 subject.say(Warn, "link is set down")
-            if interface.stats.rx_bytes is None and not domain.not_responding:
+            if interface.stats.rx_bytes is None and not subject.parts:
                 subject.say(Ok, f"no counters ({interface.kind} interface)")
             traffic[f"{domain.name} {name}"] = subject.rank = (values["rx"] or 0) + (values["tx"] or 0)
     verdict.overview = ", ".join([count(interfaces, "interface"), *highest("traffic", traffic, "b/s")])
-    return verdict
 
 
 def figures(interface: Interface) -> dict[str, float | None]:

@@ -7,7 +7,7 @@ from nagiosplugin.state import ServiceState
 
 from check_kvm.frame import plugin
 from check_kvm.frame.phrases import count, highest
-from check_kvm.frame.thresholds import MetricSpec, Thresholds
+from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Verdict
 from kvmwatch.model import derived, states
 from kvmwatch.model.groups import Group
@@ -15,12 +15,11 @@ from kvmwatch.model.snapshot import Pool, Snapshot
 from kvmwatch.model.units import human
 
 
-def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
+def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     """Judge every pool."""
-    verdict = Verdict(thresholds)
     usages: dict[str, float | None] = {}
     for pool in snapshot.pools:
-        subject = verdict.subject(pool.name, pool.name)
+        subject = verdict.subject(pool.name, pool.name, unread=pool.unread)
         state, text = _state(pool)
         if text:
             subject.say(state, text)
@@ -36,7 +35,6 @@ def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
     if inactive:
         parts.append(f"{inactive} inactive")
     verdict.overview = ", ".join([*parts, *highest("usage", usages, "%")])
-    return verdict
 
 
 def _state(pool: Pool) -> tuple[ServiceState, str]:

@@ -6,15 +6,14 @@ from nagiosplugin import Ok, Warn
 
 from check_kvm.frame import plugin
 from check_kvm.frame.phrases import count, highest
-from check_kvm.frame.thresholds import MetricSpec, Thresholds
+from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Verdict
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Process, Snapshot
 
 
-def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
+def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     """Judge the process of every active domain, and every stray one."""
-    verdict = Verdict(thresholds)
     processes = {process.uuid: process for process in snapshot.processes if process.known}
     cpus: dict[str, float | None] = {}
     rss = 0.0
@@ -39,7 +38,6 @@ def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
     if strays:
         parts.append(f"{len(strays)} unknown to libvirt")
     verdict.overview = ", ".join([*parts, *highest("CPU", cpus, "%")])
-    return verdict
 
 
 def figures(process: Process) -> dict[str, float | None]:

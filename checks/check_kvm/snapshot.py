@@ -6,16 +6,15 @@ from nagiosplugin import Unknown
 
 from check_kvm.frame import plugin
 from check_kvm.frame.phrases import count, highest
-from check_kvm.frame.thresholds import MetricSpec, Thresholds
+from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Verdict
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Snapshot
 from kvmwatch.model.units import duration
 
 
-def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
+def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     """Judge every domain, running or not; one whose snapshots libvirt did not tell is UNKNOWN."""
-    verdict = Verdict(thresholds)
     ages: dict[str, float | None] = {}
     total = 0.0
     for domain, subject in verdict.domains(snapshot, active_only=False):
@@ -30,7 +29,6 @@ def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
         subject.measure("age", age, text=None if age is None else f"the oldest {duration(age)} old")
     parts = [count(int(total), "snapshot"), *highest("age", ages, "s")]
     verdict.overview = ", ".join(parts)
-    return verdict
 
 
 CHECK = plugin.Check(

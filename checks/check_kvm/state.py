@@ -8,7 +8,7 @@ from nagiosplugin import Critical, Ok, Unknown, Warn
 from nagiosplugin.state import ServiceState
 
 from check_kvm.frame import plugin
-from check_kvm.frame.thresholds import MetricSpec, Thresholds
+from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Verdict, not_responding
 from kvmwatch.model import states
 from kvmwatch.model.groups import Group
@@ -30,25 +30,20 @@ _RUNNING = {"crashed": Critical, "post-copy failed": Critical}  # it has a QEMU,
 _SHUT_OFF = {"crashed": Critical, "failed": Critical}
 
 
-def judge(snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
+def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     """Judge every domain, and the number of domains in each state."""
-    verdict = Verdict(thresholds)
     for domain, subject in verdict.domains(snapshot, active_only=False):
         state, why = _judged(domain)
         subject.say(state, f"{_state_text(domain)}{why}")
         if domain.not_responding is not None:
             subject.say(Critical if domain.not_responding >= _HUNG_AFTER else Warn, not_responding(domain))
-    counts = Counter(domain.state for domain in snapshot.domains if not domain.policy.ignore)
+    counts = Counter(domain.state for domain in snapshot.domains)
     total = verdict.subject("")
     for state, name in enumerate(states.NAMES):
         total.measure(name, counts[state])
     total.parts = [(state, text) for state, text in total.parts if state.code]
-    ignored = sum(domain.policy.ignore for domain in snapshot.domains)
     parts = [f"{count} {states.LABELS[state]}" for state, count in sorted(counts.items())]
-    if ignored:
-        parts.append(f"{ignored} left alone")
     verdict.overview = ", ".join(parts) if parts else "no domains"
-    return verdict
 
 
 def _state_text(domain: Domain) -> str:

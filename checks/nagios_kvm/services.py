@@ -61,7 +61,7 @@ def checks(names: Iterable[str]) -> tuple[Check, ...]:
 
 def groups(of: Iterable[Check]) -> Group:
     """What is to be read for all of these checks at once."""
-    return reduce(or_, (check.groups for check in of), Group.NONE)
+    return reduce(or_, (check.reads for check in of), Group.NONE)
 
 
 def services(snapshot: Snapshot, of: Iterable[Check]) -> Iterator[Service]:

@@ -10,11 +10,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Optional, TypeVar
 
-from kvmwatch.model.metrics import COUNTER, RECORDS, HostStats, declarations
-from kvmwatch.model.snapshot import Disk, Domain, Host, Interface, Process, Snapshot, Vcpu
+from kvmwatch.model.groups import Group
+from kvmwatch.model.metrics import (
+    COUNTER,
+    RECORDS,
+    Declaration,
+    DiskStats,
+    HostStats,
+    InterfaceStats,
+    ProcessStats,
+    VcpuStats,
+    declarations,
+)
+from kvmwatch.model.snapshot import Disk, Domain, Host, Interface, Process, Snapshot, Unread, Unreads, Vcpu
 
 MIN_SECONDS = 0.5
 MAX_SECONDS = 3600.0
+NO_RATE = "no rate yet"
+
+_TICK = 0.1  # seconds
 
 Record = TypeVar("Record", Host, Domain, Vcpu, Disk, Interface, Process)
 
@@ -47,33 +61,39 @@ def samples(snapshot: Snapshot) -> Samples:
     return taken
 
 
-def comparable(current: Samples, previous: Samples) -> bool:
-    """Tell whether two readings give rates: what is in both is neither too close together nor too far apart.
+def with_rates(snapshot: Snapshot, *earlier: Samples) -> Snapshot:
+    """Fill the ``rates`` of a snapshot's records from earlier samples, of each record the first that give any.
 
-    The readings' own times count, as they do in :func:`with_rates`: else there are runs between which this sees
-    time enough, and that sees none.
+    A record with counters that have no rate says so in ``unread``.
     """
-    intervals = [sample.time - previous[key].time for key, sample in current.items() if key in previous]
-    return bool(intervals) and min(intervals) >= MIN_SECONDS and max(intervals) <= MAX_SECONDS
-
-
-def with_rates(snapshot: Snapshot, previous: Samples) -> Snapshot:
-    """Fill the ``rates`` of a snapshot's records from the samples of an earlier one."""
     host = snapshot.host
     if host:
-        host = _rated(host, previous.get("host"), host.time, None)
+        host = _rated(host, earlier, "host", host.time, None)
     return snapshot._replace(
         host=host,
-        domains=tuple(_rated_domain(domain, previous) for domain in snapshot.domains),
+        domains=tuple(_rated_domain(domain, earlier) for domain in snapshot.domains),
         processes=tuple(
-            _rated(process, previous.get(f"process/{process.pid}"), process.time, process.started)
+            _rated(process, earlier, f"process/{process.pid}", process.time, process.started)
             for process in snapshot.processes
         ),
     )
 
 
-def _rated_domain(domain: Domain, previous: Samples) -> Domain:
-    rated = {key: _rated(record, previous.get(key), domain.time, domain.id) for key, record in _parts(domain)}
+def lacking(snapshot: Snapshot, groups: Group) -> frozenset[str]:
+    """UUIDs of the domains of which these groups lack a rate; an empty one for the host or a process."""
+    uuids = {
+        domain.uuid for domain in snapshot.domains if any(_lacks(record, groups) for _, record in _parts(domain))
+    }
+    others: list[Any] = [*filter(None, [snapshot.host]), *snapshot.processes]
+    return frozenset(uuids | {"" for record in others if _lacks(record, groups)})
+
+
+def _lacks(record: Any, groups: Group) -> bool:
+    return any(part.why == NO_RATE and part.group in groups for part in record.unread)
+
+
+def _rated_domain(domain: Domain, earlier: tuple[Samples, ...]) -> Domain:
+    rated = {key: _rated(record, earlier, key, domain.time, domain.id) for key, record in _parts(domain)}
     whole: Domain = rated[domain.uuid]
     return whole._replace(
         vcpus=tuple(rated[_key(domain, vcpu)] for vcpu in domain.vcpus),
@@ -97,32 +117,52 @@ def _key(domain: Domain, part: Vcpu | Disk | Interface) -> str:
     return f"{domain.uuid}/interface/{part.key}"
 
 
-_COUNTER_NAMES: dict[type, tuple[str, ...]] = {
-    record: tuple(name for name, declared in declarations(record).items() if declared.kind == COUNTER)
+_COUNTERS: dict[type, dict[str, Declaration]] = {
+    record: {name: declared for name, declared in declarations(record).items() if declared.kind == COUNTER}
     for record in RECORDS.values()
+}
+_GROUPS = {
+    HostStats: Group.HOST,
+    VcpuStats: Group.CPU,
+    DiskStats: Group.DISK,
+    InterfaceStats: Group.INTERFACE,
+    ProcessStats: Group.PROCESSES,
 }
 
 
 def _counters(stats: Any) -> dict[str, float]:
-    values = ((name, getattr(stats, name)) for name in _COUNTER_NAMES[type(stats)])
+    values = ((name, getattr(stats, name)) for name in _COUNTERS[type(stats)])
     return {name: value for name, value in values if value is not None}
 
 
-def _rated(record: Record, before: Sample | None, time: float, generation: int | None) -> Record:
-    if before is None or before.generation != generation:
+def _rated(record: Record, earlier: tuple[Samples, ...], key: str, time: float, generation: int | None) -> Record:
+    counters = _counters(record.stats)
+    if not counters:
         return record
+    rates: dict[str, float] = {}
+    for samples in earlier:
+        before = samples.get(key)
+        if before and before.generation == generation:
+            rates = _rates(record.stats, counters, before, time)
+        if rates:
+            break
+    groups: set[Group] = {_group(record.stats, name) for name in counters.keys() - rates.keys()}
+    none: Unreads = tuple(Unread(group, "", NO_RATE) for group in sorted(groups, key=lambda group: group.value))
+    return record._replace(rates=type(record.stats)(**rates), unread=(*record.unread, *none))
+
+
+def _rates(stats: Any, counters: dict[str, float], before: Sample, time: float) -> dict[str, float]:
     seconds = time - before.time
     if not MIN_SECONDS <= seconds <= MAX_SECONDS:
-        return record
-    counters = _counters(record.stats)
-    backwards = any(value < before.counters.get(name, 0) for name, value in counters.items())
-    # Then the thing was replaced (a disk, a NIC), and no counter of it can be trusted; except for the host,
-    # whose idle and iowait times are known to step back by a tick.
-    if backwards and not isinstance(record.stats, HostStats):
-        return record
-    rates = {
-        name: (value - before.counters[name]) / seconds
-        for name, value in counters.items()
-        if value >= before.counters.get(name, value + 1)
-    }
-    return record._replace(rates=type(record.stats)(**rates))
+        return {}
+    # the host's idle and iowait times are known to step back by a tick
+    slack = _TICK if isinstance(stats, HostStats) else 0
+    changes = {name: value - before.counters[name] for name, value in counters.items() if name in before.counters}
+    if any(change < -slack for change in changes.values()):
+        return {}  # the thing was replaced (a disk, a NIC), and no counter of it can be trusted
+    return {name: max(0.0, change) / seconds for name, change in changes.items()}
+
+
+def _group(stats: Any, counter: str) -> Group:
+    of_memory = _COUNTERS[type(stats)][counter].field.startswith("balloon.")
+    return _GROUPS.get(type(stats), Group.MEMORY if of_memory else Group.CPU)

@@ -1,7 +1,8 @@
 """The snapshot: what was read of a hypervisor at one moment, typed and immutable.
 
 Every record has ``stats`` (what was measured: gauges, and counters since their start) and ``rates`` (the
-counters per second, filled by :func:`kvmwatch.model.rates.with_rates`; all ``None`` until then).
+counters per second, filled by :func:`kvmwatch.model.rates.with_rates`; all ``None`` until then). What it should
+have and could not be had is in ``unread``; a value that is None without that is one that the thing cannot have.
 """
 
 import time
@@ -24,12 +25,30 @@ from kvmwatch.model.policy import Policy
 from kvmwatch.model.units import duration
 
 
+class Unread(NamedTuple):
+    """What a command asked for and could not have, of one record or of the hypervisor."""
+
+    group: Group
+    what: str  # for people: "storage pools", "XML"; empty where ``why`` says it all
+    why: str  # one line, with what to do where something can be done
+    absent: bool = False  # this kind of hypervisor has no such thing, which is no fault
+
+    @property
+    def text(self) -> str:
+        """What is said of it."""
+        return f"{self.what} could not be read: {self.why}" if self.what else self.why
+
+
+Unreads = tuple[Unread, ...]
+
+
 class Vcpu(NamedTuple):
     """One vCPU, by its number in the guest."""
 
     number: int
     stats: VcpuStats = VcpuStats()
     rates: VcpuStats = VcpuStats()
+    unread: Unreads = ()
 
 
 class Disk(NamedTuple):
@@ -39,9 +58,10 @@ class Disk(NamedTuple):
     path: Optional[str] = None
     device: Optional[str] = None
     bus: Optional[str] = None
-    error: Optional[str] = None  # "no space" or "unspecified" (virDomainGetDiskErrors)
+    error: Optional[str] = None  # "no space" or "I/O error" (virDomainGetDiskErrors)
     stats: DiskStats = DiskStats()
     rates: DiskStats = DiskStats()
+    unread: Unreads = ()
 
     @property
     def removable(self) -> bool:
@@ -60,6 +80,7 @@ class Interface(NamedTuple):
     link_down: bool = False  # <link state='down'/>
     stats: InterfaceStats = InterfaceStats()
     rates: InterfaceStats = InterfaceStats()
+    unread: Unreads = ()
 
 
 class Filesystem(NamedTuple):
@@ -88,7 +109,6 @@ class Domain(NamedTuple):
     balloon_period: Optional[int] = None  # seconds; 0 or None: the guest reports only once
     agent_connected: Optional[bool] = None  # None: it does not run, or has no channel for a guest agent
     policy: Policy = Policy()
-    unread: Optional[str] = None  # why its XML or metadata could not be read: its devices are not known
     not_responding: Optional[float] = None  # seconds since its QEMU last answered libvirt; None: it answers
     stats: DomainStats = DomainStats()
     rates: DomainStats = DomainStats()
@@ -96,6 +116,7 @@ class Domain(NamedTuple):
     disks: tuple[Disk, ...] = ()
     interfaces: tuple[Interface, ...] = ()
     filesystems: Optional[tuple[Filesystem, ...]] = None  # None: not asked, or there is no agent to ask
+    unread: Unreads = ()
 
     @property
     def active(self) -> bool:
@@ -125,6 +146,7 @@ class Pool(NamedTuple):
     persistent: bool
     answered: bool = True
     stats: PoolStats = PoolStats()
+    unread: Unreads = ()
 
 
 class Network(NamedTuple):
@@ -137,6 +159,7 @@ class Network(NamedTuple):
     autostart: bool
     persistent: bool
     stats: NetworkStats = NetworkStats()
+    unread: Unreads = ()
 
 
 class Process(NamedTuple):
@@ -150,6 +173,7 @@ class Process(NamedTuple):
     stats: ProcessStats = ProcessStats()
     rates: ProcessStats = ProcessStats()
     known: bool = True  # whether libvirt has a domain of this UUID
+    unread: Unreads = ()
 
 
 class Host(NamedTuple):
@@ -162,15 +186,7 @@ class Host(NamedTuple):
     time: float  # CLOCK_MONOTONIC of the reading
     stats: HostStats = HostStats()
     rates: HostStats = HostStats()
-
-
-class Unread(NamedTuple):
-    """A part of the hypervisor that a command asked for and could not have."""
-
-    group: Group
-    what: str  # for people: "storage pools"
-    why: str  # one line, with what to do
-    absent: bool = False  # this kind of hypervisor has no such thing, which is no fault
+    unread: Unreads = ()
 
 
 class Snapshot(NamedTuple):
@@ -184,7 +200,7 @@ class Snapshot(NamedTuple):
     pools: tuple[Pool, ...] = ()
     networks: tuple[Network, ...] = ()
     processes: tuple[Process, ...] = ()
-    unread: tuple[Unread, ...] = ()
+    unread: Unreads = ()
     unrated: Optional[str] = None  # why there are no rates at all, and what to do
 
     def has(self, group: Group) -> bool:

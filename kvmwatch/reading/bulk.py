@@ -7,7 +7,7 @@ from typing import Any
 import libvirt
 
 from kvmwatch.model.groups import Group
-from kvmwatch.reading.connection import LibvirtDomain
+from kvmwatch.reading.connection import LibvirtDomain, of_it_alone
 
 Fields = dict[str, Any]  # "block.0.rd.bytes": 4096, as virsh domstats prints them
 Listed = list[tuple[LibvirtDomain, Fields]]
@@ -24,16 +24,45 @@ _NOWAIT = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
 
 
 def read(domains: list[LibvirtDomain], groups: Group) -> Listed:
-    """Ask for the state and these groups of these domains in one call; vanished ones are left out."""
+    """Ask for the state and these groups of these domains in one call; vanished ones are left out.
+
+    One whose statistics libvirt refuses has fields that say why (``cpu.unread``, ...), and no others.
+    """
     stats = libvirt.VIR_DOMAIN_STATS_STATE
     for group, flag in _STATS.items():
         if group in groups:
             stats |= flag
-    result: Listed = domains[0].connect().domainListGetStats(domains, stats, _NOWAIT)
+    result = _asked(domains, stats, groups)
     if Group.SIZE in groups and not groups & (Group.CPU | Group.MEMORY):
         for domain, fields in result:
             fields.update(size(domain))
     return result
+
+
+def _asked(domains: list[LibvirtDomain], stats: int, groups: Group) -> Listed:
+    try:
+        result: Listed = domains[0].connect().domainListGetStats(domains, stats, _NOWAIT)
+    except libvirt.libvirtError as error:
+        if len(domains) > 1:  # one of them spoils it for all
+            return [asked for domain in domains for asked in _asked([domain], stats, groups)]
+        try:
+            return [(domains[0], unread(of_it_alone(error, domains[0]), groups))]
+        except libvirt.libvirtError as gone:
+            if gone.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                raise
+            return []
+    return result
+
+
+#: what of a domain's fields belongs to which group
+PREFIXES = {Group.CPU: "cpu.", Group.MEMORY: "balloon.", Group.DISK: "block.", Group.INTERFACE: "net."}
+#: below an entity's prefix: why a provider could not have its fields
+WHY = "unread"
+
+
+def unread(why: str, groups: Group) -> Fields:
+    """The fields of a domain of which these groups could not be had."""
+    return {prefix + WHY: why for group, prefix in PREFIXES.items() if group in groups}
 
 
 def size(domain: LibvirtDomain) -> Fields:

@@ -1,23 +1,27 @@
 """The provider for drivers without bulk statistics (libvirt's test driver, ESX, VirtualBox, ...).
 
 It makes one classic call per domain and group and gives the same fields as :mod:`kvmwatch.reading.bulk`, so that
-all behind it is shared. A call that the driver does not have leaves its fields out.
+all behind it is shared. A call that the driver does not have leaves its fields out; one that fails leaves why.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, TypeVar
+from xml.etree.ElementTree import ParseError
 
 import libvirt
 
 from kvmwatch.model.groups import Group
-from kvmwatch.model.states import is_active
+from kvmwatch.model.snapshot import Disk
+from kvmwatch.model.states import NOSTATE, is_active
 from kvmwatch.reading import domain_xml
-from kvmwatch.reading.bulk import Fields, Listed
-from kvmwatch.reading.connection import LibvirtDomain
+from kvmwatch.reading.bulk import WHY, Fields, Listed, unread
+from kvmwatch.reading.connection import LibvirtDomain, of_it_alone
 
 T = TypeVar("T")
+
+_UNSUPPORTED = (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_OPERATION_UNSUPPORTED)
 
 _BLOCK = ("rd.reqs", "rd.bytes", "wr.reqs", "wr.bytes")
 _NET = ("rx.bytes", "rx.pkts", "rx.errs", "rx.drop", "tx.bytes", "tx.pkts", "tx.errs", "tx.drop")
@@ -33,47 +37,63 @@ def read(domains: list[LibvirtDomain], groups: Group) -> Listed:
     result = []
     for domain in domains:
         try:
-            state, reason = domain.state()
+            result.append((domain, _read(domain, groups)))
         except libvirt.libvirtError as error:
-            if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
-                continue
-            raise
-        fields: Fields = {"state.state": state, "state.reason": reason}
-        if groups & (Group.CPU | Group.MEMORY | Group.SIZE):
-            fields.update(_info(domain, is_active(state)))
-        if is_active(state):
-            if Group.MEMORY in groups:
-                fields.update(_memory(domain))
-            if groups & (Group.DISK | Group.INTERFACE):
-                fields.update(_devices(domain, groups))
-        result.append((domain, fields))
+            if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                raise
     return result
 
 
-def _info(domain: LibvirtDomain, active: bool) -> Fields:
-    info = _asked(domain.info)
+def _read(domain: LibvirtDomain, groups: Group) -> Fields:
+    state, why = _asked(domain, domain.state)
+    fields: Fields = {"state.state": state[0], "state.reason": state[1]} if state else {"state.state": NOSTATE}
+    if why:
+        fields["state." + WHY] = why
+    active = is_active(fields["state.state"])
+    if groups & (Group.CPU | Group.MEMORY | Group.SIZE):
+        fields.update(_info(domain, groups, active))
+    if active and Group.MEMORY in groups:
+        fields.update(_memory(domain))
+    if active and groups & (Group.DISK | Group.INTERFACE):
+        fields.update(_devices(domain, groups))
+    return fields
+
+
+def _info(domain: LibvirtDomain, groups: Group, active: bool) -> Fields:
+    info, why = _asked(domain, domain.info)
     if info is None:
-        return {}
+        return unread(why, groups & (Group.CPU | Group.MEMORY)) if why else {}
     fields: Fields = {
         "balloon.maximum": info[1],
         "balloon.current": info[2],
         "vcpu.current": info[3],
         "vcpu.maximum": info[3],
     }
-    if active:
+    if active and Group.CPU in groups:
         fields["cpu.time"] = info[4]
-        for number, _state, cpu_time, _cpu in (_asked(domain.vcpus) or ((),))[0]:
+        vcpus, why = _asked(domain, domain.vcpus)
+        if why:
+            fields["vcpu." + WHY] = why
+        for number, _state, cpu_time, _cpu in vcpus[0] if vcpus else ():
             fields[f"vcpu.{number}.time"] = cpu_time
     return fields
 
 
 def _memory(domain: LibvirtDomain) -> Fields:
-    stats = _asked(domain.memoryStats) or {}
-    return {f"balloon.{field}": stats[name] for name, field in _MEMORY.items() if name in stats}
+    stats, why = _asked(domain, domain.memoryStats)
+    if why:
+        return unread(why, Group.MEMORY)
+    return {f"balloon.{field}": stats[name] for name, field in _MEMORY.items() if stats and name in stats}
 
 
 def _devices(domain: LibvirtDomain, groups: Group) -> Fields:
-    defined = domain_xml.parse(domain.XMLDesc(0))
+    xml, why = _asked(domain, lambda: domain.XMLDesc(0))
+    if xml is None:
+        return unread(why or "", groups & (Group.DISK | Group.INTERFACE))
+    try:
+        defined = domain_xml.parse(xml)
+    except (ParseError, ValueError) as error:
+        return unread(f"the XML cannot be parsed: {error}", groups & (Group.DISK | Group.INTERFACE))
     fields: Fields = {}
     if Group.DISK in groups:
         fields["block.count"] = len(defined.disks)
@@ -82,35 +102,43 @@ def _devices(domain: LibvirtDomain, groups: Group) -> Fields:
     if Group.INTERFACE in groups:
         fields["net.count"] = len(defined.interfaces)
         for number, interface in enumerate(defined.interfaces):
-            if interface.target:
-                fields.update(_interface(domain, f"net.{number}.", interface.target))
+            if interface.name:
+                fields.update(_interface(domain, f"net.{number}.", interface.name))
     return fields
 
 
-def _disk(domain: LibvirtDomain, prefix: str, disk: domain_xml.DiskDefinition) -> Fields:
+def _disk(domain: LibvirtDomain, prefix: str, disk: Disk) -> Fields:
     fields: Fields = {prefix + "name": disk.name}
     if disk.path:
         fields[prefix + "path"] = disk.path
-        info = _asked(lambda: domain.blockInfo(disk.name))
+        info, why = _asked(domain, lambda: domain.blockInfo(disk.name))
+        if why:
+            fields[prefix + WHY] = why
         if info:
             # blockInfo's allocation is what the bulk statistics call physical: room taken on the host
             fields.update({prefix + "capacity": info[0], prefix + "physical": info[1]})
-    return fields | _counted(prefix, _BLOCK, _asked(lambda: domain.blockStats(disk.name)))
+    return fields | _counted(prefix, _BLOCK, *_asked(domain, lambda: domain.blockStats(disk.name)))
 
 
 def _interface(domain: LibvirtDomain, prefix: str, target: str) -> Fields:
-    return {prefix + "name": target} | _counted(prefix, _NET, _asked(lambda: domain.interfaceStats(target)))
+    counted = _counted(prefix, _NET, *_asked(domain, lambda: domain.interfaceStats(target)))
+    return {prefix + "name": target} | counted
 
 
-def _counted(prefix: str, names: tuple[str, ...], values: Any) -> Fields:
+def _counted(prefix: str, names: tuple[str, ...], values: Any, why: str | None) -> Fields:
+    if why:
+        return {prefix + WHY: why}
     # the classic calls give -1 where the driver has no value
     return {prefix + name: value for name, value in zip(names, values or ()) if value >= 0}
 
 
-def _asked(question: Callable[[], T]) -> T | None:
+def _asked(domain: LibvirtDomain, question: Callable[[], T]) -> tuple[T | None, str | None]:
+    """The answer, or why there is none though the driver has this call. Raises what of_it_alone does."""
     try:
-        return question()
+        return question(), None
     except libvirt.libvirtError as error:
-        if error.get_error_domain() == libvirt.VIR_FROM_RPC:
-            raise  # the connection is gone: that is not the driver's lack of a call
-        return None
+        if error.get_error_code() in _UNSUPPORTED:
+            return None, None
+        return None, of_it_alone(error, domain)
+    except ValueError as error:  # text that is no UTF-8
+        return None, str(error)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, TypeVar
 
 import libvirt
 
@@ -20,6 +21,8 @@ from kvmwatch.reading.hypervisor import Hypervisor
 if TYPE_CHECKING:
     from kvmwatch.reading.parts import Parts
 
+T = TypeVar("T")
+
 _OF_PARTS = Group.HOST | Group.POOLS | Group.NETWORKS
 _SHARE = 0.8  # of the time that is left may go into waiting for what is not about the domains
 _LISTS = (
@@ -35,15 +38,26 @@ class Reader:
 
     def __init__(self, uri: str, groups: Group, selection: Selection, deadline: Deadline) -> None:
         """Connect."""
-        self._groups = groups
+        self.groups = groups
         self._selection = selection
         self._deadline = deadline
         self._hypervisor = Hypervisor(uri, deadline)
 
     def read(self) -> Snapshot:
         """Read all groups once."""
+        return self._explaining(self._read)
+
+    def read_again(self, before: Snapshot, uuids: Collection[str]) -> Snapshot:
+        """Give a snapshot with these of its domains as they are now, or with everything (an empty UUID)."""
+        if "" in uuids:
+            return self.read()
+        again = {domain.uuid: domain for domain in self._explaining(lambda: self._read_domains(uuids))}
+        kept = (domain for domain in before.domains if domain.uuid in again or domain.uuid not in uuids)
+        return before._replace(domains=tuple(again.get(domain.uuid, domain) for domain in kept))
+
+    def _explaining(self, read: Callable[[], T]) -> T:
         try:
-            return self._read()
+            return read()
         except libvirt.libvirtError as error:
             raise explained(error, self._hypervisor.uri) from error
 
@@ -55,7 +69,7 @@ class Reader:
         latency = hypervisor.connected_in + time.monotonic() - started
         # the host, pools and networks are read while libvirtd asks the QEMUs
         parts = self._start_parts()
-        processes = self._processes(surveyed) if Group.PROCESSES in self._groups else ()
+        processes = self._processes(surveyed) if Group.PROCESSES in self.groups else ()
         selected = [(domain, fields) for domain, fields in surveyed if self._selected(domain)]
         snapshot = Snapshot(
             hypervisor.uri, now, latency, domains=self._domains(selected, lists, now), processes=processes
@@ -67,19 +81,24 @@ class Reader:
             host = with_assigned(host, snapshot.domains, latency)
         return snapshot._replace(host=host, pools=pools, networks=networks, unread=unread)
 
+    def _read_domains(self, uuids: Collection[str]) -> tuple[Domain, ...]:
+        surveyed, lists = self._hypervisor.call(self._survey)
+        wanted = [(domain, fields) for domain, fields in surveyed if domain.UUIDString() in uuids]
+        return self._domains(wanted, lists, time.time())
+
     def _start_parts(self) -> Parts | None:
-        if not self._groups & _OF_PARTS:
+        if not self.groups & _OF_PARTS:
             return None
         from kvmwatch.reading.parts import Parts  # noqa: PLC0415 - few commands ask for them
 
-        return Parts(self._hypervisor, self._groups, self._deadline.share(_SHARE))
+        return Parts(self._hypervisor, self.groups, self._deadline.share(_SHARE))
 
     def _survey(self) -> tuple[Listed, dict[str, set[str]]]:
         connection = self._hypervisor.connection
         lists = {
             name: {domain.UUIDString() for domain in connection.listAllDomains(flag)}
             for group, name, flag in _LISTS
-            if group in self._groups
+            if group in self.groups
         }
         return domains.survey(connection), lists
 
@@ -99,7 +118,7 @@ class Reader:
         )
 
     def _domains(self, surveyed: Listed, lists: dict[str, set[str]], now: float) -> tuple[Domain, ...]:
-        readings, stuck = DomainReader(self._hypervisor, self._groups, self._deadline).read(surveyed)
+        readings, stuck = DomainReader(self._hypervisor, self.groups, self._deadline).read(surveyed)
         read = []
         for reading in sorted(readings.values(), key=lambda reading: reading.name):
             listed = {name: reading.uuid in uuids for name, uuids in lists.items()}
@@ -112,11 +131,11 @@ class Reader:
             )
             read.append(domain)
         made = tuple(read)
-        if Group.SNAPSHOTS in self._groups:
+        if Group.SNAPSHOTS in self.groups:
             from kvmwatch.reading import domain_snapshots  # noqa: PLC0415 - few commands ask for them
 
             made = domain_snapshots.with_snapshots(self._hypervisor, made)
-        if Group.FILESYSTEM in self._groups:
+        if Group.FILESYSTEM in self.groups:
             from kvmwatch.reading import guest_agent  # noqa: PLC0415 - only on request
 
             made = guest_agent.with_filesystems(self._hypervisor, made, self._deadline)

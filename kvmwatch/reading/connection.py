@@ -99,6 +99,13 @@ def explained(error: libvirt.libvirtError, uri: str) -> KvmwatchError:
     return KvmwatchError(f"{_without_password(uri)}: {text}; {advice}")
 
 
+def of_it_alone(error: libvirt.libvirtError, domain: LibvirtDomain) -> str:
+    """The text of an error that is about this domain; raises it when the domain or the connection is gone."""
+    if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN or not domain.connect().isAlive():
+        raise error
+    return " ".join(str(error).split())
+
+
 def _explained_socket(text: str, uri: str) -> tuple[str, str]:
     """The text and advice for a socket of this machine at which nobody listens."""
     named = _SOCKET.search(text)

@@ -14,9 +14,10 @@ import libvirt
 from kvmwatch.model import policy, states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.policy import Policy
+from kvmwatch.model.snapshot import Unread, Unreads
 from kvmwatch.reading import control
 from kvmwatch.reading.bulk import Listed
-from kvmwatch.reading.connection import LibvirtDomain
+from kvmwatch.reading.connection import LibvirtDomain, of_it_alone
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch.reading.hypervisor import Hypervisor
 
@@ -27,11 +28,11 @@ _XML_WAITS = 11_000_000  # virConnectGetLibVersion
 
 
 class Description(NamedTuple):
-    """The definition if it was asked for, else the policy alone; or why there is no definition."""
+    """The definition if it was asked for, else the policy alone; or why there is none."""
 
     definition: Optional[Definition] = None
     policy: Policy = Policy()
-    unread: Optional[str] = None
+    unread: Unreads = ()
 
 
 class Descriptions:
@@ -76,8 +77,7 @@ class Descriptions:
             return _metadata(domain) if self._wanted else Description()
         if uuid not in waiting and uuid not in self._held:
             self._known[uuid] = _xml(domain)
-        held = "libvirt does not give its XML: somebody's job or question holds it"
-        return self._known.get(uuid) or _metadata(domain)._replace(unread=held)
+        return self._known.get(uuid) or _without_xml(domain, "somebody's job or question holds the domain")
 
 
 def _xml(domain: LibvirtDomain) -> Description:
@@ -87,11 +87,15 @@ def _xml(domain: LibvirtDomain) -> Description:
 
     try:
         return Description(domain_xml.parse(domain.XMLDesc(0)))
-    except ParseError as error:
-        why = f"its XML cannot be parsed: {error}"
+    except (ParseError, ValueError) as error:  # ValueError: text that is no UTF-8, a number that is none
+        return _without_xml(domain, f"it cannot be parsed: {error}")
     except libvirt.libvirtError as error:
-        why = f"libvirt does not give its XML: {_of_it_alone(error, domain)}"
-    return _metadata(domain)._replace(unread=why)
+        return _without_xml(domain, of_it_alone(error, domain))
+
+
+def _without_xml(domain: LibvirtDomain, why: str) -> Description:
+    metadata = _metadata(domain)
+    return metadata._replace(unread=(Unread(Group.DEFINITION, "XML", why), *metadata.unread))
 
 
 def _metadata(domain: LibvirtDomain) -> Description:
@@ -100,12 +104,5 @@ def _metadata(domain: LibvirtDomain) -> Description:
     except libvirt.libvirtError as error:
         if error.get_error_code() in (libvirt.VIR_ERR_NO_DOMAIN_METADATA, libvirt.VIR_ERR_NO_SUPPORT):
             return Description()
-        return Description(unread=f"libvirt does not give its metadata: {_of_it_alone(error, domain)}")
+        return Description(unread=(Unread(Group.POLICY, "metadata", of_it_alone(error, domain)),))
     return Description(policy=policy.parse(xml))
-
-
-def _of_it_alone(error: libvirt.libvirtError, domain: LibvirtDomain) -> str:
-    """The text of an error that is about this domain; raises it when the domain or the connection is gone."""
-    if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN or not domain.connect().isAlive():
-        raise error
-    return str(error)

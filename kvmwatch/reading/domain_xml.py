@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple, Optional
 from xml.etree import ElementTree
 
 from kvmwatch.model import policy
-
-
-class DiskDefinition(NamedTuple):
-    """One ``<disk>``; a shut-off domain has its disks only here."""
-
-    name: str
-    device: str
-    bus: Optional[str]
-    path: Optional[str]
-
-
-class InterfaceDefinition(NamedTuple):
-    """One ``<interface>``, in the order of ``net.N`` of the statistics."""
-
-    mac: Optional[str]
-    target: Optional[str]
-    kind: str
-    source: Optional[str]
-    model: Optional[str]
-    link_down: bool
+from kvmwatch.model.snapshot import Disk, Interface
 
 
 class Definition(NamedTuple):
-    """The parts of a domain's XML that monitoring needs."""
+    """The parts of a domain's XML that monitoring needs; its devices have no figures yet."""
 
     title: Optional[str]
     vcpus: int
     balloon_period: int  # seconds; 0: the guest reports its memory only once
     agent_connected: Optional[bool]  # None: it has no channel for a guest agent
     policy: policy.Policy
-    disks: tuple[DiskDefinition, ...]
-    interfaces: tuple[InterfaceDefinition, ...]
+    disks: tuple[Disk, ...]
+    interfaces: tuple[Interface, ...]  # in the order of net.N of the statistics
 
 
 def parse(xml: str) -> Definition:
@@ -54,7 +36,7 @@ def parse(xml: str) -> Definition:
         agent_connected=None if channel is None else channel.get("state") == "connected",
         policy=policy.Policy() if watch is None else _policy(watch),
         disks=tuple(_disk(disk) for disk in root.iterfind("devices/disk") if disk.find("target") is not None),
-        interfaces=tuple(map(_interface, root.iterfind("devices/interface"))),
+        interfaces=tuple(_interfaces(root)),
     )
 
 
@@ -70,8 +52,8 @@ def _attribute(element: ElementTree.Element, child: str, *names: str) -> Optiona
     return None if found is None else next((found.get(name) for name in names if found.get(name)), None)
 
 
-def _disk(disk: ElementTree.Element) -> DiskDefinition:
-    return DiskDefinition(
+def _disk(disk: ElementTree.Element) -> Disk:
+    return Disk(
         name=_attribute(disk, "target", "dev") or "",
         device=disk.get("device") or "disk",
         bus=_attribute(disk, "target", "bus"),
@@ -79,10 +61,20 @@ def _disk(disk: ElementTree.Element) -> DiskDefinition:
     )
 
 
-def _interface(interface: ElementTree.Element) -> InterfaceDefinition:
-    return InterfaceDefinition(
-        mac=_attribute(interface, "mac", "address"),
-        target=_attribute(interface, "target", "dev"),
+def _interfaces(root: ElementTree.Element) -> Iterator[Interface]:
+    keys: set[str] = set()
+    for number, element in enumerate(root.iterfind("devices/interface")):
+        key = _attribute(element, "mac", "address") or f"net{number}"
+        if key in keys:  # the same MAC twice is legal
+            key = f"{key}#{number}"
+        keys.add(key)
+        yield _interface(element, key)
+
+
+def _interface(interface: ElementTree.Element, key: str) -> Interface:
+    return Interface(
+        key=key,
+        name=_attribute(interface, "target", "dev"),
         kind=interface.get("type") or "",
         source=_attribute(interface, "source", "network", "bridge", "dev", "portgroup"),
         model=_attribute(interface, "model", "type"),

@@ -149,7 +149,9 @@ class DomainReader:
         began = time.monotonic()
         listed = [(domain, fields) for domain, fields in listed if domain.UUIDString() in descriptions]
         if self._groups & _STATISTICS:
-            listed = self._statistics([domain for domain, _ in listed], descriptions)
+            before = {domain.UUIDString(): fields for domain, fields in listed}
+            statistics = self._statistics([domain for domain, _ in listed], descriptions)
+            listed = [(domain, before[domain.UUIDString()] | fields) for domain, fields in statistics]
         # the moment of a chunk's values: in the middle of its call
         moment = (began + time.monotonic()) / 2
         return [

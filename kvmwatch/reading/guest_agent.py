@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import libvirt
 
-from kvmwatch.model.snapshot import Domain
+from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.model.groups import Group
+from kvmwatch.model.snapshot import Domain, Unread
 from kvmwatch.reading import lanes, records
 from kvmwatch.reading.bulk import Fields
 from kvmwatch.reading.connection import LibvirtDomain, open_readwrite
@@ -17,41 +19,50 @@ _SHARE = 0.5  # of the time that is left may go into waiting for agents that do 
 def with_filesystems(
     hypervisor: Hypervisor, domains: tuple[Domain, ...], deadline: Deadline
 ) -> tuple[Domain, ...]:
-    """Give the domains with what their agents report (nothing, where one does not answer).
-
-    Raises KvmwatchError when the connection that is not read-only is refused.
-    """
+    """Give the domains with what their agents report, or why there is nothing of one."""
     asked = [domain.uuid for domain in domains if domain.agent_connected]
     half = deadline.share(_SHARE)
-    found, _ = lanes.each_chunk(
-        lambda: lanes.Crew(lambda: open_readwrite(hypervisor.uri)),
-        asked,
-        lambda domains, _waiting: [(domain.UUIDString(), _filesystems(domain)) for domain in domains],
-        lambda _uuids: {},
-        half,
-        patience=half.seconds,  # an agent is asked once, and may take its time
-        size=1,
-    )
-    fields = dict(found)
+    try:
+        found, _ = lanes.each_chunk(
+            lambda: lanes.Crew(lambda: open_readwrite(hypervisor.uri)),
+            asked,
+            lambda domains, _waiting: [(domain.UUIDString(), _filesystems(domain)) for domain in domains],
+            lambda _uuids: {},
+            half,
+            patience=half.seconds,  # an agent is asked once, and may take its time
+            size=1,
+        )
+    except KvmwatchError as error:  # a connection that is not read-only is refused
+        found = [(uuid, str(error)) for uuid in asked]
+    told = dict(found)
     return tuple(
-        domain._replace(filesystems=tuple(records.filesystems(fields.get(domain.uuid, {}))))
+        _with(domain, told.get(domain.uuid, f"the guest agent did not answer within {half.seconds:.2g} s"))
         if domain.agent_connected
         else domain
         for domain in domains
     )
 
 
-def _filesystems(domain: LibvirtDomain) -> Fields:
+def _with(domain: Domain, told: Fields | str) -> Domain:
+    if isinstance(told, str):
+        return domain._replace(unread=(*domain.unread, Unread(Group.FILESYSTEM, "file systems", told)))
+    return domain._replace(filesystems=tuple(records.filesystems(told)))
+
+
+def _filesystems(domain: LibvirtDomain) -> Fields | str:
+    """What the agent reports, or why it does not."""
     try:
         fields: Fields = domain.guestInfo(libvirt.VIR_DOMAIN_GUEST_INFO_FILESYSTEM, 0)
         return fields
     except libvirt.libvirtError as error:
         if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
-            return {}  # the agent does not answer, or the domain is gone
+            return " ".join(str(error).split())
+    except ValueError as error:  # a mount point that is no UTF-8
+        return f"the guest agent gives text that cannot be read: {error}"
     try:  # the test driver, and agents before QEMU 5: no sizes
         mounts = domain.fsInfo()
-    except libvirt.libvirtError:
-        return {}
+    except (libvirt.libvirtError, ValueError) as error:
+        return " ".join(str(error).split())
     fields = {"fs.count": len(mounts)}
     for number, (mountpoint, _name, kind, _aliases) in enumerate(mounts):
         fields |= {f"fs.{number}.mountpoint": mountpoint, f"fs.{number}.fstype": kind}

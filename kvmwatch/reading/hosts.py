@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import TypeVar
 
 import libvirt
+import psutil
 
+from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import HostStats
-from kvmwatch.model.snapshot import Host
+from kvmwatch.model.snapshot import Host, Unread
 from kvmwatch.reading.connection import is_local
 from kvmwatch.reading.hypervisor import Hypervisor
 
+T = TypeVar("T")
+Stats = dict[str, float]
+
+_UNSUPPORTED = (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_OPERATION_UNSUPPORTED)
 _NANO = 1_000_000_000
 _KIB = 1024
 
@@ -25,11 +32,24 @@ def read(hypervisor: Hypervisor) -> Host:
     connection = hypervisor.connection
     driver = connection.getType()
     now = time.monotonic()
-    info = connection.getInfo()
-    cpu = _asked(connection.getCPUStats)
-    memory = _asked(connection.getMemoryStats)
+    unread: list[Unread] = []
+
+    def asked(what: str, question: Callable[[], T]) -> T | None:
+        try:
+            return question()
+        except (libvirt.libvirtError, OSError, psutil.Error) as error:
+            supported = not isinstance(error, libvirt.libvirtError) or error.get_error_code() not in _UNSUPPORTED
+            if not connection.isAlive():
+                raise
+            if supported:
+                unread.append(Unread(Group.HOST, what, " ".join(str(error).split())))
+            return None
+
+    info = asked("CPUs", connection.getInfo)
+    cpu = asked("CPU time", lambda: connection.getCPUStats(-1))  # of all CPUs
+    memory = asked("memory", lambda: connection.getMemoryStats(-1))  # of all NUMA cells
     stats = HostStats(
-        cpus=info[2],
+        cpus=info[2] if info else None,
         cpu_user=_scaled(cpu, "user"),
         cpu_system=_scaled(cpu, "kernel"),
         cpu_iowait=_scaled(cpu, "iowait"),
@@ -38,44 +58,43 @@ def read(hypervisor: Hypervisor) -> Host:
     if memory:
         available = sum(memory.get(part, 0) for part in ("free", "buffers", "cached"))
         stats = stats._replace(memory_total=memory["total"] * _KIB, memory_available=available * _KIB)
-    elif driver == "TEST":  # it has no memory statistics, and its node info is what the file says
+    elif driver == "TEST" and info:  # it has no memory statistics, and its node info is what the file says
         stats = stats._replace(memory_total=info[1] * _KIB * _KIB)
     if is_local(hypervisor.uri):
-        stats = _local(stats)
-    version = connection.getVersion()
+        for what, local in (("memory", _memory), ("swap space", _swap), ("load average", _load)):
+            stats = stats._replace(**(asked(what, local) or {}))
+    libvirt_version = asked("version of libvirt", connection.getLibVersion)
+    version = asked("version of the hypervisor", connection.getVersion)
     return Host(
-        connection.getHostname(), driver, _version(connection.getLibVersion()), _version(version), now, stats
+        asked("host name", connection.getHostname) or "",
+        driver,
+        _version(libvirt_version),
+        _version(version),
+        now,
+        stats,
+        unread=tuple(unread),
     )
 
 
-def _local(stats: HostStats) -> HostStats:
-    import psutil  # noqa: PLC0415 - only the host's commands pay for it
-
+def _memory() -> Stats:
     memory = psutil.virtual_memory()
+    return {"memory_total": memory.total, "memory_available": memory.available}
+
+
+def _swap() -> Stats:
     swap = psutil.swap_memory()
-    load1, load5, load15 = psutil.getloadavg()
-    return stats._replace(
-        memory_total=memory.total,
-        memory_available=memory.available,
-        swap_total=swap.total,
-        swap_used=swap.used,
-        load1=load1,
-        load5=load5,
-        load15=load15,
-    )
+    return {"swap_total": swap.total, "swap_used": swap.used}
 
 
-def _asked(question: Any) -> dict[str, int] | None:
-    try:
-        answer: dict[str, int] = question(-1)  # all CPUs, all NUMA cells
-    except libvirt.libvirtError:
-        return None
-    return answer
+def _load() -> Stats:
+    return dict(zip(("load1", "load5", "load15"), psutil.getloadavg()))
 
 
 def _scaled(cpu: dict[str, int] | None, name: str) -> float | None:
     return None if not cpu or name not in cpu else cpu[name] / _NANO
 
 
-def _version(number: int) -> str:
+def _version(number: int | None) -> str:
+    if number is None:
+        return "unknown"
     return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"

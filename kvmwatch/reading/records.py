@@ -5,10 +5,11 @@ The traps of the fields are handled here, each named where it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple, Optional, TypeVar
 
 from kvmwatch.model import states
+from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import (
     RECORDS,
     Declaration,
@@ -21,11 +22,11 @@ from kvmwatch.model.metrics import (
     declarations,
 )
 from kvmwatch.model.policy import Policy
-from kvmwatch.model.snapshot import Disk, Domain, Filesystem, Interface, Vcpu
-from kvmwatch.reading.bulk import Fields
+from kvmwatch.model.snapshot import Disk, Domain, Filesystem, Interface, Unread, Unreads, Vcpu
+from kvmwatch.reading.bulk import WHY, Fields
 
 if TYPE_CHECKING:
-    from kvmwatch.reading.domain_xml import Definition, InterfaceDefinition
+    from kvmwatch.reading.domain_xml import Definition
 
 Stats = TypeVar("Stats", DomainStats, VcpuStats, DiskStats, InterfaceStats, FilesystemStats)
 
@@ -43,7 +44,7 @@ class Reading(NamedTuple):
     fields: Fields
     definition: Optional[Definition] = None
     policy: Policy = Policy()
-    unread: Optional[str] = None  # why there is no definition though it was asked for
+    unread: Unreads = ()
     disk_errors: Optional[dict[str, int]] = None
 
 
@@ -59,7 +60,7 @@ def domain(reading: Reading, now: float) -> Domain:
         stats = stats._replace(cpu_time=None, cpu_user=None, cpu_system=None)
     period = defined.balloon_period if defined else None
     if _balloon_stale(stats, period, now):
-        stats = stats._replace(memory_available=None, memory_usable=None, memory_unused=None, memory_caches=None)
+        stats = stats._replace(**_UNTOLD)
     delays = [vcpu.stats.delay for vcpu in vcpus if vcpu.stats.delay is not None]
     return Domain(
         uuid=reading.uuid,
@@ -73,12 +74,21 @@ def domain(reading: Reading, now: float) -> Domain:
         balloon_period=period,
         agent_connected=defined.agent_connected if defined and active else None,
         policy=defined.policy if defined else reading.policy,
-        unread=reading.unread,
+        unread=(*reading.unread, *_unread(fields, _OF_DOMAIN)),
         stats=stats._replace(cpu_delay=sum(delays) if delays else None),
         vcpus=vcpus,
         disks=tuple(_disks(fields, defined, reading.disk_errors)),
         interfaces=tuple(_interfaces(fields, defined)),
     )
+
+
+#: what the guest's balloon driver tells, apart from when it did
+_UNTOLD: dict[str, None] = dict.fromkeys(
+    (
+        *("memory_available", "memory_usable", "memory_unused", "memory_caches"),
+        *("swap_in", "swap_out", "major_faults", "minor_faults"),
+    )
+)
 
 
 def _balloon_stale(stats: DomainStats, period: Optional[int], now: float) -> bool:
@@ -121,7 +131,7 @@ def _disks(fields: Fields, defined: Optional[Definition], errors: Optional[dict[
         if name is None or name in seen:
             continue
         seen.add(name)
-        known = definitions.pop(name, None)
+        disk = definitions.pop(name, Disk(name))
         stats = _fill(DiskStats, fields, f"block.{number}.")
         if stats.allocation == stats.capacity and not stats.highest_offset:
             # QEMU said 0 bytes on disk and libvirt put the file's size there, or the image is
@@ -129,11 +139,13 @@ def _disks(fields: Fields, defined: Optional[Definition], errors: Optional[dict[
             stats = stats._replace(allocation=None)
         if errors is not None and stats.read_requests is not None:
             stats = stats._replace(errors=1 if name in errors else 0)
-        disk = Disk(name, fields.get(f"block.{number}.path"), error=_error_text(errors, name), stats=stats)
-        yield disk._replace(device=known.device, bus=known.bus) if known else disk
-    # a shut-off domain has its disks only in its definition
-    for only in definitions.values():
-        yield Disk(only.name, only.path, only.device, only.bus)
+        yield disk._replace(
+            path=fields.get(f"block.{number}.path", disk.path),
+            error=_error_text(errors, name),
+            unread=_unread(fields, {f"block.{number}.": _DISK}),
+            stats=stats,
+        )
+    yield from definitions.values()  # a shut-off domain has its disks only there
 
 
 def _error_text(errors: Optional[dict[str, int]], name: str) -> Optional[str]:
@@ -143,29 +155,41 @@ def _error_text(errors: Optional[dict[str, int]], name: str) -> Optional[str]:
 
 
 def _interfaces(fields: Fields, defined: Optional[Definition]) -> Iterator[Interface]:
-    counted = {
-        fields[f"net.{number}.name"]: _fill(InterfaceStats, fields, f"net.{number}.")
+    prefixes = {
+        fields[f"net.{number}.name"]: f"net.{number}."
         for number in range(fields.get("net.count", 0))
         if f"net.{number}.name" in fields  # user-mode interfaces are counted but have no fields at all
     }
-    if defined is None:
-        for name, stats in counted.items():
-            yield Interface(name, name, stats=stats)
-        return
-    keys: set[str] = set()
-    for number, interface in enumerate(defined.interfaces):
-        yield _interface(interface, number, keys, counted)
+    known = defined.interfaces if defined else tuple(Interface(name, name) for name in prefixes)
+    for interface in known:
+        prefix = prefixes.get(interface.name or "")
+        yield (
+            interface
+            if prefix is None
+            else interface._replace(
+                unread=_unread(fields, {prefix: _INTERFACE}), stats=_fill(InterfaceStats, fields, prefix)
+            )
+        )
 
 
-def _interface(
-    defined: InterfaceDefinition, number: int, keys: set[str], counted: dict[str, InterfaceStats]
-) -> Interface:
-    key = defined.mac or f"net{number}"
-    if key in keys:  # the same MAC twice is legal
-        key = f"{key}#{number}"
-    keys.add(key)
-    stats = counted.get(defined.target or "", InterfaceStats())
-    return Interface(key, defined.target, defined.kind, defined.source, defined.model, defined.link_down, stats)
+_OF_DOMAIN = {
+    "state.": (Group.NONE, "state"),  # which every check needs
+    "cpu.": (Group.CPU, "CPU time"),
+    "vcpu.": (Group.CPU, "vCPU times"),
+    "balloon.": (Group.MEMORY, "memory statistics"),
+    "block.": (Group.DISK, "disks"),
+    "net.": (Group.INTERFACE, "interfaces"),
+}
+_DISK = (Group.DISK, "statistics")
+_INTERFACE = (Group.INTERFACE, "counters")
+
+
+def _unread(fields: Fields, prefixes: Mapping[str, tuple[Group, str]]) -> Unreads:
+    return tuple(
+        Unread(group, what, fields[prefix + WHY])
+        for prefix, (group, what) in prefixes.items()
+        if prefix + WHY in fields
+    )
 
 
 #: file systems that are full from the day they are made

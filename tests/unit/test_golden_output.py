@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from check_kvm.frame import output as plugin_output
+from check_kvm.frame import plugin
 from check_kvm.frame.thresholds import Thresholds
 from commands import CHECKS, KINDS
 from zabbix_kvm import discovery, master
@@ -20,10 +21,10 @@ from kvmwatch.model import states
 from kvmwatch.model.metrics import FilesystemStats, HostStats, NetworkStats, PoolStats, ProcessStats
 from kvmwatch.model.policy import OwnThreshold, Policy
 from kvmwatch.model.rates import samples, with_rates
-from kvmwatch.model.snapshot import Domain, Filesystem, Host, Network, Pool, Process, Snapshot
+from kvmwatch.model.snapshot import Disk, Domain, Filesystem, Host, Interface, Network, Pool, Process, Snapshot
 from kvmwatch.reading import records
 from kvmwatch.reading.collect import with_assigned
-from kvmwatch.reading.domain_xml import Definition, DiskDefinition, InterfaceDefinition
+from kvmwatch.reading.domain_xml import Definition
 from kvmwatch.reading.records import Reading
 
 NOW = 1_795_450_700.0
@@ -85,10 +86,10 @@ def defined(policy: Policy = Policy()) -> Definition:
         agent_connected=False,
         policy=policy,
         disks=(
-            DiskDefinition("vda", "disk", "virtio", "/images/a.qcow2"),
-            DiskDefinition("hda", "cdrom", "ide", None),
+            Disk("vda", "/images/a.qcow2", "disk", "virtio"),
+            Disk("hda", None, "cdrom", "ide"),
         ),
-        interfaces=(InterfaceDefinition("52:54:00:00:00:01", "vnet0", "network", "default", "virtio", False),),
+        interfaces=(Interface("52:54:00:00:00:01", "vnet0", "network", "default", "virtio", False),),
     )
 
 
@@ -209,7 +210,7 @@ def rated() -> Snapshot:
 def test_check(name: str, rated: Snapshot, golden: Callable[[str, str], None]) -> None:
     check = importlib.import_module(f"check_kvm.{name}").CHECK
     style = plugin_output.Style(verbose=1)
-    output, code = plugin_output.render(name, check.judge(rated, Thresholds(name, check.metrics)), style)
+    output, code = plugin_output.render(name, plugin.judged(check, rated, Thresholds(name, check.metrics)), style)
     golden(f"check_kvm_{name}.txt", f"{output}exit code {code}\n")
 
 
@@ -227,7 +228,7 @@ def test_hypervisor_without_domains() -> None:
     empty = Snapshot("qemu:///system", NOW, 0.01, snapshot(0).host)
     for name in CHECKS:
         check = importlib.import_module(f"check_kvm.{name}").CHECK
-        output, code = plugin_output.render(name, check.judge(empty, Thresholds(name, check.metrics)))
+        output, code = plugin_output.render(name, plugin.judged(check, empty, Thresholds(name, check.metrics)))
         if name != "host":
             assert (code, output.count("\n")) == (0, 1), output
     assert master.document(empty)["domains"] == []

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import DiskStats, DomainStats, HostStats
-from kvmwatch.model.rates import MAX_SECONDS, MIN_SECONDS, comparable, samples, with_rates
+from kvmwatch.model.rates import MAX_SECONDS, MIN_SECONDS, NO_RATE, lacking, samples, with_rates
 from kvmwatch.model.snapshot import Disk, Domain, Host, Snapshot
 
 
@@ -51,14 +52,21 @@ def test_no_rate_rather_than_a_wrong_one(before: Snapshot, after: Snapshot) -> N
 @given(st.floats(-10, MAX_SECONDS + 10))
 @example(MIN_SECONDS)
 @example(MAX_SECONDS)
-def test_readings_are_comparable_exactly_when_they_give_rates(seconds: float) -> None:
-    """Else a check that takes them for comparable has no rates, and judges nothing."""
-    before, after = snapshot(1000, 10), snapshot(1000 + seconds, 15)
-    assert comparable(samples(after), samples(before)) == (rates(before, after).rates.cpu_time is not None)
+def test_what_has_no_rate_says_so(seconds: float) -> None:
+    """Else a check would judge nothing of it, and call that OK."""
+    rated = with_rates(snapshot(1000 + seconds, 15), samples(snapshot(1000, 10)))
+    told = {(part.group, part.text) for part in rated.domains[0].unread}
+    assert told == (set() if rated.domains[0].rates.cpu_time is not None else {(Group.CPU, NO_RATE)})
+    assert lacking(rated, Group.CPU) == (frozenset({"uuid-a"}) if told else frozenset())
+    assert not lacking(rated, Group.MEMORY)
 
 
-def test_readings_that_have_nothing_in_common_are_not_comparable() -> None:
-    assert not comparable(samples(snapshot(110, 15)), samples(snapshot(100, 10, name="b")))
+@given(st.lists(st.floats(0, 2 * MAX_SECONDS), max_size=4))
+def test_the_first_earlier_reading_that_gives_rates_is_taken(ages: list[float]) -> None:
+    earlier = [samples(snapshot(10_000 - age, 10)) for age in ages]
+    rate = with_rates(snapshot(10_000, 15), *earlier).domains[0].rates.cpu_time
+    usable = [age for age in ages if MIN_SECONDS <= 10_000 - (10_000 - age) <= MAX_SECONDS]
+    assert rate == (pytest.approx(5 / usable[0]) if usable else None)
 
 
 def test_one_counter_that_went_backwards_discredits_the_others_of_its_record_only() -> None:
@@ -75,4 +83,5 @@ def test_host_keeps_its_rates_when_idle_steps_back_by_a_tick() -> None:
     rated = with_rates(host(110, 15, 99.99), samples(host(100, 10, 100))).host
     assert rated is not None
     assert rated.rates.cpu_user == 0.5
-    assert rated.rates.cpu_idle is None
+    assert rated.rates.cpu_idle == 0
+    assert rated.unread == ()

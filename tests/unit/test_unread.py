@@ -51,14 +51,17 @@ def test_what_is_not_there_is_no_trouble_for_zabbix_but_nothing_to_be_ok_about()
 
 
 def test_a_domain_that_could_not_be_read_is_unknown_and_told() -> None:
-    domain = Domain("uuid", "web1", 1, 1, 1, 0, unread="its XML cannot be parsed")
+    domain = Domain("uuid", "web1", 1, 1, 1, 0, unread=(Unread(Group.POLICY, "metadata", "denied"),))
     read = snapshot()._replace(domains=(domain,), host=Host("kvm1", "QEMU", "11", "10", 0))
-    assert master.document(read)["unread"] == {"count": 1, "text": "VM web1: its XML cannot be parsed"}
+    assert master.document(read)["unread"] == {
+        "count": 1,
+        "text": "VM web1: metadata: denied",
+    }
     for check in (check for check in all_checks() if check.of_each_domain):
         verdict = plugin.judged(check, read, plugin.checked_thresholds(check, plugin.SiteConfig()))
         text, code = output.render(check.name, verdict)
         assert (code, check.name) == (3, check.name)
-        assert "web1 could not be read: its XML cannot be parsed" in text
+        assert "web1 metadata could not be read: denied" in text
 
 
 def test_pools_that_were_read_are_counted_beside_others_trouble() -> None:

@@ -84,7 +84,7 @@ def _discover(options: argparse.Namespace) -> Outcome:
     rows, groups = discovery.KINDS[options.kind]
     snapshot = _read(options, groups)
     for part in snapshot.unread:  # a list without them would tell Zabbix that they are gone
-        raise KvmwatchError(f"{part.what} could not be read: {part.why}")
+        raise KvmwatchError(part.text)
     return Outcome(_json(list(rows(snapshot)), options.pretty))
 
 

@@ -16,7 +16,7 @@ from kvmwatch.model import states
 from kvmwatch.model.derived import DERIVED
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import declarations
-from kvmwatch.model.snapshot import Domain, Host, Network, Pool, Snapshot
+from kvmwatch.model.snapshot import Domain, Host, Network, Pool, Snapshot, Unread
 from zabbix_kvm import discovery
 
 GROUPS = (
@@ -57,6 +57,7 @@ LEFT_OUT = {
     },
 }
 _DIGITS = 4  # 0.1 ms
+_LONGEST_TEXT = 2000  # characters; a problem's name holds 2048
 
 Json = dict[str, Any]
 
@@ -83,15 +84,22 @@ def document(snapshot: Snapshot) -> Json:
 
 
 def _unread(snapshot: Snapshot) -> Json:
-    """How many parts and domains could not be read, and why; one that does not answer has its own problem."""
-    told = [f"{part.what}: {part.why}" for part in snapshot.unread if not part.absent]
-    told += [f"VM {domain.name}: {domain.unread}" for domain in snapshot.domains if silent(domain)]
-    return {"count": len(told), "text": "; ".join(told)}
+    """How many things could not be read, which and why, worst for the whole first; cut to what an item takes."""
+    told = [f"{whose}{part.what}: {part.why}" for whose, part in _all_unread(snapshot) if not part.absent]
+    return {"count": len(told), "text": "; ".join(told)[:_LONGEST_TEXT]}
 
 
-def silent(domain: Domain) -> bool:
-    """Whether a domain answers but could not be read, and is not to be left alone."""
-    return bool(domain.unread) and domain.not_responding is None and not domain.policy.ignore
+def _all_unread(snapshot: Snapshot) -> Iterator[tuple[str, Unread]]:
+    """Whose it is, and what could not be read; a domain that does not answer has a problem of its own."""
+    things: list[tuple[str, Any]] = [("", snapshot), ("", snapshot.host)] if snapshot.host else [("", snapshot)]
+    things += [(f"pool {pool.name}: ", pool) for pool in snapshot.pools]
+    things += [(f"network {network.name}: ", network) for network in snapshot.networks]
+    for domain in snapshot.domains:
+        if domain.not_responding is None and not domain.policy.ignore:
+            things.append((f"VM {domain.name}: ", domain))
+            parts: list[Any] = [*domain.disks, *domain.interfaces]
+            things += [(f"VM {domain.name} {part.name}: ", part) for part in parts if part.unread]
+    return ((whose, part) for whose, thing in things for part in thing.unread)
 
 
 def failure(message: str) -> Json:

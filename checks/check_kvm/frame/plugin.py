@@ -7,8 +7,8 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TypeVar
 
 from nagiosplugin import Unknown
 
@@ -20,9 +20,11 @@ from kvmwatch.command.options import Parser, parser
 from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
-from kvmwatch.model.snapshot import Snapshot, timings
+from kvmwatch.model.snapshot import Domain, Network, Pool, Snapshot, timings
 from kvmwatch.reading.collect import Reader
 from kvmwatch.reading.deadline import Deadline, leave
+
+Thing = TypeVar("Thing", Pool, Network)
 
 _SAMPLING = 1.0  # seconds between the two samples of a first run
 
@@ -34,12 +36,17 @@ class Check(NamedTuple):
     description: str
     groups: Group
     metrics: tuple[MetricSpec, ...]
-    judge: Callable[[Snapshot, Thresholds], Verdict]
+    judge: Callable[[Snapshot, Verdict], None]
     needs_rates: bool = False
-    selects: str = "domain"  # what -d and -x select: "domain" or "pool"
+    selects: str = "domain"  # what -d and -x select: "domain", "pool" or "network"
     guest_agent: bool = False  # whether it has --guest-agent
     of_each_domain: bool = True  # a service for every VM; else one for the hypervisor
     by_default: bool = True  # whether nagios_kvm makes services of it when it is not told of which checks
+
+    @property
+    def reads(self) -> Group:
+        """What is to be read for it: its groups, and of domains what their owners want of them."""
+        return self.groups | (Group.POLICY if self.selects == "domain" else Group.NONE)
 
 
 def main(check: Check) -> None:
@@ -75,16 +82,15 @@ def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
     thresholds = checked_thresholds(check, config, options.warning, options.critical)
     selection = Selection.parse(options.domain, options.exclude)
     domains_wanted = selection if check.selects == "domain" else Selection()
-    groups = check.groups
+    groups = check.reads
     if check.guest_agent and options.guest_agent:
         groups |= Group.FILESYSTEM
     reader = Reader(options.uri, groups, domains_wanted, deadline)
     snapshot = reader.read()
     if check.needs_rates:
         snapshot = rated(reader, snapshot, f"kvm_{check.name}", options, selection, deadline)
-    if check.selects == "pool":
-        pools = (pool for pool in snapshot.pools if selection.matches(pool.name, pool.uuid))
-        snapshot = snapshot._replace(pools=tuple(pools))
+    if check.selects != "domain":
+        snapshot = _narrowed(snapshot, selection)
     verdict = judged(check, config.applied(snapshot), thresholds)
     _say_unmatched(check, selection, snapshot, verdict)
     style = output.Style(options.perfdata, options.verbose, options.max_output)
@@ -95,11 +101,19 @@ def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
 
 
 def judged(check: Check, snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
-    """Judge a snapshot: what the check is there for and what could not be read is UNKNOWN, with the reason."""
-    verdict = check.judge(snapshot, thresholds)
-    for part in snapshot.unread:
-        if part.group in check.groups:
-            verdict.subject("").say(Unknown, f"{part.what} could not be read: {part.why}")
+    """Judge a snapshot.
+
+    What every check owes is done here: domains whose owners say so are left alone, and what could not be read and
+    the check is there for is UNKNOWN, with the reason (:meth:`~check_kvm.frame.verdict.Verdict.subject` for
+    what is a domain's, a pool's, ...).
+    """
+    verdict = Verdict(thresholds, check.reads | Group.FILESYSTEM if check.guest_agent else check.reads)
+    watched = tuple(domain for domain in snapshot.domains if not domain.policy.ignore)
+    check.judge(snapshot._replace(domains=watched), verdict)
+    ignored = len(snapshot.domains) - len(watched)
+    if ignored and verdict.of_domains:
+        verdict.overview = ", ".join(filter(None, (verdict.overview, f"{ignored} left alone")))
+    verdict.subject("", unread=snapshot.unread)
     if check.needs_rates and snapshot.unrated:
         verdict.subject("").say(Unknown, snapshot.unrated)
     return verdict
@@ -132,9 +146,9 @@ def rated(
     selection: Selection,
     deadline: Deadline,
 ) -> Snapshot:
-    """Give the snapshot rates since the last run of this command line; without one takes a second sample."""
+    """Give the snapshot rates since the last run of this command line; what lacks one is read a second time."""
     from kvmwatch.command.history import History  # noqa: PLC0415 - check_kvm_state and _pool do without
-    from kvmwatch.model.rates import comparable, samples, with_rates  # noqa: PLC0415
+    from kvmwatch.model.rates import lacking, samples, with_rates  # noqa: PLC0415
 
     history = History(options.state_dir, command, options.uri, selection)
     counted = samples(snapshot)
@@ -142,28 +156,44 @@ def rated(
         return snapshot  # nothing has a rate here, so nothing is worth waiting for
     previous = history.load()
     took = time.time() - snapshot.time
-    if comparable(counted, previous):
-        history.save(counted)
-        return with_rates(snapshot, previous)
-    if deadline.remaining() > _SAMPLING + 2 * took:
+    first = with_rates(snapshot, previous)
+    without = lacking(first, reader.groups)
+    if without and deadline.remaining() > _SAMPLING + 2 * took:
         deadline.sleep(_SAMPLING)
-        again = reader.read()
-        history.save(samples(again))
-        return with_rates(again, counted)
+        snapshot = reader.read_again(snapshot, without)
+        history.save(samples(snapshot))
+        return with_rates(snapshot, previous, counted)
     problem = history.save(counted)
-    return snapshot._replace(
+    if not without or with_rates(snapshot) != first:
+        return first
+    return first._replace(
         unrated=f"no rates: -t {deadline.seconds:g} leaves no time for a second reading; "
         + (f"{problem}, or give a longer -t" if problem else "the next run will have them")
     )
 
 
 def _say_unmatched(check: Check, selection: Selection, snapshot: Snapshot, verdict: Verdict) -> None:
-    if check.selects == "pool" and not snapshot.has(Group.POOLS):
+    if check.selects != "domain" and not snapshot.has(check.groups):
         return  # which is said, and who knows
-    found = snapshot.pools if check.selects == "pool" else snapshot.domains
+    found = _things(check, snapshot)
     for pattern in selection.include:
         if not any(pattern.matches(thing.name, thing.uuid) for thing in found):
             verdict.subject("").say(Unknown, f"no {check.selects} matches -d {pattern.text}")
+
+
+def _things(check: Check, snapshot: Snapshot) -> Iterable[Domain | Pool | Network]:
+    """What -d and -x select of."""
+    things: Iterable[Domain | Pool | Network] = getattr(snapshot, f"{check.selects}s")
+    return things
+
+
+def _narrowed(snapshot: Snapshot, selection: Selection) -> Snapshot:
+    """The snapshot with only the selected pools and networks; domains are selected when they are read."""
+
+    def selected(things: tuple[Thing, ...]) -> tuple[Thing, ...]:
+        return tuple(thing for thing in things if selection.matches(thing.name, thing.uuid))
+
+    return snapshot._replace(pools=selected(snapshot.pools), networks=selected(snapshot.networks))
 
 
 def parser_of(check: Check) -> Parser:

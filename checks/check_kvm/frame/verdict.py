@@ -12,8 +12,9 @@ from check_kvm.frame import labels
 from check_kvm.frame.perfdata import Measured
 from check_kvm.frame.thresholds import Thresholds
 from kvmwatch.model import states
+from kvmwatch.model.groups import Group
 from kvmwatch.model.policy import Policy
-from kvmwatch.model.snapshot import Domain, Snapshot
+from kvmwatch.model.snapshot import Domain, Snapshot, Unreads
 from kvmwatch.model.units import duration, human
 
 # What is surely wrong comes before what cannot be told; nagiosplugin ranks UNKNOWN highest.
@@ -77,46 +78,56 @@ class Subject:
 class Verdict:
     """Collects the subjects of one check."""
 
-    def __init__(self, thresholds: Thresholds) -> None:
-        """Start with nothing said."""
+    def __init__(self, thresholds: Thresholds, groups: Group = Group.NONE) -> None:
+        """Start with nothing said, for a check that needs these groups."""
         self.thresholds = thresholds
+        self.groups = groups
         self.subjects: list[Subject] = []
         self.perfdata: list[Measured] = []
+        self.of_domains = False  # whether it went through them
         self.overview = ""  # the sentence behind the problems, or alone when there are none
 
-    def subject(self, name: str, *label_parts: str, policy: Policy | None = None) -> Subject:
-        """Open a subject; its perfdata labels are made of ``label_parts``."""
+    def subject(self, name: str, *label_parts: str, policy: Policy | None = None, unread: Unreads = ()) -> Subject:
+        """Open a subject; its perfdata labels are made of ``label_parts``.
+
+        ``unread`` is its record's: it is UNKNOWN by what of it could not be read and the check is there for.
+        """
         label = labels.label(*label_parts) if label_parts else ""
         made = Subject(name, label, policy, self)
+        for part in unread:
+            if part.group in self.groups:
+                made.say(Unknown, part.text)
         self.subjects.append(made)
         return made
 
     def domains(self, snapshot: Snapshot, active_only: bool = True) -> Iterator[tuple[Domain, Subject]]:
         """Go through the domains to be judged, each with its subject.
 
-        A domain whose metadata says so is left alone; one with unusable metadata gets a warning; one that does not
-        answer is UNKNOWN in every check that asks for more than its state, and so is one that could not be read.
+        One with unusable metadata gets a warning; one that does not answer is UNKNOWN in every check that asks for
+        more than its state.
         """
+        self.of_domains = True
         for domain in snapshot.domains:
-            if domain.policy.ignore:
-                continue
             if active_only and not domain.active:
                 if len(snapshot.domains) == 1:  # asked for just this one: say why there is nothing to judge
                     self.subject(domain.name).say(Ok, states.LABELS[domain.state])
                 continue
             policy, problem = self.thresholds.usable(domain.policy)
-            subject = self.subject(domain.name, domain.name, policy=policy)
+            silent = active_only and domain.not_responding is not None
+            unread = () if silent else domain.unread  # of which that is the reason
+            subject = self.subject(domain.name, domain.name, policy=policy, unread=unread)
             if problem:
                 subject.say(Warn, f"has unusable kvmwatch metadata: {problem}")
-            if active_only and domain.not_responding is not None:
+            if silent:
                 subject.say(Unknown, not_responding(domain))
-            elif domain.unread:
-                subject.say(Unknown, f"could not be read: {domain.unread}")
             yield domain, subject
 
-    def part(self, domain: Domain, subject: Subject, name: str, key: str) -> Subject:
-        """Open a subject for a disk or an interface of a domain."""
-        return self.subject(f"{domain.name} {name}", domain.name, key, policy=subject._policy)
+    def part(self, domain: Domain, subject: Subject, name: str, key: str, unread: Unreads = ()) -> Subject:
+        """Open a subject for a disk, an interface or a file system of a domain."""
+        silent = domain.not_responding is not None
+        return self.subject(
+            f"{domain.name} {name}", domain.name, key, policy=subject._policy, unread=() if silent else unread
+        )
 
     def sorted_subjects(self) -> list[Subject]:
         """The subjects, worst first."""
