@@ -102,6 +102,8 @@ def judged(check: Check, snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
             verdict.subject("").say(Unknown, f"{part.what} could not be read: {part.why}")
     if check.needs_rates and snapshot.unrated:
         verdict.subject("").say(Unknown, snapshot.unrated)
+    if check.needs_rates and snapshot.note:
+        verdict.note = labels.text(snapshot.note)
     return verdict
 
 
@@ -143,13 +145,13 @@ def rated(
     previous = history.load()
     took = time.time() - snapshot.time
     if comparable(counted, previous):
-        history.save(counted)
-        return with_rates(snapshot, previous)
+        problem = history.save(counted)
+        return with_rates(snapshot, previous)._replace(note=problem)
     if deadline.remaining() > _SAMPLING + 2 * took:
         deadline.sleep(_SAMPLING)
         again = reader.read()
-        history.save(samples(again))
-        return with_rates(again, counted)
+        problem = history.save(samples(again))
+        return with_rates(again, counted)._replace(note=problem)
     problem = history.save(counted)
     return snapshot._replace(
         unrated=f"no rates: -t {deadline.seconds:g} leaves no time for a second reading; "

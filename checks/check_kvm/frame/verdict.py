@@ -83,6 +83,7 @@ class Verdict:
         self.subjects: list[Subject] = []
         self.perfdata: list[Measured] = []
         self.overview = ""  # the sentence behind the problems, or alone when there are none
+        self.note = ""  # said at the end of the first line, whatever the state
 
     def subject(self, name: str, *label_parts: str, policy: Policy | None = None) -> Subject:
         """Open a subject; its perfdata labels are made of ``label_parts``."""
