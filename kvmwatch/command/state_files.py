@@ -141,7 +141,7 @@ def _problem(file: Path, error: OSError) -> str:
         return f"{file} is of user {_user(owner)}; give each user a --state-dir of its own"
     if error.errno == errno.EISDIR:
         return f"{file}: {error.strerror}; remove it"
-    advice = "make room there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "make it writable"
+    advice = "make room there" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "make it writable"
     return f"{file.parent}: {error.strerror}; {advice} or give another --state-dir"
 
 
