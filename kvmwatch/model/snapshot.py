@@ -202,6 +202,7 @@ class Snapshot(NamedTuple):
     processes: tuple[Process, ...] = ()
     unread: Unreads = ()
     unrated: Optional[str] = None  # why there are no rates at all, and what to do
+    note: Optional[str] = None  # what changes no verdict, and should be mended all the same
 
     def has(self, group: Group) -> bool:
         """Whether a part that was asked for was read, or is known not to be there; else absence tells nothing."""

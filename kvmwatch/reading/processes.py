@@ -30,6 +30,11 @@ def read(hypervisor: Hypervisor) -> tuple[Process, ...]:
     return tuple(sorted(_processes(), key=lambda process: process.pid))
 
 
+def names() -> dict[str, str]:
+    """UUID to name of the QEMUs that are seen on this machine."""
+    return {process.uuid: process.name or process.uuid for process in _processes() if process.uuid}
+
+
 def _processes() -> Iterator[Process]:
     for process in psutil.process_iter():
         try:

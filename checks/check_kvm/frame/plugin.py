@@ -17,6 +17,7 @@ from check_kvm.frame.siteconfig import SiteConfig, load
 from check_kvm.frame.thresholds import MetricSpec, Thresholds
 from check_kvm.frame.verdict import Verdict
 from kvmwatch.command.options import Parser, parser
+from kvmwatch.command.roster import Roster
 from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
@@ -85,7 +86,7 @@ def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
     groups = check.reads
     if check.guest_agent and options.guest_agent:
         groups |= Group.FILESYSTEM
-    reader = Reader(options.uri, groups, domains_wanted, deadline)
+    reader = Reader(options.uri, groups, domains_wanted, deadline, Roster(options.state_dir, options.uri))
     snapshot = reader.read()
     if check.needs_rates:
         snapshot = rated(reader, snapshot, f"kvm_{check.name}", options, selection, deadline)
@@ -116,6 +117,8 @@ def judged(check: Check, snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
     verdict.subject("", unread=snapshot.unread)
     if check.needs_rates and snapshot.unrated:
         verdict.subject("").say(Unknown, snapshot.unrated)
+    if check.needs_rates and snapshot.note:
+        verdict.note = labels.text(snapshot.note)
     return verdict
 
 
@@ -161,11 +164,11 @@ def rated(
     if without and deadline.remaining() > _SAMPLING + 2 * took:
         deadline.sleep(_SAMPLING)
         snapshot = reader.read_again(snapshot, without)
-        history.save(samples(snapshot))
-        return with_rates(snapshot, previous, counted)
+        problem = history.save(samples(snapshot))
+        return with_rates(snapshot, previous, counted)._replace(note=problem)
     problem = history.save(counted)
     if not without or with_rates(snapshot) != first:
-        return first
+        return first._replace(note=problem)
     return first._replace(
         unrated=f"no rates: -t {deadline.seconds:g} leaves no time for a second reading; "
         + (f"{problem}, or give a longer -t" if problem else "the next run will have them")
