@@ -23,7 +23,7 @@ class Sample(NamedTuple):
     """The counters of one thing at one moment; ``generation`` is the id of the domain's run, a process's start."""
 
     time: float
-    generation: Optional[int]
+    generation: Optional[float]
     counters: dict[str, float]
 
 
@@ -108,7 +108,7 @@ def _counters(stats: Any) -> dict[str, float]:
     return {name: value for name, value in values if value is not None}
 
 
-def _rated(record: Record, before: Sample | None, time: float, generation: int | None) -> Record:
+def _rated(record: Record, before: Sample | None, time: float, generation: float | None) -> Record:
     if before is None or before.generation != generation:
         return record
     seconds = time - before.time

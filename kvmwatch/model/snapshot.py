@@ -89,6 +89,7 @@ class Domain(NamedTuple):
     agent_connected: Optional[bool] = None  # None: it does not run, or has no channel for a guest agent
     policy: Policy = Policy()
     unread: Optional[str] = None  # why its XML or metadata could not be read: its devices are not known
+    process_unread: Optional[str] = None  # why its QEMU process could not be found, where processes were read
     not_responding: Optional[float] = None  # seconds since its QEMU last answered libvirt; None: it answers
     stats: DomainStats = DomainStats()
     rates: DomainStats = DomainStats()
@@ -143,13 +144,13 @@ class Process(NamedTuple):
     """One QEMU process; ``started`` tells it from a later one with the same PID."""
 
     pid: int
-    started: int  # Unix time in hundredths of a second
+    started: float  # seconds from the boot of the host
     uuid: Optional[str]  # of its -uuid
     name: Optional[str]  # of its -name
     time: float  # CLOCK_MONOTONIC of the reading
     stats: ProcessStats = ProcessStats()
     rates: ProcessStats = ProcessStats()
-    known: bool = True  # whether libvirt has a domain of this UUID
+    known: bool = True  # whether libvirt started it for the domain of this UUID; else it only says so
 
 
 class Host(NamedTuple):

@@ -9,7 +9,7 @@ import libvirt
 
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
-from kvmwatch.model.snapshot import Domain, Host, Process, Snapshot
+from kvmwatch.model.snapshot import Domain, Host, Snapshot
 from kvmwatch.reading import domains, records
 from kvmwatch.reading.bulk import Listed
 from kvmwatch.reading.connection import LibvirtDomain, explained
@@ -55,11 +55,10 @@ class Reader:
         latency = hypervisor.connected_in + time.monotonic() - started
         # the host, pools and networks are read while libvirtd asks the QEMUs
         parts = self._start_parts()
-        processes = self._processes(surveyed) if Group.PROCESSES in self._groups else ()
         selected = [(domain, fields) for domain, fields in surveyed if self._selected(domain)]
-        snapshot = Snapshot(
-            hypervisor.uri, now, latency, domains=self._domains(selected, lists, now), processes=processes
-        )
+        snapshot = Snapshot(hypervisor.uri, now, latency, domains=self._domains(selected, lists, now))
+        if Group.PROCESSES in self._groups:
+            snapshot = self._with_processes(snapshot, surveyed)
         if not parts:
             return snapshot
         host, pools, networks, unread = parts.wait()
@@ -86,17 +85,12 @@ class Reader:
     def _selected(self, domain: LibvirtDomain) -> bool:
         return self._selection.matches(domain.name(), domain.UUIDString())
 
-    def _processes(self, surveyed: Listed) -> tuple[Process, ...]:
-        """Those of the selected domains and, unless only some were asked for, those that libvirt does not know."""
+    def _with_processes(self, snapshot: Snapshot, surveyed: Listed) -> Snapshot:
         from kvmwatch.reading import processes  # noqa: PLC0415 - brings psutil, which few commands need
 
-        known = {domain.UUIDString(): self._selected(domain) for domain, _ in surveyed}
-        everything = not self._selection.include
-        return tuple(
-            process._replace(known=process.uuid in known)
-            for process in processes.read(self._hypervisor)
-            if known.get(process.uuid or "", everything)
-        )
+        # who asks for a few domains is not told of what is none
+        strays = not self._selection.include
+        return processes.with_processes(self._hypervisor, snapshot, surveyed, strays)
 
     def _domains(self, surveyed: Listed, lists: dict[str, set[str]], now: float) -> tuple[Domain, ...]:
         readings, stuck = DomainReader(self._hypervisor, self._groups, self._deadline).read(surveyed)

@@ -54,7 +54,7 @@ def test_process_that_libvirt_does_not_know(command: Command, stray: subprocess.
     ran = command("check_kvm_process")
     output = conforming(ran.out, ran.code)
     assert output.status == "WARNING"
-    assert f"QEMU process {stray.pid} (by hand,2) is not one of libvirt's" in output.text
+    assert f"QEMU process {stray.pid} (by hand,2) is not one of this libvirt's" in output.text
     alone = command("check_kvm_process", "-d", "web1")
     assert conforming(alone.out, alone.code).status == "OK", "asked only for web1"
 
