@@ -186,6 +186,7 @@ class Snapshot(NamedTuple):
     networks: tuple[Network, ...] = ()
     processes: tuple[Process, ...] = ()
     unread: tuple[Unread, ...] = ()
+    uuids: frozenset[str] = frozenset()  # of all domains there are, whether they were asked for or not
     unrated: Optional[str] = None  # why there are no rates at all, and what to do
     note: Optional[str] = None  # what changes no verdict, and should be mended all the same
 

@@ -12,7 +12,7 @@ from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Domain, Host, Snapshot
 from kvmwatch.reading import domains, records
 from kvmwatch.reading.bulk import Listed
-from kvmwatch.reading.connection import LibvirtDomain, explained
+from kvmwatch.reading.connection import explained
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch.reading.domains import DomainReader
 from kvmwatch.reading.hypervisor import Hypervisor
@@ -55,8 +55,13 @@ class Reader:
         latency = hypervisor.connected_in + time.monotonic() - started
         # the host, pools and networks are read while libvirtd asks the QEMUs
         parts = self._start_parts()
-        selected = [(domain, fields) for domain, fields in surveyed if self._selected(domain)]
-        snapshot = Snapshot(hypervisor.uri, now, latency, domains=self._domains(selected, lists, now))
+        uuids = frozenset(domain.UUIDString() for domain, _ in surveyed)
+        selected = [
+            (domain, fields)
+            for domain, fields in surveyed
+            if self._selection.matches(domain.name(), domain.UUIDString(), uuids)
+        ]
+        snapshot = Snapshot(hypervisor.uri, now, latency, domains=self._domains(selected, lists, now), uuids=uuids)
         if Group.PROCESSES in self._groups:
             snapshot = self._with_processes(snapshot, surveyed)
         if not parts:
@@ -81,9 +86,6 @@ class Reader:
             if group in self._groups
         }
         return domains.survey(connection), lists
-
-    def _selected(self, domain: LibvirtDomain) -> bool:
-        return self._selection.matches(domain.name(), domain.UUIDString())
 
     def _with_processes(self, snapshot: Snapshot, surveyed: Listed) -> Snapshot:
         from kvmwatch.reading import processes  # noqa: PLC0415 - brings psutil, which few commands need

@@ -83,7 +83,8 @@ def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
     if check.needs_rates:
         snapshot = rated(reader, snapshot, f"kvm_{check.name}", options, selection, deadline)
     if check.selects == "pool":
-        pools = (pool for pool in snapshot.pools if selection.matches(pool.name, pool.uuid))
+        uuids = {pool.uuid for pool in snapshot.pools}
+        pools = (pool for pool in snapshot.pools if selection.matches(pool.name, pool.uuid, uuids))
         snapshot = snapshot._replace(pools=tuple(pools))
     verdict = judged(check, config.applied(snapshot), thresholds)
     _say_unmatched(check, selection, snapshot, verdict)
@@ -163,8 +164,9 @@ def _say_unmatched(check: Check, selection: Selection, snapshot: Snapshot, verdi
     if check.selects == "pool" and not snapshot.has(Group.POOLS):
         return  # which is said, and who knows
     found = snapshot.pools if check.selects == "pool" else snapshot.domains
+    uuids = {thing.uuid for thing in found} | snapshot.uuids
     for pattern in selection.include:
-        if not any(pattern.matches(thing.name, thing.uuid) for thing in found):
+        if not any(pattern.matches(thing.name, thing.uuid, uuids) for thing in found):
             verdict.subject("").say(Unknown, f"no {check.selects} matches -d {pattern.text}")
 
 
