@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -216,18 +217,18 @@ def test_what_is_no_pid_file_does_not_hold_the_check(tmp_path: Path, make: Calla
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
-def test_a_pid_file_that_must_not_be_read_is_told(tmp_path: Path) -> None:
-    (tmp_path / "web1.pid").write_text("1")
-    (tmp_path / "web1.pid").chmod(0o600)
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:2]:  # pytest's, for this user alone
-        parent.chmod(0o755)
-    os.seteuid(65534)
-    try:
-        (domain,) = read(tmp_path, survey(Listed("web1"))).domains
-    finally:
-        os.seteuid(0)
-    assert domain.process_unread == f"{tmp_path}/web1.pid: Permission denied"
+def test_a_pid_file_that_must_not_be_read_is_told() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)  # pytest's own is for this user alone
+        file = Path(folder, "web1.pid")
+        file.write_text("1")
+        file.chmod(0o600)
+        os.seteuid(65534)
+        try:
+            (domain,) = read(Path(folder), survey(Listed("web1"))).domains
+        finally:
+            os.seteuid(0)
+    assert domain.process_unread == f"{file}: Permission denied"
 
 
 def test_a_vm_that_has_just_ended_is_no_fault(tmp_path: Path) -> None:
