@@ -40,8 +40,9 @@ def with_processes(
         )
     folders = emulators.run_folders(uri) if folders is None else folders
     read, missing = _read(uri, surveyed, folders)
-    if any(domain.active and domain.uuid in missing for domain in snapshot.domains):
-        # one that has ended, or started anew, since it was listed is no fault
+    lost = any(domain.active and domain.uuid in missing for domain in snapshot.domains)
+    if lost or not all(process.known for process in read):
+        # a domain that has ended or started since it was listed is no fault, and its process no stray
         surveyed = hypervisor.call(lambda: domains.survey(hypervisor.connection))
         snapshot = snapshot._replace(domains=tuple(_settled(snapshot.domains, surveyed)))
         read, missing = _read(uri, surveyed, folders)
@@ -88,15 +89,18 @@ def _strays(known: set[int]) -> Iterator[Process]:
 
 
 def _settled(before: Sequence[Domain], surveyed: Listed) -> Iterator[Domain]:
-    """The domains in the states of a later survey; without those that are gone."""
-    now = {domain.UUIDString(): (domain, fields) for domain, fields in surveyed}
+    """The domains without those that are gone by a later survey, and with the state of those that have ended.
+
+    The rest stays as it was read: the statistics of a domain belong to the run that it was in.
+    """
+    now = {domain.UUIDString(): fields for domain, fields in surveyed}
     for domain in before:
-        if domain.uuid in now:
-            listed, fields = now[domain.uuid]
-            number = listed.ID()
-            yield domain._replace(
-                id=number if number >= 0 else None, state=fields["state.state"], reason=fields["state.reason"]
-            )
+        fields = now.get(domain.uuid)
+        if fields is None:
+            continue
+        ended = domain.active and not states.is_active(fields["state.state"])
+        state, reason = fields["state.state"], fields["state.reason"]
+        yield domain._replace(id=None, state=state, reason=reason) if ended else domain
 
 
 def _process(process: psutil.Process, uuid: str | None) -> Process:

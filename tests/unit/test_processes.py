@@ -251,8 +251,20 @@ def test_a_vm_that_has_just_started_anew_is_looked_for_again(tmp_path: Path, sta
     hypervisor.getAllDomainStats = again
     snapshot = Snapshot("qemu:///system", 0, 0, domains=(Domain(UUID, "web1", 3, 1, 1, 0.0),))
     found = with_processes(hypervisor, snapshot, before, folders=(tmp_path,))
-    assert [(domain.id, domain.process_unread) for domain in found.domains] == [(4, None)]
+    # the id stays that of the run whose statistics were read
+    assert [(domain.id, domain.process_unread) for domain in found.domains] == [(3, None)]
     assert pids(found, known=True) == [process.pid]
+
+
+@pytest.mark.parametrize("defined", [True, False], ids=["that was off", "that was not there"])
+def test_a_vm_that_has_just_started_is_no_stray(tmp_path: Path, start: Start, defined: bool) -> None:
+    process = start("qemu-system-x86_64", "-uuid", UUID)
+    (tmp_path / "web1.pid").write_text(str(process.pid))
+    before = survey(Listed("web1", number=-1), state=states.SHUTOFF) if defined else []
+    snapshot = read(tmp_path, before, survey(Listed("web1")))
+    assert [domain.active for domain in snapshot.domains] == [False] * len(before)
+    assert pids(snapshot, known=False) == []
+    assert judged(snapshot)[1] == 0
 
 
 def test_a_vm_that_is_off_is_not_looked_for(tmp_path: Path) -> None:
