@@ -11,7 +11,7 @@ import libvirt
 from kvmwatch.model import states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
-from kvmwatch.model.snapshot import Domain, Host, Process, Snapshot
+from kvmwatch.model.snapshot import Domain, Host, Snapshot
 from kvmwatch.reading import records
 from kvmwatch.reading.connection import explained
 from kvmwatch.reading.deadline import Deadline
@@ -70,16 +70,20 @@ class Reader:
         latency = hypervisor.connected_in + time.monotonic() - started
         # the host, pools and networks are read while libvirtd asks the QEMUs
         parts = self._start_parts()
-        processes = self._processes(survey) if Group.PROCESSES in self.groups else ()
-        selected = self._selected(survey)
         snapshot = Snapshot(
             hypervisor.uri,
             now,
             latency,
-            domains=self._domains(selected, listing, now),
-            processes=processes,
+            domains=self._domains(self._selected(survey), listing, now),
             unread=survey.unread,
+            uuids=survey.uuids,
         )
+        if Group.PROCESSES in self.groups:
+            from kvmwatch.reading import processes  # noqa: PLC0415 - brings psutil, which few commands need
+
+            # who asks for a few domains is not told of what is none
+            strays = not self._selection.include
+            snapshot = processes.with_processes(hypervisor, snapshot, survey, listing.again, strays)
         if not parts:
             return snapshot
         host, pools, networks, unread = parts.wait()
@@ -108,24 +112,13 @@ class Reader:
 
     def _selected(self, survey: Survey) -> Survey:
         """What of it -d and -x select."""
-        matches = self._selection.matches
+
+        def matches(name: str, uuid: str) -> bool:
+            return self._selection.matches(name, uuid, survey.uuids)
+
         return survey._replace(
             listed=[(d, fields) for d, fields in survey.listed if matches(d.name(), d.UUIDString())],
             held={uuid: (name, s) for uuid, (name, s) in survey.held.items() if matches(name, uuid)},
-        )
-
-    def _processes(self, survey: Survey) -> tuple[Process, ...]:
-        """Those of the selected domains and, unless only some were asked for, those that libvirt does not know."""
-        from kvmwatch.reading import processes  # noqa: PLC0415 - brings psutil, which few commands need
-
-        known = dict.fromkeys([*survey.held, *(domain.UUIDString() for domain, _ in survey.listed)], False)
-        selected = self._selected(survey)
-        known |= dict.fromkeys([*selected.held, *(domain.UUIDString() for domain, _ in selected.listed)], True)
-        everything = not self._selection.include
-        return tuple(
-            process._replace(known=process.uuid in known)
-            for process in processes.read(self._hypervisor)
-            if known.get(process.uuid or "", everything)
         )
 
     def _domains(self, survey: Survey, listing: Listing, now: float) -> tuple[Domain, ...]:

@@ -94,6 +94,11 @@ class Survey(NamedTuple):
     held: Mapping[str, tuple[str, float]] = MappingProxyType({})
     unread: tuple[Unread, ...] = ()
 
+    @property
+    def uuids(self) -> frozenset[str]:
+        """Of all domains."""
+        return frozenset([*self.held, *(domain.UUIDString() for domain, _ in self.listed)])
+
 
 class Listing:
     """The list of one hypervisor. Its methods raise KvmwatchError, and libvirtError when the connection is lost.

@@ -87,7 +87,11 @@ def document(snapshot: Snapshot) -> Json:
 
 def _unread(snapshot: Snapshot) -> Json:
     """How many things could not be read, which and why, worst for the whole first; cut to what an item takes."""
-    told = [f"{whose}{part.what}: {part.why}" for whose, part in _all_unread(snapshot) if not part.absent]
+    told = [
+        whose + ": ".join(filter(None, (part.what, part.why)))
+        for whose, part in _all_unread(snapshot)
+        if not part.absent
+    ]
     return {"count": len(told), "text": "; ".join(told)[:_LONGEST_TEXT]}
 
 

@@ -179,8 +179,9 @@ def _say_unmatched(check: Check, selection: Selection, snapshot: Snapshot, verdi
     if check.selects != "domain" and not snapshot.has(check.groups):
         return  # which is said, and who knows
     found = _things(check, snapshot)
+    uuids = {thing.uuid for thing in found} | snapshot.uuids
     for pattern in selection.include:
-        if not any(pattern.matches(thing.name, thing.uuid) for thing in found):
+        if not any(pattern.matches(thing.name, thing.uuid, uuids) for thing in found):
             verdict.subject("").say(Unknown, f"no {check.selects} matches -d {pattern.text}")
 
 
@@ -194,7 +195,8 @@ def _narrowed(snapshot: Snapshot, selection: Selection) -> Snapshot:
     """The snapshot with only the selected pools and networks; domains are selected when they are read."""
 
     def selected(things: tuple[Thing, ...]) -> tuple[Thing, ...]:
-        return tuple(thing for thing in things if selection.matches(thing.name, thing.uuid))
+        uuids = {thing.uuid for thing in things}
+        return tuple(thing for thing in things if selection.matches(thing.name, thing.uuid, uuids))
 
     return snapshot._replace(pools=selected(snapshot.pools), networks=selected(snapshot.networks))
 
