@@ -43,8 +43,10 @@ def destroyed(bed: Bed, name: str) -> Iterator[None]:
     """Have the domain destroyed while its QEMU is stopped: libvirt waits until it kills that, some 15 s."""
     os.kill(bed.qemu_pid(name), signal.SIGSTOP)
     destroying = subprocess.Popen(["virsh", "-c", URI, "destroy", name], stdout=subprocess.DEVNULL)
-    yield
-    destroying.wait(120)
+    try:
+        yield
+    finally:
+        destroying.wait(120)
 
 
 @contextlib.contextmanager
@@ -59,11 +61,13 @@ def hooked(bed: Bed, name: str) -> Iterator[None]:
     bed.daemon.end()  # it looks for hooks when it starts
     bed.daemon.start()
     starting = subprocess.Popen(["virsh", "-c", URI, "start", name], stdout=subprocess.DEVNULL)
-    yield
-    HOOK.unlink()
-    starting.wait(120)
-    bed.daemon.end()
-    bed.daemon.start()
+    try:
+        yield
+    finally:
+        HOOK.unlink()
+        starting.wait(120)
+        bed.daemon.end()
+        bed.daemon.start()
 
 
 @pytest.fixture
