@@ -27,6 +27,7 @@ from kvmwatch.reading.deadline import Deadline, leave
 
 Thing = TypeVar("Thing", Pool, Network)
 
+_SLOW_LIST = 0.5  # seconds
 _SAMPLING = 1.0  # seconds between the two samples of a first run
 
 
@@ -158,7 +159,8 @@ def rated(
     if not counted:
         return snapshot  # nothing has a rate here, so nothing is worth waiting for
     previous = history.load()
-    took = time.time() - snapshot.time
+    # a list that waits is not waited for a second time
+    took = time.time() - snapshot.time - max(0.0, snapshot.latency - _SLOW_LIST)
     first = with_rates(snapshot, previous)
     without = lacking(first, reader.groups)
     if without and deadline.remaining() > _SAMPLING + 2 * took:

@@ -114,7 +114,8 @@ class Verdict:
                     self.subject(domain.name).say(Ok, states.LABELS[domain.state])
                 continue
             policy, problem = self.thresholds.usable(domain.policy)
-            silent = active_only and domain.not_responding is not None
+            held = domain.state == states.NOSTATE  # so that nothing is known of it
+            silent = (active_only or held) and domain.not_responding is not None
             unread = () if silent else domain.unread  # of which that is the reason
             subject = self.subject(domain.name, domain.name, policy=policy, unread=unread)
             if problem:
