@@ -118,6 +118,7 @@ class Listing:
         """List the domains."""
         known = self._roster.load() if self._roster else Known({})
         waits = known.waits
+        since = waits.since if waits else time.time()
         seen = self._seen() if waits else {}
         list_: Started[Survey] | None = None
         if not waits or self._due(waits, seen):
@@ -126,14 +127,17 @@ class Listing:
                 return self._remembered(list_.wait(Deadline(control.patience(self._deadline), spare=0)))
             except DeadlineExceeded:
                 seen = self._seen()
-        survey = self._asked_one_by_one(known, seen, () if list_ else (waits.held if waits else ()))
+        assumed = waits.held if waits and not list_ else ()
+        survey = self._asked_one_by_one(seen | known.names, assumed, since)
         if list_ and not survey.held:  # nobody is in its way: a daemon that is slow, or one that is not known
             try:
                 return self._remembered(list_.wait(self._deadline.share(_SHARE)))
             except DeadlineExceeded:
                 why = "libvirt's list does not answer; these are the VMs of the last run, and there may be others"
                 survey = survey._replace(unread=(Unread(Group.NONE, "list of VMs", why),))
-        return self._remembered(survey, self._waits(waits, bool(list_), survey, seen))
+        held = frozenset(survey.held)
+        asked = time.time() if list_ or not waits else waits.asked
+        return self._remembered(survey, Waits(since, asked, held, held & seen.keys()))
 
     def again(self) -> Survey:
         """List them once more, with their states only, in the same run."""
@@ -145,7 +149,7 @@ class Listing:
             except DeadlineExceeded:
                 pass
         names = {domain.UUIDString(): domain.name() for domain, _ in last.listed} if last else {}
-        return self._asked_one_by_one(Known(names), {}, ())
+        return self._asked_one_by_one(names, (), time.time())
 
     def _list(self) -> Survey:
         connection = self._hypervisor.connection
@@ -166,8 +170,8 @@ class Listing:
 
         return processes.names()
 
-    def _asked_one_by_one(self, known: Known, seen: dict[str, str], assumed: Iterable[str]) -> Survey:
-        names = seen | known.names
+    def _asked_one_by_one(self, names: dict[str, str], assumed: Iterable[str], since: float) -> Survey:
+        """Ask each by its UUID but those that are assumed to be held; it has been like that since a Unix time."""
         held = dict.fromkeys(assumed, 0.0)
         flags = self._flags
 
@@ -177,13 +181,12 @@ class Listing:
 
         patience = control.patience(self._deadline) / 2
         walked = walk(names.keys() - held.keys(), questioner, self._deadline, patience)
-        if not walked.answers and (walked.unasked or not names):
-            raise self._hypervisor.no_answer()
         held |= walked.held
+        if not walked.answers and (walked.unasked or len(held) != 1):
+            raise self._hypervisor.no_answer()  # it is not one domain's fault
         self._hypervisor.renew()
         connection = self._hypervisor.connection
         domains = self._hypervisor.call(lambda: looked_up(connection, walked.answers))
-        since = known.waits.since if known.waits else time.time()
         waited = max(0.0, time.time() - since)
         return Survey(
             [(domain, walked.answers[domain.UUIDString()][0]) for domain in domains],
@@ -192,16 +195,6 @@ class Listing:
                 for flag in flags
             },
             {uuid: (names.get(uuid, uuid), max(waited, seconds)) for uuid, seconds in held.items()},
-        )
-
-    def _waits(self, before: Waits | None, asked: bool, survey: Survey, seen: dict[str, str]) -> Waits:
-        now = time.time()
-        held = frozenset(survey.held)
-        return Waits(
-            before.since if before else now,
-            now if asked or not before else before.asked,
-            held,
-            held & seen.keys(),
         )
 
     def _remembered(self, survey: Survey, waits: Waits | None = None) -> Survey:

@@ -1,0 +1,236 @@
+"""While libvirt's list waits for domains that somebody holds, all others are listed and those are named."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import libvirt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kvmwatch.command.roster import Roster
+from kvmwatch.model.errors import DeadlineExceeded
+from kvmwatch.model.groups import Group
+from kvmwatch.reading import listing
+from kvmwatch.reading.deadline import Deadline
+from kvmwatch.reading.listing import Known, Listing, Waits
+from kvmwatch.reading.walk import walk
+
+NAMES = {f"uuid-{number}": f"vm{number}" for number in range(12)}
+NO_DOMAIN = libvirt.VIR_ERR_NO_DOMAIN
+
+
+class Domain:
+    """Stands for a libvirt domain; which of them hold a list up cannot be chosen with real ones."""
+
+    def __init__(self, world: World, uuid: str) -> None:
+        self._world, self._uuid = world, uuid
+
+    def UUIDString(self) -> str:  # noqa: N802 - libvirt's names
+        return self._uuid
+
+    def name(self) -> str:
+        return NAMES[self._uuid]
+
+    def state(self) -> list[int]:
+        return [1, 1]
+
+    def autostart(self) -> bool:
+        return self._uuid == "uuid-1"
+
+
+class World:
+    """Stands for a hypervisor, its connections and its daemon."""
+
+    uri = "qemu+ssh://host/system"  # no QEMU is looked for on this machine
+
+    def __init__(self, held: set[str], list_waits: bool | None = None) -> None:
+        self.held = held
+        self.list_waits = bool(held) if list_waits is None else list_waits
+        self.listed = 0
+        self.there = set(NAMES)
+        self.connection: Any = self
+
+    def another(self) -> World:
+        return self
+
+    def renew(self) -> None:
+        pass
+
+    def call(self, work: Any) -> Any:
+        return work()
+
+    def no_answer(self) -> DeadlineExceeded:
+        return DeadlineExceeded("no answer")
+
+    def getAllDomainStats(self, _stats: int, _flags: int) -> list[Any]:  # noqa: N802
+        self.listed += 1
+        if self.list_waits:
+            threading.Event().wait()
+        state = {"state.state": 1, "state.reason": 1}
+        return [(Domain(self, uuid), dict(state)) for uuid in sorted(self.there)]
+
+    def listAllDomains(self, _flag: int) -> list[Any]:  # noqa: N802
+        return [Domain(self, "uuid-1")]
+
+    def lookupByUUIDString(self, uuid: str) -> Domain:  # noqa: N802
+        if uuid in self.held:
+            threading.Event().wait()
+        if uuid not in self.there:
+            error = libvirt.libvirtError("gone")
+            error.err = (NO_DOMAIN, 0, "gone", 2, None, None, None, 0, 0)
+            raise error
+        return Domain(self, uuid)
+
+    def isAlive(self) -> bool:  # noqa: N802
+        return True
+
+
+class Kept:
+    """A roster in memory."""
+
+    def __init__(self, known: Known) -> None:
+        self.known = known
+
+    def load(self) -> Known:
+        return self.known
+
+    def save(self, known: Known) -> None:
+        self.known = known
+
+
+@pytest.fixture(autouse=True)
+def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patience of a tenth of a second."""
+    monkeypatch.setattr(listing.control, "STUCK_AFTER", 0.1)
+
+
+def read(world: World, kept: Kept, groups: Group = Group.AUTOSTART) -> listing.Survey:
+    hypervisor: Any = world
+    return Listing(hypervisor, groups, Deadline(5), kept).read()
+
+
+def names(survey: listing.Survey) -> set[str]:
+    return {domain.UUIDString() for domain, _ in survey.listed}
+
+
+@pytest.mark.parametrize("held", [set(), {"uuid-3"}, {"uuid-0", "uuid-11"}, set(list(NAMES)[:7])], ids=len)
+def test_those_that_hold_it_are_named_and_all_others_listed(held: set[str]) -> None:
+    kept = Kept(Known(NAMES))
+    survey = read(World(held), kept)
+    assert names(survey) == NAMES.keys() - held
+    assert {uuid: name for uuid, (name, _) in survey.held.items()} == {uuid: NAMES[uuid] for uuid in held}
+    assert survey.flags == {"autostart": {"uuid-1"} - held}
+    assert survey.unread == ()
+    assert kept.known.names == NAMES
+    assert (kept.known.waits is not None) == bool(held)
+
+
+def test_one_that_is_gone_since_is_not_listed() -> None:
+    world = World({"uuid-3"})
+    world.there -= {"uuid-5"}
+    assert names(read(world, Kept(Known(NAMES)))) == NAMES.keys() - {"uuid-3", "uuid-5"}
+
+
+def test_a_list_that_waits_for_nobody_known_is_told_as_incomplete() -> None:
+    survey = read(World(set(), list_waits=True), Kept(Known(NAMES)))
+    assert names(survey) == NAMES.keys()
+    assert [part.group for part in survey.unread] == [Group.NONE], "which every check is there for"
+
+
+def test_a_daemon_that_does_not_answer_at_all_is_an_error_of_the_whole() -> None:
+    with pytest.raises(DeadlineExceeded):
+        read(World(set(NAMES)), Kept(Known(NAMES)))
+
+
+def test_a_list_that_is_known_to_wait_is_not_asked_for_each_time() -> None:
+    """Each would keep one of libvirtd's workers."""
+    world, kept = World({"uuid-3"}), Kept(Known(NAMES))
+    ages = []
+    for _ in range(5):
+        ages.append(read(world, kept).held["uuid-3"][1])
+    assert world.listed == 1
+    assert ages == sorted(ages)
+
+
+def test_it_is_asked_for_again_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, kept = World({"uuid-3"}), Kept(Known(NAMES))
+    now = 1000.0
+    monkeypatch.setattr(listing.time, "time", lambda: now)
+    asked = []
+    for _ in range(3600):
+        before = world.listed
+        if not kept.known.waits or listing.Listing._due(_of(world), kept.known.waits, {}):
+            world.listed += 1  # what read() would do, without its patience
+            since = kept.known.waits.since if kept.known.waits else now
+            kept.known = Known(NAMES, Waits(since, now, frozenset({"uuid-3"}), frozenset()))
+        if world.listed > before:
+            asked.append(now - 1000)
+        now += 1
+    assert len(asked) <= 20, "libvirtd's workers outlast an hour"
+    assert asked[1] <= 6
+    assert all(later - earlier <= max(6, 1 + earlier / 2) for earlier, later in zip(asked, asked[1:]))
+
+
+def _of(world: World) -> Listing:
+    hypervisor: Any = world
+    return Listing(hypervisor, Group.NONE, Deadline(5), None)
+
+
+def test_when_it_answers_again_all_is_as_ever() -> None:
+    kept = Kept(Known(NAMES, Waits(0, 0, frozenset({"uuid-3"}), frozenset())))
+    survey = read(World(set()), kept)
+    assert names(survey) == NAMES.keys()
+    assert kept.known == Known(NAMES)
+
+
+@settings(deadline=None, max_examples=20, derandomize=True)
+@given(st.sets(st.sampled_from(sorted(NAMES))))
+def test_walk_asks_all_that_can_be_asked(held: set[str]) -> None:
+    def ask(uuid: str) -> str:
+        if uuid in held:
+            threading.Event().wait()
+        return uuid.upper()
+
+    walked = walk(NAMES, lambda: ask, Deadline(30), 0.02)
+    assert walked.held.keys() == held
+    assert walked.answers == {uuid: uuid.upper() for uuid in NAMES.keys() - held}
+    assert not walked.unasked
+
+
+def test_walk_raises_what_a_question_raises() -> None:
+    def ask(_uuid: str) -> str:
+        raise RuntimeError("the connection is lost")
+
+    with pytest.raises(RuntimeError, match="lost"):
+        walk(NAMES, lambda: ask, Deadline(5), 1)
+
+
+WAITS = st.builds(
+    lambda since, held: Waits(since, since + 1, frozenset(held), frozenset(list(held)[:1])),
+    st.integers(0, 1 << 33).map(float),
+    st.sets(st.uuids().map(str), min_size=1, max_size=3),
+)
+
+
+@given(
+    st.dictionaries(
+        st.uuids().map(str), st.text(st.characters(exclude_characters="\n", codec="utf-8"), min_size=1)
+    ),
+    st.none() | WAITS,
+)
+def test_roster_gives_what_was_saved(tmp_path_factory: Any, known: dict[str, str], waits: Waits | None) -> None:
+    folder = str(tmp_path_factory.mktemp("state"))
+    Roster(folder, "qemu:///system").save(Known(known, waits))
+    assert Roster(folder, "qemu:///system").load() == Known(known, waits)
+    assert Roster(folder, "qemu:///session").load() == Known({})
+
+
+@given(st.text())
+def test_a_damaged_roster_is_no_error(tmp_path_factory: Any, text: str) -> None:
+    roster = Roster(str(tmp_path_factory.mktemp("state")), "qemu:///system")
+    roster.save(Known({}))
+    roster._path.write_text("kvmwatch domains 1" + text, encoding="utf-8", errors="surrogatepass")
+    roster.load()
