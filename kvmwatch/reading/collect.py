@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _OF_PARTS = Group.HOST | Group.POOLS | Group.NETWORKS
+_OF_LINKS = Group.INTERFACE | Group.NETWORKS
 _SHARE = 0.8  # of the time that is left may go into waiting for what is not about the domains
 _LISTS = (
     (Group.AUTOSTART, "autostart", libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART),
@@ -53,7 +54,7 @@ class Reader:
             return self.read()
         again = {domain.uuid: domain for domain in self._explaining(lambda: self._read_domains(uuids))}
         kept = (domain for domain in before.domains if domain.uuid in again or domain.uuid not in uuids)
-        return before._replace(domains=tuple(again.get(domain.uuid, domain) for domain in kept))
+        return self._with_ways(before._replace(domains=tuple(again.get(domain.uuid, domain) for domain in kept)))
 
     def _explaining(self, read: Callable[[], T]) -> T:
         try:
@@ -74,12 +75,19 @@ class Reader:
         snapshot = Snapshot(
             hypervisor.uri, now, latency, domains=self._domains(selected, lists, now), processes=processes
         )
-        if not parts:
+        if parts:
+            host, pools, networks, unread = parts.wait()
+            if host:
+                host = with_assigned(host, snapshot.domains, latency)
+            snapshot = snapshot._replace(host=host, pools=pools, networks=networks, unread=unread)
+        return self._with_ways(snapshot)
+
+    def _with_ways(self, snapshot: Snapshot) -> Snapshot:
+        if not self.groups & _OF_LINKS:
             return snapshot
-        host, pools, networks, unread = parts.wait()
-        if host:
-            host = with_assigned(host, snapshot.domains, latency)
-        return snapshot._replace(host=host, pools=pools, networks=networks, unread=unread)
+        from kvmwatch.reading import ways  # noqa: PLC0415 - few commands ask for them
+
+        return ways.with_ways(self._hypervisor, snapshot)
 
     def _read_domains(self, uuids: Collection[str]) -> tuple[Domain, ...]:
         surveyed, lists = self._hypervisor.call(self._survey)
