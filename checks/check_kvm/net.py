@@ -9,6 +9,7 @@ from check_kvm.frame import plugin
 from check_kvm.frame.phrases import count, highest
 from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Verdict
+from kvmwatch.model import derived
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Network, Snapshot
 
@@ -22,6 +23,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
         leases[network.name] = number = network.stats.leases
         subject.rank = number or 0
         subject.measure("leases", number, text=None if number is None else count(int(number), "lease"))
+        subject.measure("usage", derived.network_usage(network))
     inactive = sum(not network.active for network in snapshot.networks)
     parts = [count(len(snapshot.networks), "network")] if snapshot.has(Group.NETWORKS) else []
     if inactive:
@@ -45,7 +47,10 @@ CHECK = plugin.Check(
     "-d and -x select networks.",
     # the taps of the VMs tell whether bridges can be seen from here, where one is missing
     groups=Group.NETWORKS | Group.INTERFACE,
-    metrics=(MetricSpec("leases", "", "DHCP leases in force"),),
+    metrics=(
+        MetricSpec("leases", "", "DHCP leases in force"),
+        MetricSpec("usage", "%", "DHCP leases, % of the addresses in the network's ranges"),
+    ),
     judge=judge,
     of_each_domain=False,
     selects="network",

@@ -184,6 +184,7 @@ class NetworkStats(NamedTuple):
     """What is measured of one virtual network."""
 
     leases: Value = _gauge("", "virNetworkGetDHCPLeases", "DHCP leases in force")
+    addresses: Value = _gauge("", "ip/dhcp/range of the network's XML", "Addresses in its DHCP ranges (IPv4)")
     bridge_up: Value = _gauge("", "/sys/class/net/BRIDGE/flags IFF_UP", "1 while its bridge is there and up, else 0")
 
 

@@ -24,6 +24,10 @@ class _Defined(NamedTuple):
     bridge: Optional[str]  # its own or the host's; none where guests get devices (hostdev) or macvtaps
     open_vswitch: bool
     dhcp: bool
+    addresses: Optional[int]  # in its DHCP ranges; of IPv6, where they have no end, none
+
+
+_NOT_KNOWN = _Defined(bridge=None, open_vswitch=False, dhcp=True, addresses=None)
 
 
 def read(hypervisor: Hypervisor, folder: str = FOLDER) -> tuple[Network, ...]:
@@ -58,32 +62,53 @@ def _read_one(handle: Any, network: Network, links: Optional[Links]) -> Network:
     """Raises libvirtError when the network, or the connection, is gone."""
     defined, why = _definition(handle)
     if why:
-        network = network._replace(unread=(Unread(Group.NETWORKS, "XML", why),))
-    if defined:
-        network = network._replace(bridge=defined.bridge)
+        network = _without(network, "XML", why)
+    network = network._replace(bridge=defined.bridge)
     if not network.active:
         return network
-    if links and defined and defined.bridge:
+    network = network._replace(stats=network.stats._replace(addresses=defined.addresses))
+    if links and defined.bridge:
         network = _with_bridge(handle, network, links, defined)
-    if defined and not defined.dhcp:
-        return network
-    return _with_leases(handle, network)
+    return _with_leases(handle, network) if defined.dhcp else network
 
 
-def _definition(handle: Any) -> tuple[Optional[_Defined], Optional[str]]:
-    """What the XML says, or why it does not though this kind of hypervisor has it."""
+def _without(network: Network, what: str, why: str) -> Network:
+    return network._replace(unread=(*network.unread, Unread(Group.NETWORKS, what, why)))
+
+
+def _definition(handle: Any) -> tuple[_Defined, Optional[str]]:
+    """What the XML says, or nothing and, where this kind of hypervisor has it, why."""
     try:
-        root = ElementTree.fromstring(handle.XMLDesc(0))
-    except (ElementTree.ParseError, ValueError) as error:  # ValueError: text that is no UTF-8
-        return None, f"it cannot be parsed: {error}"
+        return _parsed(handle.XMLDesc(0)), None
+    except (ElementTree.ParseError, ValueError) as error:  # ValueError: text that is no UTF-8, a bad address
+        return _NOT_KNOWN, f"it cannot be parsed: {error}"
     except libvirt.libvirtError as error:
-        return None, None if error.get_error_code() in _CANNOT else of_it_alone(error, handle)
+        return _NOT_KNOWN, None if error.get_error_code() in _CANNOT else of_it_alone(error, handle)
+
+
+def _parsed(xml: str) -> _Defined:
+    """Raises ElementTree.ParseError and ValueError."""
+    root = ElementTree.fromstring(xml)
     bridge, virtualport = root.find("bridge"), root.find("virtualport")
     return _Defined(
         bridge=None if bridge is None else bridge.get("name"),
         open_vswitch=virtualport is not None and virtualport.get("type") == OPEN_VSWITCH,
         dhcp=root.find("ip/dhcp") is not None,
-    ), None
+        addresses=_addresses(root),
+    )
+
+
+def _addresses(root: ElementTree.Element) -> Optional[int]:
+    """Raises ValueError."""
+    from ipaddress import IPv4Address, ip_address  # noqa: PLC0415 - only for networks that are read
+
+    ranges = [
+        (ip_address(found.get("start", "")), ip_address(found.get("end", "")))
+        for found in root.iterfind("ip/dhcp/range")
+    ]
+    if not ranges or not all(isinstance(start, IPv4Address) for start, _ in ranges):
+        return None
+    return sum(int(end) - int(start) + 1 for start, end in ranges)
 
 
 def _with_bridge(handle: Any, network: Network, links: Links, defined: _Defined) -> Network:
@@ -93,8 +118,11 @@ def _with_bridge(handle: Any, network: Network, links: Links, defined: _Defined)
 
     link = links[defined.bridge or ""]
     if not well(link):
-        if not handle.isActive():
-            return network  # stopped since it was listed
+        try:
+            if not handle.isActive():
+                return network  # stopped since it was listed
+        except libvirt.libvirtError as error:
+            return _without(network, "bridge", of_it_alone(error, handle))
         link = Links(links.folder)[defined.bridge or ""]
     return network._replace(bridge_found=link is not None, stats=network.stats._replace(bridge_up=int(well(link))))
 
@@ -105,6 +133,5 @@ def _with_leases(handle: Any, network: Network) -> Network:
     except libvirt.libvirtError as error:
         if error.get_error_code() in _CANNOT:
             return network
-        unread = Unread(Group.NETWORKS, "DHCP leases", of_it_alone(error, handle))
-        return network._replace(unread=(*network.unread, unread))
+        return _without(network, "DHCP leases", of_it_alone(error, handle))
     return network._replace(stats=network.stats._replace(leases=leases))

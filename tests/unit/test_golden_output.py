@@ -208,9 +208,9 @@ def snapshot(second: int) -> Snapshot:
         Pool(uuid(4), "wanted", "dir", 0, False, True, True),
     )
     networks = (
-        Network(uuid(5), "default", "virbr0", True, True, True, True, NetworkStats(3, 1)),
-        Network(uuid(6), "cut", "virbr1", True, True, True, False, NetworkStats(0, 0)),
-        Network(uuid(7), "down", "virbr2", True, False, True, True, NetworkStats(12, 0)),
+        Network(uuid(5), "default", "virbr0", True, True, True, True, NetworkStats(3, 253, 1)),
+        Network(uuid(6), "cut", "virbr1", True, True, True, False, NetworkStats(0, 100, 0)),
+        Network(uuid(7), "down", "virbr2", True, False, True, True, NetworkStats(12, None, 0)),
         Network(uuid(8), "macvtap", None, True, True, True),
         Network(uuid(9), "old", "virbr4", False, False, True),
         Network(uuid(10), "wanted", "virbr5", False, True, True),

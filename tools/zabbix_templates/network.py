@@ -16,6 +16,7 @@ SHOWN = (
     Shown("autostart", "Autostart", steady=True, value_map=YES_NO, component="network"),
     Shown("bridge_up", "Bridge is up", steady=True, value_map=YES_NO, component="network"),
     Shown("leases", "DHCP leases", value_type="UNSIGNED", steady=True, component="network"),
+    Shown("usage", "DHCP leases, of its addresses", "%", steady=True, component="network"),
 )
 
 
