@@ -9,13 +9,18 @@ from typing import Any, Optional
 
 import libvirt
 import pytest
+from commands import EXAMPLE_URI
 from sysfs import Made, Sysfs
 
 from kvmwatch.model import states
+from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import InterfaceStats, NetworkStats
+from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Domain, Interface, Network, Snapshot
 from kvmwatch.reading import domain_xml, links, ways
-from kvmwatch.reading.links import Links
+from kvmwatch.reading.collect import Reader
+from kvmwatch.reading.deadline import Deadline
+from kvmwatch.reading.links import Link, Links
 
 TAP = "<target dev='vnet0'/>"
 #: live XML of an interface of each kind that has a device of its own on the host, and the host on which it is well
@@ -307,6 +312,20 @@ def test_a_bridge_that_is_seen_makes_a_missing_tap_missing(tmp_path: Path) -> No
     found = ways.with_ways(Libvirt(domain()), of(domain(), networks=(*NETWORKS, seen)), nothing.folder)  # type: ignore[arg-type]
     assert attached(found) == [0]
     assert found.networks[0] == NETWORKS[0]
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_every_reading_looks(monkeypatch: pytest.MonkeyPatch, again: bool) -> None:
+    """Through the reader, on the test driver's domains as if they were this machine's."""
+    down: list[str] = []
+    monkeypatch.setattr(ways, "is_local", lambda _uri: True)
+    monkeypatch.setattr(links, "_read", lambda _folder, name: Link(name not in down, "br0", ()))
+    reader = Reader(EXAMPLE_URI, Group.INTERFACE | Group.DEFINITION, Selection.parse(["db1"], []), Deadline(30))
+    snapshot = reader.read()
+    assert attached(snapshot) == [1, None], "a bridge's, and a user-mode one"
+    down.append(snapshot.domains[0].interfaces[0].name or "")
+    after = reader.read_again(snapshot, [snapshot.domains[0].uuid]) if again else reader.read()
+    assert attached(after) == [0, None]
 
 
 @pytest.mark.parametrize("uri", ["qemu+ssh://kvm2/system", "qemu+tcp://127.0.0.1/system", "test:///default"])
