@@ -56,7 +56,7 @@ lab: $(READY) ## Open a shell in the lab, with its guests running
 	@tests/lab/run $(PYTHON) tests/lab/shell.py
 
 .PHONY: bench
-bench: $(READY) ## Time our commands against virsh, on the lab's guests and on 100 small paused ones (root)
+bench: $(READY) ## Time our commands against virsh, on the lab's guests and on 200 small paused ones (root)
 	@tools/setup bench
 	@PYTHONPATH=tests/lab tests/lab/run .venv/bench/bin/python tests/bench/bench.py
 

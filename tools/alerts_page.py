@@ -77,9 +77,15 @@ _ONLY_CHECKS = (
     Alert("", "memory", "guest stopped reporting its memory", "The guest's balloon driver gave statistics and stopped: "
           "it hangs, or the driver is gone. Its memory is not known any more.",
           "look at the VM's console; is virtio_balloon loaded inside of it?"),
-    Alert("", "process", "is not one of libvirt's", "A QEMU process that belongs to no VM of libvirt: left behind by a "
-          "crash of libvirtd or started by hand. It may write to a disk that libvirt gives to another VM.",
+    Alert("", "process", "is not one of this libvirt's", "A QEMU process that belongs to no VM of libvirt: left behind by a "
+          "crash of libvirtd, started by hand, or by another libvirt (a user's qemu:///session). It may write to a disk that libvirt gives to another VM.",
           "look at its command line (ps -fp PID); end it when nobody needs it."),
+    Alert("", "process", "claims the UUID of", "A process calls itself a VM's QEMU, and libvirt did not start it. Its figures are "
+          "not shown as the VM's. It may write to the VM's disks.",
+          "see who started it, and what (ps -fp PID); end it when nobody needs it."),
+    Alert("", "process", "has no QEMU process that could be found", "A VM runs, and the process of libvirt's pid file is not "
+          "its QEMU, or cannot be seen: nothing can be measured of it.",
+          "the reason stands behind it; run the check where libvirt runs, as a user that sees its processes."),
     Alert("", "process", "files", "A QEMU process has many files or sockets open, and may run into its limit.",
           "compare with `max_files` in qemu.conf."),
     Alert("", "snapshot", "count", "A VM carries many snapshots: each slows its disks down and takes room.",

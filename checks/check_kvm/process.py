@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from nagiosplugin import Ok, Warn
+from nagiosplugin import Ok, Unknown, Warn
+from nagiosplugin.state import ServiceState
 
 from check_kvm.frame import plugin
 from check_kvm.frame.phrases import count, highest
 from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Verdict
 from kvmwatch.model.groups import Group
-from kvmwatch.model.snapshot import Process, Snapshot
+from kvmwatch.model.snapshot import Domain, Process, Snapshot
+from kvmwatch.reading.connection import uri_scheme
 
 
 def judge(snapshot: Snapshot, verdict: Verdict) -> None:
@@ -20,7 +22,8 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     for domain, subject in verdict.domains(snapshot):
         process = processes.get(domain.uuid)
         if process is None:
-            subject.say(Ok, "has no QEMU process that can be seen")
+            if not _why(domain):  # else the frame says it
+                subject.say(*_without_process(snapshot))
             continue
         values = figures(process)
         for metric, value in values.items():
@@ -33,11 +36,31 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     for process in strays:
         name = process.name or process.uuid or "without a name"
         subject = verdict.subject(f"QEMU process {process.pid} ({name})")
-        subject.say(Warn, "is not one of libvirt's: started by hand, by another libvirtd, or left behind by one")
+        subject.say(Warn, stray(process, snapshot))
     parts = [count(len(processes), "QEMU process", "QEMU processes")]
     if strays:
         parts.append(f"{len(strays)} unknown to libvirt")
     verdict.overview = ", ".join([*parts, *highest("CPU", cpus, "%")])
+
+
+def _without_process(snapshot: Snapshot) -> tuple[ServiceState, str]:
+    if uri_scheme(snapshot.uri) != "qemu":
+        return Ok, "cannot have a QEMU process: its driver is another"
+    return Unknown, "has no QEMU process that could be found"
+
+
+def _why(domain: Domain) -> bool:
+    return any(part.group is Group.PROCESSES for part in domain.unread)
+
+
+def stray(process: Process, snapshot: Snapshot) -> str:
+    """What is said of a process that looks like a QEMU, and is none that this libvirt is known to have started."""
+    for domain in snapshot.domains:
+        if domain.uuid == process.uuid:
+            if _why(domain):
+                return f"claims the UUID of {domain.name}, and nothing shows that libvirt started it"
+            return f"claims the UUID of {domain.name}, but libvirt did not start it"
+    return "is not one of this libvirt's: started by hand, by another libvirt (a user's), or left behind by one"
 
 
 def figures(process: Process) -> dict[str, float | None]:

@@ -19,6 +19,8 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     total = 0.0
     for domain, subject in verdict.domains(snapshot, active_only=False):
         number, oldest = domain.stats.snapshots, domain.stats.oldest_snapshot
+        if number is None and subject.parts:
+            continue  # the reason is said
         if number is None:
             subject.say(Unknown, "libvirt does not tell its snapshots")
             continue

@@ -35,8 +35,10 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     for domain, subject in verdict.domains(snapshot, active_only=False):
         state, why = _judged(domain)
         subject.say(state, f"{_state_text(domain)}{why}")
-        if domain.not_responding is not None:
-            subject.say(Critical if domain.not_responding >= _HUNG_AFTER else Warn, not_responding(domain))
+        if domain.not_responding is not None and domain.not_responding >= _HUNG_AFTER:
+            subject.say(Critical, not_responding(domain))
+        elif domain.not_responding is not None and domain.state != states.NOSTATE:
+            subject.say(Warn, not_responding(domain))
     counts = Counter(domain.state for domain in snapshot.domains)
     total = verdict.subject("")
     for state, name in enumerate(states.NAMES):

@@ -16,6 +16,7 @@ from kvmwatch import __version__
 from kvmwatch.command import frame
 from kvmwatch.command.frame import Outcome
 from kvmwatch.command.options import Parser, add_common, seconds
+from kvmwatch.command.roster import Roster
 from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
@@ -47,7 +48,11 @@ def _config(options: argparse.Namespace) -> Outcome:
     selection = Selection.parse(options.domain, options.exclude)
     # names and metadata are all that is needed
     groups = Group.SHUT_OFF | Group.POLICY
-    snapshot = Reader(options.uri, groups, selection, Deadline(options.timeout)).read()
+    snapshot = Reader(
+        options.uri, groups, selection, Deadline(options.timeout), Roster(options.state_dir, options.uri)
+    ).read()
+    for part in snapshot.unread:  # without them their services would be removed
+        raise KvmwatchError(part.text)
     site = Site(
         host=options.host or _host_name(options.uri),
         uri=None if options.uri == options.default_uri else options.uri,
@@ -100,7 +105,9 @@ def _publish(options: argparse.Namespace) -> Outcome:
 
 def _judged(options: argparse.Namespace, chosen: Any, config: Any, style: output.Style, deadline: Deadline) -> Any:
     selection = Selection.parse(options.domain, options.exclude)
-    reader = Reader(options.uri, services.groups(chosen), selection, deadline)
+    reader = Reader(
+        options.uri, services.groups(chosen), selection, deadline, Roster(options.state_dir, options.uri)
+    )
     snapshot = reader.read()
     if any(check.needs_rates for check in chosen):
         snapshot = rated(reader, snapshot, "kvm_publish", options, selection, deadline)

@@ -37,7 +37,7 @@ class Sample(NamedTuple):
     """The counters of one thing at one moment; ``generation`` is the id of the domain's run, a process's start."""
 
     time: float
-    generation: Optional[int]
+    generation: Optional[float]
     counters: dict[str, float]
 
 
@@ -135,7 +135,9 @@ def _counters(stats: Any) -> dict[str, float]:
     return {name: value for name, value in values if value is not None}
 
 
-def _rated(record: Record, earlier: tuple[Samples, ...], key: str, time: float, generation: int | None) -> Record:
+def _rated(
+    record: Record, earlier: tuple[Samples, ...], key: str, time: float, generation: float | None
+) -> Record:
     counters = _counters(record.stats)
     if not counters:
         return record

@@ -1,9 +1,13 @@
-"""Which domains a command looks at: ``-d/--domain`` and ``-x/--exclude``."""
+"""Which domains a command looks at: ``-d/--domain`` and ``-x/--exclude``.
+
+A UUID names its domain and no other: whoever may define a VM can call it by another's UUID, and a name counts only
+where nothing has it as its UUID. So to match one, the UUIDs of all there are have to be known.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -11,7 +15,7 @@ from kvmwatch.model.errors import UsageError
 
 
 class Pattern(NamedTuple):
-    """A shell glob over the name, an exact name or UUID, or ``re:REGEX`` searched in the name."""
+    """A UUID in large or small letters, else a name or a shell glob over it; or ``re:REGEX`` for the name."""
 
     text: str
 
@@ -30,11 +34,14 @@ class Pattern(NamedTuple):
                 raise UsageError(f"bad regular expression {text[3:]!r}: {error}") from None
         return cls(text)
 
-    def matches(self, name: str, uuid: str) -> bool:
-        """Tell whether it selects this domain."""
+    def matches(self, name: str, uuid: str, uuids: Collection[str]) -> bool:
+        """Tell whether it selects this domain; ``uuids`` are those of all there are, as libvirt writes them."""
         if self.text.startswith("re:"):
             return re.search(self.text[3:], name) is not None
-        return self.text == name or self.text.lower() == uuid or fnmatchcase(name, self.text)
+        as_uuid = self.text.lower()
+        if as_uuid == uuid or as_uuid in uuids:
+            return as_uuid == uuid
+        return self.text == name or fnmatchcase(name, self.text)
 
 
 class Selection(NamedTuple):
@@ -52,8 +59,8 @@ class Selection(NamedTuple):
         """Whether it restricts anything."""
         return bool(self.include or self.exclude)
 
-    def matches(self, name: str, uuid: str) -> bool:
-        """Tell whether a domain is looked at."""
-        return (not self.include or any(p.matches(name, uuid) for p in self.include)) and not any(
-            p.matches(name, uuid) for p in self.exclude
+    def matches(self, name: str, uuid: str, uuids: Collection[str]) -> bool:
+        """Tell whether a domain is looked at; ``uuids`` are those of all there are."""
+        return (not self.include or any(p.matches(name, uuid, uuids) for p in self.include)) and not any(
+            p.matches(name, uuid, uuids) for p in self.exclude
         )

@@ -171,13 +171,13 @@ class Process(NamedTuple):
     """One QEMU process; ``started`` tells it from a later one with the same PID."""
 
     pid: int
-    started: int  # Unix time in hundredths of a second
+    started: float  # seconds from the boot of the host
     uuid: Optional[str]  # of its -uuid
     name: Optional[str]  # of its -name
     time: float  # CLOCK_MONOTONIC of the reading
     stats: ProcessStats = ProcessStats()
     rates: ProcessStats = ProcessStats()
-    known: bool = True  # whether libvirt has a domain of this UUID
+    known: bool = True  # whether libvirt started it for the domain of this UUID; else it only says so
     unread: Unreads = ()
 
 
@@ -206,7 +206,9 @@ class Snapshot(NamedTuple):
     networks: tuple[Network, ...] = ()
     processes: tuple[Process, ...] = ()
     unread: Unreads = ()
+    uuids: frozenset[str] = frozenset()  # of all domains there are, whether they were asked for or not
     unrated: Optional[str] = None  # why there are no rates at all, and what to do
+    note: Optional[str] = None  # what changes no verdict, and should be mended all the same
 
     def has(self, group: Group) -> bool:
         """Whether a part that was asked for was read, or is known not to be there; else absence tells nothing."""

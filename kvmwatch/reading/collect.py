@@ -4,45 +4,45 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import libvirt
 
+from kvmwatch.model import states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
-from kvmwatch.model.snapshot import Domain, Host, Process, Snapshot
-from kvmwatch.reading import domains, records
-from kvmwatch.reading.bulk import Listed
-from kvmwatch.reading.connection import LibvirtDomain, explained
+from kvmwatch.model.snapshot import Domain, Host, Snapshot
+from kvmwatch.reading import records
+from kvmwatch.reading.connection import explained
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch.reading.domains import DomainReader
 from kvmwatch.reading.hypervisor import Hypervisor
+from kvmwatch.reading.listing import Known, Listing, Roster, Survey, Waits
 
 if TYPE_CHECKING:
     from kvmwatch.reading.parts import Parts
+
+__all__ = ["Known", "Reader", "Roster", "Waits"]
 
 T = TypeVar("T")
 
 _OF_PARTS = Group.HOST | Group.POOLS | Group.NETWORKS
 _OF_LINKS = Group.INTERFACE | Group.NETWORKS
 _SHARE = 0.8  # of the time that is left may go into waiting for what is not about the domains
-_LISTS = (
-    (Group.AUTOSTART, "autostart", libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART),
-    (Group.LISTS, "persistent", libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT),
-    (Group.LISTS, "managed_save", libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE),
-    (Group.LISTS, "has_snapshots", libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT),
-)
 
 
 class Reader:
     """Reads snapshots of one hypervisor. Every method raises KvmwatchError with one line for the user."""
 
-    def __init__(self, uri: str, groups: Group, selection: Selection, deadline: Deadline) -> None:
-        """Connect."""
+    def __init__(
+        self, uri: str, groups: Group, selection: Selection, deadline: Deadline, roster: Roster | None = None
+    ) -> None:
+        """Connect. ``roster`` is where the list of domains is kept for when libvirt's own does not answer."""
         self.groups = groups
         self._selection = selection
         self._deadline = deadline
         self._hypervisor = Hypervisor(uri, deadline)
+        self._roster = roster
 
     def read(self) -> Snapshot:
         """Read all groups once."""
@@ -52,9 +52,7 @@ class Reader:
         """Give a snapshot with these of its domains as they are now, or with everything (an empty UUID)."""
         if "" in uuids:
             return self.read()
-        again = {domain.uuid: domain for domain in self._explaining(lambda: self._read_domains(uuids))}
-        kept = (domain for domain in before.domains if domain.uuid in again or domain.uuid not in uuids)
-        return self._with_ways(before._replace(domains=tuple(again.get(domain.uuid, domain) for domain in kept)))
+        return self._explaining(lambda: self._read_again(before, uuids))
 
     def _explaining(self, read: Callable[[], T]) -> T:
         try:
@@ -66,33 +64,58 @@ class Reader:
         hypervisor = self._hypervisor
         started = time.monotonic()
         now = time.time()
-        surveyed, lists = hypervisor.call(self._survey)
+        listing = self._listing()
+        survey = listing.read()
         latency = hypervisor.connected_in + time.monotonic() - started
         # the host, pools and networks are read while libvirtd asks the QEMUs
         parts = self._start_parts()
-        processes = self._processes(surveyed) if Group.PROCESSES in self.groups else ()
-        selected = [(domain, fields) for domain, fields in surveyed if self._selected(domain)]
         snapshot = Snapshot(
-            hypervisor.uri, now, latency, domains=self._domains(selected, lists, now), processes=processes
+            hypervisor.uri,
+            now,
+            latency,
+            domains=self._domains(self._selected(survey), listing, now),
+            unread=survey.unread,
+            uuids=survey.uuids,
         )
+        if Group.PROCESSES in self.groups:
+            from kvmwatch.reading import processes  # noqa: PLC0415 - brings psutil, which few commands need
+
+            # who asks for a few domains is not told of what is none
+            strays = not self._selection.include
+            snapshot = processes.with_processes(hypervisor, snapshot, survey, listing.again, strays)
         if parts:
             host, pools, networks, unread = parts.wait()
             if host:
                 host = with_assigned(host, snapshot.domains, latency)
-            snapshot = snapshot._replace(host=host, pools=pools, networks=networks, unread=unread)
-        return self._with_ways(snapshot)
+            snapshot = snapshot._replace(
+                host=host, pools=pools, networks=networks, unread=(*survey.unread, *unread)
+            )
+        return self._with_ways(snapshot, listing)
 
-    def _with_ways(self, snapshot: Snapshot) -> Snapshot:
+    def _read_again(self, before: Snapshot, uuids: Collection[str]) -> Snapshot:
+        listing = self._listing()
+        again = {domain.uuid: domain for domain in self._read_domains(uuids, listing)}
+        kept = (domain for domain in before.domains if domain.uuid in again or domain.uuid not in uuids)
+        snapshot = before._replace(domains=tuple(again.get(domain.uuid, domain) for domain in kept))
+        return self._with_ways(snapshot, listing)
+
+    def _with_ways(self, snapshot: Snapshot, listing: Listing) -> Snapshot:
         if not self.groups & _OF_LINKS:
             return snapshot
         from kvmwatch.reading import ways  # noqa: PLC0415 - few commands ask for them
 
-        return ways.with_ways(self._hypervisor, snapshot)
+        return ways.with_ways(self._hypervisor, snapshot, listing.again, self._deadline)
 
-    def _read_domains(self, uuids: Collection[str]) -> tuple[Domain, ...]:
-        surveyed, lists = self._hypervisor.call(self._survey)
-        wanted = [(domain, fields) for domain, fields in surveyed if domain.UUIDString() in uuids]
-        return self._domains(wanted, lists, time.time())
+    def _listing(self) -> Listing:
+        return Listing(self._hypervisor, self.groups, self._deadline, self._roster)
+
+    def _read_domains(self, uuids: Collection[str], listing: Listing) -> tuple[Domain, ...]:
+        survey = listing.read()
+        wanted = survey._replace(
+            listed=[(domain, fields) for domain, fields in survey.listed if domain.UUIDString() in uuids],
+            held={uuid: held for uuid, held in survey.held.items() if uuid in uuids},
+        )
+        return self._domains(wanted, listing, time.time())
 
     def _start_parts(self) -> Parts | None:
         if not self.groups & _OF_PARTS:
@@ -101,53 +124,39 @@ class Reader:
 
         return Parts(self._hypervisor, self.groups, self._deadline.share(_SHARE))
 
-    def _survey(self) -> tuple[Listed, dict[str, set[str]]]:
-        connection = self._hypervisor.connection
-        lists = {
-            name: {domain.UUIDString() for domain in connection.listAllDomains(flag)}
-            for group, name, flag in _LISTS
-            if group in self.groups
-        }
-        return domains.survey(connection), lists
+    def _selected(self, survey: Survey) -> Survey:
+        """What of it -d and -x select."""
 
-    def _selected(self, domain: LibvirtDomain) -> bool:
-        return self._selection.matches(domain.name(), domain.UUIDString())
+        def matches(name: str, uuid: str) -> bool:
+            return self._selection.matches(name, uuid, survey.uuids)
 
-    def _processes(self, surveyed: Listed) -> tuple[Process, ...]:
-        """Those of the selected domains and, unless only some were asked for, those that libvirt does not know."""
-        from kvmwatch.reading import processes  # noqa: PLC0415 - brings psutil, which few commands need
-
-        known = {domain.UUIDString(): self._selected(domain) for domain, _ in surveyed}
-        everything = not self._selection.include
-        return tuple(
-            process._replace(known=process.uuid in known)
-            for process in processes.read(self._hypervisor)
-            if known.get(process.uuid or "", everything)
+        return survey._replace(
+            listed=[(d, fields) for d, fields in survey.listed if matches(d.name(), d.UUIDString())],
+            held={uuid: (name, s) for uuid, (name, s) in survey.held.items() if matches(name, uuid)},
         )
 
-    def _domains(self, surveyed: Listed, lists: dict[str, set[str]], now: float) -> tuple[Domain, ...]:
-        readings, stuck = DomainReader(self._hypervisor, self.groups, self._deadline).read(surveyed)
-        read = []
-        for reading in sorted(readings.values(), key=lambda reading: reading.name):
-            listed = {name: reading.uuid in uuids for name, uuids in lists.items()}
-            domain = records.domain(reading, now)._replace(
-                not_responding=stuck.get(reading.uuid),
-                autostart=listed.get("autostart"),
-                persistent=listed.get("persistent"),
-                managed_save=listed.get("managed_save"),
-                has_snapshots=listed.get("has_snapshots"),
-            )
-            read.append(domain)
-        made = tuple(read)
+    def _domains(self, survey: Survey, listing: Listing, now: float) -> tuple[Domain, ...]:
+        readings, stuck = DomainReader(self._hypervisor, self.groups, self._deadline, listing).read(survey.listed)
+        read = [_held(uuid, name, seconds) for uuid, (name, seconds) in survey.held.items()]
+        for reading in readings.values():
+            flags: dict[str, Any] = {name: reading.uuid in uuids for name, uuids in survey.flags.items()}
+            domain = records.domain(reading, now)
+            read.append(domain._replace(not_responding=stuck.get(reading.uuid), **flags))
+        made = tuple(sorted(read, key=lambda domain: domain.name))
         if Group.SNAPSHOTS in self.groups:
             from kvmwatch.reading import domain_snapshots  # noqa: PLC0415 - few commands ask for them
 
-            made = domain_snapshots.with_snapshots(self._hypervisor, made)
+            made = domain_snapshots.with_snapshots(self._hypervisor, made, self._deadline)
         if Group.FILESYSTEM in self.groups:
             from kvmwatch.reading import guest_agent  # noqa: PLC0415 - only on request
 
             made = guest_agent.with_filesystems(self._hypervisor, made, self._deadline)
         return made
+
+
+def _held(uuid: str, name: str, seconds: float) -> Domain:
+    """A domain that somebody holds: that it is there is all that is known."""
+    return Domain(uuid, name, None, states.NOSTATE, 0, time.monotonic(), not_responding=seconds)
 
 
 def with_assigned(host: Host, domains: tuple[Domain, ...], latency: float) -> Host:

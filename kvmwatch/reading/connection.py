@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -97,6 +98,18 @@ def explained(error: libvirt.libvirtError, uri: str) -> KvmwatchError:
     elif code == libvirt.VIR_ERR_NO_SUPPORT:
         advice = "this libvirt driver cannot tell it"
     return KvmwatchError(f"{_without_password(uri)}: {text}; {advice}")
+
+
+def looked_up(connection: Connection, uuids: Iterable[str]) -> list[LibvirtDomain]:
+    """The domains of these UUIDs, without those that are gone. Raises libvirtError."""
+    found = []
+    for uuid in uuids:
+        try:
+            found.append(connection.lookupByUUIDString(uuid))
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                raise
+    return found
 
 
 _GONE = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_NETWORK)

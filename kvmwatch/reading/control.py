@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING
 
 import libvirt
 
-from kvmwatch.reading.connection import LibvirtDomain
+from kvmwatch.reading.connection import Connection, LibvirtDomain
 from kvmwatch.reading.deadline import Deadline
+from kvmwatch.reading.walk import walk
+
+if TYPE_CHECKING:
+    from kvmwatch.reading.hypervisor import Hypervisor
 
 STUCK_AFTER = 2.0  # seconds; less under a short deadline
 
@@ -17,18 +22,40 @@ def patience(deadline: Deadline) -> float:
     return min(STUCK_AFTER, deadline.seconds / 4)
 
 
-def hung(domains: Iterable[LibvirtDomain], deadline: Deadline) -> dict[str, float]:
+def hung(hypervisor: Hypervisor, uuids: Collection[str], deadline: Deadline) -> dict[str, float]:
     """UUID to seconds of those whose QEMU owes libvirt an answer for so long that it counts as hung.
 
-    virDomainGetControlInfo asks no QEMU and waits for none. It does not tell of every job that makes others wait.
+    virDomainGetControlInfo asks no QEMU. It waits only for a domain that libvirt itself holds, which is then among
+    those given. It does not tell of every job that makes others wait. Raises KvmwatchError.
     """
     limit = patience(deadline)
-    waiting = {}
-    for domain in domains:
-        try:
-            state, _details, milliseconds = domain.controlInfo(0)
-        except libvirt.libvirtError:
-            continue  # not running any more, or a driver without it
-        if state == libvirt.VIR_DOMAIN_CONTROL_OCCUPIED and milliseconds / 1000 >= limit:
-            waiting[domain.UUIDString()] = milliseconds / 1000
-    return waiting
+
+    def questioner() -> Callable[[str], float | None]:
+        connection = hypervisor.another()
+        return lambda uuid: _waited(connection, uuid, limit)
+
+    walked = walk(uuids, questioner, deadline, limit / 2, lanes=1)
+    return walked.answers | walked.held
+
+
+def occupied(domains: Iterable[LibvirtDomain], deadline: Deadline) -> dict[str, float]:
+    """The same, asked through the domains' own connection, by one who may be left waiting."""
+    limit = patience(deadline)
+    asked = ((domain.UUIDString(), _of(domain, limit)) for domain in domains)
+    return {uuid: waited for uuid, waited in asked if waited is not None}
+
+
+def _waited(connection: Connection, uuid: str, limit: float) -> float | None:
+    try:
+        return _of(connection.lookupByUUIDString(uuid), limit)
+    except libvirt.libvirtError:
+        return None  # gone
+
+
+def _of(domain: LibvirtDomain, limit: float) -> float | None:
+    try:
+        state, _details, milliseconds = domain.controlInfo(0)
+    except libvirt.libvirtError:
+        return None  # not running any more, or a driver without it
+    occupied = state == libvirt.VIR_DOMAIN_CONTROL_OCCUPIED and milliseconds / 1000 >= limit
+    return milliseconds / 1000 if occupied else None

@@ -25,12 +25,12 @@ class Deadline:
     """The moment by which a command must have its data, counted from its own creation.
 
     ``seconds`` is what the user allowed (``-t``); a tenth of it, half a second at most, is kept back for
-    judging and printing what was read by then.
+    judging and printing what was read by then (or ``spare`` seconds).
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, spare: float | None = None) -> None:
         self.seconds = seconds
-        self._end = time.monotonic() + seconds - min(0.5, seconds / 10)
+        self._end = time.monotonic() + seconds - (min(0.5, seconds / 10) if spare is None else spare)
 
     def remaining(self) -> float:
         """Seconds left, 0 when over."""

@@ -61,7 +61,7 @@ class Descriptions:
         """
         if self.wait:  # else each of our runs would leave a call waiting in libvirtd, which has 20 workers
             active = [domain for domain, fields in listed if states.is_active(fields["state.state"])]
-            self._held |= control.hung(active, self._deadline)
+            self._held |= control.occupied(active, self._deadline)
         found = {}
         for domain, _ in listed:
             try:

@@ -8,20 +8,24 @@ without it.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
-from typing import NamedTuple
+from collections.abc import Collection, Iterable
+from typing import NamedTuple, TypeVar
 
 import libvirt
 
 from kvmwatch.model import states
+from kvmwatch.model.errors import DeadlineExceeded
 from kvmwatch.model.groups import Group
 from kvmwatch.reading import bulk, control
 from kvmwatch.reading.bulk import Fields, Listed
-from kvmwatch.reading.connection import Connection, LibvirtDomain
+from kvmwatch.reading.connection import LibvirtDomain, is_local
 from kvmwatch.reading.deadline import Deadline, Started
 from kvmwatch.reading.descriptions import Description, Descriptions
 from kvmwatch.reading.hypervisor import Hypervisor
+from kvmwatch.reading.listing import Listing
 from kvmwatch.reading.records import Reading
+
+T = TypeVar("T")
 
 _ASKS_QEMU = Group.CPU | Group.MEMORY | Group.DISK
 _STATISTICS = _ASKS_QEMU | Group.INTERFACE | Group.SIZE
@@ -29,7 +33,7 @@ _DESCRIPTIONS = Group.DEFINITION | Group.POLICY
 _RUNNING = (states.RUNNING, states.BLOCKED)
 _SHARE = 0.8  # of the time that is left may go into asking the QEMUs
 _RETRIES = 8  # for domains whose QEMU another client was asking just then
-_RETRY_PAUSE = 0.05  # seconds, then twice as long each time: in all longer than a hung one needs to be known
+_RETRY_PAUSES = 0.9  # seconds, all together
 _PAUSED_IOERROR = 5  # virDomainPausedReason
 #: paused while it migrates or starts: a QEMU that is just being filled
 _CANNOT_ANSWER = ((states.PAUSED, 2), (states.PAUSED, 11))
@@ -43,27 +47,15 @@ class Readings(NamedTuple):
     stuck: dict[str, float]
 
 
-def survey(connection: Connection) -> Listed:
-    """All domains with ``state.state`` and ``state.reason``, in one call that asks no QEMU where there is one."""
-    try:
-        listed: Listed = connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
-    except libvirt.libvirtError as error:
-        if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
-            raise
-        from kvmwatch.reading import classic  # noqa: PLC0415 - ESX, VirtualBox, the test driver of old libvirts
-
-        return classic.read(connection.listAllDomains(), Group.NONE)
-    return listed
-
-
 class DomainReader:
     """Reads some groups of some domains of one hypervisor, before a deadline."""
 
-    def __init__(self, hypervisor: Hypervisor, groups: Group, deadline: Deadline) -> None:
+    def __init__(self, hypervisor: Hypervisor, groups: Group, deadline: Deadline, listing: Listing) -> None:
         """Take what to read; nothing is asked yet."""
         self._hypervisor = hypervisor
         self._groups = groups
         self._deadline = deadline
+        self._listing = listing
         self._descriptions = Descriptions(hypervisor, groups, deadline)
 
     def read(self, surveyed: Listed) -> Readings:
@@ -73,24 +65,36 @@ class DomainReader:
             surveyed = [(domain, fields) for domain, fields in surveyed if states.is_active(fields["state.state"])]
         asks_qemu = bool(self._groups & _ASKS_QEMU)
         asked: Started[dict[str, float]] | None = None
+        # No QEMU is asked anything else, so the two rounds of questions can go at once. A domain that does
+        # not run is judged by its state, so whether its QEMU answers is not worth a call.
+        running = [domain for domain, fields in surveyed if fields["state.state"] in _RUNNING]
         if Group.CONTROL in self._groups and not asks_qemu:
-            # No QEMU is asked anything else, so the two rounds of questions can go at once. A domain that does
-            # not run is judged by its state, so whether its QEMU answers is not worth a call.
-            running = [domain for domain, fields in surveyed if fields["state.state"] in _RUNNING]
-            asked = Started(lambda: control.hung(running, self._deadline))
+            asked = Started(lambda: control.occupied(running, self._deadline))
         stuck: dict[str, float] = {}
         if surveyed and (asks_qemu or self._descriptions.wait):
             stuck = self._read_in_lanes(surveyed, readings)
         elif surveyed and self._groups & (_STATISTICS | _DESCRIPTIONS):
-            self._take(self._hypervisor.call(lambda: self._read_chunk(surveyed)), surveyed, readings)
+            try:
+                self._take(self._soon(Started(lambda: self._read_chunk(surveyed))), surveyed, readings)
+            except DeadlineExceeded:  # somebody holds one of them since they were listed
+                self._hypervisor.renew()
+                stuck = self._read_in_lanes(surveyed, readings)
         if Group.CONTROL in self._groups and asks_qemu:
-            active = [domain for domain, _ in surveyed if _is_active(readings.get(domain.UUIDString()))]
-            silent = [domain for domain in active if not bulk.answered(readings[domain.UUIDString()].fields)]
-            stuck |= self._hung(silent)
+            active = [uuid for uuid, reading in readings.items() if _is_active(reading) and uuid not in stuck]
+            stuck |= self._hung(uuid for uuid in active if not bulk.answered(readings[uuid].fields))
         if asked:
-            hung = self._hypervisor.wait(asked)
-            stuck |= hung
+            try:
+                hung = self._soon(asked)
+                stuck |= hung
+            except DeadlineExceeded:
+                stuck |= self._hung(domain.UUIDString() for domain in running)
         return Readings(readings, stuck)
+
+    def _soon(self, started: Started[T]) -> T:
+        """Wait for calls that take long only when somebody holds a domain, or the way to libvirt is long."""
+        if not is_local(self._hypervisor.uri):
+            return self._hypervisor.wait(started)
+        return started.wait(Deadline(control.patience(self._deadline), spare=0))
 
     def _read_in_lanes(self, surveyed: Listed, readings: dict[str, Reading]) -> dict[str, float]:
         from kvmwatch.reading.lanes import each_chunk  # noqa: PLC0415 - not for commands that wait for no QEMU
@@ -103,14 +107,14 @@ class DomainReader:
         left = set(listed)
         for attempt in range(_RETRIES):
             if attempt:
-                deadline.sleep(_RETRY_PAUSE * 2 ** (attempt - 1))
+                deadline.sleep(_RETRY_PAUSES * 2**attempt / 2**_RETRIES)
             results, outcome = each_chunk(
                 self._hypervisor.crew,
                 sorted(left),
                 lambda domains, waiting: self._read_chunk(
                     [(domain, listed[domain.UUIDString()][1]) for domain in domains], waiting
                 ),
-                lambda uuids: self._hung([listed[uuid][0] for uuid in uuids]),
+                self._hung,
                 deadline,
                 control.patience(deadline),
             )
@@ -119,13 +123,12 @@ class DomainReader:
             self._take(results, [listed[uuid] for uuid in left - stuck.keys()], readings)
             left = {reading.uuid for reading in results if self._was_skipped(reading)} - stuck.keys()
             if left:
-                stuck.update(self._hung([listed[uuid][0] for uuid in left]))
+                stuck.update(self._hung(left))
                 left -= stuck.keys()
             if not left:
                 break
         stuck.update(dict.fromkeys(left, time.monotonic() - began))  # others asked them all the time
-        self._settle(readings)
-        return self._descriptions.missing | stuck
+        return self._descriptions.missing | stuck | self._settle(readings)
 
     def _take(self, results: list[Reading], asked: Listed, readings: dict[str, Reading]) -> None:
         """Put what was read into the readings; what was asked and gave none is gone meanwhile."""
@@ -141,8 +144,8 @@ class DomainReader:
             return False
         return _is_active(reading) and bulk.skipped(reading.fields, self._groups)
 
-    def _hung(self, domains: list[LibvirtDomain]) -> dict[str, float]:
-        return self._hypervisor.call(lambda: control.hung(domains, self._deadline))
+    def _hung(self, uuids: Iterable[str]) -> dict[str, float]:
+        return control.hung(self._hypervisor, tuple(uuids), self._deadline)
 
     def _read_chunk(self, listed: Listed, waiting: Collection[str] = ()) -> list[Reading]:
         descriptions = self._descriptions.read(listed, waiting)
@@ -181,18 +184,24 @@ class DomainReader:
                 read += self._hypervisor.provider.read(some, groups)
         return read
 
-    def _settle(self, readings: dict[str, Reading]) -> None:
-        """Keep of each domain only what belongs to the run that it is in at the end."""
+    def _settle(self, readings: dict[str, Reading]) -> dict[str, float]:
+        """Keep of each domain only what belongs to the run that it is in at the end.
+
+        Gives the seconds for which somebody has held one, by UUID: what run it is in cannot be told.
+        """
         now = time.monotonic()
-        closing = self._hypervisor.call(lambda: survey(self._hypervisor.connection))
-        last = {domain.UUIDString(): _reading(domain, fields, now) for domain, fields in closing}
+        closing = self._listing.again()
+        last = {domain.UUIDString(): _reading(domain, fields, now) for domain, fields in closing.listed}
         for uuid, reading in list(readings.items()):
+            if uuid in closing.held:
+                continue
             if uuid not in last:
                 del readings[uuid]
             elif last[uuid].id != reading.id or _is_active(last[uuid]) != _is_active(reading):
                 readings[uuid] = last[uuid]._replace(
                     definition=reading.definition, policy=reading.policy, unread=reading.unread
                 )
+        return {uuid: seconds for uuid, (_, seconds) in closing.held.items() if uuid in readings}
 
 
 def _reading(domain: LibvirtDomain, fields: Fields, moment: float = 0.0) -> Reading:

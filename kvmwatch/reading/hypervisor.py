@@ -46,12 +46,27 @@ class Hypervisor:
         try:
             return started.wait(self._deadline)
         except DeadlineExceeded as error:
-            raise DeadlineExceeded(
-                f"libvirt at {self.uri} gave {error}: the daemon or the way to it hangs; look at it with "
-                "'virsh list', then restart it"
-            ) from error
+            raise self.no_answer() from error
         except libvirt.libvirtError as error:
             raise explained(error, self.uri) from error
+
+    def no_answer(self) -> DeadlineExceeded:
+        """The error of a daemon that did not answer in time."""
+        return DeadlineExceeded(
+            f"libvirt at {self.uri} gave no answer within {self._deadline.seconds:g} s: the daemon or the way to "
+            "it hangs; look at it with 'virsh list', then restart it"
+        )
+
+    def another(self) -> Connection:
+        """Open another connection (may block). Calls beside one that hangs were seen to hang, too.
+
+        The test driver lives in this process, where another connection is another world. Raises KvmwatchError.
+        """
+        return self.connection if uri_scheme(self.uri) == "test" else open_readonly(self.uri)
+
+    def renew(self) -> None:
+        """Leave the connection behind for another one. Raises KvmwatchError."""
+        self.connection = self.call(self.another)
 
     def beside(self, uri: str) -> Hypervisor:
         """The same for another thread, with a connection of its own to this URI of the same machine.
@@ -67,9 +82,7 @@ class Hypervisor:
         """Make lanes for calls that may hang, at most so many; one where a connection costs an ssh session."""
         from kvmwatch.reading.lanes import LANES, Crew  # noqa: PLC0415 - not for commands that ask no QEMU
 
-        if uri_scheme(self.uri) == "test":  # it lives in this process: another connection is another world
-            return Crew(lambda: self.connection, 1)
-        return Crew(lambda: open_readonly(self.uri), (most or LANES) if is_local(self.uri) else 1)
+        return Crew(self.another, (most or LANES) if is_local(self.uri) else 1)
 
 
 def _provider(uri: str) -> ModuleType:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import NamedTuple, TypeVar
 
-from kvmwatch.reading.connection import Connection, LibvirtDomain
+from kvmwatch.reading.connection import Connection, LibvirtDomain, looked_up
 from kvmwatch.reading.deadline import Deadline
 
 T = TypeVar("T")
@@ -43,12 +43,13 @@ class Crew:
         return self._threads.submit(lambda: work(self._connection()))
 
     def submit_domains(self, uuids: list[str], read: Callable[[list[LibvirtDomain]], list[T]]) -> Future[list[T]]:
-        """Have the next free lane read these domains; those that are gone are left out."""
+        """Have the next free lane read these domains; those that are gone are left out.
+
+        They are looked up by their UUIDs: libvirt's list would wait for any domain that somebody holds.
+        """
 
         def work(connection: Connection) -> list[T]:
-            if not hasattr(self._local, "domains"):
-                self._local.domains = {d.UUIDString(): d for d in connection.listAllDomains(0)}
-            domains = [self._local.domains[uuid] for uuid in uuids if uuid in self._local.domains]
+            domains = looked_up(connection, uuids)
             return read(domains) if domains else []
 
         return self.submit(work)
@@ -104,7 +105,7 @@ def each_chunk(
         now = time.monotonic()
         running = {future: chunk for future, chunk in pending.items() if future.running()}
         late = {future for future in running if now - since.setdefault(future, now) >= patience}
-        found = hung([uuid for chunk in running.values() for uuid in chunk])
+        found = hung([uuid for chunk in running.values() for uuid in chunk if uuid not in stuck])
         alone = {pending[future][0] for future in late if len(pending[future]) == 1}
         parted = {future for future in late if len(pending[future]) > 1}
         if found.keys() <= stuck.keys() and alone <= waiting and not parted:

@@ -2,47 +2,126 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import psutil
 
+from kvmwatch.model import states
 from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import ProcessStats, Value
-from kvmwatch.model.snapshot import Process
-from kvmwatch.reading.connection import is_local
+from kvmwatch.model.snapshot import Domain, Process, Snapshot, Unread
+from kvmwatch.reading import emulators
+from kvmwatch.reading.connection import is_local, uri_scheme
+from kvmwatch.reading.emulators import Running
 from kvmwatch.reading.hypervisor import Hypervisor
-
-_PREFIXES = ("qemu-system-", "qemu-kvm", "kvm")  # what distributions call QEMU
-_CLOCK = 100  # ticks a second of a process's start time, which tells it from a later one with the same PID
+from kvmwatch.reading.listing import Survey
 
 
-def read(hypervisor: Hypervisor) -> tuple[Process, ...]:
-    """Read every QEMU process that has a -uuid or a -name, whoever started it.
+def with_processes(
+    hypervisor: Hypervisor,
+    snapshot: Snapshot,
+    survey: Survey,
+    again: Callable[[], Survey],
+    strays: bool = True,
+    folders: Sequence[Path] | None = None,
+) -> Snapshot:
+    """Add the processes of the snapshot's domains, and what only looks like one (``known`` is False).
 
-    What another user may not see (/proc/PID/io and fd need root or the process's own user) is None. Raises
-    KvmwatchError when the hypervisor is another machine.
+    ``survey`` has all domains of the hypervisor: what claims to be one that is not in the snapshot is left out.
+    ``again`` gives them as they are now. ``strays``: also those that claim to be none. ``folders``: of the pid
+    files. Raises KvmwatchError when the hypervisor is another machine.
     """
-    if not is_local(hypervisor.uri):
+    uri = hypervisor.uri
+    if not is_local(uri):
         raise KvmwatchError(
-            f"{hypervisor.uri}: QEMU processes can be seen only on their own machine; run the check there (NRPE)"
+            f"{uri}: QEMU processes can be seen only on their own machine; run the check there (NRPE)"
         )
-    return tuple(sorted(_processes(), key=lambda process: process.pid))
+    folders = emulators.run_folders(uri) if folders is None else folders
+    read, missing = _read(uri, survey, folders)
+    lost = any(domain.active and domain.uuid in missing for domain in snapshot.domains)
+    if lost or not all(process.known for process in read):
+        # a domain that has ended or started since it was listed is no fault, and its process no stray
+        survey = again()
+        snapshot = snapshot._replace(domains=tuple(_settled(snapshot.domains, survey)))
+        read, missing = _read(uri, survey, folders)
+    looked_at = {domain.uuid for domain in snapshot.domains}
+    others = survey.uuids - looked_at
+    return snapshot._replace(
+        domains=tuple(_without(domain, missing.get(domain.uuid)) for domain in snapshot.domains),
+        processes=tuple(
+            process
+            for process in read
+            if process.uuid in looked_at or (strays and not process.known and process.uuid not in others)
+        ),
+    )
 
 
-def _processes() -> Iterator[Process]:
+def names() -> dict[str, str]:
+    """UUID to name of everything that looks like a QEMU, whether it is libvirt's or not."""
+    return {process.uuid: process.name or process.uuid for process in _strays(set()) if process.uuid}
+
+
+def _without(domain: Domain, why: str | None) -> Domain:
+    if why is None:
+        return domain
+    unread = Unread(Group.PROCESSES, "", f"has no QEMU process that could be found: {why}")
+    return domain._replace(unread=(*domain.unread, unread))
+
+
+def _read(uri: str, survey: Survey, folders: Sequence[Path]) -> tuple[list[Process], Mapping[str, str]]:
+    """Every process that is libvirt's or looks like a QEMU, by PID; and UUIDs to why libvirt's was not found.
+
+    What another user may not see (/proc/PID/io and fd need root or the process's own user) is None.
+    """
+    active = (domain for domain, fields in survey.listed if states.is_active(fields["state.state"]))
+    running = [Running(domain.UUIDString(), domain.name(), domain.ID()) for domain in active]
+    running += [Running(uuid, name, -1) for uuid, (name, _) in survey.held.items()]
+    found = emulators.find(running if uri_scheme(uri) == "qemu" else (), folders)
+    read, missing = [], found.missing
+    for uuid, process in found.processes.items():
+        try:
+            read.append(_process(process, uuid)._replace(known=True))
+        except psutil.Error:
+            missing[uuid] = f"PID {process.pid} ended while it was read"
+    read += _strays(found.pids)
+    return sorted(read, key=lambda process: process.pid), missing
+
+
+def _strays(known: set[int]) -> Iterator[Process]:
+    """What looks like a QEMU and has a -uuid or a -name, other than libvirt's and what these fork."""
     for process in psutil.process_iter():
         try:
-            if process.name().startswith(_PREFIXES):
-                arguments = process.cmdline()
-                uuid, name = _option(arguments, "-uuid"), _guest_name(_option(arguments, "-name"))
-                if uuid or name:
-                    yield _process(process, uuid, name)
+            if process.pid not in known and emulators.looks_like_qemu(process) and process.ppid() not in known:
+                read = _process(process, emulators.uuid_of(process))
+                if read.uuid or read.name:
+                    yield read
         except psutil.Error:
             continue  # it ended
 
 
-def _process(process: psutil.Process, uuid: str | None, name: str | None) -> Process:
+def _settled(before: Sequence[Domain], survey: Survey) -> Iterator[Domain]:
+    """The domains without those that are gone by a later survey, and with the state of those that have ended.
+
+    The rest stays as it was read: the statistics of a domain belong to the run that it was in.
+    """
+    now = {domain.UUIDString(): fields for domain, fields in survey.listed}
+    for domain in before:
+        fields = now.get(domain.uuid)
+        if domain.uuid in survey.held:
+            yield domain
+        if fields is None:
+            continue
+        ended = domain.active and not states.is_active(fields["state.state"])
+        state, reason = fields["state.state"], fields["state.reason"]
+        yield domain._replace(id=None, state=state, reason=reason) if ended else domain
+
+
+def _process(process: psutil.Process, uuid: str | None) -> Process:
+    name = _guest_name(emulators.option(process.cmdline(), "-name"))
     with process.oneshot():
         cpu = process.cpu_times()
         read_bytes, write_bytes = _io(process)
@@ -54,8 +133,20 @@ def _process(process: psutil.Process, uuid: str | None, name: str | None) -> Pro
             threads=process.num_threads(),
             open_files=_open_files(process),
         )
-        started = int(process.create_time() * _CLOCK)
-    return Process(process.pid, started, uuid.lower() if uuid else None, name, time.monotonic(), stats)
+    return Process(process.pid, _started(process.pid), uuid, name, time.monotonic(), stats, known=False)
+
+
+def _started(pid: int) -> float:
+    """Seconds from the boot to the start of a process (starttime of /proc/PID/stat). Raises psutil.NoSuchProcess.
+
+    psutil's own is of the wall clock, and not the same after that was set.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        raise psutil.NoSuchProcess(pid) from None
+    behind_the_name = stat.rpartition(b")")[2].split()
+    return int(behind_the_name[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def _io(process: psutil.Process) -> tuple[Value, Value]:
@@ -70,13 +161,6 @@ def _open_files(process: psutil.Process) -> Value:
     try:
         return process.num_fds()
     except psutil.AccessDenied:
-        return None
-
-
-def _option(arguments: list[str], option: str) -> str | None:
-    try:
-        return arguments[arguments.index(option) + 1]
-    except (ValueError, IndexError):
         return None
 
 

@@ -5,17 +5,21 @@ Nobody else tells it: libvirt does not look at a tap again that it has made, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Optional
 
-import libvirt
-
 from kvmwatch.model import states
+from kvmwatch.model.errors import DeadlineExceeded
 from kvmwatch.model.groups import Group
-from kvmwatch.model.snapshot import Domain, Interface, Snapshot
-from kvmwatch.reading.connection import is_local
+from kvmwatch.model.snapshot import Domain, Interface, Snapshot, Unread, Unreads
+from kvmwatch.reading import control
+from kvmwatch.reading.bulk import Fields
+from kvmwatch.reading.connection import LibvirtDomain, is_local
+from kvmwatch.reading.deadline import Deadline, Started
 from kvmwatch.reading.hypervisor import Hypervisor
 from kvmwatch.reading.links import FOLDER, Link, Links
+from kvmwatch.reading.listing import Survey
 
 #: of a domain that is paused the taps may be down: libvirt sets them up when its CPUs start
 _RUNNING = (states.RUNNING, states.BLOCKED)
@@ -25,16 +29,24 @@ _WITH_TAP = (*_ON_BRIDGES, "direct", "ethernet")
 #: there when Open vSwitch forwards in its own process: its taps have no master then
 _OVS_USERSPACE = "ovs-netdev"
 
+_TAP = re.compile(r"net\.\d+\.name")
+
 OPEN_VSWITCH = "openvswitch"
 
 
-def with_ways(hypervisor: Hypervisor, snapshot: Snapshot, folder: str = FOLDER) -> Snapshot:
+def with_ways(
+    hypervisor: Hypervisor,
+    snapshot: Snapshot,
+    again: Callable[[], Survey],
+    deadline: Deadline,
+    folder: str = FOLDER,
+) -> Snapshot:
     """Say of each interface of the running domains whether it is attached.
 
     Where libvirtd is on another machine, or in another network namespace, nothing is said: when not one of the
     bridges and taps that it names is there, they are not to be seen from here, which is not the same as missing.
-    A fault is looked at twice, with a question to libvirt in between: the domain may just have stopped. Raises
-    KvmwatchError when libvirt does not answer that.
+    A fault is looked at twice, with a question to libvirt in between: the domain may just have stopped. ``again``
+    lists the domains as they are then, and raises what it raises.
     """
     if not is_local(hypervisor.uri):
         return snapshot
@@ -44,12 +56,15 @@ def with_ways(hypervisor: Hypervisor, snapshot: Snapshot, folder: str = FOLDER) 
     if not links.seen and not any(network.bridge_found for network in snapshot.networks):
         return _untold(snapshot)
     looked = [_looked_at(domain, links) for domain in snapshot.domains]
-    doubtful = [domain for domain in looked if any(interface.detached for interface in domain.interfaces)]
+    doubtful = {domain.uuid: domain.id for domain in looked if any(part.detached for part in domain.interfaces)}
     if doubtful:
-        taps = hypervisor.call(lambda: _taps(hypervisor, doubtful))
+        listed = [domain for domain, fields in again().listed if _same(domain, fields, doubtful)]
+        taps, unread = _taps(hypervisor, listed, deadline)
         links = Links(folder)
-        again = {domain.uuid: _looked_at(domain, links, taps.get(domain.uuid, ())) for domain in doubtful}
-        looked = [again.get(domain.uuid, domain) for domain in looked]
+        looked = [
+            _looked_at(domain, links, taps.get(domain.uuid, ()), unread) if domain.uuid in doubtful else domain
+            for domain in looked
+        ]
     return snapshot._replace(domains=tuple(looked))
 
 
@@ -115,35 +130,41 @@ def _named(domains: Sequence[Domain]) -> Iterator[str]:
                 yield from filter(None, (interface.name, interface.bridge))
 
 
-def _looked_at(domain: Domain, links: Links, taps: Optional[Sequence[str]] = None) -> Domain:
-    """The domain with what is seen of its interfaces; with ``taps`` of no others than these."""
+def _looked_at(
+    domain: Domain, links: Links, taps: Optional[Collection[str]] = None, unread: Unreads = ()
+) -> Domain:
+    """The domain with what is seen of its interfaces; with ``taps`` only of these, which are still its own."""
     if domain.state not in _RUNNING:
         return domain
     return domain._replace(
         interfaces=tuple(
             way(interface, links) if taps is None or interface.name in taps else _attached(interface, None)
             for interface in domain.interfaces
-        )
+        ),
+        unread=(*domain.unread, *unread),
     )
 
 
-def _taps(hypervisor: Hypervisor, domains: Sequence[Domain]) -> dict[str, list[str]]:
-    """UUID to the taps that the domain has now, of those that are still in the run that they were in."""
-    handles = []
-    for domain in domains:
-        try:
-            handles.append(hypervisor.connection.lookupByUUIDString(domain.uuid))
-        except libvirt.libvirtError as error:
-            if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
-                raise
-    runs = {(domain.uuid, domain.id) for domain in domains}
+def _same(domain: LibvirtDomain, fields: Fields, runs: Mapping[str, Optional[int]]) -> bool:
+    """Whether a domain still is in the run that it was in."""
+    return fields.get("state.state") in _RUNNING and runs.get(domain.UUIDString()) == domain.ID()
+
+
+def _taps(
+    hypervisor: Hypervisor, domains: list[LibvirtDomain], deadline: Deadline
+) -> tuple[dict[str, list[str]], Unreads]:
+    """UUID to the taps that each domain has now, one may have been unplugged; or why that is not known."""
+    if not domains:
+        return {}, ()
+    asked = Started(lambda: hypervisor.provider.read(domains, Group.INTERFACE))
+    try:
+        listed = asked.wait(Deadline(control.patience(deadline), spare=0))
+    except DeadlineExceeded as error:  # somebody holds one of them since it was listed
+        return {}, (Unread(Group.INTERFACE, "way to the network", str(error)),)
     return {
-        handle.UUIDString(): [
-            value for name, value in fields.items() if name.startswith("net.") and name.endswith(".name")
-        ]
-        for handle, fields in (hypervisor.provider.read(handles, Group.INTERFACE) if handles else ())
-        if fields.get("state.state") in _RUNNING and (handle.UUIDString(), handle.ID()) in runs
-    }
+        domain.UUIDString(): [value for name, value in fields.items() if _TAP.fullmatch(name)]
+        for domain, fields in listed
+    }, ()
 
 
 def _untold(snapshot: Snapshot) -> Snapshot:

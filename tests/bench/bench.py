@@ -1,8 +1,9 @@
 """Times every command against what virsh and bare Python cost, in one run: "make bench".
 
-Measures an installed copy, as users have it (.venv/bench). Runs in the lab's namespaces, first on the lab's guests, then on 100 small paused ones. The commands of a phase
-run in turn, round by round, so that a slow moment of a shared machine meets all of them; medians are printed.
-The targets are ratios, printed beside what was measured.
+Measures an installed copy, as users have it (.venv/bench). Runs in the lab's namespaces, first on the lab's guests,
+then on 200 small paused ones, where the CPU time that a command costs libvirtd and the QEMUs is told as well. The
+commands of a phase run in turn, round by round, so that a slow moment of a shared machine meets all of them; medians
+are printed. The targets are ratios, printed beside what was measured.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import bed
 import guests
 from running import running
 
 ROUNDS = 15
-PAUSED = 100
+PAUSED = 200
 BIN = Path(sys.executable).parent
 OPEN = "import libvirt; c = libvirt.openReadOnly('qemu:///system'); "
 STATS = "c.getAllDomainStats({}, libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT)"
@@ -63,38 +65,82 @@ VIRSH = {
 }
 
 
-def timed(commands: dict[str, list[str]]) -> dict[str, list[float]]:
-    """Run all commands in turn, ROUNDS times after a warm-up; give the wall times of each in seconds."""
-    times: dict[str, list[float]] = {name: [] for name in commands}
+class Cost(NamedTuple):
+    """What one run of a command took: seconds of wall time, and of CPU of itself, of libvirtd and of the QEMUs."""
+
+    wall: float
+    own: float
+    daemon: float
+    guests: float
+
+
+def cpu(pid: int) -> float:
+    """CPU time of a process, in seconds; 0 when it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def run(words: list[str], daemon: int, emulators: list[int]) -> Cost:
+    """Run a command and tell what it cost."""
+    before = cpu(daemon), sum(map(cpu, emulators)), os.times()
+    begun = time.perf_counter()
+    subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    wall = time.perf_counter() - begun
+    after = cpu(daemon), sum(map(cpu, emulators)), os.times()
+    own = sum(after[2][2:4]) - sum(before[2][2:4])  # of children, user and system
+    return Cost(wall, own, after[0] - before[0], after[1] - before[1])
+
+
+def timed(commands: dict[str, list[str]], daemon: int) -> dict[str, list[Cost]]:
+    """Run all commands in turn, ROUNDS times after a warm-up; give what each run cost."""
+    emulators = [int(path.name) for path in Path("/proc").glob("[0-9]*") if b"guest=" in words_of(path)]
+    costs: dict[str, list[Cost]] = {name: [] for name in commands}
     for number in range(ROUNDS + 1):
         for name, words in commands.items():
-            begun = time.perf_counter()
-            subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+            cost = run(words, daemon, emulators)
             if number:
-                times[name].append(time.perf_counter() - begun)
-    return times
+                costs[name].append(cost)
+    return costs
 
 
-def phase(title: str, ours: list[tuple[str, list[str], float | None]]) -> None:
-    """Time one phase and print its table."""
+def words_of(process: Path) -> bytes:
+    """The command line of a process; empty when it is gone."""
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def phase(title: str, ours: list[tuple[str, list[str], float | None]], daemon: int, with_cpu: bool) -> None:
+    """Time one phase and print its table; the CPU time of others only where guests use none by themselves."""
     commands = dict(VIRSH)
     for name, reference, _ in ours:
         first, *rest = name.split()
         commands[name] = [str(BIN / first), *rest]
         commands.setdefault(" ".join(reference), reference)
-    times = timed(commands)
-    print(f"\n{title}: medians of {ROUNDS} runs, ms")
+    costs = timed(commands, daemon)
+
+    def cells(name: str) -> str:
+        wall = statistics.median(cost.wall for cost in costs[name]) * 1000
+        # of clocks that tick a hundred times a second, means say more than medians
+        means = [statistics.mean(column) * 1000 for column in list(zip(*costs[name]))[1:]]
+        return f"{wall:8.1f}" + "".join(f"{mean:9.1f}" for mean in means if with_cpu)
+
+    head = f"{'own CPU':>9}{'libvirtd':>9}{'QEMUs':>9}" if with_cpu else ""
+    print(f"\n{title}: medians of {ROUNDS} runs, ms{'; means of CPU time, ms' if with_cpu else ''}")
+    print(f"  {'':<30}{'wall':>8}{head}")
     for name in VIRSH:
-        print(f"  {name:<30} {statistics.median(times[name]) * 1000:8.1f}")
-    print(f"  {'command':<30} {'ms':>8} {'compared':>9} {'ratio':>6}  target")
+        print(f"  {name:<30}{cells(name)}")
+    print(f"  {'command':<30}{'wall':>8}{head} {'compared':>9} {'ratio':>6}  target")
     for name, reference, target in ours:
-        own, other = times[name], times[" ".join(reference)]
-        ratio = statistics.median(a / b for a, b in zip(own, other))
+        other = costs[" ".join(reference)]
+        ratio = statistics.median(a.wall / b.wall for a, b in zip(costs[name], other))
         mark = "" if target is None else f"{target:g} {'met' if ratio <= target else 'MISSED'}"
-        print(
-            f"  {name:<30} {statistics.median(own) * 1000:8.1f} {statistics.median(other) * 1000:9.1f} "
-            f"{ratio:6.2f}  {mark}"
-        )
+        compared = statistics.median(cost.wall for cost in other) * 1000
+        print(f"  {name:<30}{cells(name)} {compared:9.1f} {ratio:6.2f}  {mark}")
 
 
 def main() -> None:
@@ -104,12 +150,12 @@ def main() -> None:
     os.environ.pop("PYTHONPATH")  # was for this script alone
     os.environ["KVMWATCH_STATE_DIR"] = str(bed.WORK / "state")
     with running(bed.Bed()) as lab:
-        phase("The lab's guests", LAB)
+        phase("The lab's guests", LAB, lab.daemon.pid, with_cpu=False)
         for domain in lab.connect().listAllDomains():
             lab.remove(domain.name())
         for number in range(PAUSED):
             lab.transient(guests.small(f"small{number:03}"), paused=True)
-        phase(f"{PAUSED} small paused guests", MANY)
+        phase(f"{PAUSED} small paused guests", MANY, lab.daemon.pid, with_cpu=True)
 
 
 main()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 import time
+import uuid
 from pathlib import Path
 
 import pytest
+import testdriver
 from commands import CHECKS, EXAMPLE_URI, KINDS, LOCAL_CHECKS, Command
 from conformance import conforming
 from nagios_kvm.services import all_checks
@@ -243,9 +245,34 @@ def test_help_and_version(command: Command) -> None:
 
 
 def test_state_directory_that_cannot_be_written(command: Command) -> None:
+    """It costs the rates, which a second sample gives all the same, and not the verdict."""
     ran = command("check_kvm_cpu", "-u", DEFAULT_URI, "--state-dir", "/proc/nowhere")
-    assert ran.code == 3
-    assert "give another --state-dir" in ran.first
+    note = "counters are not kept: /proc/nowhere: No such file or directory; make it writable or give another "
+    assert (ran.code, ran.first.split(" | ")[0].endswith(f"; {note}--state-dir")) == (0, True)
+    assert "usage 50 %" in ran.first
+    bad = command("check_kvm_cpu", "-u", DEFAULT_URI, "--state-dir", "/proc/nowhere", "-c", "1")
+    assert (bad.code, bad.first.split(" | ")[0].endswith(f"; {note}--state-dir")) == (2, True)
+
+
+def test_a_uuid_selects_the_vm_that_has_it_and_none_that_is_called_so(command: Command, tmp_path: Path) -> None:
+    name = "web1"
+    named_so = str(uuid.uuid5(uuid.NAMESPACE_DNS, name))
+    file = tmp_path / "node.xml"
+    file.write_text(testdriver.node([name, named_so]))
+
+    def names(*arguments: str) -> list[str]:
+        document = json.loads(command("zabbix_kvm", "collect", "-u", f"test://{file}", *arguments).out)
+        return [domain["name"] for domain in document["domains"]]
+
+    assert names() == [named_so, name]
+    for text in (named_so, named_so.upper()):
+        assert names("-d", text) == [name]
+        assert names("-x", text) == [named_so]
+    config = tmp_path / "site.ini"
+    config.write_text(f"[domain {named_so}]\nignore = yes\n")
+    ran = command("check_kvm_state", "-v", "-u", f"test://{file}", "--config", str(config))
+    assert f"[OK] {named_so} running" in ran.out
+    assert f"[OK] {name} running" not in ran.out
 
 
 def test_user_without_home_gets_rates_all_the_same(command: Command) -> None:
@@ -265,7 +292,7 @@ def test_no_rates_are_unknown_and_not_ok(command: Command, check: str) -> None:
     for _ in range(2):
         ran = command(f"check_kvm_{check}", "-u", EXAMPLE_URI, "-t", "1", env=nowhere)
         conforming(ran.out, ran.code)
-        assert "no rates: -t 1 leaves no time for a second reading; cannot keep counters in " in ran.out
+        assert "no rates: -t 1 leaves no time for a second reading; counters are not kept: " in ran.out
         assert ran.code >= 2
     enough = command(f"check_kvm_{check}", "-u", EXAMPLE_URI, env=nowhere)
     assert "no rates" not in enough.out

@@ -77,7 +77,8 @@ class Bed:
         try:
             domain = self.lookup(name)
             if domain.isActive():
-                domain.destroy()
+                with contextlib.suppress(libvirt.libvirtError):  # it ended just now
+                    domain.destroy()
             if domain.isPersistent():
                 domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE)
         except libvirt.libvirtError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,9 +55,30 @@ def test_process_that_libvirt_does_not_know(command: Command, stray: subprocess.
     ran = command("check_kvm_process")
     output = conforming(ran.out, ran.code)
     assert output.status == "WARNING"
-    assert f"QEMU process {stray.pid} (by hand,2) is not one of libvirt's" in output.text
+    assert f"QEMU process {stray.pid} (by hand,2) is not one of this libvirt's" in output.text
     alone = command("check_kvm_process", "-d", "web1")
     assert conforming(alone.out, alone.code).status == "OK", "asked only for web1"
+
+
+def test_process_that_calls_itself_a_vm(command: Command, bed: Bed, tmp_path: Path) -> None:
+    uuid_of_web1 = bed.connect().lookupByName("web1").UUIDString()
+    program = tmp_path / "kvm-fake"
+    program.symlink_to(sys.executable)
+    code = "import time; print(flush=True); time.sleep(600)"
+    arguments = [program, "-c", code, "-name", "guest=web1", "-uuid", uuid_of_web1]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE) as fake:
+        try:
+            assert fake.stdout is not None
+            fake.stdout.readline()
+            ran = command("check_kvm_process", "-v", "-d", "web1")
+        finally:
+            fake.kill()
+    output = conforming(ran.out, ran.code)
+    assert output.status == "WARNING"
+    assert f"QEMU process {fake.pid} (web1) claims the UUID of web1, but libvirt did not start it" in output.text
+    assert any(
+        line.startswith("[OK] web1 ") and line.endswith(f"PID {bed.qemu_pid('web1')}") for line in output.lines
+    )
 
 
 def test_what_only_root_may_see_is_left_out(bed: Bed) -> None:

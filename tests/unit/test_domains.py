@@ -11,10 +11,10 @@ import pytest
 
 from kvmwatch.model.groups import Group
 from kvmwatch.reading import bulk, domains
-from kvmwatch.reading.control import STUCK_AFTER
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch.reading.domains import DomainReader
 from kvmwatch.reading.lanes import Crew
+from kvmwatch.reading.listing import Survey
 
 
 class Held:
@@ -39,15 +39,26 @@ class Held:
         return libvirt.VIR_DOMAIN_CONTROL_OCCUPIED, 0, round(1000 * (time.monotonic() - self._since))
 
 
-def test_hung_domain_that_is_skipped_is_asked_until_it_is_known_to_hang(monkeypatch: pytest.MonkeyPatch) -> None:
-    listed: Any = [(Held(), {"state.state": libvirt.VIR_DOMAIN_RUNNING})]
-    monkeypatch.setattr(bulk, "read", lambda _domains, _groups: listed)
-    monkeypatch.setattr(domains, "survey", lambda _connection: listed)
-    connection: Any = SimpleNamespace(listAllDomains=lambda _flags: [domain for domain, _ in listed])
+def test_a_domain_that_is_skipped_for_a_second_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = Held()
+    listed: Any = [(held, {"state.state": libvirt.VIR_DOMAIN_RUNNING})]
+    asked: list[float] = []
+
+    def read(_domains: Any, _groups: Group) -> Any:
+        asked.append(time.monotonic())
+        return listed
+
+    monkeypatch.setattr(bulk, "read", read)
+    connection: Any = SimpleNamespace(lookupByUUIDString=lambda _uuid: held)
     hypervisor: Any = SimpleNamespace(
-        provider=bulk, connection=connection, crew=lambda: Crew(lambda: connection), call=lambda work: work()
+        provider=bulk,
+        connection=connection,
+        crew=lambda: Crew(lambda: connection),
+        call=lambda work: work(),
+        another=lambda: connection,
     )
+    listing: Any = SimpleNamespace(again=lambda: Survey(listed, {}))
     deadline = Deadline(20)
-    read = DomainReader(hypervisor, Group.MEMORY | Group.CONTROL, deadline).read(listed)
-    assert read.stuck["the-uuid"] >= STUCK_AFTER
-    assert deadline.remaining() > 0
+    readings = DomainReader(hypervisor, Group.MEMORY | Group.CONTROL, deadline, listing).read(listed)
+    assert readings.stuck["the-uuid"] > 0
+    assert len(asked) == domains._RETRIES

@@ -18,16 +18,31 @@ from commands import CHECKS, KINDS
 from zabbix_kvm import discovery, master
 
 from kvmwatch.model import states
+from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import FilesystemStats, HostStats, NetworkStats, PoolStats, ProcessStats
 from kvmwatch.model.policy import OwnThreshold, Policy
 from kvmwatch.model.rates import samples, with_rates
-from kvmwatch.model.snapshot import Disk, Domain, Filesystem, Host, Interface, Network, Pool, Process, Snapshot
+from kvmwatch.model.snapshot import (
+    Disk,
+    Domain,
+    Filesystem,
+    Host,
+    Interface,
+    Network,
+    Pool,
+    Process,
+    Snapshot,
+    Unread,
+)
 from kvmwatch.reading import records
 from kvmwatch.reading.collect import with_assigned
 from kvmwatch.reading.domain_xml import Definition
 from kvmwatch.reading.records import Reading
 
 NOW = 1_795_450_700.0
+PROCESS_LOST = (
+    Unread(Group.PROCESSES, "", "has no QEMU process that could be found: PID 4008 of dead.pid has ended"),
+)
 
 
 def fields(state: int, reason: int, second: int, **more: Any) -> dict[str, Any]:
@@ -116,14 +131,15 @@ def with_snapshots(domain: Domain) -> Domain:
 
 
 def processes(second: int) -> tuple[Process, ...]:
-    """Of two VMs, and one that libvirt does not know."""
+    """Of the VMs but one, one that only claims to be web1, and one that libvirt does not know."""
 
-    def process(number: int, name: str, known: bool = True) -> Process:
+    def process(number: int, name: str = "", pid: int = 0, known: bool = True) -> Process:
         stats = ProcessStats(50 + second * 1.9, 282 << 20, 4096 * second, 8192.0 * second, 9, 41)
         uuid = f"00000000-0000-4000-8000-{number:012d}"
-        return Process(4000 + number, 179_545_000_000, uuid, name, 1000.0 + second, stats, known=known)
+        return Process(pid or 4000 + number, 95_000.25, uuid, name, 1000.0 + second, stats, known=known)
 
-    return process(1, "web1"), process(4, "hung"), process(99, "left | behind", known=False)
+    ours = (process(number) for number in (1, 2, 3, 4, 5, 6, 7, 9, 13))
+    return *ours, process(1, "web1", 4098, known=False), process(99, "left | behind", known=False)
 
 
 def snapshot(second: int) -> Snapshot:
@@ -164,6 +180,7 @@ def snapshot(second: int) -> Snapshot:
     reading("alone", 6, 1, Policy(ignore=True))
     domains = tuple(
         records.domain(reading, NOW)._replace(
+            unread=PROCESS_LOST if reading.name == "dead" else (),
             not_responding=95.0 if reading.name == "hung" else None,
             autostart=reading.name == "off",
             persistent=True,

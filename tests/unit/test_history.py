@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from kvmwatch.command.history import History
-from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.rates import Sample
 from kvmwatch.model.selection import Selection
 
@@ -85,9 +84,11 @@ def test_runs_at_once_never_damage_or_mix_counters(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_directory_that_was_asked_for_must_work() -> None:
-    with pytest.raises(KvmwatchError, match="make it writable or give another --state-dir"):
-        history(Path("/proc/nowhere")).save(sample())
+def test_directory_that_was_asked_for_and_does_not_work_is_told() -> None:
+    problem = history(Path("/proc/nowhere")).save(sample())
+    assert problem is not None
+    assert problem.startswith("counters are not kept: /proc/nowhere: ")
+    assert problem.endswith("; make it writable or give another --state-dir")
 
 
 def test_default_directory_that_does_not_work_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +101,7 @@ def test_default_directory_that_does_not_work_is_no_error(monkeypatch: pytest.Mo
 
 def test_every_user_has_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KVMWATCH_STATE_DIR", raising=False)
-    monkeypatch.setattr("kvmwatch.command.history.SYSTEM_DIRECTORY", str(tmp_path))
+    monkeypatch.setattr("kvmwatch.command.state_files.SYSTEM_DIRECTORY", str(tmp_path))
     History(None, "kvm_cpu", "test:///default", Selection()).save(sample())
     (folder,) = tmp_path.iterdir()
     assert folder.name == pwd.getpwuid(os.geteuid()).pw_name

@@ -26,10 +26,10 @@ class Domain:
 
 
 class Connection:
-    """Lists the domains."""
+    """Has the domains."""
 
-    def listAllDomains(self, _flags: int) -> list[Domain]:  # noqa: N802 - libvirt's name
-        return [Domain(uuid) for uuid in UUIDS]
+    def lookupByUUIDString(self, uuid: str) -> Domain:  # noqa: N802 - libvirt's name
+        return Domain(uuid)
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["named", "not named"])

@@ -8,6 +8,7 @@ from nagios_kvm.services import all_checks
 from zabbix_kvm import master
 
 from kvmwatch.model.groups import Group
+from kvmwatch.model.metrics import DomainStats
 from kvmwatch.model.snapshot import Domain, Host, Pool, Snapshot, Unread
 
 GROUPS = (Group.HOST, Group.POOLS, Group.NETWORKS)
@@ -48,6 +49,28 @@ def test_what_is_not_there_is_no_trouble_for_zabbix_but_nothing_to_be_ok_about()
     (pool,) = (check for check in all_checks() if check.name == "pool")
     verdict = plugin.judged(pool, read, plugin.checked_thresholds(pool, plugin.SiteConfig()))
     assert output.render("pool", verdict)[1] == 3
+
+
+NOTE = "counters are not kept: /x: Permission denied"
+
+
+@pytest.mark.parametrize("names", [[], ["web1"], ["web1", "web2"]])
+@pytest.mark.parametrize("critical", [(), ("usage=0",)])
+def test_a_note_is_at_the_end_of_the_first_line_and_changes_no_verdict(
+    names: list[str], critical: tuple[str, ...]
+) -> None:
+    domains = tuple(Domain(name, name, 1, 1, 1, 0, rates=DomainStats(cpu_time=1)) for name in names)
+    domains = tuple(domain._replace(stats=DomainStats(vcpu_count=1)) for domain in domains)
+    for check in all_checks():
+        thresholds = plugin.checked_thresholds(
+            check, plugin.SiteConfig(), (), critical if check.name == "cpu" else ()
+        )
+        without = Snapshot("qemu:///system", 0, 0, Host("kvm1", "QEMU", "11", "10", 0), domains)
+        noted, code = output.render(check.name, plugin.judged(check, without._replace(note=NOTE), thresholds))
+        text, code_without = output.render(check.name, plugin.judged(check, without, thresholds))
+        first = text.split("\n")[0].split(" | ")[0]
+        expected = f"{first}; {NOTE}" if check.needs_rates else first
+        assert (code, noted.split("\n")[0].split(" | ")[0]) == (code_without, expected)
 
 
 def test_a_domain_that_could_not_be_read_is_unknown_and_told() -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Optional
 
-import libvirt
 import pytest
 from commands import EXAMPLE_URI
 from sysfs import Made, Sysfs
@@ -21,6 +21,7 @@ from kvmwatch.reading import domain_xml, links, ways
 from kvmwatch.reading.collect import Reader
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch.reading.links import Link, Links
+from kvmwatch.reading.listing import Survey
 
 TAP = "<target dev='vnet0'/>"
 #: live XML of an interface of each kind that has a device of its own on the host, and the host on which it is well
@@ -177,24 +178,27 @@ class Libvirt:
 
     def __init__(self, *domains: Domain, uri: str = "qemu:///system") -> None:
         self.uri = uri
-        self.provider = self.connection = self
+        self.provider = self
         self.domains = {domain.uuid: domain for domain in domains}
         self.meanwhile: Callable[[], None] = lambda: None
         self.asked = 0
+        self.answers = threading.Event()
+        self.answers.set()
 
-    def call(self, question: Callable[[], Any]) -> Any:
+    def with_ways(self, snapshot: Snapshot, host: Sysfs) -> Snapshot:
+        return ways.with_ways(self, snapshot, self.again, Deadline(0.5), host.folder)  # type: ignore[arg-type]
+
+    def again(self) -> Survey:
         self.asked += 1
         self.meanwhile()
-        return question()
+        return Survey([(self.handle(domain), self.fields(domain)) for domain in self.domains.values()], {})
 
-    def lookupByUUIDString(self, uuid: str) -> Any:  # noqa: N802 - libvirt's names
-        if uuid not in self.domains:
-            error = libvirt.libvirtError("no domain")
-            error.err = (libvirt.VIR_ERR_NO_DOMAIN, 0, "no domain", 2, None, None, None, 0, 0)
-            raise error
-        return SimpleNamespace(UUIDString=lambda: uuid, ID=lambda: self.domains[uuid].id)
+    @staticmethod
+    def handle(domain: Domain) -> Any:
+        return SimpleNamespace(UUIDString=lambda: domain.uuid, ID=lambda: domain.id)
 
     def read(self, handles: list[Any], _groups: Any) -> list[tuple[Any, dict[str, Any]]]:
+        self.answers.wait()
         return [(handle, self.fields(self.domains[handle.UUIDString()])) for handle in handles]
 
     @staticmethod
@@ -225,7 +229,7 @@ def host(tmp_path: Path) -> Sysfs:
 def test_only_domains_that_run_are_judged(host: Sysfs, state: int) -> None:
     host.set("vnet0", Made(up=False))
     made = domain(state)
-    found = ways.with_ways(Libvirt(made), of(made), host.folder)  # type: ignore[arg-type]
+    found = Libvirt(made).with_ways(of(made), host)
     running = state in (states.RUNNING, states.BLOCKED)
     assert attached(found) == [0 if running else None]
     assert (found.domains[0].interfaces[0].detached is not None) == running
@@ -233,7 +237,7 @@ def test_only_domains_that_run_are_judged(host: Sysfs, state: int) -> None:
 
 def test_who_is_well_costs_libvirt_no_question(host: Sysfs) -> None:
     libvirtd = Libvirt(domain())
-    assert attached(ways.with_ways(libvirtd, of(domain()), host.folder)) == [1]  # type: ignore[arg-type]
+    assert attached(libvirtd.with_ways(of(domain()), host)) == [1]
     assert libvirtd.asked == 0
 
 
@@ -269,12 +273,22 @@ def test_a_fault_is_told_when_it_is_still_there(host: Sysfs, what: str) -> None:
             }[what]
 
     libvirtd.meanwhile = happens
-    assert attached(ways.with_ways(libvirtd, of(made), host.folder)) == [MEANWHILE[what]]  # type: ignore[arg-type]
+    assert attached(libvirtd.with_ways(of(made), host)) == [MEANWHILE[what]]
+
+
+def test_a_fault_of_one_that_somebody_holds_just_then_is_not_known(host: Sysfs) -> None:
+    well, gone = domain(), domain(tap="vnet1", uuid="2")
+    libvirtd = Libvirt(well, gone)
+    libvirtd.answers.clear()
+    found = libvirtd.with_ways(of(well, gone), host)
+    libvirtd.answers.set()
+    assert attached(found) == [1, None]
+    assert [[part.what for part in domain.unread] for domain in found.domains] == [[], ["way to the network"]]
 
 
 def test_one_fault_stays_where_it_is(host: Sysfs) -> None:
     well, gone = domain(), domain(tap="vnet1", uuid="2")
-    found = ways.with_ways(Libvirt(gone), of(well, gone), host.folder)  # type: ignore[arg-type]
+    found = Libvirt(gone).with_ways(of(well, gone), host)
     assert attached(found) == [1, 0]
 
 
@@ -289,7 +303,7 @@ def test_where_nothing_of_libvirts_is_to_be_seen_nothing_is_missing(tmp_path: Pa
     elsewhere = Sysfs(tmp_path / "net", lo=Made(), eth0=Made())
     macvtap = Domain("2", "db1", 1, states.RUNNING, 1, 0, interfaces=(interface(WITH_TAP["direct"][0]),))
     made = of(domain(), macvtap, networks=NETWORKS)
-    found = ways.with_ways(Libvirt(*made.domains), made, elsewhere.folder)  # type: ignore[arg-type]
+    found = Libvirt(*made.domains).with_ways(made, elsewhere)
     assert attached(found) == [None, None]
     assert [(network.bridge_found, network.stats.bridge_up) for network in found.networks] == [(None, None)] * 2
     assert found.networks[0].stats.leases == 3
@@ -302,14 +316,14 @@ def test_one_that_is_seen_makes_a_missing_one_missing(host: Sysfs, state: int, d
     made = domain(state, counted=True)
     if not defined:  # as check_kvm_net reads it
         made = made._replace(interfaces=(Interface("vnet0", "vnet0"),))
-    found = ways.with_ways(Libvirt(made), of(made, networks=NETWORKS), host.folder)  # type: ignore[arg-type]
+    found = Libvirt(made).with_ways(of(made, networks=NETWORKS), host)
     assert found.networks == NETWORKS
 
 
 def test_a_bridge_that_is_seen_makes_a_missing_tap_missing(tmp_path: Path) -> None:
     nothing = Sysfs(tmp_path / "net")
     seen = NETWORKS[1]._replace(bridge="br7", bridge_found=True, stats=NetworkStats(bridge_up=1))
-    found = ways.with_ways(Libvirt(domain()), of(domain(), networks=(*NETWORKS, seen)), nothing.folder)  # type: ignore[arg-type]
+    found = Libvirt(domain()).with_ways(of(domain(), networks=(*NETWORKS, seen)), nothing)
     assert attached(found) == [0]
     assert found.networks[0] == NETWORKS[0]
 
@@ -332,4 +346,4 @@ def test_every_reading_looks(monkeypatch: pytest.MonkeyPatch, again: bool) -> No
 def test_another_machine_is_not_judged_by_this_one(host: Sysfs, uri: str) -> None:
     host.remove("vnet0")
     made = of(domain(), networks=NETWORKS)
-    assert ways.with_ways(Libvirt(domain(), uri=uri), made, host.folder) is made  # type: ignore[arg-type]
+    assert Libvirt(domain(), uri=uri).with_ways(made, host) is made

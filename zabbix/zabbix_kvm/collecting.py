@@ -10,6 +10,7 @@ from typing import Any
 
 from kvmwatch.command.frame import Outcome
 from kvmwatch.command.options import add_common
+from kvmwatch.command.roster import Roster
 from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
@@ -155,7 +156,8 @@ def _read(options: argparse.Namespace, groups: Group, deadline: Deadline | None 
     selection = Selection.parse(options.domain, options.exclude)
     if options.guest_agent:
         groups |= Group.FILESYSTEM
-    snapshot = Reader(options.uri, groups, selection, deadline or Deadline(options.timeout)).read()
+    deadline = deadline or Deadline(options.timeout)
+    snapshot = Reader(options.uri, groups, selection, deadline, Roster(None, options.uri)).read()
     if options.verbose >= 3:
         print(timings(snapshot), file=sys.stderr)
     return snapshot

@@ -68,13 +68,15 @@ def document(snapshot: Snapshot) -> Json:
     made: Json = {
         "time": round(snapshot.time, 3),
         "version": __version__,
-        "discovery": {"domains": list(discovery.domains_with_parts(snapshot))},
+        "discovery": {},
         "unread": _unread(snapshot),
     }
     if snapshot.host:
         made["host"] = _host(snapshot.host, snapshot.domains)
     made["domains"] = [_domain(domain) for domain in snapshot.domains]
-    # an empty list would tell Zabbix that all of them are gone
+    # a list without them would tell Zabbix that they are gone
+    if snapshot.has(Group.NONE):
+        made["discovery"]["domains"] = list(discovery.domains_with_parts(snapshot))
     if snapshot.has(Group.POOLS):
         made["discovery"]["pools"] = list(discovery.pools(snapshot))
         made["pools"] = [_pool(pool) for pool in snapshot.pools]
@@ -86,7 +88,11 @@ def document(snapshot: Snapshot) -> Json:
 
 def _unread(snapshot: Snapshot) -> Json:
     """How many things could not be read, which and why, worst for the whole first; cut to what an item takes."""
-    told = [f"{whose}{part.what}: {part.why}" for whose, part in _all_unread(snapshot) if not part.absent]
+    told = [
+        whose + ": ".join(filter(None, (part.what, part.why)))
+        for whose, part in _all_unread(snapshot)
+        if not part.absent
+    ]
     return {"count": len(told), "text": "; ".join(told)[:_LONGEST_TEXT]}
 
 

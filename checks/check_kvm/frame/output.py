@@ -54,16 +54,19 @@ class _Summary(nagiosplugin.Summary):  # type: ignore[misc]
     def ok(self, _results: nagiosplugin.Results) -> str:
         subjects = self._verdict.sorted_subjects()
         alone = len(subjects) == 1 and subjects[0].name
-        return subjects[0].line() if alone else self._verdict.overview
+        return self._noted(subjects[0].line() if alone else self._verdict.overview)
 
     def problem(self, _results: nagiosplugin.Results) -> str:
         subjects = self._verdict.sorted_subjects()
         bad = [subject for subject in subjects if subject.state.code]
         named = "; ".join(subject.line(worst_only=True) for subject in bad[:_NAMED])
         if len(subjects) == 1 and bad[0].name:
-            return named
+            return self._noted(named)
         more = f"; and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
-        return "; ".join(filter(None, (named + more, self._verdict.overview)))
+        return self._noted(named + more, self._verdict.overview)
+
+    def _noted(self, *texts: str) -> str:
+        return "; ".join(filter(None, (*texts, self._verdict.note)))
 
 
 class _Output(Output):  # type: ignore[misc]

@@ -17,6 +17,7 @@ from check_kvm.frame.siteconfig import SiteConfig, load
 from check_kvm.frame.thresholds import MetricSpec, Thresholds
 from check_kvm.frame.verdict import Verdict
 from kvmwatch.command.options import Parser, parser
+from kvmwatch.command.roster import Roster
 from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
@@ -26,6 +27,7 @@ from kvmwatch.reading.deadline import Deadline, leave
 
 Thing = TypeVar("Thing", Pool, Network)
 
+_SLOW_LIST = 0.5  # seconds
 _SAMPLING = 1.0  # seconds between the two samples of a first run
 
 
@@ -85,7 +87,7 @@ def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
     groups = check.reads
     if check.guest_agent and options.guest_agent:
         groups |= Group.FILESYSTEM
-    reader = Reader(options.uri, groups, domains_wanted, deadline)
+    reader = Reader(options.uri, groups, domains_wanted, deadline, Roster(options.state_dir, options.uri))
     snapshot = reader.read()
     if check.needs_rates:
         snapshot = rated(reader, snapshot, f"kvm_{check.name}", options, selection, deadline)
@@ -116,6 +118,8 @@ def judged(check: Check, snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
     verdict.subject("", unread=snapshot.unread)
     if check.needs_rates and snapshot.unrated:
         verdict.subject("").say(Unknown, snapshot.unrated)
+    if check.needs_rates and snapshot.note:
+        verdict.note = labels.text(snapshot.note)
     return verdict
 
 
@@ -155,17 +159,18 @@ def rated(
     if not counted:
         return snapshot  # nothing has a rate here, so nothing is worth waiting for
     previous = history.load()
-    took = time.time() - snapshot.time
+    # a list that waits is not waited for a second time
+    took = time.time() - snapshot.time - max(0.0, snapshot.latency - _SLOW_LIST)
     first = with_rates(snapshot, previous)
     without = lacking(first, reader.groups)
     if without and deadline.remaining() > _SAMPLING + 2 * took:
         deadline.sleep(_SAMPLING)
         snapshot = reader.read_again(snapshot, without)
-        history.save(samples(snapshot))
-        return with_rates(snapshot, previous, counted)
+        problem = history.save(samples(snapshot))
+        return with_rates(snapshot, previous, counted)._replace(note=problem)
     problem = history.save(counted)
     if not without or with_rates(snapshot) != first:
-        return first
+        return first._replace(note=problem)
     return first._replace(
         unrated=f"no rates: -t {deadline.seconds:g} leaves no time for a second reading; "
         + (f"{problem}, or give a longer -t" if problem else "the next run will have them")
@@ -176,8 +181,9 @@ def _say_unmatched(check: Check, selection: Selection, snapshot: Snapshot, verdi
     if check.selects != "domain" and not snapshot.has(check.groups):
         return  # which is said, and who knows
     found = _things(check, snapshot)
+    uuids = {thing.uuid for thing in found} | snapshot.uuids
     for pattern in selection.include:
-        if not any(pattern.matches(thing.name, thing.uuid) for thing in found):
+        if not any(pattern.matches(thing.name, thing.uuid, uuids) for thing in found):
             verdict.subject("").say(Unknown, f"no {check.selects} matches -d {pattern.text}")
 
 
@@ -191,7 +197,8 @@ def _narrowed(snapshot: Snapshot, selection: Selection) -> Snapshot:
     """The snapshot with only the selected pools and networks; domains are selected when they are read."""
 
     def selected(things: tuple[Thing, ...]) -> tuple[Thing, ...]:
-        return tuple(thing for thing in things if selection.matches(thing.name, thing.uuid))
+        uuids = {thing.uuid for thing in things}
+        return tuple(thing for thing in things if selection.matches(thing.name, thing.uuid, uuids))
 
     return snapshot._replace(pools=selected(snapshot.pools), networks=selected(snapshot.networks))
 

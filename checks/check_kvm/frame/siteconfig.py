@@ -14,7 +14,7 @@ An INI file::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from kvmwatch.model.errors import UsageError
@@ -37,7 +37,9 @@ class SiteConfig(NamedTuple):
         if not self.domains:
             return snapshot
         return snapshot._replace(
-            domains=tuple(domain._replace(policy=self._policy(domain)) for domain in snapshot.domains)
+            domains=tuple(
+                domain._replace(policy=self._policy(domain, snapshot.uuids)) for domain in snapshot.domains
+            )
         )
 
     def of_check(self, check: str, level: str) -> list[str]:
@@ -50,10 +52,10 @@ class SiteConfig(NamedTuple):
                 found.append(f"{metric}={spec}")
         return found
 
-    def _policy(self, domain: Domain) -> Policy:
+    def _policy(self, domain: Domain, uuids: Collection[str]) -> Policy:
         merged = Policy()
         for pattern, policy in self.domains:
-            if pattern.matches(domain.name, domain.uuid):
+            if pattern.matches(domain.name, domain.uuid, uuids):
                 merged = _over(merged, policy)
         return _over(merged, domain.policy)
 

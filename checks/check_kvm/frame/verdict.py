@@ -86,6 +86,7 @@ class Verdict:
         self.perfdata: list[Measured] = []
         self.of_domains = False  # whether it went through them
         self.overview = ""  # the sentence behind the problems, or alone when there are none
+        self.note = ""  # said at the end of the first line, whatever the state
 
     def subject(self, name: str, *label_parts: str, policy: Policy | None = None, unread: Unreads = ()) -> Subject:
         """Open a subject; its perfdata labels are made of ``label_parts``.
@@ -113,7 +114,8 @@ class Verdict:
                     self.subject(domain.name).say(Ok, states.LABELS[domain.state])
                 continue
             policy, problem = self.thresholds.usable(domain.policy)
-            silent = active_only and domain.not_responding is not None
+            held = domain.state == states.NOSTATE  # so that nothing is known of it
+            silent = (active_only or held) and domain.not_responding is not None
             unread = () if silent else domain.unread  # of which that is the reason
             subject = self.subject(domain.name, domain.name, policy=policy, unread=unread)
             if problem:
@@ -155,8 +157,11 @@ def results(verdict: Verdict) -> Results:
 
 
 def not_responding(domain: Domain) -> str:
-    """Say for how long a domain's QEMU has not answered."""
-    return f"not responding for {duration(domain.not_responding or 0)}"
+    """Say for how long a domain's QEMU has not answered, or somebody has held the domain itself."""
+    seconds = duration(domain.not_responding or 0)
+    if domain.state == states.NOSTATE:
+        return f"held for {seconds} by a start, a stop, a hook or a job that does not end"
+    return f"not responding for {seconds}"
 
 
 def _violation(value: float, broken: Range, unit: str) -> str:

@@ -1,0 +1,54 @@
+"""The last known list of a hypervisor's domains, kept for the time when libvirt's own list does not answer."""
+
+from __future__ import annotations
+
+from kvmwatch.command import state_files
+from kvmwatch.reading.collect import Known, Waits
+
+_HEAD = "kvmwatch domains 1"
+
+
+class Roster:
+    """The stored list of one hypervisor: a line of head, and one of UUID and name for each domain."""
+
+    def __init__(self, directory: str | None, uri: str) -> None:
+        """``directory`` None: see :func:`state_files.directory`."""
+        self._path = state_files.path(state_files.directory(directory), "roster", uri)
+        self._text: str | None = None
+
+    def load(self) -> Known:
+        """Give what the last run knew; nothing when there is no file or a damaged one."""
+        self._text = state_files.read(self._path)
+        head, *lines = (self._text or "").split("\n")
+        if not head.startswith(_HEAD):
+            return Known({})
+        names = dict(line.split(" ", 1) for line in lines if " " in line)
+        return Known(names, _waits(head[len(_HEAD) :].split()))
+
+    def save(self, known: Known) -> None:
+        """Keep it, if it has changed. What cannot be kept is missed only when libvirt's list does not answer."""
+        head = " ".join([_HEAD, *_words(known.waits)])
+        # a name cannot have a line break in libvirt; one that had would only be misread here
+        text = "\n".join([head, *(f"{uuid} {name}" for uuid, name in sorted(known.names.items()))])
+        if text != self._text:
+            state_files.replace(self._path, text)
+
+
+def _words(waits: Waits | None) -> list[str]:
+    if not waits:
+        return []
+    marked = (f"{uuid}{'+' if uuid in waits.running else ''}" for uuid in sorted(waits.held))
+    return [f"{waits.since:.3f}", f"{waits.asked:.3f}", *marked]
+
+
+def _waits(words: list[str]) -> Waits | None:
+    try:
+        since, asked, *held = words
+        return Waits(
+            float(since),
+            float(asked),
+            frozenset(uuid.rstrip("+") for uuid in held),
+            frozenset(uuid[:-1] for uuid in held if uuid.endswith("+")),
+        )
+    except ValueError:
+        return None

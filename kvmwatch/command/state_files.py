@@ -1,0 +1,168 @@
+"""Small files that commands keep between runs (counters, lists): read whole or not at all, replaced as a whole.
+
+What lies in the way costs what the file was to tell, and nothing else: reading never raises, hangs or follows a
+link, replacing tells its problem as a text. Commands that run at once cannot mix or damage each other's files.
+(nagiosplugin's Cookie truncates its file in place before it writes, so a crash or a second reader in between loses
+the counters; hence not used.)
+
+How a command keeps one::
+
+    path = state_files.path(state_files.directory(options.state_dir), "kvm_cpu", uri, selection)
+    text = state_files.read(path)            # None: nothing that can be used
+    problem = state_files.replace(path, new)  # None: it is kept; else why not and what to do
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import pwd
+import re
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
+SYSTEM_DIRECTORY = "/var/lib/kvmwatch"
+LIMIT = 64 << 20  # bytes; no file of ours comes near
+
+_OURS = re.compile(r"(kvm_[a-z]+|roster)-[0-9a-f]{16}(?P<kind>\.json|[a-z0-9_]{8}\.tmp)")
+_SUFFIX, _TEMPORARY = ".json", ".tmp"
+_DAY = 86400
+_FORGOTTEN_AFTER = 7 * _DAY  # seconds; files of command lines that nobody runs any more
+_LEFT_AFTER = 3600  # seconds; temporary files of a run that was killed
+# a FIFO without a writer or a device would make open() wait
+_CAREFULLY = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
+
+
+def directory(asked_for: str | None) -> Path:
+    """Choose the folder: the one asked for, ``$KVMWATCH_STATE_DIR``, the system's if writable, the user's cache.
+
+    It need not be there: :func:`replace` makes it.
+    """
+    return Path(asked_for or os.environ.get("KVMWATCH_STATE_DIR") or _default_directory())
+
+
+def path(folder: Path, kind: str, *identity: object) -> Path:
+    """Name a file: its ``kind`` (kvm_CHECK, roster) and what else it belongs to (URI, selection), as a hash."""
+    name = f"{kind}-{sha256(repr(identity).encode()).hexdigest()[:16]}{_SUFFIX}"
+    if not _OURS.fullmatch(name):
+        raise ValueError(f"{name}: tidy() would not know it for ours; add its kind to _OURS")
+    return folder / name
+
+
+def read(file: Path) -> str | None:
+    """Read a file of ours. None when it is not there, or anything else than a regular file of this user's.
+
+    Whoever can write into a shared folder can put a file there; what it says must not become figures.
+    """
+    try:
+        number = os.open(file, _CAREFULLY)
+    except OSError:
+        return None
+    try:
+        status = os.fstat(number)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_size > LIMIT:
+            return None
+        with open(number, "rb", closefd=False) as opened:
+            return opened.read(LIMIT).decode("utf-8", "surrogatepass")
+    except (OSError, UnicodeDecodeError):
+        return None
+    finally:
+        os.close(number)
+
+
+def replace(file: Path, text: str) -> str | None:
+    """Put a file in the place of the old one, or tell in one line why that cannot be done and what to do.
+
+    Once a day it tidies the folder.
+    """
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if _last_written(file) // _DAY != time.time() // _DAY:
+            tidy(file.parent)
+        _replace(file, text.encode("utf-8", "surrogatepass"))
+    except OSError as error:
+        return _problem(file, error)
+    return None
+
+
+def tidy(folder: Path) -> None:
+    """Remove what is ours and old: files of command lines that nobody runs any more, and what a crash left.
+
+    Ours is a regular file of this user's with such a name as :func:`path` gives, or a temporary one of it.
+    """
+    now, user = time.time(), os.geteuid()
+    for name, temporary in _named_as_ours(folder):
+        try:
+            status = os.lstat(folder / name)
+            old = now - status.st_mtime > (_LEFT_AFTER if temporary else _FORGOTTEN_AFTER)
+            if old and stat.S_ISREG(status.st_mode) and status.st_uid == user:
+                os.unlink(folder / name)
+        except OSError:
+            continue  # removed by another run just now
+
+
+def _named_as_ours(folder: Path) -> Iterator[tuple[str, bool]]:
+    try:
+        names = os.listdir(folder)
+    except OSError:  # it may be written into and not listed
+        return
+    for name in names:
+        named = _OURS.fullmatch(name)
+        if named:
+            yield name, named["kind"] != _SUFFIX
+
+
+def _replace(file: Path, content: bytes) -> None:
+    # a name that did not exist, so that nothing is written through a link that waits there
+    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=file.stem, suffix=_TEMPORARY, delete=False) as made:
+        try:
+            made.write(content)
+            made.flush()
+            os.replace(made.name, file)
+        except BaseException:
+            os.unlink(made.name)
+            raise
+
+
+def _last_written(file: Path) -> float:
+    try:
+        return os.lstat(file).st_mtime
+    except OSError:
+        return 0.0
+
+
+def _problem(file: Path, error: OSError) -> str:
+    owner = _owner(file)
+    if owner not in (None, os.geteuid()):
+        return f"{file} is of user {_user(owner)}; give each user a --state-dir of its own"
+    if error.errno == errno.EISDIR:
+        return f"{file}: {error.strerror}; remove it"
+    advice = "make room there" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "make it writable"
+    return f"{file.parent}: {error.strerror}; {advice} or give another --state-dir"
+
+
+def _owner(file: Path) -> int | None:
+    try:
+        return os.lstat(file).st_uid
+    except OSError:
+        return None
+
+
+def _default_directory() -> str:
+    own = os.path.join(SYSTEM_DIRECTORY, _user())  # the packages make those of the users nagios and zabbix
+    if os.access(own, os.W_OK) or os.access(SYSTEM_DIRECTORY, os.W_OK):
+        return own
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.path.join(cache, "kvmwatch")
+
+
+def _user(number: int | None = None) -> str:
+    number = os.geteuid() if number is None else number
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:  # a user without a name
+        return str(number)

@@ -1,0 +1,188 @@
+"""Which process is the QEMU of a domain: told by what only libvirt can write, and not by what anybody can.
+
+A process's name and its ``-uuid`` are everybody's to choose. libvirt's pid file (``/run/libvirt/qemu/NAME.pid``,
+readable for all) and its control group (``machine-qemu\\x2d3\\x2dweb1.scope`` of machine.slice) are not. Either
+is believed only of a process that carries the domain's ``-uuid`` as well: a pid file can be left behind by a
+crash, and its PID be another's by now.
+
+The times of process and pid file are not compared: a clock that is set forward after the boot, as on many
+machines, would make every QEMU that was started before it look like one that came after its pid file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import psutil
+
+_NAMES = ("qemu-system-", "qemu-kvm", "kvm")  # what distributions call QEMU
+#: /machine.slice/machine-qemu\x2d3\x2dweb1.scope with systemd, /machine/qemu-3-web1.libvirt-qemu without; the
+#: folders between are the partitions of <resource>
+_CGROUP = re.compile(
+    r"^[^:]*:[^:]*:/machine(?:\.slice)?/(?:[^\n]*/)?(?:machine-)?qemu(?:-|\\x2d)(\d+)(?:-|\\x2d)", re.M
+)
+_MOST = 64  # bytes of a pid file
+
+
+class Running(NamedTuple):
+    """An active domain."""
+
+    uuid: str
+    name: str
+    id: int
+
+
+class Found(NamedTuple):
+    """UUIDs of domains to their processes, or to why there is none; and the PIDs that are libvirt's in any way."""
+
+    processes: dict[str, psutil.Process]
+    missing: dict[str, str]
+    pids: set[int]
+
+
+class _Unfound(Exception):
+    """Why a domain's process is not known."""
+
+
+def run_folders(uri: str) -> tuple[Path, ...]:
+    """Where libvirt's QEMU driver of this URI keeps its pid files (stateDir of qemu_conf.c)."""
+    if urlsplit(uri).path != "/session":
+        return Path("/run/libvirt/qemu"), Path("/var/run/libvirt/qemu")
+    runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # of a session without the former
+    return tuple(Path(folder, "libvirt/qemu/run") for folder in (runtime, cache))
+
+
+def find(domains: Iterable[Running], folders: Sequence[Path]) -> Found:
+    """Find the process of each domain by its pid file, else by its control group."""
+    found = Found({}, {}, set())
+    without = []
+    for domain in domains:
+        try:
+            process = _by_pid_file(domain, folders)
+        except _Unfound as error:
+            found.missing[domain.uuid] = str(error)
+            without.append(domain)
+        else:
+            found.pids.add(process.pid)
+            found.processes[domain.uuid] = _inside(process, domain.uuid)
+    for uuid, process in _by_cgroup(without):
+        del found.missing[uuid]
+        found.processes[uuid] = process
+    found.pids.update(process.pid for process in found.processes.values())
+    return found
+
+
+def looks_like_qemu(process: psutil.Process) -> bool:
+    """Whether it is called as QEMU is. ``-name process=`` changes the name, and only root sees the executable."""
+    if process.name().startswith(_NAMES):
+        return True
+    try:
+        return os.path.basename(process.exe()).startswith(_NAMES)
+    except psutil.AccessDenied:
+        return False
+
+
+def option(arguments: Sequence[str], name: str) -> str | None:
+    """The value that follows an option on a command line."""
+    for given, value in zip(arguments, arguments[1:]):
+        if given == name:
+            return value
+    return None
+
+
+def uuid_of(process: psutil.Process) -> str | None:
+    """The ``-uuid`` of a process, as libvirt writes it: in small letters. Raises psutil.Error."""
+    uuid = option(process.cmdline(), "-uuid")
+    return uuid.lower() if uuid else None
+
+
+def _by_pid_file(domain: Running, folders: Sequence[Path]) -> psutil.Process:
+    file, pid = _pid_file(domain, folders)
+    try:
+        process = psutil.Process(pid)
+        uuid = uuid_of(process)
+    except psutil.Error:
+        if _is_there(pid):
+            raise _Unfound(f"PID {pid} of {file} is hidden from this user (hidepid of /proc?)") from None
+        raise _Unfound(f"PID {pid} of {file} has ended") from None
+    if uuid != domain.uuid:
+        raise _Unfound(f"PID {pid} of {file} is another process, without -uuid {domain.uuid}")
+    return process
+
+
+def _pid_file(domain: Running, folders: Sequence[Path]) -> tuple[str, int]:
+    """The pid file of a domain, and the PID in it."""
+    for folder in folders:
+        file = folder / f"{domain.name}.pid"
+        # the domain's name in UTF-8, whatever the locale
+        path = os.fsencode(folder) + b"/" + domain.name.encode("utf-8", "surrogateescape") + b".pid"
+        try:
+            number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise _Unfound(f"{file}: {error.strerror}") from None
+        try:
+            text = os.read(number, _MOST).strip()
+        except OSError as error:
+            raise _Unfound(f"{file}: {error.strerror}") from None
+        finally:
+            os.close(number)
+        if not text.isdigit() or not 0 < int(text) < 1 << 31:
+            raise _Unfound(f"{file} holds no PID")
+        return str(file), int(text)
+    raise _Unfound(f"libvirt has no pid file {folders[0] / domain.name}.pid")
+
+
+def _is_there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _inside(process: psutil.Process, uuid: str) -> psutil.Process:
+    """The QEMU that an emulator which is a script has started, instead of becoming it; else the process itself."""
+    try:
+        if looks_like_qemu(process):
+            return process
+        return next((child for child in process.children() if uuid_of(child) == uuid), process)
+    except psutil.Error:
+        return process
+
+
+def _by_cgroup(domains: Sequence[Running]) -> Iterator[tuple[str, psutil.Process]]:
+    """Where there is no pid file (libvirt runs in a container), the process in the domain's control group."""
+    wanted = {domain.uuid: domain for domain in domains}
+    for process in psutil.process_iter() if wanted else ():
+        try:
+            domain = wanted.get(uuid_of(process) or "")
+        except psutil.Error:
+            continue  # it ended, or is hidden
+        if domain and _id_of_cgroup(process.pid) == domain.id:
+            del wanted[domain.uuid]
+            yield domain.uuid, process
+
+
+def _id_of_cgroup(pid: int) -> int | None:
+    """libvirt's number of the run whose control group a process is in. Only root can put one there."""
+    try:
+        text = Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return cgroup_id(text)
+
+
+def cgroup_id(text: str) -> int | None:
+    """The number in libvirt's group of a ``/proc/PID/cgroup``."""
+    named = _CGROUP.search(text)
+    return int(named[1]) if named else None

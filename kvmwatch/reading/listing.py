@@ -1,0 +1,241 @@
+"""The domains there are, with their states; also while libvirt's own list waits for one of them.
+
+The list takes every domain's lock in turn, so it waits as long as one is held (see :mod:`kvmwatch.reading.walk`).
+Then those that were there in the last run, and those whose QEMU is seen on this machine, are asked by their UUIDs,
+and who does not answer is the one that holds the list up. Each list that waits keeps one of libvirtd's 20 workers,
+so while it is known to wait it is asked for again only when that has lasted half as long again, or when a QEMU of
+one that holds it up came or went.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple, Optional, Protocol
+
+import libvirt
+
+from kvmwatch.model import states
+from kvmwatch.model.errors import DeadlineExceeded
+from kvmwatch.model.groups import Group
+from kvmwatch.model.snapshot import Unread
+from kvmwatch.reading import control
+from kvmwatch.reading.bulk import WHY, Fields, Listed
+from kvmwatch.reading.connection import Connection, LibvirtDomain, is_local, looked_up, of_it_alone, uri_scheme
+from kvmwatch.reading.deadline import Deadline, Started
+from kvmwatch.reading.hypervisor import Hypervisor
+from kvmwatch.reading.walk import walk
+
+_ASKED_AGAIN_AFTER = 5.0  # seconds, at least
+_SHARE = 0.3  # of the time that is left for a list that waits although every domain answers
+
+
+class Flag(NamedTuple):
+    """What the list can filter by: a field of the record, the filter, and the call that asks one domain."""
+
+    group: Group
+    name: str
+    filter: int
+    ask: Callable[[LibvirtDomain], bool]
+
+
+FLAGS = (
+    Flag(
+        *(Group.AUTOSTART, "autostart", libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART),
+        lambda domain: domain.autostart(),
+    ),
+    Flag(
+        *(Group.LISTS, "persistent", libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT),
+        lambda domain: domain.isPersistent(),
+    ),
+    Flag(
+        *(Group.LISTS, "managed_save", libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE),
+        lambda domain: domain.hasManagedSaveImage(),
+    ),
+    Flag(
+        *(Group.LISTS, "has_snapshots", libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT),
+        lambda domain: domain.snapshotNum() > 0,
+    ),
+)
+
+
+class Waits(NamedTuple):
+    """That the list waits: since when, when it was last asked for (Unix time), and for whom."""
+
+    since: float
+    asked: float
+    held: frozenset[str]
+    running: frozenset[str]  # those of them whose QEMU was seen
+
+
+class Known(NamedTuple):
+    """What the last run knew: UUID to name of every domain, and whether the list waited."""
+
+    names: dict[str, str]
+    waits: Optional[Waits] = None
+
+
+class Roster(Protocol):
+    """Where that is kept between runs."""
+
+    def load(self) -> Known: ...
+    def save(self, known: Known) -> None: ...
+
+
+class Survey(NamedTuple):
+    """All domains: ``listed`` has their ``state.state`` and ``state.reason``, ``flags`` the UUIDs by flag.
+
+    ``held`` has those that hold the list up, by UUID their name and the seconds; they are in nothing else.
+    """
+
+    listed: Listed
+    flags: dict[str, set[str]]
+    held: Mapping[str, tuple[str, float]] = MappingProxyType({})
+    unread: tuple[Unread, ...] = ()
+
+    @property
+    def uuids(self) -> frozenset[str]:
+        """Of all domains."""
+        return frozenset([*self.held, *(domain.UUIDString() for domain, _ in self.listed)])
+
+
+class Listing:
+    """The list of one hypervisor. Its methods raise KvmwatchError, and libvirtError when the connection is lost.
+
+    Only :meth:`read` remembers what it found.
+    """
+
+    def __init__(self, hypervisor: Hypervisor, groups: Group, deadline: Deadline, roster: Roster | None) -> None:
+        """Take what to ask; nothing is asked yet."""
+        self._hypervisor = hypervisor
+        self._flags = tuple(flag for flag in FLAGS if flag.group in groups)
+        self._deadline = deadline
+        self._roster = None if uri_scheme(hypervisor.uri) == "test" else roster  # in this process nobody waits
+        self._last: Survey | None = None
+
+    def read(self) -> Survey:
+        """List the domains."""
+        known = self._roster.load() if self._roster else Known({})
+        waits = known.waits
+        seen = self._seen() if waits else {}
+        list_: Started[Survey] | None = None
+        if not waits or self._due(waits, seen):
+            list_ = Started(self._list)
+            try:
+                return self._remembered(list_.wait(Deadline(control.patience(self._deadline), spare=0)))
+            except DeadlineExceeded:
+                seen = self._seen()
+        survey = self._asked_one_by_one(known, seen, () if list_ else (waits.held if waits else ()))
+        if list_ and not survey.held:  # nobody is in its way: a daemon that is slow, or one that is not known
+            try:
+                return self._remembered(list_.wait(self._deadline.share(_SHARE)))
+            except DeadlineExceeded:
+                why = "libvirt's list does not answer; these are the VMs of the last run, and there may be others"
+                survey = survey._replace(unread=(Unread(Group.NONE, "list of VMs", why),))
+        return self._remembered(survey, self._waits(waits, bool(list_), survey, seen))
+
+    def again(self) -> Survey:
+        """List them once more, with their states only, in the same run."""
+        last = self._last
+        if last and not last.held and not last.unread:
+            list_ = Started(lambda: Survey(survey(self._hypervisor.connection), {}))
+            try:
+                return list_.wait(Deadline(control.patience(self._deadline), spare=0))
+            except DeadlineExceeded:
+                pass
+        names = {domain.UUIDString(): domain.name() for domain, _ in last.listed} if last else {}
+        return self._asked_one_by_one(Known(names), {}, ())
+
+    def _list(self) -> Survey:
+        connection = self._hypervisor.connection
+        flags = {
+            flag.name: {domain.UUIDString() for domain in connection.listAllDomains(flag.filter)}
+            for flag in self._flags
+        }
+        return Survey(survey(connection), flags)
+
+    def _due(self, waits: Waits, seen: dict[str, str]) -> bool:
+        pause = max(_ASKED_AGAIN_AFTER, (waits.asked - waits.since) / 2)
+        return not 0 <= time.time() - waits.asked < pause or waits.running != waits.held & seen.keys()
+
+    def _seen(self) -> dict[str, str]:
+        if not is_local(self._hypervisor.uri):
+            return {}
+        from kvmwatch.reading import processes  # noqa: PLC0415 - brings psutil
+
+        return processes.names()
+
+    def _asked_one_by_one(self, known: Known, seen: dict[str, str], assumed: Iterable[str]) -> Survey:
+        names = seen | known.names
+        held = dict.fromkeys(assumed, 0.0)
+        flags = self._flags
+
+        def questioner() -> Callable[[str], tuple[Fields, tuple[str, ...]] | None]:
+            connection = self._hypervisor.another()
+            return lambda uuid: _asked(connection, uuid, flags)
+
+        patience = control.patience(self._deadline) / 2
+        walked = walk(names.keys() - held.keys(), questioner, self._deadline, patience)
+        if not walked.answers and (walked.unasked or not names):
+            raise self._hypervisor.no_answer()
+        held |= walked.held
+        self._hypervisor.renew()
+        connection = self._hypervisor.connection
+        domains = self._hypervisor.call(lambda: looked_up(connection, walked.answers))
+        since = known.waits.since if known.waits else time.time()
+        waited = max(0.0, time.time() - since)
+        return Survey(
+            [(domain, walked.answers[domain.UUIDString()][0]) for domain in domains],
+            {
+                flag.name: {uuid for uuid, (_, set_) in walked.answers.items() if flag.name in set_}
+                for flag in flags
+            },
+            {uuid: (names.get(uuid, uuid), max(waited, seconds)) for uuid, seconds in held.items()},
+        )
+
+    def _waits(self, before: Waits | None, asked: bool, survey: Survey, seen: dict[str, str]) -> Waits:
+        now = time.time()
+        held = frozenset(survey.held)
+        return Waits(
+            before.since if before else now,
+            now if asked or not before else before.asked,
+            held,
+            held & seen.keys(),
+        )
+
+    def _remembered(self, survey: Survey, waits: Waits | None = None) -> Survey:
+        self._last = survey
+        if self._roster:
+            names = {domain.UUIDString(): domain.name() for domain, _ in survey.listed}
+            self._roster.save(Known(names | {uuid: name for uuid, (name, _) in survey.held.items()}, waits))
+        return survey
+
+
+def survey(connection: Connection) -> Listed:
+    """All domains with ``state.state`` and ``state.reason``, in one call that asks no QEMU where there is one."""
+    try:
+        listed: Listed = connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
+            raise
+        from kvmwatch.reading import classic  # noqa: PLC0415 - ESX, VirtualBox, the test driver of old libvirts
+
+        return classic.read(connection.listAllDomains(), Group.NONE)
+    return listed
+
+
+def _asked(connection: Connection, uuid: str, flags: tuple[Flag, ...]) -> tuple[Fields, tuple[str, ...]] | None:
+    try:
+        domain = connection.lookupByUUIDString(uuid)
+        try:
+            state, reason = domain.state()
+            fields: Fields = {"state.state": state, "state.reason": reason}
+            return fields, tuple(flag.name for flag in flags if flag.ask(domain))
+        except libvirt.libvirtError as error:
+            why = of_it_alone(error, domain)
+            return {"state.state": states.NOSTATE, "state.reason": 0, "state." + WHY: why}, ()
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            return None
+        raise

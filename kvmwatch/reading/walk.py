@@ -1,0 +1,105 @@
+"""Asking many domains one by one, of which any may make its question wait.
+
+libvirt holds a domain's lock while it destroys it, while a hook of it runs, and in some jobs. Whatever looks at
+that domain then waits, also libvirt's list of all of them. Each other domain can still be asked by its UUID.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection
+from typing import Generic, NamedTuple, TypeVar
+
+from kvmwatch.reading.deadline import Deadline
+
+Answer = TypeVar("Answer")
+
+_LANES = 4
+_LOOK = 0.02  # seconds between two looks at who is being asked
+
+
+class Walked(NamedTuple, Generic[Answer]):
+    """UUID to answer, without those that gave None; UUID to seconds of those that held their question up."""
+
+    answers: dict[str, Answer]
+    held: dict[str, float]
+    unasked: frozenset[str]  # there was no time left for them
+
+
+def walk(
+    uuids: Collection[str],
+    questioner: Callable[[], Callable[[str], Answer | None]],
+    deadline: Deadline,
+    patience: float,
+    lanes: int = _LANES,
+) -> Walked[Answer]:
+    """Ask about each UUID, in a few threads.
+
+    ``questioner`` is called in each thread, to connect, and gives the function that asks. A thread whose question
+    has lasted for ``patience`` seconds is left behind with its connection, and a fresh one goes on. Raises what a
+    question raises.
+    """
+    waiting = deque(uuids)
+    answers: dict[str, Answer] = {}
+    held: dict[str, float] = {}
+    walkers = [_Walker(waiting, questioner, answers) for _ in range(min(lanes, len(waiting)))]
+    while walkers and deadline.remaining():
+        walkers[0].join(min(_LOOK, deadline.remaining()))
+        now = time.monotonic()
+        for walker in walkers[:]:
+            if not walker.is_alive():
+                walkers.remove(walker)
+                if walker.error:
+                    raise walker.error
+            elif walker.asking and now - walker.asking[1] >= patience:
+                held[walker.asking[0]] = now - walker.asking[1]
+                walkers.remove(walker)
+                if waiting:
+                    walkers.append(_Walker(waiting, questioner, answers))
+    for walker in walkers:  # the time is over
+        if walker.asking:
+            held[walker.asking[0]] = time.monotonic() - walker.asking[1]
+    unasked = frozenset(waiting)
+    waiting.clear()
+    return Walked({uuid: answer for uuid, answer in dict(answers).items() if uuid not in held}, held, unasked)
+
+
+class _Walker(Generic[Answer]):
+    """A thread that takes the next UUID until there is none."""
+
+    def __init__(
+        self,
+        waiting: deque[str],
+        questioner: Callable[[], Callable[[str], Answer | None]],
+        answers: dict[str, Answer],
+    ) -> None:
+        self.asking: tuple[str, float] | None = None  # whom, and since when (CLOCK_MONOTONIC)
+        self.error: Exception | None = None
+        self._waiting = waiting
+        self._questioner = questioner
+        self._answers = answers
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def join(self, seconds: float) -> None:
+        self._thread.join(seconds)
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            ask = self._questioner()
+            while self._waiting:
+                uuid = self._waiting.popleft()
+                self.asking = uuid, time.monotonic()
+                answer = ask(uuid)
+                self.asking = None
+                if answer is not None:
+                    self._answers[uuid] = answer
+        except IndexError:
+            return  # another took the last one
+        except Exception as error:
+            self.error = error

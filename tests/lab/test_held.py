@@ -1,0 +1,153 @@
+"""A domain whose lock libvirt holds (a destroy that waits, a hook that hangs) makes nobody else's figures wait."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from commands import CHECKS, Command
+from daemons import URI
+from guests import small, uuid_of
+from waiting import eventually, eventually_equal
+
+if TYPE_CHECKING:
+    from bed import Bed
+
+HOOK = Path("/etc/libvirt/hooks/qemu")
+TIMEOUT = 10
+
+
+def held_up(bed: Bed) -> bool:
+    """Whether libvirt's list waits just now."""
+    listing = subprocess.Popen(["virsh", "-r", "-c", URI, "list", "--all"], stdout=subprocess.DEVNULL)
+    try:
+        listing.wait(1)
+    except subprocess.TimeoutExpired:
+        return True
+    else:
+        return False
+    finally:
+        listing.kill()
+        listing.wait()
+
+
+@contextlib.contextmanager
+def destroyed(bed: Bed, name: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Have the domain destroyed while its QEMU is stopped: libvirt waits until it kills that, some 15 s."""
+    os.kill(bed.qemu_pid(name), signal.SIGSTOP)
+    destroying = subprocess.Popen(["virsh", "-c", URI, "destroy", name], stdout=subprocess.DEVNULL)
+    try:
+        yield destroying
+    finally:
+        destroying.wait(120)
+
+
+@contextlib.contextmanager
+def hooked(bed: Bed, name: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Have the domain started with a hook that ends only with the test."""
+    bed.lookup(name).destroy()
+    HOOK.parent.mkdir(parents=True, exist_ok=True)
+    HOOK.write_text(f"""#!/bin/sh
+[ "$1 $2" != "{name} prepare" ] || while [ -e {HOOK} ]; do sleep 0.1; done
+""")
+    HOOK.chmod(0o755)
+    bed.daemon.end()  # it looks for hooks when it starts
+    bed.daemon.start()
+    starting = subprocess.Popen(["virsh", "-c", URI, "start", name], stdout=subprocess.DEVNULL)
+    try:
+        yield starting
+    finally:
+        HOOK.unlink()
+        starting.wait(120)
+        bed.daemon.end()
+        bed.daemon.start()
+
+
+@pytest.fixture
+def guest(bed: Bed) -> Iterator[str]:
+    """A domain to hold."""
+    bed.define(f"<domain type='qemu'><uuid>{uuid_of('held1')}</uuid>" + small("held1").partition(">")[2])
+    yield "held1"
+    bed.remove("held1")
+
+
+def collected(command: Command) -> dict[str, dict[str, Any]]:
+    """The domains of a master item by name."""
+    ran = command("zabbix_kvm", "collect", "-t", str(TIMEOUT))
+    assert ran.code == 0, ran.err
+    assert ran.seconds <= TIMEOUT
+    return {domain["name"]: domain for domain in json.loads(ran.out)["domains"]}
+
+
+def assert_only_one_is_missing(
+    run: dict[str, dict[str, Any]], healthy: dict[str, dict[str, Any]], name: str
+) -> None:
+    """It is named and nothing is known of it; of all others everything is."""
+    held = run.pop(name)
+    assert held["not_responding"] > 0
+    assert "memory_rss" not in held
+    assert run.keys() == healthy.keys() - {name}
+    for other, domain in run.items():
+        assert domain.keys() == healthy[other].keys(), other
+        assert not domain.get("not_responding"), other
+
+
+def test_the_others_are_told_while_one_is_destroyed(command: Command, bed: Bed, guest: str) -> None:
+    healthy = collected(command)
+    with destroyed(bed, guest) as destroying:
+        eventually("the list waits", lambda: held_up(bed))
+        runs = []
+        while destroying.poll() is None and len(runs) < 10:
+            runs.append(collected(command))
+        if destroying.poll() is not None:
+            runs.pop()  # it may have been over before that one began
+    assert runs
+    for run in runs:
+        assert_only_one_is_missing(run, healthy, guest)
+
+
+def test_the_others_are_told_while_a_hook_hangs(command: Command, bed: Bed, guest: str) -> None:
+    healthy = collected(command)
+    for check in CHECKS:
+        command(f"check_kvm_{check}")  # their counters
+    with hooked(bed, guest):
+        eventually("the list waits", lambda: held_up(bed))
+        runs = [collected(command) for _ in range(10)]
+        checked = {check: command(f"check_kvm_{check}", "-t", str(TIMEOUT), "-v") for check in CHECKS}
+        workers = bed.daemon.admin("srv-threadpool-info")
+    for run in runs:
+        assert_only_one_is_missing(run, healthy, guest)
+    values = [run["web1"]["cpu_time_per_vcpu"] for run in runs]
+    assert values == sorted(set(values)), "fresh values in every run"
+    for check, ran in checked.items():
+        assert ran.seconds <= TIMEOUT + 1, check
+        assert "gave no answer" not in ran.out, check
+        if check not in ("host", "pool"):
+            assert re.search(rf"^\[.*\] {guest} .*held for .* by a start, a stop", ran.out, re.MULTILINE), ran.out
+            assert ran.code >= 1
+    assert "'web1.usage'=" in checked["cpu"].out
+    # libvirtd has 20 of them; each list that waits keeps one
+    assert workers["nWorkers"] - workers["freeWorkers"] <= 10
+    eventually_equal("it is told again", lambda: collected(command)[guest].get("not_responding", 0), 0)
+
+
+def test_a_list_that_nobody_known_holds_up_is_told(command: Command, bed: Bed, guest: str) -> None:
+    """Without a list of the last run only those are known whose QEMU is seen."""
+    with hooked(bed, guest):
+        eventually("the list waits", lambda: held_up(bed))
+        ran = command("check_kvm_cpu", "-t", str(TIMEOUT))
+        assert ran.seconds <= TIMEOUT + 1
+        assert "list of VMs could not be read" in ran.out
+        assert "'web1.usage'=" in ran.out
+        assert ran.code == 3
+        document = json.loads(command("zabbix_kvm", "collect", "-t", str(TIMEOUT)).out)
+        assert "domains" not in document["discovery"]
+        assert document["unread"]["count"] >= 1
