@@ -13,6 +13,8 @@ from nagios_kvm.services import all_checks
 
 EXAMPLE_URI = f"test://{Path(__file__).parents[1] / 'examples' / 'hypervisor.xml'}"
 CHECKS = tuple(check.name for check in all_checks())
+#: how many services EXAMPLE_URI has: eight of its nine VMs are watched
+EXAMPLE_SERVICES = sum(8 if check.of_each_domain else 1 for check in all_checks() if check.by_default)
 #: those that need more than libvirt, which the test driver cannot give
 LOCAL_CHECKS = ("process",)
 KINDS = ("domains", "disks", "interfaces", "vcpus", "filesystems", "pools", "networks")

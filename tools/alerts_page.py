@@ -53,6 +53,7 @@ _SAME = {
     "Errors": ("network", "errors"),
     "Drops": ("network", "drops"),
     "Link is set down": ("network", "link is set down"),
+    "Cut off from the network": ("network", "its tap"),
     "File system is full": ("agent", "filesystem"),
     "File system is nearly full": ("agent", "filesystem"),
     "libvirt does not answer": ("state", "UNKNOWN"),
@@ -69,6 +70,8 @@ _SAME = {
     "Pool: Is full": ("pool", "usage"),
     "Pool: Is nearly full": ("pool", "usage"),
     "Pool: Over-allocated and filling up": ("pool", "overcommit"),
+    "Network: Inactive though it should be active": ("net", "inactive though it should be active"),
+    "Network: Bridge is down or gone": ("net", "its bridge"),
 }
 _ONLY_CHECKS = (
     Alert("", "memory", "guest stopped reporting its memory", "The guest's balloon driver gave statistics and stopped: "

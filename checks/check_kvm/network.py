@@ -1,8 +1,8 @@
-"""check_kvm_network: each interface's traffic, errors, drops and link."""
+"""check_kvm_network: each interface's traffic, errors, drops, link and way to the network."""
 
 from __future__ import annotations
 
-from nagiosplugin import Ok, Warn
+from nagiosplugin import Critical, Ok, Warn
 
 from check_kvm.frame import plugin
 from check_kvm.frame.phrases import count, highest
@@ -24,6 +24,8 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
             values = figures(interface)
             for metric, value in values.items():
                 subject.measure(metric, value)
+            if interface.detached:
+                subject.say(Critical, interface.detached)
             if interface.link_down:
                 subject.say(Warn, "link is set down")
             if interface.stats.rx_bytes is None and not subject.parts:
@@ -57,7 +59,8 @@ def _sum(*values: float | None) -> float | None:
 CHECK = plugin.Check(
     name="network",
     description="Judges each interface of each active domain: bits, packets, errors and drops per second as the\n"
-    "guest sees them, and a link that is set down.",
+    "guest sees them, a link that is set down, and on the hypervisor itself whether its tap is up and in its\n"
+    "bridge.",
     groups=Group.INTERFACE | Group.DEFINITION | Group.CONTROL,
     metrics=(
         MetricSpec("rx", "b/s", "received, bits/s"),

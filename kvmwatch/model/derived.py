@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from kvmwatch.model.metrics import COUNTER, GAUGE, Value
-from kvmwatch.model.snapshot import Disk, Domain, Filesystem, Host, Pool
+from kvmwatch.model.snapshot import Disk, Domain, Filesystem, Host, Network, Pool
 
 
 def memory_usage(domain: Domain) -> Value:
@@ -44,6 +44,11 @@ def pool_usage(pool: Pool) -> Value:
 def pool_overcommit(pool: Pool) -> Value:
     """What is promised to the volumes, in % of the pool's size."""
     return percent(pool.stats.provisioned, pool.stats.capacity)
+
+
+def network_usage(network: Network) -> Value:
+    """DHCP leases, in % of the addresses that its ranges have; over 100 where hosts have addresses beside them."""
+    return percent(network.stats.leases, network.stats.addresses)
 
 
 def host_memory_usage(host: Host) -> Value:
@@ -134,4 +139,5 @@ DERIVED = (
     Derived("filesystem", "usage", GAUGE, "%", "Bytes in use, of the size", filesystem_usage),
     Derived("pool", "usage", GAUGE, "%", "Bytes in use, of those used or still to be written", pool_usage),
     Derived("pool", "overcommit", GAUGE, "%", "Bytes promised to volumes, of the pool's size", pool_overcommit),
+    Derived("network", "usage", GAUGE, "%", "DHCP leases, of the addresses in its ranges", network_usage),
 )

@@ -157,6 +157,7 @@ class InterfaceStats(NamedTuple):
     tx_packets: Value = _stat(COUNTER, "", "tx.pkts", "Packets the guest sent")
     tx_errors: Value = _stat(COUNTER, "", "tx.errs", "Errors on sending")
     tx_drops: Value = _stat(COUNTER, "", "tx.drop", "Packets dropped on sending")
+    attached: Value = _gauge("", "/sys/class/net/TAP flags, master", "1 while its tap is up and where its XML says, else 0")
 
 
 @declared
@@ -183,6 +184,8 @@ class NetworkStats(NamedTuple):
     """What is measured of one virtual network."""
 
     leases: Value = _gauge("", "virNetworkGetDHCPLeases", "DHCP leases in force")
+    addresses: Value = _gauge("", "ip/dhcp/range of the network's XML", "Addresses in its DHCP ranges (IPv4)")
+    bridge_up: Value = _gauge("", "/sys/class/net/BRIDGE/flags IFF_UP", "1 while its bridge is there and up, else 0")
 
 
 @declared

@@ -78,6 +78,10 @@ class Interface(NamedTuple):
     source: Optional[str] = None  # the network or bridge it hangs on
     model: Optional[str] = None
     link_down: bool = False  # <link state='down'/>
+    bridge: Optional[str] = None  # of the host, that its tap belongs in
+    device: Optional[str] = None  # of the host, that its macvtap stands on (kind direct)
+    virtualport: Optional[str] = None  # openvswitch, ...
+    detached: Optional[str] = None  # why it has no way to the network, for people; None: it has, or who knows
     stats: InterfaceStats = InterfaceStats()
     rates: InterfaceStats = InterfaceStats()
     unread: Unreads = ()
@@ -150,14 +154,15 @@ class Pool(NamedTuple):
 
 
 class Network(NamedTuple):
-    """One virtual network."""
+    """One virtual network. ``bridge`` is None where guests get devices of the host or macvtaps."""
 
     uuid: str
     name: str
-    bridge: Optional[str]
+    bridge: Optional[str]  # its own or, of forward mode bridge, the host's
     active: bool
     autostart: bool
     persistent: bool
+    bridge_found: Optional[bool] = None  # whether the host has it; None: not active, or not to be seen from here
     stats: NetworkStats = NetworkStats()
     unread: Unreads = ()
 

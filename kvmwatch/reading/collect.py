@@ -27,6 +27,7 @@ __all__ = ["Known", "Reader", "Roster", "Waits"]
 T = TypeVar("T")
 
 _OF_PARTS = Group.HOST | Group.POOLS | Group.NETWORKS
+_OF_LINKS = Group.INTERFACE | Group.NETWORKS
 _SHARE = 0.8  # of the time that is left may go into waiting for what is not about the domains
 
 
@@ -51,9 +52,7 @@ class Reader:
         """Give a snapshot with these of its domains as they are now, or with everything (an empty UUID)."""
         if "" in uuids:
             return self.read()
-        again = {domain.uuid: domain for domain in self._explaining(lambda: self._read_domains(uuids))}
-        kept = (domain for domain in before.domains if domain.uuid in again or domain.uuid not in uuids)
-        return before._replace(domains=tuple(again.get(domain.uuid, domain) for domain in kept))
+        return self._explaining(lambda: self._read_again(before, uuids))
 
     def _explaining(self, read: Callable[[], T]) -> T:
         try:
@@ -84,18 +83,33 @@ class Reader:
             # who asks for a few domains is not told of what is none
             strays = not self._selection.include
             snapshot = processes.with_processes(hypervisor, snapshot, survey, listing.again, strays)
-        if not parts:
+        if parts:
+            host, pools, networks, unread = parts.wait()
+            if host:
+                host = with_assigned(host, snapshot.domains, latency)
+            snapshot = snapshot._replace(
+                host=host, pools=pools, networks=networks, unread=(*survey.unread, *unread)
+            )
+        return self._with_ways(snapshot, listing)
+
+    def _read_again(self, before: Snapshot, uuids: Collection[str]) -> Snapshot:
+        listing = self._listing()
+        again = {domain.uuid: domain for domain in self._read_domains(uuids, listing)}
+        kept = (domain for domain in before.domains if domain.uuid in again or domain.uuid not in uuids)
+        snapshot = before._replace(domains=tuple(again.get(domain.uuid, domain) for domain in kept))
+        return self._with_ways(snapshot, listing)
+
+    def _with_ways(self, snapshot: Snapshot, listing: Listing) -> Snapshot:
+        if not self.groups & _OF_LINKS:
             return snapshot
-        host, pools, networks, unread = parts.wait()
-        if host:
-            host = with_assigned(host, snapshot.domains, latency)
-        return snapshot._replace(host=host, pools=pools, networks=networks, unread=(*survey.unread, *unread))
+        from kvmwatch.reading import ways  # noqa: PLC0415 - few commands ask for them
+
+        return ways.with_ways(self._hypervisor, snapshot, listing.again, self._deadline)
 
     def _listing(self) -> Listing:
         return Listing(self._hypervisor, self.groups, self._deadline, self._roster)
 
-    def _read_domains(self, uuids: Collection[str]) -> tuple[Domain, ...]:
-        listing = self._listing()
+    def _read_domains(self, uuids: Collection[str], listing: Listing) -> tuple[Domain, ...]:
         survey = listing.read()
         wanted = survey._replace(
             listed=[(domain, fields) for domain, fields in survey.listed if domain.UUIDString() in uuids],

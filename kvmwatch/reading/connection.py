@@ -112,9 +112,12 @@ def looked_up(connection: Connection, uuids: Iterable[str]) -> list[LibvirtDomai
     return found
 
 
-def of_it_alone(error: libvirt.libvirtError, domain: LibvirtDomain) -> str:
-    """The text of an error that is about this domain; raises it when the domain or the connection is gone."""
-    if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN or not domain.connect().isAlive():
+_GONE = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_NETWORK)
+
+
+def of_it_alone(error: libvirt.libvirtError, thing: Any) -> str:
+    """The text of an error that is about this domain or network; raises it when that or the connection is gone."""
+    if error.get_error_code() in _GONE or not thing.connect().isAlive():
         raise error
     return " ".join(str(error).split())
 

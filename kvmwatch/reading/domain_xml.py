@@ -79,4 +79,7 @@ def _interface(interface: ElementTree.Element, key: str) -> Interface:
         source=_attribute(interface, "source", "network", "bridge", "dev", "portgroup"),
         model=_attribute(interface, "model", "type"),
         link_down=_attribute(interface, "link", "state") == "down",
+        bridge=_attribute(interface, "source", "bridge"),
+        device=_attribute(interface, "source", "dev"),
+        virtualport=_attribute(interface, "virtualport", "type"),
     )

@@ -1,16 +1,43 @@
-"""Virtual networks."""
+"""Virtual networks, and on this machine the bridge of each."""
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple, Optional
+from xml.etree import ElementTree
+
 import libvirt
 
-from kvmwatch.model.metrics import NetworkStats
-from kvmwatch.model.snapshot import Network
-from kvmwatch.reading.connection import Connection
+from kvmwatch.model.groups import Group
+from kvmwatch.model.snapshot import Network, Unread
+from kvmwatch.reading.connection import is_local, of_it_alone
+from kvmwatch.reading.hypervisor import Hypervisor
+from kvmwatch.reading.links import FOLDER, Link, Links
+from kvmwatch.reading.ways import OPEN_VSWITCH
+
+#: what this kind of hypervisor cannot tell, and what a network cannot that was stopped meanwhile
+_CANNOT = (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_OPERATION_UNSUPPORTED, libvirt.VIR_ERR_OPERATION_INVALID)
 
 
-def read(connection: Connection) -> tuple[Network, ...]:
-    """Read all virtual networks, sorted by name. Raises libvirtError when they cannot be listed."""
+class _Defined(NamedTuple):
+    """What a network's XML says."""
+
+    bridge: Optional[str]  # its own or the host's; none where guests get devices (hostdev) or macvtaps
+    open_vswitch: bool
+    dhcp: bool
+    addresses: Optional[int]  # in its DHCP ranges; of IPv6, where they have no end, none
+
+
+_NOT_KNOWN = _Defined(bridge=None, open_vswitch=False, dhcp=True, addresses=None)
+
+
+def read(hypervisor: Hypervisor, folder: str = FOLDER) -> tuple[Network, ...]:
+    """Read all virtual networks, sorted by name; one that vanishes meanwhile is left out.
+
+    Raises libvirtError when they cannot be listed. That a bridge is not found may only mean that it cannot be
+    seen from here: :mod:`~kvmwatch.reading.ways` tells.
+    """
+    connection = hypervisor.connection
+    links = Links(folder) if is_local(hypervisor.uri) else None
     everything, active, autostart, persistent = (
         {network.UUIDString(): network for network in connection.listAllNetworks(flag)}
         for flag in (
@@ -21,17 +48,90 @@ def read(connection: Connection) -> tuple[Network, ...]:
         )
     )
     networks = []
-    for uuid, network in everything.items():
-        bridge, leases = None, None
+    for uuid, handle in everything.items():
+        listed = Network(uuid, handle.name(), None, uuid in active, uuid in autostart, uuid in persistent)
         try:
-            bridge = network.bridgeName()
-            leases = len(network.DHCPLeases()) if uuid in active else None
-        except libvirt.libvirtError:
-            pass  # a network without a bridge or without DHCP, or gone meanwhile
-        networks.append(
-            Network(
-                uuid, network.name(), bridge, uuid in active, uuid in autostart, uuid in persistent,
-                NetworkStats(leases),
-            )
-        )  # fmt: skip
+            networks.append(_read_one(handle, listed, links))
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_NETWORK:
+                raise
     return tuple(sorted(networks, key=lambda network: network.name))
+
+
+def _read_one(handle: Any, network: Network, links: Optional[Links]) -> Network:
+    """Raises libvirtError when the network, or the connection, is gone."""
+    defined, why = _definition(handle)
+    if why:
+        network = _without(network, "XML", why)
+    network = network._replace(bridge=defined.bridge)
+    if not network.active:
+        return network
+    network = network._replace(stats=network.stats._replace(addresses=defined.addresses))
+    if links and defined.bridge:
+        network = _with_bridge(handle, network, links, defined)
+    return _with_leases(handle, network) if defined.dhcp else network
+
+
+def _without(network: Network, what: str, why: str) -> Network:
+    return network._replace(unread=(*network.unread, Unread(Group.NETWORKS, what, why)))
+
+
+def _definition(handle: Any) -> tuple[_Defined, Optional[str]]:
+    """What the XML says, or nothing and, where this kind of hypervisor has it, why."""
+    try:
+        return _parsed(handle.XMLDesc(0)), None
+    except (ElementTree.ParseError, ValueError) as error:  # ValueError: text that is no UTF-8, a bad address
+        return _NOT_KNOWN, f"it cannot be parsed: {error}"
+    except libvirt.libvirtError as error:
+        return _NOT_KNOWN, None if error.get_error_code() in _CANNOT else of_it_alone(error, handle)
+
+
+def _parsed(xml: str) -> _Defined:
+    """Raises ElementTree.ParseError and ValueError."""
+    root = ElementTree.fromstring(xml)
+    bridge, virtualport = root.find("bridge"), root.find("virtualport")
+    return _Defined(
+        bridge=None if bridge is None else bridge.get("name"),
+        open_vswitch=virtualport is not None and virtualport.get("type") == OPEN_VSWITCH,
+        dhcp=root.find("ip/dhcp") is not None,
+        addresses=_addresses(root),
+    )
+
+
+def _addresses(root: ElementTree.Element) -> Optional[int]:
+    """Raises ValueError."""
+    from ipaddress import IPv4Address, ip_address  # noqa: PLC0415 - only for networks that are read
+
+    ranges = [
+        (ip_address(found.get("start", "")), ip_address(found.get("end", "")))
+        for found in root.iterfind("ip/dhcp/range")
+    ]
+    if not ranges or not all(isinstance(start, IPv4Address) for start, _ in ranges):
+        return None
+    return sum(int(end) - int(start) + 1 for start, end in ranges)
+
+
+def _with_bridge(handle: Any, network: Network, links: Links, defined: _Defined) -> Network:
+    def well(link: Optional[Link]) -> bool:
+        # the interface that Open vSwitch makes for a bridge is down for ever, and the bridge works
+        return link is not None and (link.up or defined.open_vswitch)
+
+    link = links[defined.bridge or ""]
+    if not well(link):
+        try:
+            if not handle.isActive():
+                return network  # stopped since it was listed
+        except libvirt.libvirtError as error:
+            return _without(network, "bridge", of_it_alone(error, handle))
+        link = Links(links.folder)[defined.bridge or ""]
+    return network._replace(bridge_found=link is not None, stats=network.stats._replace(bridge_up=int(well(link))))
+
+
+def _with_leases(handle: Any, network: Network) -> Network:
+    try:
+        leases = len(handle.DHCPLeases())
+    except libvirt.libvirtError as error:
+        if error.get_error_code() in _CANNOT:
+            return network
+        return _without(network, "DHCP leases", of_it_alone(error, handle))
+    return network._replace(stats=network.stats._replace(leases=leases))

@@ -58,9 +58,9 @@ def _pools(hypervisor: Hypervisor, deadline: Deadline) -> tuple[Pool, ...]:
 
 
 def _networks(hypervisor: Hypervisor, _deadline: Deadline) -> tuple[Network, ...]:
-    from kvmwatch.reading import networks  # noqa: PLC0415 - only Zabbix asks for them
+    from kvmwatch.reading import networks  # noqa: PLC0415 - few commands ask for them
 
-    return networks.read(hypervisor.connection)
+    return networks.read(hypervisor)
 
 
 _PARTS = (

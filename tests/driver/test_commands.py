@@ -144,6 +144,16 @@ def test_pools_are_selected_by_name(command: Command) -> None:
     assert command("check_kvm_pool", "-u", EXAMPLE_URI, "-d", "nope").code == 3
 
 
+def test_networks_are_selected_by_name_and_their_bridges_are_not_looked_for_on_this_machine(
+    command: Command,
+) -> None:
+    ran = command("check_kvm_net", "-u", EXAMPLE_URI, "-d", "def*")
+    assert (ran.code, ran.first) == (0, "KVM_NET OK - default active")
+    assert command("check_kvm_net", "-u", EXAMPLE_URI, "-d", "nope").code == 3
+    assert command("check_kvm_net", "-u", EXAMPLE_URI, "-x", "default").first == "KVM_NET OK - no networks"
+    assert "its tap" not in command("check_kvm_network", "-u", EXAMPLE_URI, "-v").out
+
+
 @pytest.mark.parametrize("check", CHECKS)
 def test_hypervisor_without_domains(command: Command, check: str, empty_uri: str) -> None:
     ran = command(f"check_kvm_{check}", "-u", empty_uri)

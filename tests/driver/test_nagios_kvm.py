@@ -10,13 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import EXAMPLE_URI, Command
+from commands import EXAMPLE_SERVICES, EXAMPLE_URI, Command
 from nagios_kvm.names import ServiceName
 
 HOST = ("-u", EXAMPLE_URI, "--host", "kvm1")
 FORMATS = ("nagios", "icinga2", "director")
 #: checks whose values do not move with the test driver's clock
-STEADY = ("state", "memory", "snapshot", "agent", "pool")
+STEADY = ("state", "memory", "snapshot", "agent", "pool", "net")
 
 
 def published(folder: Path) -> dict[str, tuple[int, str]]:
@@ -39,7 +39,7 @@ def test_published_results_equal_the_single_checks(command: Command, tmp_path: P
     ran = command("nagios_kvm", "publish", *HOST, *checks, "--to", str(spool))
     results = published(spool)
     assert ran.out == f"{spool} took {len(results)} of {len(results)} results for host kvm1\n", ran.err
-    assert len(results) == 8 * 4 + 1, "eight VMs, one more is to be left alone"
+    assert len(results) == 8 * 4 + 2, "eight VMs, one more is to be left alone"
     for service, told in results.items():
         name = ServiceName.parse(service)
         selected = ("-d", name.domain) if name.domain else ()
@@ -67,7 +67,9 @@ def test_pipe_that_nobody_empties_is_given_up_in_time(command: Command, tmp_path
             ran = command("nagios_kvm", "publish", *HOST, "--to", str(pipe), "-t", "4")
             results += [ran.err] if ran.code else []
         (error,) = results
-        assert re.fullmatch(rf"nagios_kvm: Nagios does not read {pipe}: \d+ of 42 results written\n", error)
+        assert re.fullmatch(
+            rf"nagios_kvm: Nagios does not read {pipe}: \d+ of {EXAMPLE_SERVICES} results written\n", error
+        )
         assert ran.seconds < 5
     finally:
         os.close(reader)
@@ -79,13 +81,13 @@ def test_config_is_the_same_every_time(command: Command, tmp_path: Path, format_
     write = ("nagios_kvm", "config", "--format", format_, *HOST)
     printed = command(*write).out
     first = command(*write, "--output", str(file))
-    assert (first.out, first.err) == (f"{file}: 42 services\n", "")
+    assert (first.out, first.err) == (f"{file}: {EXAMPLE_SERVICES} services\n", "")
     assert file.read_text(encoding="utf-8") == printed
     assert stat.S_IMODE(file.stat().st_mode) == 0o644
     assert command(*write, "--output", str(file)).out == f"{file}: unchanged\n"
     assert "leave-me-alone" not in printed
     if format_ == "director":
-        assert len(json.loads(printed)["ServiceSet"]["KVM VMs of kvm1"]["services"]) == 42
+        assert len(json.loads(printed)["ServiceSet"]["KVM VMs of kvm1"]["services"]) == EXAMPLE_SERVICES
 
 
 def test_rejected_definitions_do_not_replace_the_old_ones(command: Command, tmp_path: Path) -> None:

@@ -90,10 +90,11 @@ def told_without(command: Command, part: str, what: str, healthy: dict[str, Any]
         output = conforming(ran.out, ran.code)
         assert ran.seconds <= LIMIT + 1
         said = f"{what} could not be read: " in ran.out
-        assert said == (check == "pool" and part == "pools")
+        assert said == ((check, part) in (("pool", "pools"), ("net", "networks")))
         if said:
             assert output.status == "UNKNOWN"
             assert "0 pools" not in ran.out
+            assert "no networks" not in ran.out
         else:
             assert output.status != "UNKNOWN"
     for kind in ("pools", "networks"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import installed
 import pytest
-from commands import EXAMPLE_URI, Command
+from commands import EXAMPLE_SERVICES, EXAMPLE_URI, Command
 from running import running
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def test_commands_and_templates(director: Director) -> None:
 
 def test_service_set_follows_the_vms(director: Director, kvm: Command) -> None:
     director.cli("basket", "restore", text=kvm(*CONFIG).out)
-    assert len(director.services()) == 42
+    assert len(director.services()) == EXAMPLE_SERVICES
     director.cli("basket", "restore", text=kvm(*CONFIG, "-x", "web1").out)
     assert "KVM cpu web1" not in director.services()
     assert "has been generated" in director.cli("config", "render")

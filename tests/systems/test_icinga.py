@@ -47,7 +47,7 @@ def test_a_service_for_each_vm_and_check(icinga: Icinga, bed: Bed) -> None:
     wanted = {
         str(ServiceName(check, name)) for name in names for check in ("state", "cpu", "memory", "disk", "network")
     }
-    assert services.keys() == wanted | {"KVM host", "KVM pool"}
+    assert services.keys() == wanted | {"KVM host", "KVM net", "KVM pool"}
     odd = services[str(ServiceName("state", ODD_NAME))]
     assert odd["display_name"] == f"KVM state {ODD_NAME}"
     assert odd["check_command"] == "check_kvm_state"

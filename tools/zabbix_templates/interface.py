@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zabbix_templates.model import Graph, Macro, Rule, Trigger
-from zabbix_templates.scope import LINK, Owner, Shown
+from zabbix_templates.scope import LINK, YES_NO, Owner, Shown
 
 MACROS = (
     Macro("{$KVM.IF.ERRORS.MAX}", "1", "Errors a second. Context: VM and MAC address"),
@@ -23,6 +23,7 @@ SHOWN = (
     Shown("rx_drops", "Receive drops", "!pps"),
     Shown("tx_drops", "Send drops", "!pps"),
     Shown("link_down", "Link", steady=True, value_map=LINK),
+    Shown("attached", "Attached", steady=True, value_map=YES_NO),
 )
 
 
@@ -64,6 +65,16 @@ def rule(owner: Owner) -> Rule:
                 "The VM's definition has the link of this interface down.",
                 "virsh domif-setlink NAME MAC up, if that is not intended.",
                 "notice",
+            ),
+            Trigger(
+                f"{scope.title}Cut off from the network",
+                f"{running} and last({scope.ref('attached')})=0" + owner.alerts(),
+                "HIGH",
+                "On the host its tap is down, gone, or not in the bridge that the VM's definition names, or that "
+                "bridge is down.",
+                "virsh domiflist NAME names the tap; ip link set TAP up, ip link set TAP master BRIDGE; when the tap is "
+                "gone, stop and start the VM.",
+                "availability",
             ),
         ),
         graphs=(

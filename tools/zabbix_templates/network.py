@@ -14,7 +14,9 @@ MACROS = (
 SHOWN = (
     Shown("active", "Active", value_map=YES_NO, component="network"),
     Shown("autostart", "Autostart", steady=True, value_map=YES_NO, component="network"),
+    Shown("bridge_up", "Bridge is up", steady=True, value_map=YES_NO, component="network"),
     Shown("leases", "DHCP leases", value_type="UNSIGNED", steady=True, component="network"),
+    Shown("usage", "DHCP leases, of its addresses", "%", steady=True, component="network"),
 )
 
 
@@ -39,6 +41,16 @@ def rule(master: str) -> Rule:
                 "HIGH",
                 "The network has autostart and is not active: VMs on it cannot be started.",
                 "virsh net-start NAME says why it does not; or switch its autostart off.",
+                "availability",
+            ),
+            Trigger(
+                "Network {#NET.NAME}: Bridge is down or gone",
+                f"last({scope.ref('active')})=1 and last({scope.ref('bridge_up')})=0",
+                "HIGH",
+                "libvirt has the network active, but its bridge was removed or set down on the host: its VMs are "
+                "cut off.",
+                "ip link set BRIDGE up; when it is gone, virsh net-destroy NAME and virsh net-start NAME, then put the "
+                "taps of its VMs back into it.",
                 "availability",
             ),
         ),

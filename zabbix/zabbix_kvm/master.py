@@ -50,6 +50,7 @@ LEFT_OUT = {
     "domain.memory_unused": "in memory_usage where it is the best there is",
     "domain.memory_caches": "in memory_usable",
     "domain.minor_faults": "no sign of trouble",
+    "network.addresses": "in usage",
     "disk.highest_offset": "matters only to thin volumes on block devices",
     **{
         f"process.{name}": "the process view is check_kvm_process's; CPU and memory of QEMU are in domain"
