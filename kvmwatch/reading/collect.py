@@ -12,7 +12,7 @@ from kvmwatch.model import states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Domain, Host, Snapshot
-from kvmwatch.reading import records
+from kvmwatch.reading import control, records
 from kvmwatch.reading.connection import explained
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch.reading.domains import DomainReader
@@ -53,6 +53,13 @@ class Reader:
         if "" in uuids:
             return self.read()
         return self._explaining(lambda: self._read_again(before, uuids))
+
+    def again_takes(self, before: Snapshot) -> float:
+        """The seconds that another reading will take, which does not wait again for what hung in the last one."""
+        took = time.time() - before.time
+        if any(domain.not_responding for domain in before.domains) or not before.has(Group.NONE):
+            took -= control.patience(self._deadline)
+        return max(0.1, took)
 
     def _explaining(self, read: Callable[[], T]) -> T:
         try:

@@ -9,6 +9,7 @@ one that holds it up came or went.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
@@ -130,11 +131,11 @@ class Listing:
         assumed = waits.held if waits and not list_ else ()
         survey = self._asked_one_by_one(seen | known.names, assumed, since)
         if list_ and not survey.held:  # nobody is in its way: a daemon that is slow, or one that is not known
-            try:
+            with contextlib.suppress(DeadlineExceeded):
                 return self._remembered(list_.wait(self._deadline.share(_SHARE)))
-            except DeadlineExceeded:
-                why = "libvirt's list does not answer; these are the VMs of the last run, and there may be others"
-                survey = survey._replace(unread=(Unread(Group.NONE, "list of VMs", why),))
+        if not survey.held:
+            why = "libvirt's list does not answer; these are the VMs of the last run, and there may be others"
+            survey = survey._replace(unread=(Unread(Group.NONE, "list of VMs", why),))
         held = frozenset(survey.held)
         asked = time.time() if list_ or not waits else waits.asked
         return self._remembered(survey, Waits(since, asked, held, held & seen.keys()))
@@ -144,12 +145,11 @@ class Listing:
         last = self._last
         if last and not last.held and not last.unread:
             list_ = Started(lambda: Survey(survey(self._hypervisor.connection), {}))
-            try:
+            with contextlib.suppress(DeadlineExceeded):
                 return list_.wait(Deadline(control.patience(self._deadline), spare=0))
-            except DeadlineExceeded:
-                pass
-        names = {domain.UUIDString(): domain.name() for domain, _ in last.listed} if last else {}
-        return self._asked_one_by_one(names, (), time.time())
+        names, held = _names(last) if last else {}, last.held if last else {}
+        since = time.time() - max((seconds for _, seconds in held.values()), default=0)
+        return self._asked_one_by_one(names, held, since)
 
     def _list(self) -> Survey:
         connection = self._hypervisor.connection
@@ -200,9 +200,13 @@ class Listing:
     def _remembered(self, survey: Survey, waits: Waits | None = None) -> Survey:
         self._last = survey
         if self._roster:
-            names = {domain.UUIDString(): domain.name() for domain, _ in survey.listed}
-            self._roster.save(Known(names | {uuid: name for uuid, (name, _) in survey.held.items()}, waits))
+            self._roster.save(Known(_names(survey), waits))
         return survey
+
+
+def _names(survey: Survey) -> dict[str, str]:
+    names = {domain.UUIDString(): domain.name() for domain, _ in survey.listed}
+    return names | {uuid: name for uuid, (name, _) in survey.held.items()}
 
 
 def survey(connection: Connection) -> Listed:

@@ -26,6 +26,11 @@ namespaces = []
 stdio_handler = "logd"
 """
 
+#: holds a domain up for as long as the tests want it to
+HOOK = f"""#!/bin/sh
+while [ -e "{WORK}/hold-$1" ]; do sleep 0.1; done
+"""
+
 
 def main() -> int:
     """Prepare, run the command, give its exit code."""
@@ -52,6 +57,10 @@ def prepare() -> None:
         os.makedirs(folder)
     mount("-t", "tmpfs", "-o", "size=3m", "lab-tiny", WORK / "tiny")
     Path("/etc/libvirt/qemu.conf").write_text(QEMU_CONF)
+    hook = Path("/etc/libvirt/hooks/qemu")  # libvirtd looks for it when it starts
+    hook.parent.mkdir()
+    hook.write_text(HOOK)
+    hook.chmod(0o755)
     # Debian's libvirtd refuses to start its QEMU driver without this user, even to run as root
     add_user("/etc/passwd", "libvirt-qemu", "libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin")
     add_user("/etc/group", "libvirt-qemu", "libvirt-qemu:x:64055:")

@@ -9,9 +9,9 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import inside
 import pytest
 from commands import CHECKS, Command
 from daemons import URI
@@ -21,7 +21,6 @@ from waiting import eventually, eventually_equal
 if TYPE_CHECKING:
     from bed import Bed
 
-HOOK = Path("/etc/libvirt/hooks/qemu")
 TIMEOUT = 10
 
 
@@ -54,21 +53,14 @@ def destroyed(bed: Bed, name: str) -> Iterator[subprocess.Popen[bytes]]:
 def hooked(bed: Bed, name: str) -> Iterator[subprocess.Popen[bytes]]:
     """Have the domain started with a hook that ends only with the test."""
     bed.lookup(name).destroy()
-    HOOK.parent.mkdir(parents=True, exist_ok=True)
-    HOOK.write_text(f"""#!/bin/sh
-[ "$1 $2" != "{name} prepare" ] || while [ -e {HOOK} ]; do sleep 0.1; done
-""")
-    HOOK.chmod(0o755)
-    bed.daemon.end()  # it looks for hooks when it starts
-    bed.daemon.start()
+    hold = inside.WORK / f"hold-{name}"
+    hold.touch()
     starting = subprocess.Popen(["virsh", "-c", URI, "start", name], stdout=subprocess.DEVNULL)
     try:
         yield starting
     finally:
-        HOOK.unlink()
+        hold.unlink()
         starting.wait(120)
-        bed.daemon.end()
-        bed.daemon.start()
 
 
 @pytest.fixture

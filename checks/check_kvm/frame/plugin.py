@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
@@ -27,7 +26,6 @@ from kvmwatch.reading.deadline import Deadline, leave
 
 Thing = TypeVar("Thing", Pool, Network)
 
-_SLOW_LIST = 0.5  # seconds
 _SAMPLING = 1.0  # seconds between the two samples of a first run
 
 
@@ -159,11 +157,9 @@ def rated(
     if not counted:
         return snapshot  # nothing has a rate here, so nothing is worth waiting for
     previous = history.load()
-    # a list that waits is not waited for a second time
-    took = time.time() - snapshot.time - max(0.0, snapshot.latency - _SLOW_LIST)
     first = with_rates(snapshot, previous)
     without = lacking(first, reader.groups)
-    if without and deadline.remaining() > _SAMPLING + 2 * took:
+    if without and deadline.remaining() > _SAMPLING + 2 * reader.again_takes(snapshot):
         deadline.sleep(_SAMPLING)
         snapshot = reader.read_again(snapshot, without)
         problem = history.save(samples(snapshot))

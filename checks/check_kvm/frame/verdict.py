@@ -28,6 +28,7 @@ class Subject:
         """``name`` for people, ``label`` for perfdata."""
         self.name = labels.text(name)
         self.rank = 0.0  # within a state, higher is worse
+        self.silent = False  # it does not answer, which comes before all else in that state
         self.parts: list[tuple[ServiceState, str]] = []
         self._label = label
         self._policy = policy
@@ -122,6 +123,7 @@ class Verdict:
                 subject.say(Warn, f"has unusable kvmwatch metadata: {problem}")
             if silent:
                 subject.say(Unknown, not_responding(domain))
+                subject.silent = True
             yield domain, subject
 
     def part(self, domain: Domain, subject: Subject, name: str, key: str, unread: Unreads = ()) -> Subject:
@@ -134,7 +136,7 @@ class Verdict:
     def sorted_subjects(self) -> list[Subject]:
         """The subjects, worst first."""
         said = (subject for subject in self.subjects if subject.parts)
-        return sorted(said, key=lambda s: (-SEVERITY.index(s.state), -s.rank, s.name))
+        return sorted(said, key=lambda s: (-SEVERITY.index(s.state), not s.silent, -s.rank, s.name))
 
 
 class Results(nagiosplugin.Results):  # type: ignore[misc]
