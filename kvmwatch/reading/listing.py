@@ -29,7 +29,7 @@ from kvmwatch.reading.hypervisor import Hypervisor
 from kvmwatch.reading.walk import walk
 
 _ASKED_AGAIN_AFTER = 5.0  # seconds, at least
-_SHARE = 0.3  # of the time that is left for a list that waits although every domain answers
+_SHARE = 0.15  # of the time that is left for a list that waits although every domain answers
 
 
 class Flag(NamedTuple):
