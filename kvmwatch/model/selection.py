@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from kvmwatch.model.doing import doing
 from kvmwatch.model.errors import UsageError
 
 
@@ -33,7 +34,8 @@ class Pattern(NamedTuple):
     def matches(self, name: str, uuid: str) -> bool:
         """Tell whether it selects this domain."""
         if self.text.startswith("re:"):
-            return re.search(self.text[3:], name) is not None
+            with doing(f"matching {self.text} against the name {name}"):
+                return re.search(self.text[3:], name) is not None
         return self.text == name or self.text.lower() == uuid or fnmatchcase(name, self.text)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import libvirt
 
+from kvmwatch.model.doing import doing
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Domain, Host, Process, Snapshot
@@ -43,7 +44,8 @@ class Reader:
     def read(self) -> Snapshot:
         """Read all groups once."""
         try:
-            return self._read()
+            with doing("asking libvirt"):
+                return self._read()
         except libvirt.libvirtError as error:
             raise explained(error, self._hypervisor.uri) from error
 
