@@ -132,9 +132,10 @@ def parser() -> Parser:
     config.add_argument(
         "--validate",
         metavar="COMMAND",
-        help="put the old file back when this fails, e.g. 'nagios4 -v /etc/nagios4/nagios.cfg'",
+        help="put the old file back when this fails, or is not done within -t, "
+        "e.g. 'nagios4 -v /etc/nagios4/nagios.cfg'",
     )
-    config.add_argument("--reload", metavar="COMMAND", help="run this after a change")
+    config.add_argument("--reload", metavar="COMMAND", help="run this after a change, within -t")
     config.add_argument(
         "--active", action="store_true", help="let each service run its check, instead of waiting for publish"
     )

@@ -28,7 +28,6 @@ def main(parser: Callable[[], Parser]) -> None:
     KvmwatchError (UsageError among them). It may have a default ``too_late`` as well: a function of the options
     and a message that gives the Outcome when the time limit is over, or None; it must not wait for anything.
     """
-    sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
     command = _Command(parser)
     watchdog.run(command.run, command.too_late, DEFAULT_TIMEOUT)
 

@@ -33,7 +33,7 @@ UNKNOWN = 3
 # seconds after -t; together with those of children.end_all this stays below one
 _INTERRUPTED = 0.2  # the main thread gets its signal
 _GIVEN_UP = 0.4  # the thread does not wait for it any longer
-_CLEANING_UP = 0.2  # seconds that the main thread has for it after SIGTERM
+_CLEANING_UP = 1.0  # seconds that the main thread has for it after SIGTERM
 _PRINTING = 0.2  # seconds that it has to print what it was just about to
 
 _LONGEST = 86400.0  # seconds; timers take no infinite ones
@@ -64,6 +64,8 @@ def run(work: Callable[[], Said], too_late: Callable[[str], Said], seconds: floa
     limit holds until :func:`limit` is told that of the command line.
     """
     global _watchdog  # noqa: PLW0603 - there is one process
+    if sys.stdout:
+        sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
     _watchdog = _Watchdog(too_late, seconds)
     _watchdog.run(work)
 
@@ -121,9 +123,9 @@ class _Watchdog:
             time.sleep(1)  # the thread is ending the process
         code = said.code
         try:
-            (sys.stderr if said.on_stderr else sys.stdout).write(said.text)
-            sys.stdout.flush()
-            sys.stderr.flush()
+            for stream in filter(None, (sys.stdout, sys.stderr)):  # none where it is closed
+                stream.flush()
+            _print(said)
         except OSError:  # the reader is gone, or there is no space: nobody has got it
             code = UNKNOWN
         self._code = code
@@ -163,14 +165,28 @@ class _Watchdog:
         os._exit(UNKNOWN if self._code is None else self._code)
 
 
+def _print(said: Said) -> None:
+    """Print all of it: with PYTHONUNBUFFERED, sys.stdout takes a write that a signal has cut short for whole."""
+    left = memoryview(_encoded(said))
+    while left:
+        left = left[os.write(_file(said), left) :]
+
+
 def _print_if_it_is_read(said: Said) -> None:
     """Print past Python's buffers, whose locks the main thread may hold, and only where that does not wait."""
-    where = 2 if said.on_stderr else 1
     poll = select.poll()
-    poll.register(where, select.POLLOUT)
+    poll.register(_file(said), select.POLLOUT)
     if poll.poll(0):
         with contextlib.suppress(OSError):
-            os.write(where, said.text.encode(errors="replace")[:_MOST])
+            os.write(_file(said), _encoded(said)[:_MOST])
+
+
+def _encoded(said: Said) -> bytes:
+    return said.text.encode(errors="backslashreplace")
+
+
+def _file(said: Said) -> int:
+    return 2 if said.on_stderr else 1
 
 
 _watchdog: _Watchdog | None = None

@@ -46,7 +46,6 @@ class Check(NamedTuple):
 
 def main(check: Check) -> None:
     """Run a check command and end the process with the plugin API's exit code."""
-    sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
     watchdog.run(
         lambda: _said(check, sys.argv[1:]),
         lambda message: Said(f"{_prefix(check)} - {labels.text(message)}\n"),
