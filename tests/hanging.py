@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -91,12 +92,14 @@ def _flood(handler: Handler) -> None:
         handler.wfile.write(b" " * 65536)
 
 
-def _bomb(layers: int) -> Behaviour:
-    body = bytes(200 * 1024 * 1024)
-    for _ in range(layers):
-        body = gzip.compress(body, 1)
+@cache
+def _packed(layers: int) -> bytes:
+    return gzip.compress(_packed(layers - 1), 1) if layers else bytes(200 * 1024 * 1024)
+
+
+def _bomb(handler: Handler, layers: int) -> None:
     encoding = ", ".join(["gzip"] * layers)
-    return lambda handler: handler.tell(body, Content_Encoding=encoding, Content_Type="application/json")
+    handler.tell(_packed(layers), Content_Encoding=encoding, Content_Type="application/json")
 
 
 def _redirect(handler: Handler) -> None:
@@ -109,7 +112,7 @@ APIS: dict[str, tuple[Behaviour, str]] = {
     "drips headers": (lambda handler: _drip(handler, b"HTTP/1.1 200 OK\r\nX-Y:"), "no whole answer in time"),
     "drips its body": (lambda handler: _drip(handler, b"HTTP/1.1 200 OK\r\n\r\n"), "no whole answer in time"),
     "floods": (_flood, "answers with more than"),
-    "is a gzip bomb": (_bomb(1), "answers with more than"),
-    "is a bomb of bombs": (_bomb(2), "answers as gzip, gzip"),
+    "is a gzip bomb": (lambda handler: _bomb(handler, 1), "answers with more than"),
+    "is a bomb of bombs": (lambda handler: _bomb(handler, 2), "answers as gzip, gzip"),
     "redirects": (_redirect, "redirects to http://127.0.0.1:"),
 }

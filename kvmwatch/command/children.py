@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import signal
 import time
@@ -32,7 +33,16 @@ def end(group: int) -> None:
 
 def end_all() -> None:
     """End every child, also those that libraries have started (ssh of a remote URI). Takes 0.2 s at most."""
-    _end({-group for group in _groups} | {-pid if _leads(pid) else pid for pid in _children()})
+    targets = {-group for group in _groups}
+    left = _children("self")
+    while left:  # what we know no group of is found by its parents, while these are there
+        pid = left.pop()
+        if _leads(pid):
+            targets.add(-pid)
+        else:
+            targets.add(pid)
+            left += _children(pid)
+    _end(targets)
 
 
 def _end(targets: set[int]) -> None:
@@ -70,9 +80,9 @@ def _leads(pid: int) -> bool:
     return False
 
 
-def _children() -> list[int]:
+def _children(pid: int | str) -> list[int]:
     found: list[int] = []
-    for task in os.listdir("/proc/self/task"):
-        with contextlib.suppress(OSError), open(f"/proc/self/task/{task}/children", encoding="ascii") as children:
+    for file in glob.iglob(f"/proc/{pid}/task/*/children"):
+        with contextlib.suppress(OSError), open(file, encoding="ascii") as children:  # it ended
             found += map(int, children.read().split())
     return found

@@ -175,6 +175,16 @@ def test_a_program_that_does_not_end(
     assert (file.read_text() == "the old one\n") is (way != "--reload")
 
 
+@pytest.mark.parametrize("text", PROGRAMS.values(), ids=PROGRAMS)
+@pytest.mark.parametrize("arguments", [("check_kvm_state",), (*ZABBIX, "collect")], ids=" ".join)
+def test_an_ssh_that_does_not_end(
+    command: Command, tmp_path: Path, mark: dict[str, str], arguments: tuple[str, ...], text: str
+) -> None:
+    """It is libvirt that starts it."""
+    uri = f"qemu+ssh://nowhere/system?command={program(tmp_path, text)}"
+    assert "nowhere" in ended(command(*arguments, "-u", uri, "-t", "2", env=mark), arguments[0])
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("text", ["has children", "ignores SIGTERM"])
 def test_programs_end_with_us(
