@@ -93,13 +93,14 @@ def _flood(handler: Handler) -> None:
 
 
 @cache
-def _packed(layers: int) -> bytes:
-    return gzip.compress(_packed(layers - 1), 1) if layers else bytes(200 * 1024 * 1024)
+def packed(layers: int) -> bytes:
+    """200 MiB of nothing, packed so many times; that takes a second."""
+    return gzip.compress(packed(layers - 1), 1) if layers else bytes(200 * 1024 * 1024)
 
 
 def _bomb(handler: Handler, layers: int) -> None:
     encoding = ", ".join(["gzip"] * layers)
-    handler.tell(_packed(layers), Content_Encoding=encoding, Content_Type="application/json")
+    handler.tell(packed(layers), Content_Encoding=encoding, Content_Type="application/json")
 
 
 def _redirect(handler: Handler) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import os
 import signal
 import time
@@ -82,7 +81,9 @@ def _leads(pid: int) -> bool:
 
 def _children(pid: int | str) -> list[int]:
     found: list[int] = []
-    for file in glob.iglob(f"/proc/{pid}/task/*/children"):
-        with contextlib.suppress(OSError), open(file, encoding="ascii") as children:  # it ended
-            found += map(int, children.read().split())
+    tasks = f"/proc/{pid}/task"
+    with contextlib.suppress(OSError):  # it ended
+        for task in os.listdir(tasks):
+            with contextlib.suppress(OSError), open(f"{tasks}/{task}/children", encoding="ascii") as children:
+                found += map(int, children.read().split())
     return found

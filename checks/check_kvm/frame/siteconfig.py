@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from kvmwatch.command import given
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.policy import EXPECTATIONS, OwnThreshold, Policy
 from kvmwatch.model.selection import Pattern
@@ -59,6 +58,8 @@ class SiteConfig(NamedTuple):
 def load(path: str) -> SiteConfig:
     """Read the file. Raises UsageError that names the section and what is wrong in it."""
     import configparser  # noqa: PLC0415 - most checks run without a file
+
+    from kvmwatch.command import given  # noqa: PLC0415
 
     parser = configparser.ConfigParser(interpolation=None, delimiters=("=",), default_section="")
     try:
