@@ -42,15 +42,14 @@ def _config(options: argparse.Namespace) -> Outcome:
     from nagios_kvm import files  # noqa: PLC0415 - publish does without
     from nagios_kvm.definitions import Site  # noqa: PLC0415
 
+    deadline = Deadline(options.timeout)
     if (options.validate or options.reload) and not options.output:
         raise UsageError("--validate and --reload go with --output FILE")
     chosen = services.checks(options.check)
     selection = Selection.parse(options.domain, options.exclude)
     # names and metadata are all that is needed
     groups = Group.SHUT_OFF | Group.POLICY
-    snapshot = Reader(
-        options.uri, groups, selection, Deadline(options.timeout), Roster(options.state_dir, options.uri)
-    ).read()
+    snapshot = Reader(options.uri, groups, selection, deadline, Roster(options.state_dir, options.uri)).read()
     for part in snapshot.unread:  # without them their services would be removed
         raise KvmwatchError(part.text)
     site = Site(
@@ -64,7 +63,7 @@ def _config(options: argparse.Namespace) -> Outcome:
     text = _renderer(options.format)(site, listed)
     if not options.output:
         return Outcome(text.rstrip("\n"))
-    changed = files.replace(Path(options.output), text, options.validate, options.reload)
+    changed = files.replace(Path(options.output), text, options.validate, options.reload, deadline)
     what = f"{len(listed)} services" if changed else "unchanged"
     return Outcome(f"{options.output}: {what}")
 
@@ -78,11 +77,11 @@ def _renderer(name: str) -> Any:
 def _publish(options: argparse.Namespace) -> Outcome:
     from nagios_kvm import targets  # noqa: PLC0415 - config does without
 
+    deadline = Deadline(options.timeout)
     chosen = services.checks(options.check)
     target = targets.find(options.to, options.credentials, options.ca_file)
     config = site_config(options.config)
     host = options.host or _host_name(options.uri)
-    deadline = Deadline(options.timeout)
     style = output.Style(options.perfdata)
     try:
         told = _judged(options, chosen, config, style, deadline.share(_SHARE))
@@ -93,13 +92,11 @@ def _publish(options: argparse.Namespace) -> Outcome:
         target(host, [Result("KVM host", _UNKNOWN, f"KVM_HOST UNKNOWN - {error}")], deadline)
         raise
     taken = target(host, told, deadline)
-    text = f"{options.to} took {taken} of {len(told)} results for host {host}"
-    if taken == len(told):
+    text = f"{options.to} took {taken.number} of {len(told)} results for host {host}"
+    if taken.number == len(told):
         return Outcome(text)
-    print(
-        f"nagios_kvm: {text}; it does not know the others' services: see nagios_kvm config, and --host",
-        file=sys.stderr,
-    )
+    why = taken.why or "it does not know the others' services: see nagios_kvm config, and --host"
+    print(f"nagios_kvm: {text}; {why}", file=sys.stderr)
     return Outcome("", _REFUSED)
 
 
@@ -140,9 +137,10 @@ def parser() -> Parser:
     config.add_argument(
         "--validate",
         metavar="COMMAND",
-        help="put the old file back when this fails, e.g. 'nagios4 -v /etc/nagios4/nagios.cfg'",
+        help="put the old file back when this fails, or is not done within -t, "
+        "e.g. 'nagios4 -v /etc/nagios4/nagios.cfg'",
     )
-    config.add_argument("--reload", metavar="COMMAND", help="run this after a change")
+    config.add_argument("--reload", metavar="COMMAND", help="run this after a change, within -t")
     config.add_argument(
         "--active", action="store_true", help="let each service run its check, instead of waiting for publish"
     )

@@ -5,21 +5,22 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import subprocess
 import tempfile
 from pathlib import Path
 
-from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.command import programs
+from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError
+from kvmwatch.reading.deadline import Deadline
 
-_SECONDS = 120.0  # that a validation or a reload may take
 _MODE = 0o644
 
 
-def replace(path: Path, text: str, validate: str | None, reload: str | None) -> bool:
+def replace(path: Path, text: str, validate: str | None, reload: str | None, deadline: Deadline) -> bool:
     """Give the file this text, and tell whether that changed it.
 
     ``validate`` is a command that judges the daemon's whole configuration with the new file in place: when it
-    fails the old file is put back. ``reload`` is run after a change. Raises KvmwatchError.
+    fails, or we are ended meanwhile, the old file is put back. ``reload`` is run after a change. Raises
+    KvmwatchError.
     """
     try:
         before = path.read_text(encoding="utf-8") if path.exists() else None
@@ -31,12 +32,15 @@ def replace(path: Path, text: str, validate: str | None, reload: str | None) -> 
         raise KvmwatchError(f"cannot write {path}: {reason}") from None
     if validate:
         try:
-            _run(validate)
+            _run(validate, deadline)
         except KvmwatchError as error:
             _restore(path, before)
             raise KvmwatchError(f"the new {path} is not accepted, the old one stays: {error}") from None
+        except BaseException:
+            _restore(path, before)
+            raise
     if reload:
-        _run(reload)
+        _run(reload, deadline)
     return True
 
 
@@ -62,24 +66,16 @@ def _write(path: Path, text: str) -> None:
             raise
 
 
-def _run(command: str) -> None:
+def _run(command: str, deadline: Deadline) -> None:
     try:
-        ran = subprocess.run(
-            shlex.split(command),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_SECONDS,
-            check=False,
-        )
-    except OSError as error:
-        raise KvmwatchError(f"cannot run {command!r}: {error.strerror}") from None
-    except subprocess.TimeoutExpired:
-        raise KvmwatchError(f"{command!r} was not done within {_SECONDS:g} s") from None
-    if ran.returncode:
-        raise KvmwatchError(
-            f"{command!r} exits with {ran.returncode}: {_why(ran.stdout.decode(errors='replace'))}"
-        )
+        ran = programs.run(shlex.split(command), deadline)
+    except (OSError, ValueError, IndexError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no command line"
+        raise KvmwatchError(f"cannot run {command!r}: {reason}") from None
+    except DeadlineExceeded:
+        raise KvmwatchError(f"{command!r} was not done within the time limit; give a longer -t") from None
+    if ran.code:
+        raise KvmwatchError(f"{command!r} exits with {ran.code}: {_why(ran.said)}")
 
 
 def _why(said: str) -> str:

@@ -11,11 +11,15 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util.ssl_ import create_urllib3_context
 
+from kvmwatch.command import given
+from kvmwatch.command.web import Session, one_line
 from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.reading.deadline import Deadline
-from nagios_kvm.judging import Result
+from nagios_kvm.judging import Result, Taken
 
 _ACTION = "/v1/actions/process-check-result"
+_LIMIT = 1024 * 1024  # bytes of an answer
+_OK = 200
 _NOT_FOUND = 404
 _UNAUTHORIZED = 401
 
@@ -32,9 +36,9 @@ class _Adapter(HTTPAdapter):  # type: ignore[misc]
         super().init_poolmanager(*arguments, ssl_context=context, **more)
 
 
-def session(ca_file: str | None = None) -> requests.Session:
+def session(ca_file: str | None = None) -> Session:
     """A session that trusts this CA, or else those of the system."""
-    made = requests.Session()
+    made = Session(_LIMIT)
     made.mount("https://", _Adapter())
     made.verify = ca_file or True
     made.trust_env = False  # no proxy or CA bundle of the environment between a hypervisor and its Icinga
@@ -55,43 +59,60 @@ class IcingaApi:
         if ca_file and not os.path.isfile(ca_file):
             raise UsageError(f"--ca-file {ca_file}: no such file; Icinga's own is /var/lib/icinga2/certs/ca.crt")
 
-    def send(self, host: str, results: list[Result], deadline: Deadline) -> int:
-        """Send each result; those for services that Icinga does not know are not taken."""
-        taken = 0
-        for result in results:
-            taken += self._process(host, result, deadline)
-        return taken
+    def send(self, host: str, results: list[Result], deadline: Deadline) -> Taken:
+        """Send each result. Those that Icinga does not say it has taken are not; they do not stop the others.
 
-    def _process(self, host: str, result: Result, deadline: Deadline) -> bool:
-        text, _, long_output = result.output.partition("\n")
-        text, _, perfdata = text.partition(" | ")
-        asked: dict[str, Any] = {
-            "type": "Service",
-            "filter": "host.name == kvm_host && service.name == kvm_service",
-            "filter_vars": {"kvm_host": host, "kvm_service": result.service},
-            "exit_status": result.code,
-            "plugin_output": "\n".join(filter(None, (text, long_output))),
-            "performance_data": _values(perfdata),
-            "check_source": "nagios_kvm publish",
-        }
-        if not deadline.remaining():
-            raise KvmwatchError(f"{self._url}: not all results could be sent within the time limit")
+        Raises KvmwatchError when no answer comes, the user is refused, or none was taken for another reason than
+        that Icinga does not know the services.
+        """
+        taken, why = 0, ""
+        for result in results:
+            if not deadline.remaining():
+                raise KvmwatchError(f"{self._url} took {taken} of {len(results)} results within the time limit")
+            refused = self._refused(host, result, deadline)
+            taken += refused is None
+            why = why or refused or ""
+        if why and not taken:
+            raise KvmwatchError(f"{self._url}: {why}")
+        return Taken(taken, why)
+
+    def _refused(self, host: str, result: Result, deadline: Deadline) -> str | None:
+        """Send a result. Gives None when it was taken, else the reason; it is empty for an unknown service."""
         try:
-            answer = self._session.post(self._url + _ACTION, json=asked, timeout=deadline.remaining())
+            answer = self._session.post(
+                self._url + _ACTION, json=_asked(host, result), timeout=deadline.remaining()
+            )
         except requests.exceptions.SSLError as error:
             raise KvmwatchError(
-                f"{self._url}: its certificate cannot be verified ({_reason(error)}); name its CA with --ca-file"
+                f"{self._url}: its certificate cannot be verified ({one_line(error)}); name its CA with --ca-file"
             ) from None
         except requests.RequestException as error:
-            raise KvmwatchError(f"{self._url}: no Icinga API answers: {_reason(error)}") from None
+            raise KvmwatchError(f"{self._url}: no Icinga API answers: {one_line(error)}") from None
         if answer.status_code == _UNAUTHORIZED:
             raise KvmwatchError(f"{self._url}: Icinga refuses the user or its password (object ApiUser)")
         body = _json(answer)
-        if answer.status_code == _NOT_FOUND or body.get("results") == []:
-            return False  # it has no such service; Icinga 2.13 says that with status 500 and no results
-        if not answer.ok:
-            raise KvmwatchError(f"{self._url}: Icinga refuses: {_status(answer.status_code, body)}")
-        return True
+        found = body.get("results")
+        if found == [] or (answer.status_code == _NOT_FOUND and body):
+            return ""  # it has no such service; Icinga 2.13 says that with status 500 and no results
+        if isinstance(found, list) and answer.ok and all(map(_processed, found)):
+            return None
+        if not body:
+            return f"no Icinga API answers there, but something with HTTP {answer.status_code}: see the URL"
+        return f"Icinga refuses {result.service}: {_status(answer.status_code, body)}"
+
+
+def _asked(host: str, result: Result) -> dict[str, Any]:
+    text, _, long_output = result.output.partition("\n")
+    text, _, perfdata = text.partition(" | ")
+    return {
+        "type": "Service",
+        "filter": "host.name == kvm_host && service.name == kvm_service",
+        "filter_vars": {"kvm_host": host, "kvm_service": result.service},
+        "exit_status": result.code,
+        "plugin_output": "\n".join(filter(None, (text, long_output))),
+        "performance_data": _values(perfdata),
+        "check_source": "nagios_kvm publish",
+    }
 
 
 def _values(perfdata: str) -> list[str]:
@@ -110,30 +131,27 @@ def _values(perfdata: str) -> list[str]:
 
 def _credentials(file: str) -> tuple[str, str]:
     parser = configparser.ConfigParser(interpolation=None)
+    text = given.read("--credentials", file, UsageError, private=True)
     try:
-        with open(file, encoding="utf-8") as text:
-            if os.fstat(text.fileno()).st_mode & 0o007:
-                raise KvmwatchError(f"{file} can be read by everybody; chmod 600 it")
-            parser.read_string("[icinga]\n" + text.read())
+        parser.read_string("[icinga]\n" + text)
         return parser["icinga"]["user"], parser["icinga"]["password"]
-    except OSError as error:
-        raise UsageError(f"cannot read {file}: {error.strerror}") from None
     except (configparser.Error, KeyError):
         raise UsageError(f"{file}: it needs the two lines 'user = ...' and 'password = ...'") from None
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 def _json(answer: requests.Response) -> dict[str, Any]:
     try:
         body = answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return body if isinstance(body, dict) else {}
 
 
+def _processed(result: Any) -> bool:
+    return isinstance(result, dict) and result.get("code") == _OK
+
+
 def _status(code: int, body: dict[str, Any]) -> str:
-    results = body.get("results") or [{}]
-    return str(body.get("status") or results[0].get("status") or f"HTTP {code}")
+    results = body.get("results")
+    first = results[0] if isinstance(results, list) and isinstance(results[0], dict) else {}
+    return one_line(body.get("status") or first.get("status") or first.get("errors") or f"HTTP {code}")

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.reading.deadline import Deadline
-from nagios_kvm.judging import Result
+from nagios_kvm.judging import Result, Taken
 
 #: takes the results for a host and tells how many were taken. Raises KvmwatchError.
-Target = Callable[[str, list[Result], Deadline], int]
+Target = Callable[[str, list[Result], Deadline], Taken]
 
 _ATOMIC = select.PIPE_BUF  # what a pipe takes of a writer in one piece
 
@@ -40,7 +40,7 @@ def find(to: str, credentials: str | None, ca_file: str | None) -> Target:
     raise UsageError(f"--to {to} is neither a command file (a pipe), nor a check-result folder, nor a URL")
 
 
-def to_command_file(path: Path, host: str, results: list[Result], deadline: Deadline) -> int:
+def to_command_file(path: Path, host: str, results: list[Result], deadline: Deadline) -> Taken:
     """Write PROCESS_SERVICE_CHECK_RESULT commands into Nagios's pipe.
 
     A pipe that is full (Nagios hangs) is waited for until the deadline.
@@ -67,7 +67,7 @@ def to_command_file(path: Path, host: str, results: list[Result], deadline: Dead
         raise KvmwatchError(f"Nagios went away while {path} was written") from None
     finally:
         os.close(pipe)
-    return len(results)
+    return Taken(len(results))
 
 
 def _commands(host: str, results: Iterable[Result]) -> Iterator[str]:
@@ -78,7 +78,7 @@ def _commands(host: str, results: Iterable[Result]) -> Iterator[str]:
         yield head + _escaped(result.output, _ATOMIC - len(head.encode()) - 1) + "\n"
 
 
-def to_spool(folder: Path, host: str, results: list[Result]) -> int:
+def to_spool(folder: Path, host: str, results: list[Result]) -> Taken:
     """Write one file into Nagios's check_result_path, with all results, and the .ok that releases it."""
     now = time.time()
     blocks = ["### kvmwatch ###\n", f"file_time={int(now)}\n\n"]
@@ -100,7 +100,7 @@ def to_spool(folder: Path, host: str, results: list[Result]) -> int:
         wanted.with_name(f"{wanted.name}.ok").touch()
     except OSError as error:
         raise KvmwatchError(f"cannot write into {folder}: {error.strerror}; add the user to its group") from None
-    return len(results)
+    return Taken(len(results))
 
 
 def _escaped(text: str, most: int | None = None) -> str:

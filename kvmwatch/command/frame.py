@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import traceback
 from collections.abc import Callable
 from typing import NamedTuple
 
-from kvmwatch.command.options import Parser
+from kvmwatch.command import watchdog
+from kvmwatch.command.options import DEFAULT_TIMEOUT, Parser
+from kvmwatch.command.watchdog import UNKNOWN, Said
 from kvmwatch.model.errors import KvmwatchError, UsageError
-from kvmwatch.reading.deadline import leave
-
-_UNKNOWN = 3
 
 
 class Outcome(NamedTuple):
@@ -25,31 +25,43 @@ def main(parser: Callable[[], Parser]) -> None:
     """Run the subcommand that the arguments name and end the process, with code 3 and one line when it fails.
 
     Each subcommand's parser has a default ``run``: a function of the options that gives an Outcome, or raises
-    KvmwatchError (UsageError among them).
+    KvmwatchError (UsageError among them). It may have a default ``too_late`` as well: a function of the options
+    and a message that gives the Outcome when the time limit is over, or None; it must not wait for anything.
     """
-    sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
-    made = parser()
-    verbose = "-vv" in sys.argv or "-vvv" in sys.argv
-    try:
-        options = made.parse_args()
-        outcome: Outcome = options.run(options)
-        if outcome.text:
-            print(outcome.text)
-        sys.stdout.flush()
-    except UsageError as error:
-        leave(_fail(made.prog, f"{error}\n{(error.usage or made.format_usage()).rstrip()}"))
-    except KvmwatchError as error:
-        leave(_fail(made.prog, str(error), verbose))
-    except BrokenPipeError:
-        leave(_UNKNOWN)
-    except Exception as error:  # anything else is our mistake: still one line
-        what = f"internal error, please report it: {type(error).__name__}: {error}"
-        leave(_fail(made.prog, what, verbose))
-    leave(outcome.code)
+    command = _Command(parser)
+    watchdog.run(command.run, command.too_late, DEFAULT_TIMEOUT)
 
 
-def _fail(command: str, message: str, with_traceback: bool = False) -> int:
-    print(f"{command}: {message}", file=sys.stderr)
-    if with_traceback:
-        traceback.print_exc()
-    return _UNKNOWN
+class _Command:
+    """One run of a command."""
+
+    def __init__(self, parser: Callable[[], Parser]) -> None:
+        self._parser = parser()
+        self._verbose = "-vv" in sys.argv or "-vvv" in sys.argv
+        self._options = argparse.Namespace()
+
+    def run(self) -> Said:
+        try:
+            options = self._options = self._parser.parse_args()
+            watchdog.limit(options.timeout)
+            return _said(options.run(options))
+        except UsageError as error:
+            return self._failed(f"{error}\n{(error.usage or self._parser.format_usage()).rstrip()}")
+        except KvmwatchError as error:
+            return self._failed(str(error), self._verbose)
+        except Exception as error:  # anything else is our mistake: still one line
+            what = f"internal error, please report it: {type(error).__name__}: {error}"
+            return self._failed(what, self._verbose)
+
+    def too_late(self, message: str) -> Said:
+        make = getattr(self._options, "too_late", None)
+        outcome = make(self._options, message) if make else None
+        return _said(outcome) if outcome else self._failed(message)
+
+    def _failed(self, message: str, with_traceback: bool = False) -> Said:
+        more = traceback.format_exc() if with_traceback else ""
+        return Said(f"{self._parser.prog}: {message}\n{more}", UNKNOWN, on_stderr=True)
+
+
+def _said(outcome: Outcome) -> Said:
+    return Said(f"{outcome.text}\n" if outcome.text else "", outcome.code)

@@ -4,7 +4,7 @@ Set with ``virsh metadata DOMAIN --uri urn:kvmwatch:1 --key kvmwatch --set '<wat
 (docs/thresholds.md has all of it). Read from virDomainGetMetadata, or from the domain's XML.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Optional
 from xml.parsers import expat
 
@@ -12,6 +12,8 @@ Attributes = Mapping[str, str]
 
 NAMESPACE = "urn:kvmwatch:1"
 EXPECTATIONS = ("running", "shutoff", "paused", "any")
+LIMIT = 64 * 1024  # characters of the element; a threshold takes about 60
+_NAMED = 10
 _FLAGS = {"yes": True, "no": False}
 _ATTRIBUTES = {"expect", "ignore"}
 
@@ -35,6 +37,8 @@ class Policy(NamedTuple):
 
 def parse(xml: str) -> Policy:
     """Read the element that virDomainGetMetadata gives (without its namespace)."""
+    if len(xml) > LIMIT:
+        return too_large(len(xml))
     elements: list[tuple[str, Attributes]] = []
     parser = expat.ParserCreate()  # every run of every check may need it, and ElementTree costs 2 ms
     parser.StartElementHandler = lambda tag, attributes: elements.append((tag, attributes))
@@ -43,6 +47,17 @@ def parse(xml: str) -> Policy:
     except expat.ExpatError as error:
         return Policy(error=f"not XML: {error}")
     return read(elements[0][0], elements[0][1], elements[1:])
+
+
+def too_large(size: int) -> Policy:
+    """What an element of so many characters is good for: nobody has that many wishes, and all checks wait."""
+    return Policy(error=f"{size // 1024} KiB, and {LIMIT // 1024} are read")
+
+
+def listed(problems: Sequence[str]) -> Optional[str]:
+    """Name problems, and count the rest of many; None where there are none."""
+    more = [f"and {len(problems) - _NAMED} more"] if len(problems) > _NAMED else []
+    return "; ".join([*problems[:_NAMED], *more]) or None
 
 
 def read(tag: str, attributes: Attributes, children: Iterable[tuple[str, Attributes]]) -> Policy:
@@ -64,4 +79,4 @@ def read(tag: str, attributes: Attributes, children: Iterable[tuple[str, Attribu
             errors.append(f'<{child}> where <threshold metric="CHECK.METRIC"> belongs')
         else:
             thresholds.append(OwnThreshold(metric, given.get("warning"), given.get("critical")))
-    return Policy(expect, _FLAGS.get(ignore, False), tuple(thresholds), "; ".join(errors) or None)
+    return Policy(expect, _FLAGS.get(ignore, False), tuple(thresholds), listed(errors))

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from kvmwatch.model.doing import doing
 from kvmwatch.model.errors import UsageError
 
 
@@ -37,7 +38,8 @@ class Pattern(NamedTuple):
     def matches(self, name: str, uuid: str, uuids: Collection[str]) -> bool:
         """Tell whether it selects this domain; ``uuids`` are those of all there are, as libvirt writes them."""
         if self.text.startswith("re:"):
-            return re.search(self.text[3:], name) is not None
+            with doing(f"matching {self.text} against the name {name}"):
+                return re.search(self.text[3:], name) is not None
         as_uuid = self.text.lower()
         if as_uuid == uuid or as_uuid in uuids:
             return as_uuid == uuid

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import libvirt
 
 from kvmwatch.model import states
+from kvmwatch.model.doing import doing
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Domain, Host, Snapshot
@@ -63,7 +64,8 @@ class Reader:
 
     def _explaining(self, read: Callable[[], T]) -> T:
         try:
-            return read()
+            with doing("asking libvirt"):
+                return read()
         except libvirt.libvirtError as error:
             raise explained(error, self._hypervisor.uri) from error
 

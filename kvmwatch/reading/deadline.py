@@ -2,19 +2,15 @@
 
 A libvirt call can block for ever (a stopped daemon, a hung QEMU) and no Python signal handler runs
 meanwhile. So every call is made in a worker thread that the main thread stops waiting for; a command ends
-with :func:`leave`, which does not wait for threads that are still inside such a call.
+without waiting for threads that are still inside such a call (:mod:`kvmwatch.command.watchdog`).
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, TypeVar
 
 from kvmwatch.model.errors import DeadlineExceeded
 
@@ -73,24 +69,3 @@ class Started(Generic[T]):
             self._outcome.append((True, self._function()))
         except Exception as error:
             self._outcome.append((False, error))
-
-
-def leave(code: int) -> NoReturn:
-    """End the process at once with this exit code, leaving no child (ssh of a remote URI) behind."""
-    with contextlib.suppress(OSError):  # the reader closed its end: nobody is left to tell
-        sys.stdout.flush()
-        sys.stderr.flush()
-    _end_children()
-    os._exit(code)
-
-
-def _end_children() -> None:
-    for task in os.listdir("/proc/self/task"):
-        try:
-            with open(f"/proc/self/task/{task}/children", encoding="ascii") as children:
-                pids = children.read().split()
-        except OSError:
-            continue
-        for pid in pids:
-            with contextlib.suppress(OSError):  # it ended by itself
-                os.kill(int(pid), signal.SIGTERM)

@@ -34,13 +34,18 @@ def parse(xml: str) -> Definition:
         vcpus=int(vcpu.get("current") or vcpu.text or 1) if vcpu is not None else 1,
         balloon_period=int(stats.get("period") or 0) if stats is not None else 0,
         agent_connected=None if channel is None else channel.get("state") == "connected",
-        policy=policy.Policy() if watch is None else _policy(watch),
+        policy=policy.Policy() if watch is None else _policy(watch, len(xml)),
         disks=tuple(_disk(disk) for disk in root.iterfind("devices/disk") if disk.find("target") is not None),
         interfaces=tuple(_interfaces(root)),
     )
 
 
-def _policy(watch: ElementTree.Element) -> policy.Policy:
+def _policy(watch: ElementTree.Element, size: int) -> policy.Policy:
+    if size > policy.LIMIT:  # of the whole document; so it is rarely written out to be measured
+        size = len(ElementTree.tostring(watch, encoding="unicode"))
+        if size > policy.LIMIT:
+            return policy.too_large(size)
+
     def local(element: ElementTree.Element) -> str:
         return element.tag.rsplit("}", 1)[-1]
 

@@ -61,3 +61,21 @@ def test_unusable_metadata_is_said_by_the_check_it_is_for() -> None:
 def test_bad_ones_are_usage_errors(given: str) -> None:
     with pytest.raises(UsageError):
         thresholds(given)
+
+
+def test_a_metric_has_one_threshold_however_many_there_are() -> None:
+    """Else each value of each disk would walk through all of them; a later one overrides what it gives."""
+    many = [OwnThreshold("cpu.usage", str(number), None) for number in range(1, 50)]
+    policy, problem = thresholds().usable(
+        Policy(thresholds=(OwnThreshold("cpu.usage", None, "60"), *many, OwnThreshold("cpu.steal", "3", None)))
+    )
+    assert problem is None
+    assert policy.thresholds == (OwnThreshold("cpu.usage", "49", "60"), OwnThreshold("cpu.steal", "3", None))
+
+
+def test_many_unusable_ones_are_counted() -> None:
+    policy, problem = thresholds().usable(
+        Policy(thresholds=tuple(OwnThreshold(f"cpu.heat{number}", "1", None) for number in range(1000)))
+    )
+    assert policy.thresholds == ()
+    assert (problem or "").endswith("; and 990 more")

@@ -14,9 +14,13 @@ from typing import Any, NamedTuple, Optional
 import pyzabbix
 import requests
 
+from kvmwatch.command import given, watchdog
+from kvmwatch.command.web import Session, one_line
+from kvmwatch.model.doing import doing
 from kvmwatch.model.errors import KvmwatchError
 
 _TOKEN_IN_HEADER = (6, 4)
+_LIMIT = 32 * 1024 * 1024  # bytes of an answer; the items of a hypervisor with 1,000 VMs are half of that
 
 Record = dict[str, Any]
 
@@ -49,13 +53,9 @@ def credentials(file: str | None, environment: Mapping[str, str] = os.environ) -
 
 def _file(file: str) -> Mapping[str, str]:
     parser = configparser.ConfigParser(interpolation=None)
+    text = given.read("--credentials", file, private=True)
     try:
-        with open(file, encoding="utf-8") as text:
-            if os.fstat(text.fileno()).st_mode & 0o007:
-                raise KvmwatchError(f"{file} can be read by everybody; chmod 600 it")
-            parser.read_string("[zabbix]\n" + text.read().removeprefix("[zabbix]"))
-    except OSError as error:
-        raise KvmwatchError(f"cannot read {file}: {error.strerror}") from None
+        parser.read_string("[zabbix]\n" + text.removeprefix("[zabbix]"))
     except configparser.Error:
         raise KvmwatchError(f"{file} has other lines than token = ..., user = ... or password = ...") from None
     return parser["zabbix"]
@@ -64,18 +64,23 @@ def _file(file: str) -> Mapping[str, str]:
 class Api:
     """A session. Every method raises KvmwatchError with one line for the user."""
 
-    def __init__(self, url: str, given: Credentials, timeout: float) -> None:
-        """Connect and log in; ``timeout`` is for each request, in seconds."""
+    def __init__(self, url: str, login: Credentials, timeout: float) -> None:
+        """Connect and log in; ``timeout`` is for each request as a whole, in seconds."""
         if "://" not in url:
             raise KvmwatchError(f"{url!r} is not a URL; use for instance https://zabbix.example.com/zabbix")
         self.url = url
-        self._api = pyzabbix.ZabbixAPI(url.removesuffix("/api_jsonrpc.php").rstrip("/"), timeout=timeout)
+        self._answers = True
+        front_end = url.removesuffix("/api_jsonrpc.php").rstrip("/")
+        self._api = pyzabbix.ZabbixAPI(front_end, session=Session(_LIMIT), timeout=timeout)
         version = self.call("apiinfo.version")
-        self.version: tuple[int, int] = tuple(map(int, str(version).split(".")[:2]))  # type: ignore[assignment]
+        try:
+            self.version: tuple[int, int] = tuple(map(int, str(version).split(".")[:2]))  # type: ignore[assignment]
+        except ValueError:
+            raise KvmwatchError(f"{url}: {one_line(version)!r} is no version of Zabbix") from None
         if self.version < (6, 0):
             raise KvmwatchError(f"{url}: Zabbix {version} is older than 6.0, which the templates need")
-        self._session = not given.token
-        token = given.token or self.call("user.login", username=given.user, password=given.password)
+        self._session = not login.token
+        token = login.token or self.call("user.login", username=login.user, password=login.password)
         if self.version >= _TOKEN_IN_HEADER:
             self._api.session.headers["Authorization"] = f"Bearer {token}"
         else:
@@ -83,20 +88,25 @@ class Api:
 
     def call(self, method: str, /, *values: Any, **parameters: Any) -> Any:
         """Call a method with named parameters, or with a list (ids to delete)."""
+        watchdog.renew()  # -t is for each request: setting a thousand guests up takes its time
         try:
-            return self._api.do_request(method, list(values) or parameters)["result"]
+            with doing(f"asking Zabbix: {method}"):
+                return self._api.do_request(method, list(values) or parameters)["result"]
         except pyzabbix.ZabbixAPIException as error:
-            text = " ".join(str(error.args[0] if error.args else error).split())
+            text = one_line(error.args[0] if error.args else error)
             raise KvmwatchError(f"{self.url}: Zabbix refused {method}: {text}") from None
+        except (KeyError, TypeError):
+            raise KvmwatchError(f"{self.url}: the answer to {method} is none of a Zabbix API") from None
         except requests.RequestException as error:
-            reason = " ".join(str(error).split())
+            self._answers = False
             raise KvmwatchError(
-                f"{self.url}: no Zabbix API answers: {reason}; the URL is the front end's, as in the browser"
+                f"{self.url}: no Zabbix API answers: {one_line(error)}; "
+                "the URL is the front end's, as in the browser"
             ) from None
 
     def close(self) -> None:
-        """Log out where a session was opened."""
-        if self._session:
+        """Log out where a session was opened, unless that would be one more request without an answer."""
+        if self._session and self._answers:
             self.call("user.logout")
 
     @property

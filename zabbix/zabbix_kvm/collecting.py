@@ -54,7 +54,7 @@ def add_commands(commands: Any) -> None:
         command.add_argument("--pretty", action="store_true", help="indent the JSON, for people")
     _add_send_options(send)
     discover.set_defaults(run=_discover)
-    collect.set_defaults(run=_collect)
+    collect.set_defaults(run=_collect, too_late=_collected_too_late)
     send.set_defaults(run=_send)
 
 
@@ -95,18 +95,24 @@ def _collect(options: argparse.Namespace) -> Outcome:
     except KvmwatchError as error:
         if not options.for_agent:
             raise
-        return Outcome(_json(master.failure(str(error)), options.pretty))
+        return _failed(options, str(error))
     text = _json(master.document(snapshot), options.pretty)
     size = len(text.encode())
     if options.for_agent and size >= AGENT_LIMIT:
-        text = _json(
-            master.failure(
-                f"the data of {len(snapshot.domains)} VMs is {size // 1024} KiB, and a Zabbix agent carries 512; "
-                "let a timer push it: zabbix_kvm send, with the template KVM Hypervisor by Zabbix trapper"
-            ),
-            options.pretty,
+        return _failed(
+            options,
+            f"the data of {len(snapshot.domains)} VMs is {size // 1024} KiB, and a Zabbix agent carries 512; "
+            "let a timer push it: zabbix_kvm send, with the template KVM Hypervisor by Zabbix trapper",
         )
     return Outcome(text)
+
+
+def _collected_too_late(options: argparse.Namespace, message: str) -> Outcome | None:
+    return _failed(options, message) if options.for_agent else None
+
+
+def _failed(options: argparse.Namespace, why: str) -> Outcome:
+    return Outcome(_json(master.failure(why), options.pretty))
 
 
 def _send(options: argparse.Namespace) -> Outcome:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.command import programs
+from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError
 from kvmwatch.reading.deadline import Deadline
 
 #: where the distributions keep the agent's configuration; the first that there is counts
@@ -52,24 +52,20 @@ def send(values: Iterable[Value], config: str, program: str, deadline: Deadline)
     text = "".join(line(value) for value in values)
     arguments = [program, "-vv", "--config", config, "--with-timestamps", "--input-file", "-"]
     try:
-        ran = subprocess.run(
-            arguments,
-            input=text.encode(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=deadline.remaining(),
-            check=False,
-        )
+        ran = programs.run(arguments, deadline, text.encode())
     except FileNotFoundError:
         raise KvmwatchError(f"there is no {program}; install package zabbix-sender (or zabbix-agent)") from None
-    except PermissionError as error:
+    except OSError as error:
         raise KvmwatchError(f"cannot run {program}: {error.strerror}") from None
-    except subprocess.TimeoutExpired:
+    except DeadlineExceeded:
         raise KvmwatchError(f"{program} was not done within the time limit; is the server reachable?") from None
-    said = ran.stdout.decode(errors="replace")
-    answers = accepted(said)
-    if not answers or ran.returncode not in (0, 2):  # 2: some values were refused, which the answers tell
-        raise KvmwatchError(f"{program} could not send: {_reason(said)}")
+    if ran.cut:
+        raise KvmwatchError(
+            f"{program} says more than {programs.LIMIT // 1024} KiB: what was accepted is not known"
+        )
+    answers = accepted(ran.said)
+    if not answers or ran.code not in (0, 2):  # 2: some values were refused, which the answers tell
+        raise KvmwatchError(f"{program} could not send: {_reason(ran.said)}")
     return answers
 
 

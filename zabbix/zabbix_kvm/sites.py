@@ -6,6 +6,7 @@ import configparser
 import ipaddress
 from typing import NamedTuple, Optional
 
+from kvmwatch.command import given
 from kvmwatch.model.errors import KvmwatchError
 
 #: how the master item arrives, to the template
@@ -58,28 +59,25 @@ def from_file(path: str, way: str) -> list[Site]:
     parser = configparser.ConfigParser(interpolation=None, delimiters=("=",), comment_prefixes=("#", ";"))
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     try:
-        with open(path, encoding="utf-8") as file:
-            parser.read_file(file)
-    except OSError as error:
-        raise KvmwatchError(f"cannot read {path}: {error.strerror}") from None
-    except (configparser.Error, UnicodeDecodeError) as error:
+        parser.read_string(given.read("--hypervisors", path), path)
+    except configparser.Error as error:
         raise KvmwatchError(f"{path}: {' '.join(str(error).split())}") from None
     return [_site(path, name, dict(parser[name]), way) for name in parser.sections()]
 
 
-def _site(path: str, host: str, given: dict[str, str], way: str) -> Site:
-    macros = tuple((key, value) for key, value in given.items() if key.startswith("{$"))
-    unknown = [key for key in given if key not in _KEYS and not key.startswith("{$")]
+def _site(path: str, host: str, values: dict[str, str], way: str) -> Site:
+    macros = tuple((key, value) for key, value in values.items() if key.startswith("{$"))
+    unknown = [key for key in values if key not in _KEYS and not key.startswith("{$")]
     if unknown:
         raise KvmwatchError(f"{path}: [{host}] has {unknown[0]!r}; known are {', '.join(_KEYS)} and {{$MACRO}}")
     site = Site(
         host=host,
-        address=given.get("address"),
-        port=given.get("port", "10050"),
-        way=given.get("way", way),
-        proxy=given.get("proxy"),
-        groups=tuple(filter(None, (group.strip() for group in given.get("groups", "").split(",")))),
-        name=given.get("name"),
+        address=values.get("address"),
+        port=values.get("port", "10050"),
+        way=values.get("way", way),
+        proxy=values.get("proxy"),
+        groups=tuple(filter(None, (group.strip() for group in values.get("groups", "").split(",")))),
+        name=values.get("name"),
         macros=macros,
     )
     if site.way not in TEMPLATES:

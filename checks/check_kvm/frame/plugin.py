@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -15,14 +14,17 @@ from check_kvm.frame import labels, output, perfdata
 from check_kvm.frame.siteconfig import SiteConfig, load
 from check_kvm.frame.thresholds import MetricSpec, Thresholds
 from check_kvm.frame.verdict import Verdict
-from kvmwatch.command.options import Parser, parser
+from kvmwatch.command import watchdog
+from kvmwatch.command.options import DEFAULT_TIMEOUT, Parser, parser
 from kvmwatch.command.roster import Roster
+from kvmwatch.command.watchdog import Said
+from kvmwatch.model.doing import doing
 from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Domain, Network, Pool, Snapshot, timings
 from kvmwatch.reading.collect import Reader
-from kvmwatch.reading.deadline import Deadline, leave
+from kvmwatch.reading.deadline import Deadline
 
 Thing = TypeVar("Thing", Pool, Network)
 
@@ -51,32 +53,30 @@ class Check(NamedTuple):
 
 def main(check: Check) -> None:
     """Run a check command and end the process with the plugin API's exit code."""
-    sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
-    arguments = sys.argv[1:]
+    watchdog.run(
+        lambda: _said(check, sys.argv[1:]),
+        lambda message: Said(f"{_prefix(check)} - {labels.text(message)}\n"),
+        DEFAULT_TIMEOUT,
+    )
+
+
+def _said(check: Check, arguments: Sequence[str]) -> Said:
     try:
-        text, code = run(check, arguments)
+        return Said(*run(check, arguments))
     except UsageError as error:
-        text, code = f"{_prefix(check)} - {labels.text(str(error))}\n{parser_of(check).format_usage()}", 3
-    except KvmwatchError as error:
-        text, code = f"{_prefix(check)} - {labels.text(str(error))}\n", 3
-        if _verbosity(arguments) >= 2:
-            text += traceback.format_exc()
-    except Exception as error:  # anything else is our mistake: still one line and UNKNOWN
-        what = labels.text(f"{type(error).__name__}: {error}")
-        text, code = f"{_prefix(check)} - internal error, please report it: {what}\n", 3
-        if _verbosity(arguments) >= 2:
-            text += traceback.format_exc()
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader is gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    leave(code)
+        return Said(f"{_prefix(check)} - {labels.text(str(error))}\n{parser_of(check).format_usage()}")
+    except Exception as error:  # what is none of ours is our mistake: still one line and UNKNOWN
+        what = str(error)
+        if not isinstance(error, KvmwatchError):
+            what = f"internal error, please report it: {type(error).__name__}: {error}"
+        more = traceback.format_exc() if _verbosity(arguments) >= 2 else ""
+        return Said(f"{_prefix(check)} - {labels.text(what)}\n{more}")
 
 
 def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
     """Run a check and give its output and exit code. Raises KvmwatchError, UsageError among them."""
     options = parser_of(check).parse_args(arguments)
+    watchdog.limit(options.timeout)
     deadline = Deadline(options.timeout)
     config = site_config(options.config)
     thresholds = checked_thresholds(check, config, options.warning, options.critical)
@@ -88,7 +88,8 @@ def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
     reader = Reader(options.uri, groups, domains_wanted, deadline, Roster(options.state_dir, options.uri))
     snapshot = reader.read()
     if check.needs_rates:
-        snapshot = rated(reader, snapshot, f"kvm_{check.name}", options, selection, deadline)
+        with doing("reading or keeping the counters of the last run (--state-dir)"):
+            snapshot = rated(reader, snapshot, f"kvm_{check.name}", options, selection, deadline)
     if check.selects != "domain":
         snapshot = _narrowed(snapshot, selection)
     verdict = judged(check, config.applied(snapshot), thresholds)

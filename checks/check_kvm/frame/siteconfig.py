@@ -53,35 +53,31 @@ class SiteConfig(NamedTuple):
         return found
 
     def _policy(self, domain: Domain, uuids: Collection[str]) -> Policy:
-        merged = Policy()
-        for pattern, policy in self.domains:
-            if pattern.matches(domain.name, domain.uuid, uuids):
-                merged = _over(merged, policy)
-        return _over(merged, domain.policy)
+        matching = (policy for pattern, policy in self.domains if pattern.matches(domain.name, domain.uuid, uuids))
+        return _over(*matching, domain.policy)
 
 
 def load(path: str) -> SiteConfig:
     """Read the file. Raises UsageError that names the section and what is wrong in it."""
     import configparser  # noqa: PLC0415 - most checks run without a file
 
+    from kvmwatch.command import given  # noqa: PLC0415
+
     parser = configparser.ConfigParser(interpolation=None, delimiters=("=",), default_section="")
     try:
-        with open(path, encoding="utf-8") as file:
-            parser.read_file(file)
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
-    except (configparser.Error, UnicodeDecodeError) as error:
+        parser.read_string(given.read("--config", path, UsageError), path)
+    except configparser.Error as error:
         raise UsageError(f"{path}: {' '.join(str(error).split())}") from None
     thresholds: tuple[OwnThreshold, ...] = ()
     domains = []
     for section in parser.sections():
         where = f"{path}: [{section}]"
-        given = parser[section]
+        values = parser[section]
         if section == _DEFAULTS:
-            thresholds = _thresholds(where, given)
+            thresholds = _thresholds(where, values)
         elif section.startswith(_DOMAIN):
             pattern = Pattern.parse(section[len(_DOMAIN) :].strip())
-            domains.append((pattern, _policy(where, given)))
+            domains.append((pattern, _policy(where, values)))
         else:
             raise UsageError(f"{where}: use [defaults] or [domain PATTERN]")
     return SiteConfig(thresholds, tuple(domains))
@@ -110,11 +106,12 @@ def _thresholds(where: str, given: Mapping[str, str]) -> tuple[OwnThreshold, ...
     return tuple(made)
 
 
-def _over(weaker: Policy, stronger: Policy) -> Policy:
-    """What two policies say together; of thresholds for the same metric the later ones count."""
+def _over(*policies: Policy) -> Policy:
+    """What policies say together, the weakest first; of thresholds for the same metric the later ones count."""
+    strongest_first = policies[::-1]
     return Policy(
-        expect=stronger.expect or weaker.expect,
-        ignore=stronger.ignore or weaker.ignore,
-        thresholds=(*weaker.thresholds, *stronger.thresholds),
-        error=stronger.error or weaker.error,
+        expect=next((policy.expect for policy in strongest_first if policy.expect), None),
+        ignore=any(policy.ignore for policy in policies),
+        thresholds=tuple(own for policy in policies for own in policy.thresholds),
+        error=next((policy.error for policy in strongest_first if policy.error), None),
     )

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from nagiosplugin import Range
 
 from kvmwatch.model.errors import UsageError
-from kvmwatch.model.policy import Policy
+from kvmwatch.model.policy import OwnThreshold, Policy, listed
 
 
 class MetricSpec(NamedTuple):
@@ -65,9 +65,9 @@ class Thresholds:
         return threshold
 
     def usable(self, policy: Policy) -> tuple[Policy, str | None]:
-        """Give a domain's policy without what this check cannot use of it, and what that is."""
+        """Give a domain's policy with what this check can use of it, once for each metric, and what it cannot."""
         problems = [policy.error] if policy.error else []
-        kept = []
+        kept: dict[str, OwnThreshold] = {}
         for own in policy.thresholds:
             check, _, metric = own.metric.partition(".")
             if check != self._check:
@@ -81,8 +81,8 @@ class Thresholds:
             except UsageError as error:
                 problems.append(str(error))
             else:
-                kept.append(own)
-        return policy._replace(thresholds=tuple(kept)), "; ".join(problems) or None
+                kept[metric] = _over(kept.get(metric), own)
+        return policy._replace(thresholds=tuple(kept.values())), listed(problems)
 
     def _parse(self, given: Iterable[str]) -> Mapping[str, Range]:
         ranges = {}
@@ -94,6 +94,16 @@ class Thresholds:
                 raise UsageError(f"unknown metric {metric!r}; there are {', '.join(self.metrics)}")
             ranges[metric] = parse_range(spec)
         return ranges
+
+
+def _over(weaker: OwnThreshold | None, stronger: OwnThreshold) -> OwnThreshold:
+    if weaker is None:
+        return stronger
+    return OwnThreshold(
+        stronger.metric,
+        weaker.warning if stronger.warning is None else stronger.warning,
+        weaker.critical if stronger.critical is None else stronger.critical,
+    )
 
 
 def parse_range(spec: str) -> Range:

@@ -1,0 +1,192 @@
+"""``-t`` holds for the whole process: whatever hangs, it ends with one line and an exit code, and leaves no child.
+
+What reads a hypervisor, sends or runs a program gives up by itself just before ``-t`` (its Deadline) and says
+more. For all else there are two ways, because each alone has a gap:
+
+* SIGALRM raises Stopped in the main thread: also within a regular expression, which lets no other thread run, and
+  within a system call that signals interrupt. What was begun is cleaned up on the way.
+* A thread ends the process when that did not help: the main thread is in a call that no signal interrupts (a dead
+  NFS server), or nobody reads what it prints.
+
+SIGTERM, SIGINT and SIGHUP go the same ways, so that no child outlives us then either. Nothing here can end a call
+that lets neither signals nor threads run; so everything that can be large has a limit where it is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import NamedTuple, NoReturn
+
+from kvmwatch.command import children
+from kvmwatch.model import doing
+
+UNKNOWN = 3
+
+# seconds after -t; together with those of children.end_all this stays below one
+_INTERRUPTED = 0.2  # the main thread gets its signal
+_GIVEN_UP = 0.4  # the thread does not wait for it any longer
+_CLEANING_UP = 1.0  # seconds that the main thread has for it after SIGTERM
+_PRINTING = 0.2  # seconds that it has to print what it was just about to
+
+_LONGEST = 86400.0  # seconds; timers take no infinite ones
+_MOST = select.PIPE_BUF  # bytes that a pipe with room takes without waiting
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class Said(NamedTuple):
+    """The last words of a command: whole lines, its exit code, and whether they go to stderr."""
+
+    text: str
+    code: int = UNKNOWN
+    on_stderr: bool = False
+
+
+class Stopped(BaseException):
+    """Raised in the main thread, wherever that is, by the signal with this number."""
+
+    def __init__(self, number: int, message: str) -> None:
+        super().__init__(message)
+        self.number = number
+
+
+def run(work: Callable[[], Said], too_late: Callable[[str], Said], seconds: float) -> NoReturn:
+    """Do the work, print what it gives and end the process.
+
+    ``too_late`` makes the last words of a message when the time is over; it must not wait for anything. The time
+    limit holds until :func:`limit` is told that of the command line.
+    """
+    global _watchdog  # noqa: PLW0603 - there is one process
+    if sys.stdout:
+        sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+    _watchdog = _Watchdog(too_late, seconds)
+    _watchdog.run(work)
+
+
+def limit(seconds: float) -> None:
+    """Give the work so many seconds from now on."""
+    if _watchdog:
+        _watchdog.limit(seconds)
+
+
+def renew() -> None:
+    """Give it the same time again: for commands whose ``-t`` is for each step."""
+    if _watchdog:
+        _watchdog.renew()
+
+
+class _Watchdog:
+    def __init__(self, too_late: Callable[[str], Said], seconds: float) -> None:
+        self._too_late = too_late
+        self._last_word = threading.Lock()  # whoever has it prints; the other one must not
+        self._code: int | None = None  # when all is printed
+        self._interrupted = False
+        self._told, self._tell = os.pipe()
+        os.set_blocking(self._tell, False)
+        self.limit(seconds)
+        for number in (signal.SIGALRM, *_ENDING):
+            if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGALRM:
+                signal.signal(number, self._interrupt)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+        signal.set_wakeup_fd(self._tell, warn_on_full_buffer=False)
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def limit(self, seconds: float) -> None:
+        self._seconds = min(seconds, _LONGEST)
+        self.renew()
+
+    def renew(self) -> None:
+        self._end = time.monotonic() + self._seconds
+        signal.setitimer(signal.ITIMER_REAL, self._seconds + _INTERRUPTED)
+        with contextlib.suppress(BlockingIOError):  # then the thread is awake
+            os.write(self._tell, bytes(1))
+
+    def run(self, work: Callable[[], Said]) -> NoReturn:
+        try:
+            said = work()
+            mine = self._last_word.acquire(blocking=False)
+        except Stopped as stopped:
+            if stopped.number != signal.SIGALRM:
+                children.end_all()
+                signal.signal(stopped.number, signal.SIG_DFL)
+                os.kill(os.getpid(), stopped.number)
+            said = self._too_late(str(stopped))
+            mine = self._last_word.acquire(blocking=False)
+        while not mine:
+            time.sleep(1)  # the thread is ending the process
+        code = said.code
+        try:
+            for stream in filter(None, (sys.stdout, sys.stderr)):  # none where it is closed
+                stream.flush()
+            _print(said)
+        except OSError:  # the reader is gone, or there is no space: nobody has got it
+            code = UNKNOWN
+        self._code = code
+        children.end_all()
+        os._exit(code)
+
+    def _interrupt(self, number: int, _frame: FrameType | None) -> None:
+        if not self._interrupted and not self._last_word.locked():
+            self._interrupted = True
+            raise Stopped(number, self._message())
+
+    def _message(self) -> str:
+        what = doing.now()
+        return f"not done within {self._seconds:g} s" + (f", stopped while {what}" if what else "")
+
+    def _watch(self) -> None:
+        poll = select.poll()
+        poll.register(self._told, select.POLLIN)
+        while (left := self._end + _GIVEN_UP - time.monotonic()) > 0:
+            if not poll.poll(left * 1000):
+                continue
+            for number in os.read(self._told, 512):
+                if number in _ENDING:
+                    time.sleep(_CLEANING_UP)
+                    children.end_all()
+                    os._exit(128 + number)
+        if self._last_word.acquire(blocking=False):
+            said = self._too_late(self._message())
+            self._code = said.code
+            # in a thread, because a file on a dead NFS server takes nothing and does not say so
+            printing = threading.Thread(target=_print_if_it_is_read, args=(said,), daemon=True)
+            printing.start()
+            printing.join(_PRINTING / 2)
+        else:
+            time.sleep(_PRINTING)
+        children.end_all()
+        os._exit(UNKNOWN if self._code is None else self._code)
+
+
+def _print(said: Said) -> None:
+    """Print all of it: with PYTHONUNBUFFERED, sys.stdout takes a write that a signal has cut short for whole."""
+    left = memoryview(_encoded(said))
+    while left:
+        left = left[os.write(_file(said), left) :]
+
+
+def _print_if_it_is_read(said: Said) -> None:
+    """Print past Python's buffers, whose locks the main thread may hold, and only where that does not wait."""
+    poll = select.poll()
+    poll.register(_file(said), select.POLLOUT)
+    if poll.poll(0):
+        with contextlib.suppress(OSError):
+            os.write(_file(said), _encoded(said)[:_MOST])
+
+
+def _encoded(said: Said) -> bytes:
+    return said.text.encode(errors="backslashreplace")
+
+
+def _file(said: Said) -> int:
+    return 2 if said.on_stderr else 1
+
+
+_watchdog: _Watchdog | None = None

@@ -1,0 +1,369 @@
+"""-t holds for the whole process: whatever hangs, a command ends with one line and code 3, and leaves no child.
+
+How soon is not measured here: only that it ends long before what hangs would.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from commands import CHECKS, EXAMPLE_URI, LOCAL_CHECKS, Command, Ran
+from hanging import APIS, HYPERVISOR, NAME, PROGRAMS, REGEX, Behaviour, Handler, api, packed, program
+from testdriver import node
+
+HOST = ("--host", "kvm1")
+LIMIT = ("-t", "1")
+LONG_BEFORE = 10  # seconds
+_MARK = "KVMWATCH_TEST_MARK"
+
+ZABBIX = ("zabbix_kvm",)
+CONFIG = ("nagios_kvm", "config", "--format", "nagios", *HOST)
+PUBLISH = ("nagios_kvm", "publish", *HOST)
+
+
+@pytest.fixture
+def mark() -> Iterator[dict[str, str]]:
+    """An environment by which all processes of a test are known. At the end none is left."""
+    value = uuid.uuid4().hex
+    yield {_MARK: value}
+    left = marked(value)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left
+
+
+def marked(value: str) -> list[int]:
+    """Processes with this mark; what has ended and is not yet reaped has no environment any more."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if f"{_MARK}={value}".encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture
+def hypervisor(tmp_path: Path) -> str:
+    file = tmp_path / "hypervisor.xml"
+    file.write_text(HYPERVISOR)
+    return f"test://{file}"
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> str:
+    """A pipe that nobody ever writes or reads."""
+    file = tmp_path / "fifo"
+    os.mkfifo(file, 0o600)
+    return str(file)
+
+
+@pytest.fixture
+def credentials(tmp_path: Path) -> str:
+    file = tmp_path / "credentials"
+    file.write_text("user = u\npassword = p\n")
+    file.chmod(0o600)
+    return str(file)
+
+
+def ended(ran: Ran, name: str) -> str:
+    """The one line of a command that was ended."""
+    assert ran.seconds < LONG_BEFORE
+    assert ran.code == 3, ran
+    check = name.startswith("check_kvm_")
+    told, other = (ran.out, ran.err) if check else (ran.err, ran.out)
+    assert (other, told.count("\n")) == ("", 1), ran
+    head = f"{name[len('check_') :].upper()} UNKNOWN - " if check else f"{name}: "
+    assert told.startswith(head), ran
+    return told[len(head) : -1]
+
+
+NAMING_FILES = (
+    *((f"check_kvm_{check}", "-u", EXAMPLE_URI, "--config") for check in CHECKS),
+    (*CONFIG, "-u", EXAMPLE_URI, "--config"),
+    (*CONFIG, "-u", EXAMPLE_URI, "--output"),
+    (*PUBLISH, "-u", EXAMPLE_URI, "--to", "/tmp", "--config"),
+    (*PUBLISH, "-u", EXAMPLE_URI, "--to", "https://localhost:1", "--credentials"),
+    (*ZABBIX, "send", "-u", EXAMPLE_URI, "--sender", "/bin/cat", "--config"),
+    *((*ZABBIX, command, "--url", "http://localhost:1", "--credentials") for command in ("provision", "verify")),
+    (*ZABBIX, "provision", "--url", "http://localhost:1", "--hypervisors"),
+)
+
+
+@pytest.mark.parametrize("arguments", NAMING_FILES, ids=" ".join)
+def test_a_pipe_where_a_file_belongs(
+    command: Command, fifo: str, mark: dict[str, str], arguments: tuple[str, ...]
+) -> None:
+    if "send" in arguments:
+        # it is not us who read the agent's configuration
+        arguments = (*arguments[:-2], str(program(Path(fifo).parent, 'cat "$3"')), arguments[-1])
+    line = ended(command(*arguments, fifo, *LIMIT, env=mark), arguments[0])
+    if arguments[-1] != "--output" and "send" not in arguments:
+        assert line == f"not done within 1 s, stopped while reading {arguments[-1]} {fifo}"
+
+
+MATCHING = (
+    *((f"check_kvm_{check}",) for check in CHECKS if check not in LOCAL_CHECKS),
+    (*ZABBIX, "discover", "domains"),
+    (*ZABBIX, "collect"),
+    (*ZABBIX, "send", "--config", "/dev/null", "--guests-only"),
+    CONFIG,
+    (*PUBLISH, "--to", "/tmp", "--check", "state"),
+)
+
+
+@pytest.mark.parametrize("option", ["-d", "-x"])
+@pytest.mark.parametrize("arguments", MATCHING, ids=" ".join)
+def test_a_regular_expression_that_does_not_come_to_an_end(
+    command: Command, hypervisor: str, mark: dict[str, str], arguments: tuple[str, ...], option: str
+) -> None:
+    line = ended(command(*arguments, "-u", hypervisor, option, REGEX, *LIMIT, env=mark), arguments[0])
+    assert line == f"not done within 1 s, stopped while matching {REGEX} against the name {NAME}"
+
+
+def test_the_same_in_a_configuration(
+    command: Command, hypervisor: str, tmp_path: Path, mark: dict[str, str]
+) -> None:
+    file = tmp_path / "site.ini"
+    file.write_text(f"[domain {REGEX}]\nignore = yes\n")
+    ran = command("check_kvm_state", "-u", hypervisor, "--config", str(file), *LIMIT, env=mark)
+    assert REGEX in ended(ran, "check_kvm_state")
+
+
+def test_an_agent_is_told_in_the_document(command: Command, hypervisor: str, mark: dict[str, str]) -> None:
+    ran = command(*ZABBIX, "collect", "--for-agent", "-u", hypervisor, "-d", REGEX, *LIMIT, env=mark)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.seconds < LONG_BEFORE
+    document = json.loads(ran.out)
+    assert document.keys() == {"time", "version", "error"}
+    assert document["error"].startswith("not done within 1 s")
+
+
+@pytest.mark.parametrize("text", PROGRAMS.values(), ids=PROGRAMS)
+@pytest.mark.parametrize("way", ["--sender", "--validate", "--reload"])
+def test_a_program_that_does_not_end(
+    command: Command, tmp_path: Path, mark: dict[str, str], way: str, text: str
+) -> None:
+    script = str(program(tmp_path, text))
+    file = tmp_path / "vms.cfg"
+    file.write_text("the old one\n")
+    if way == "--sender":
+        arguments = (*ZABBIX, "send", "-u", EXAMPLE_URI, "--config", "/dev/null", way, script)
+    else:
+        arguments = (*CONFIG, "-u", EXAMPLE_URI, "--output", str(file), way, script)
+    line = ended(command(*arguments, "-t", "2", env=mark), arguments[0])
+    assert "was not done within the time limit" in line
+    assert (file.read_text() == "the old one\n") is (way != "--reload")
+
+
+@pytest.mark.parametrize("text", PROGRAMS.values(), ids=PROGRAMS)
+@pytest.mark.parametrize("arguments", [("check_kvm_state",), (*ZABBIX, "collect")], ids=" ".join)
+def test_an_ssh_that_does_not_end(
+    command: Command, tmp_path: Path, mark: dict[str, str], arguments: tuple[str, ...], text: str
+) -> None:
+    """It is libvirt that starts it."""
+    uri = f"qemu+ssh://nowhere/system?command={program(tmp_path, text)}"
+    assert "nowhere" in ended(command(*arguments, "-u", uri, "-t", "2", env=mark), arguments[0])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("text", ["has children", "ignores SIGTERM"])
+def test_programs_end_with_us(
+    command: Command, tmp_path: Path, mark: dict[str, str], number: signal.Signals, text: str
+) -> None:
+    """And the definitions that were not yet found to be good are put back."""
+    file, begun = tmp_path / "vms.cfg", tmp_path / "begun"
+    file.write_text("the old one\n")
+    script = program(tmp_path, f"touch {begun}; {PROGRAMS[text]}")
+    arguments = (*CONFIG, "-u", EXAMPLE_URI, "--output", str(file), "--validate", str(script), "-t", "600")
+    with subprocess.Popen([command.bin / arguments[0], *arguments[1:]], env={**os.environ, **mark}) as process:
+        waited(begun.exists)
+        assert file.read_text() != "the old one\n"
+        process.send_signal(number)
+        assert process.wait(LONG_BEFORE) == -number
+    assert file.read_text() == "the old one\n"
+
+
+def waited(until: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not until():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_a_daemon_that_a_reload_starts_is_left_running(command: Command, tmp_path: Path) -> None:
+    """Nor is it waited for, though it holds the program's output."""
+    pid = tmp_path / "pid"
+    script = program(tmp_path, f"sleep 600 & echo $! > {pid}")
+    write = (*CONFIG, "-u", EXAMPLE_URI, "--output", str(tmp_path / "vms.cfg"))
+    ran = command(*write, "--reload", str(script), "-t", "60")
+    assert (ran.code, ran.err) == (0, "")
+    os.kill(int(pid.read_text()), signal.SIGKILL)
+
+
+def test_what_a_program_says_is_kept_up_to_a_limit(command: Command, tmp_path: Path) -> None:
+    script = program(tmp_path, "echo Error: no; yes 'and so on' | head -c 5000000; exit 1")
+    write = (*CONFIG, "-u", EXAMPLE_URI, "--output", str(tmp_path / "vms.cfg"))
+    assert ": Error: no\n" in command(*write, "--validate", str(script), "-t", "60").err
+    script = program(tmp_path, "cat > /dev/null; yes 'Response from \"a\"' | head -c 5000000")
+    send = (*ZABBIX, "send", "-u", EXAMPLE_URI, "--config", "/dev/null")
+    ran = command(*send, "--sender", str(script), "-t", "60")
+    assert "says more than 1024 KiB" in ended(ran, "zabbix_kvm")
+
+
+ASKING = (
+    (*PUBLISH, "-u", EXAMPLE_URI, "--check", "state", "--to"),
+    (*ZABBIX, "provision", "--url"),
+    (*ZABBIX, "verify", "--url"),
+)
+
+
+@pytest.mark.parametrize(("behave", "said"), APIS.values(), ids=APIS)
+@pytest.mark.parametrize("arguments", ASKING, ids=" ".join)
+def test_an_api_without_an_answer(
+    command: Command,
+    mark: dict[str, str],
+    credentials: str,
+    arguments: tuple[str, ...],
+    behave: Behaviour,
+    said: str,
+) -> None:
+    # what is too much takes its time until it is too much
+    limit = "6" if "more" in said else "2"
+    packed(2)
+    with api(behave) as url:
+        ran = command(*arguments, url, "--credentials", credentials, "-t", limit, env=mark)
+    line = ended(ran, arguments[0])
+    assert said in line or ("more" in said and "no whole answer in time" in line)
+    assert len(line) < 1000
+
+
+def icinga(*answers: tuple[int, str]) -> Behaviour:
+    """An API that gives these answers in turn, and then says of each result that it was processed."""
+    left = list(answers)
+    processed = '{"results": [{"code": 200.0, "status": "Successfully processed check result for object"}]}'
+
+    def behave(handler: Handler) -> None:
+        code, body = left.pop(0) if left else (200, processed)
+        handler.tell(body.encode(), code, Content_Type="application/json")
+
+    return behave
+
+
+NOT_TAKEN = {
+    "a login page": (200, "<html>Log in</html>", "something with HTTP 200"),
+    "nothing": (200, "", "something with HTTP 200"),
+    "no object": (200, "[]", "something with HTTP 200"),
+    "no results": (200, '{"status": "fine"}', "fine"),
+    "500 inside of 200": (200, '{"results": [{"code": 500.0, "status": "No such thing"}]}', "No such thing"),
+    "500": (500, '{"error": 500.0, "status": "Internal error"}', "Internal error"),
+    "an error of a server between": (502, "<html>Bad gateway</html>", "something with HTTP 502"),
+    "an unknown service": (404, '{"error": 404.0, "status": "No objects found."}', "nagios_kvm config"),
+    "an unknown service in Icinga 2.13": (500, '{"results": []}', "nagios_kvm config"),
+}
+
+
+@pytest.mark.parametrize(("code", "body", "said"), NOT_TAKEN.values(), ids=NOT_TAKEN)
+def test_only_what_icinga_says_it_took_is_counted(
+    command: Command, credentials: str, code: int, body: str, said: str
+) -> None:
+    publish = (*PUBLISH, "-u", EXAMPLE_URI, "--check", "state", "--credentials", credentials, "--to")
+    with api(icinga((code, body))) as url:
+        ran = command(*publish, url)
+    assert (ran.code, ran.out) == (2, "")
+    assert "took 7 of 8 results for host kvm1; " in ran.err
+    assert said in ran.err
+    with api(icinga(*[(code, body)] * 8)) as url:
+        ran = command(*publish, url)
+    assert ran.code == (2 if "unknown" in body or "[]}" in body or code == 404 else 3)
+    assert said in ran.err
+    with api(icinga()) as url:
+        assert command(*publish, url).out == f"{url} took 8 of 8 results for host kvm1\n"
+
+
+def test_setting_zabbix_up_may_take_longer_than_a_request(command: Command) -> None:
+    """-t of provision and verify is for each request, and ten of 0.5 s take longer than 3 s."""
+    hosts = [{"hostid": str(number), "host": f"kvm{number}", "name": f"kvm{number}"} for number in range(4)]
+    answers = {"apiinfo.version": "6.0.0", "template.get": [{"templateid": "1", "host": "x"}], "host.get": hosts}
+
+    def behave(handler: Handler) -> None:
+        threading.Event().wait(0.5)
+        result = answers.get(handler.asked["method"], [])
+        handler.tell(json.dumps({"jsonrpc": "2.0", "id": handler.asked["id"], "result": result}).encode())
+
+    with api(behave) as url:
+        ran = command(*ZABBIX, "verify", "--url", url, "-t", "3", env={"ZABBIX_TOKEN": "t"})
+    assert ran.seconds > 3
+    assert ran.first.startswith("KVM VERIFY CRITICAL - 4 of 4 hosts need a look")
+
+
+PRINTING = (
+    *((f"check_kvm_{check}", "-u", EXAMPLE_URI) for check in ("state", "cpu", "process")),
+    ("check_kvm_state", "-w", "nonsense"),
+    (*ZABBIX, "discover", "domains", "-u", EXAMPLE_URI),
+    (*ZABBIX, "collect", "-u", EXAMPLE_URI),
+    (*ZABBIX, "collect", "--for-agent", "-u", EXAMPLE_URI),
+    (*ZABBIX, "collect", "-u", "nonsense"),
+    (*ZABBIX, "provision", "--url", "nonsense"),
+    (*CONFIG, "-u", EXAMPLE_URI),
+)
+
+
+@pytest.mark.parametrize("arguments", PRINTING, ids=" ".join)
+def test_a_reader_that_does_not_read(command: Command, mark: dict[str, str], arguments: tuple[str, ...]) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    full = 0
+    try:
+        while True:
+            full += os.write(writer, b"x")
+    except BlockingIOError:
+        os.set_blocking(writer, True)
+    assert unread(command, arguments, writer, mark) == 3
+    os.close(writer)
+    assert os.read(reader, full + 1) == b"x" * full
+    os.close(reader)
+
+
+def test_a_reader_that_stops_reading(command: Command, tmp_path: Path, mark: dict[str, str]) -> None:
+    """What it has got is the beginning of the document and nothing else."""
+    file = tmp_path / "many.xml"
+    file.write_text(node(f"vm{number}" for number in range(300)))
+    reader, writer = os.pipe()
+    assert unread(command, (*ZABBIX, "collect", "-u", f"test://{file}"), writer, mark) == 3
+    os.close(writer)
+    with open(reader, encoding="utf-8") as got:
+        text = got.read()
+    assert text.startswith('{"time":')
+    assert "\n" not in text
+
+
+def unread(command: Command, arguments: tuple[str, ...], writer: int, mark: dict[str, str]) -> int:
+    """Run a command whose output and errors nobody reads, and give its exit code."""
+    limit = () if "nonsense" in arguments and "-w" in arguments else ("-t", "3")
+    with subprocess.Popen(
+        [command.bin / arguments[0], *arguments[1:], *limit],
+        stdout=writer,
+        stderr=writer,
+        env={**os.environ, **mark, "ZABBIX_TOKEN": "t"},
+    ) as process:
+        return process.wait(10 + LONG_BEFORE)
+
+
+def test_a_configuration_that_is_too_large(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "site.ini"
+    file.write_text("# nothing\n" * 200_000)
+    for arguments in (("check_kvm_state",), CONFIG):
+        ran = command(*arguments, "-u", EXAMPLE_URI, "--config", str(file))
+        assert ran.code == 3
+        assert f"--config {file} is larger than 1024 KiB" in ran.out + ran.err
