@@ -158,7 +158,7 @@ def _taps(
         return {}, ()
     asked = Started(lambda: hypervisor.provider.read(domains, Group.INTERFACE))
     try:
-        listed = asked.wait(Deadline(control.patience(deadline), spare=0))
+        listed = asked.wait(Deadline(min(control.patience(deadline), deadline.remaining()), spare=0))
     except DeadlineExceeded as error:  # somebody holds one of them since it was listed
         return {}, (Unread(Group.INTERFACE, "way to the network", str(error)),)
     return {
