@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING, TypeVar, Union
 
 import libvirt
 
 from kvmwatch.model.groups import Group
+from kvmwatch.model.metrics import Value
 from kvmwatch.model.selection import Selection
-from kvmwatch.model.snapshot import Domain, Host, Process, Snapshot
+from kvmwatch.model.snapshot import Domain, Host, Process, Snapshot, Unread
 from kvmwatch.reading import domains, records
 from kvmwatch.reading.bulk import Listed
-from kvmwatch.reading.connection import LibvirtDomain, explained
+from kvmwatch.reading.connection import UNSUPPORTED, Connection, LibvirtDomain, explained
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch.reading.domains import DomainReader
 from kvmwatch.reading.hypervisor import Hypervisor
@@ -29,8 +30,12 @@ _LISTS = (
     (Group.AUTOSTART, "autostart", libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART),
     (Group.LISTS, "persistent", libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT),
     (Group.LISTS, "managed_save", libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE),
-    (Group.LISTS, "has_snapshots", libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT),
+    (Group.SNAPSHOTS, "has_snapshots", libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT),
 )
+
+
+#: what a list is of, to the UUIDs of the domains in it, or why there is no list
+Lists = dict[str, Union[set[str], Unread]]
 
 
 class Reader:
@@ -93,10 +98,10 @@ class Reader:
 
         return Parts(self._hypervisor, self.groups, self._deadline.share(_SHARE))
 
-    def _survey(self) -> tuple[Listed, dict[str, set[str]]]:
+    def _survey(self) -> tuple[Listed, Lists]:
         connection = self._hypervisor.connection
         lists = {
-            name: {domain.UUIDString() for domain in connection.listAllDomains(flag)}
+            name: _listed(connection, group, name, flag)
             for group, name, flag in _LISTS
             if group in self.groups
         }
@@ -117,12 +122,15 @@ class Reader:
             if known.get(process.uuid or "", everything)
         )
 
-    def _domains(self, surveyed: Listed, lists: dict[str, set[str]], now: float) -> tuple[Domain, ...]:
+    def _domains(self, surveyed: Listed, lists: Lists, now: float) -> tuple[Domain, ...]:
         readings, stuck = DomainReader(self._hypervisor, self.groups, self._deadline).read(surveyed)
         read = []
         for reading in sorted(readings.values(), key=lambda reading: reading.name):
-            listed = {name: reading.uuid in uuids for name, uuids in lists.items()}
-            domain = records.domain(reading, now)._replace(
+            listed = {name: reading.uuid in uuids for name, uuids in lists.items() if isinstance(uuids, set)}
+            unlisted = tuple(why for why in lists.values() if isinstance(why, Unread))
+            domain = records.domain(reading, now)
+            domain = domain._replace(
+                unread=(*domain.unread, *unlisted),
                 not_responding=stuck.get(reading.uuid),
                 autostart=listed.get("autostart"),
                 persistent=listed.get("persistent"),
@@ -143,9 +151,41 @@ class Reader:
 
 
 def with_assigned(host: Host, domains: tuple[Domain, ...], latency: float) -> Host:
-    """Add what the active domains were promised, and libvirt's latency in seconds."""
-    vcpus = [domain.stats.vcpu_count or 0 for domain in domains if domain.active]
-    memory = [domain.stats.memory_maximum or 0 for domain in domains if domain.active]
-    return host._replace(
-        stats=host.stats._replace(vcpus_assigned=sum(vcpus), memory_assigned=sum(memory), latency=latency)
+    """Add what the active domains were promised, and libvirt's latency in seconds.
+
+    There is no sum where one of them is not known, and who does not tell is said.
+    """
+    active = [domain for domain in domains if domain.active]
+    unread = tuple(
+        part._replace(what=f"{part.what} of {domain.name}")
+        for domain in active
+        for part in domain.unread
+        if part.group is Group.SIZE
     )
+    return host._replace(
+        stats=host.stats._replace(
+            vcpus_assigned=_sum(domain.stats.vcpu_count for domain in active),
+            memory_assigned=_sum(domain.stats.memory_maximum for domain in active),
+            latency=latency,
+        ),
+        unread=(*host.unread, *unread),
+    )
+
+
+def _sum(values: Iterable[Value]) -> Value:
+    total: Value = 0
+    for value in values:
+        if value is None or total is None:
+            return None
+        total += value
+    return total
+
+
+def _listed(connection: Connection, group: Group, name: str, flag: int) -> set[str] | Unread:
+    try:
+        return {domain.UUIDString() for domain in connection.listAllDomains(flag)}
+    except libvirt.libvirtError as error:
+        if not connection.isAlive():
+            raise
+        unsupported = error.get_error_code() in UNSUPPORTED
+        return Unread(group, name.replace("_", " "), " ".join(str(error).split()), absent=unsupported)

@@ -16,6 +16,9 @@ LibvirtDomain = Any  # libvirt.virDomain
 
 DEFAULT_URI = "qemu:///system"
 
+#: codes of what a driver cannot do, which is no fault
+UNSUPPORTED = (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_OPERATION_UNSUPPORTED)
+
 # libvirt prints every error on stderr unless a handler takes it; the exceptions tell us the same.
 libvirt.registerErrorHandler(lambda _context, _error: None, None)
 

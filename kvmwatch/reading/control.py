@@ -6,9 +6,11 @@ from collections.abc import Iterable
 
 import libvirt
 
-from kvmwatch.reading.connection import LibvirtDomain
+from kvmwatch.reading.connection import UNSUPPORTED, LibvirtDomain
 from kvmwatch.reading.deadline import Deadline
 
+#: not running any more, or a driver without it
+_NOTHING_TO_TELL = (*UNSUPPORTED, libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_DOMAIN)
 STUCK_AFTER = 2.0  # seconds; less under a short deadline
 
 
@@ -17,18 +19,26 @@ def patience(deadline: Deadline) -> float:
     return min(STUCK_AFTER, deadline.seconds / 4)
 
 
-def hung(domains: Iterable[LibvirtDomain], deadline: Deadline) -> dict[str, float]:
+def hung(
+    domains: Iterable[LibvirtDomain], deadline: Deadline, untold: dict[str, str] | None = None
+) -> dict[str, float]:
     """UUID to seconds of those whose QEMU owes libvirt an answer for so long that it counts as hung.
 
     virDomainGetControlInfo asks no QEMU and waits for none. It does not tell of every job that makes others wait.
+    ``untold`` is filled with the UUIDs of those of which it could not be told, and why. Raises libvirtError when the
+    connection is lost.
     """
     limit = patience(deadline)
     waiting = {}
     for domain in domains:
         try:
             state, _details, milliseconds = domain.controlInfo(0)
-        except libvirt.libvirtError:
-            continue  # not running any more, or a driver without it
+        except libvirt.libvirtError as error:
+            if not domain.connect().isAlive():
+                raise
+            if untold is not None and error.get_error_code() not in _NOTHING_TO_TELL:
+                untold[domain.UUIDString()] = " ".join(str(error).split())
+            continue
         if state == libvirt.VIR_DOMAIN_CONTROL_OCCUPIED and milliseconds / 1000 >= limit:
             waiting[domain.UUIDString()] = milliseconds / 1000
     return waiting

@@ -23,7 +23,10 @@ def with_snapshots(hypervisor: Hypervisor, domains: tuple[Domain, ...]) -> tuple
     """
     having = [domain.uuid for domain in domains if domain.has_snapshots]
     created = hypervisor.call(lambda: dict(_read(hypervisor.connection, having))) if having else {}
-    return tuple(_with(domain, created.get(domain.uuid, [])) for domain in domains)
+    return tuple(
+        domain if domain.has_snapshots is None else _with(domain, created.get(domain.uuid, []))
+        for domain in domains
+    )
 
 
 def _read(connection: Connection, uuids: Iterable[str]) -> Iterable[tuple[str, list[int] | str]]:
@@ -32,6 +35,9 @@ def _read(connection: Connection, uuids: Iterable[str]) -> Iterable[tuple[str, l
         try:
             domain = connection.lookupByUUIDString(uuid)
             descriptions = [snapshot.getXMLDesc(0) for snapshot in domain.listAllSnapshots(0)]
+        except ValueError as error:  # text that is no UTF-8
+            yield uuid, str(error)
+            continue
         except libvirt.libvirtError as error:
             if error.get_error_code() in (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_DOMAIN_SNAPSHOT):
                 yield uuid, "they were changed during the reading"
@@ -41,7 +47,8 @@ def _read(connection: Connection, uuids: Iterable[str]) -> Iterable[tuple[str, l
                 raise
             continue
         # ElementTree would read the whole domain that each snapshot carries within
-        yield uuid, [int(found[1]) for found in map(_CREATED.search, descriptions) if found]
+        found = [_CREATED.search(description) for description in descriptions]
+        yield uuid, [int(time[1]) for time in found if time] if all(found) else "one does not tell when it was made"
 
 
 def _with(domain: Domain, created: list[int] | str) -> Domain:

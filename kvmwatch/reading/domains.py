@@ -15,9 +15,10 @@ import libvirt
 
 from kvmwatch.model import states
 from kvmwatch.model.groups import Group
+from kvmwatch.model.snapshot import Unread
 from kvmwatch.reading import bulk, control
 from kvmwatch.reading.bulk import Fields, Listed
-from kvmwatch.reading.connection import Connection, LibvirtDomain
+from kvmwatch.reading.connection import UNSUPPORTED, Connection, LibvirtDomain
 from kvmwatch.reading.deadline import Deadline, Started
 from kvmwatch.reading.descriptions import Description, Descriptions
 from kvmwatch.reading.hypervisor import Hypervisor
@@ -47,10 +48,11 @@ def survey(connection: Connection) -> Listed:
     """All domains with ``state.state`` and ``state.reason``, in one call that asks no QEMU where there is one."""
     try:
         listed: Listed = connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
-    except libvirt.libvirtError as error:
-        if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
+    except libvirt.libvirtError:
+        if not connection.isAlive():
             raise
-        from kvmwatch.reading import classic  # noqa: PLC0415 - ESX, VirtualBox, the test driver of old libvirts
+        # ESX, VirtualBox, the test driver of old libvirts; or a domain spoils it for all
+        from kvmwatch.reading import classic  # noqa: PLC0415
 
         return classic.read(connection.listAllDomains(), Group.NONE)
     return listed
@@ -73,11 +75,12 @@ class DomainReader:
             surveyed = [(domain, fields) for domain, fields in surveyed if states.is_active(fields["state.state"])]
         asks_qemu = bool(self._groups & _ASKS_QEMU)
         asked: Started[dict[str, float]] | None = None
+        untold: dict[str, str] = {}
         if Group.CONTROL in self._groups and not asks_qemu:
             # No QEMU is asked anything else, so the two rounds of questions can go at once. A domain that does
             # not run is judged by its state, so whether its QEMU answers is not worth a call.
             running = [domain for domain, fields in surveyed if fields["state.state"] in _RUNNING]
-            asked = Started(lambda: control.hung(running, self._deadline))
+            asked = Started(lambda: control.hung(running, self._deadline, untold))
         stuck: dict[str, float] = {}
         if surveyed and (asks_qemu or self._descriptions.wait):
             stuck = self._read_in_lanes(surveyed, readings)
@@ -86,10 +89,14 @@ class DomainReader:
         if Group.CONTROL in self._groups and asks_qemu:
             active = [domain for domain, _ in surveyed if _is_active(readings.get(domain.UUIDString()))]
             silent = [domain for domain in active if not bulk.answered(readings[domain.UUIDString()].fields)]
-            stuck |= self._hung(silent)
+            stuck |= self._hung(silent, untold)
         if asked:
             hung = self._hypervisor.wait(asked)
             stuck |= hung
+        for uuid, why in untold.items():
+            if uuid in readings:
+                told = Unread(Group.CONTROL, "whether its QEMU answers", why)
+                readings[uuid] = readings[uuid]._replace(unread=(*readings[uuid].unread, told))
         return Readings(readings, stuck)
 
     def _read_in_lanes(self, surveyed: Listed, readings: dict[str, Reading]) -> dict[str, float]:
@@ -141,8 +148,8 @@ class DomainReader:
             return False
         return _is_active(reading) and bulk.skipped(reading.fields, self._groups)
 
-    def _hung(self, domains: list[LibvirtDomain]) -> dict[str, float]:
-        return self._hypervisor.call(lambda: control.hung(domains, self._deadline))
+    def _hung(self, domains: list[LibvirtDomain], untold: dict[str, str] | None = None) -> dict[str, float]:
+        return self._hypervisor.call(lambda: control.hung(domains, self._deadline, untold))
 
     def _read_chunk(self, listed: Listed, waiting: Collection[str] = ()) -> list[Reading]:
         descriptions = self._descriptions.read(listed, waiting)
@@ -166,7 +173,9 @@ class DomainReader:
             kept = {name: value for name, value in fields.items() if not name.startswith(_OF_DEVICES)}
             return reading._replace(fields=kept)
         if Group.DISK in self._groups:
-            return reading._replace(disk_errors=_disk_errors(domain, fields))
+            errors, why = _disk_errors(domain, fields)
+            unread = () if why is None else (Unread(Group.DISK, "disk errors", why),)
+            return reading._replace(disk_errors=errors, unread=(*reading.unread, *unread))
         return reading
 
     def _statistics(self, domains: list[LibvirtDomain], descriptions: dict[str, Description]) -> Listed:
@@ -210,14 +219,18 @@ def _is_active(reading: Reading | None) -> bool:
     return reading is not None and states.is_active(reading.fields.get("state.state"))
 
 
-def _disk_errors(domain: LibvirtDomain, fields: Fields) -> dict[str, int]:
+def _disk_errors(domain: LibvirtDomain, fields: Fields) -> tuple[dict[str, int] | None, str | None]:
+    """Disk to its error, or why that is not known. Raises libvirtError when the connection is lost."""
     # QEMU keeps a disk's error only as long as it holds the domain paused, so only then is it asked; and
     # not when it was skipped: this call has no NOWAIT and would wait for a busy QEMU.
     paused = (fields.get("state.state"), fields.get("state.reason")) == (states.PAUSED, _PAUSED_IOERROR)
-    if not paused or bulk.skipped(fields, Group.DISK):
-        return {}
+    if not paused:
+        return {}, None
+    if bulk.skipped(fields, Group.DISK):
+        return None, None
     try:
-        errors: dict[str, int] = domain.diskErrors()
-    except libvirt.libvirtError:
-        return {}
-    return errors
+        return domain.diskErrors(), None
+    except libvirt.libvirtError as error:
+        if not domain.connect().isAlive():
+            raise
+        return None, None if error.get_error_code() in UNSUPPORTED else " ".join(str(error).split())

@@ -67,9 +67,12 @@ def document(snapshot: Snapshot) -> Json:
     made: Json = {
         "time": round(snapshot.time, 3),
         "version": __version__,
-        "discovery": {"domains": list(discovery.domains_with_parts(snapshot))},
+        "discovery": {},
         "unread": _unread(snapshot),
     }
+    # hosts of guests are called after their hypervisor, and would all get another name
+    if snapshot.has(Group.HOST) and (not snapshot.host or snapshot.host.hostname):
+        made["discovery"]["domains"] = list(discovery.domains_with_parts(snapshot))
     if snapshot.host:
         made["host"] = _host(snapshot.host, snapshot.domains)
     made["domains"] = [_domain(domain) for domain in snapshot.domains]
@@ -97,7 +100,7 @@ def _all_unread(snapshot: Snapshot) -> Iterator[tuple[str, Unread]]:
     for domain in snapshot.domains:
         if domain.not_responding is None and not domain.policy.ignore:
             things.append((f"VM {domain.name}: ", domain))
-            parts: list[Any] = [*domain.disks, *domain.interfaces]
+            parts: list[Any] = [*(disk for disk in domain.disks if not disk.removable), *domain.interfaces]
             things += [(f"VM {domain.name} {part.name}: ", part) for part in parts if part.unread]
     return ((whose, part) for whose, thing in things for part in thing.unread)
 
@@ -123,10 +126,10 @@ def guests(snapshot: Snapshot) -> Iterator[tuple[str, Json]]:
 
 def _host(host: Host, domains: tuple[Domain, ...]) -> Json:
     counts = Counter(states.NAMES[domain.state] for domain in domains)
+    known = host.driver and host.hypervisor_version
     return {
-        "hostname": host.hostname,
-        "libvirt_version": host.libvirt_version,
-        "hypervisor": f"{host.driver} {host.hypervisor_version}",
+        **_known(hostname=host.hostname, libvirt_version=host.libvirt_version),
+        **_known(hypervisor=f"{host.driver} {host.hypervisor_version}" if known else None),
         "domains": {name: counts[name] for name in states.NAMES},
         **_values("host", host),
     }
