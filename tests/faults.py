@@ -6,6 +6,7 @@ Its counters stand still, so that two readings can be compared, and it answers w
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
@@ -15,7 +16,9 @@ import libvirt
 import pytest
 
 #: of these no call leaves the process: they read the handle itself
-_LOCAL = re.compile(r"_|c_pointer|UUID|[Nn]ame$|getName|ID$|key$|connect$|domain$|getDomain|isAlive|close|ref$|get\w*Events?")
+_LOCAL = re.compile(
+    r"_|c_pointer|UUID|[Nn]ame$|getName|ID$|key$|connect$|domain$|getDomain|isAlive|close|ref$|get\w*Events?"
+)
 _CLASSES = ("virConnect", "virDomain", "virDomainSnapshot", "virStoragePool", "virStorageVol", "virNetwork")
 
 
@@ -40,9 +43,10 @@ def error(code: int, text: str) -> libvirt.libvirtError:
 class Faults:
     """What fails, what was asked, and what failed of it."""
 
-    def __init__(self, answers: Mapping[str, Callable[[Any, Any], Any]]) -> None:
-        """``answers``: method to what it answers, of its object and what it really answers (or raises)."""
+    def __init__(self, answers: Mapping[str, Callable[..., Any]]) -> None:
+        """``answers``: method to what it answers: of its object, what it really answers (or raises), its arguments."""
         self._answers = answers
+        self._within = threading.local()  # an answer that makes calls of its own
         self._frozen: dict[Any, Any] = {}
         self.failing: Mapping[Call, Fault] = {}
         self.asked: set[Call] = set()
@@ -50,13 +54,13 @@ class Faults:
         self.alive = True
 
     @contextmanager
-    def these(self, failing: Mapping[Call, Fault]) -> Iterator[None]:
+    def these(self, failing: Mapping[Call, Fault], alive: bool = True) -> Iterator[None]:
         """Let these calls fail, as long as the context lasts."""
-        self.failing, self.failed = failing, set()
+        self.failing, self.failed, self.alive = failing, set(), alive
         try:
             yield
         finally:
-            self.failing = {}
+            self.failing, self.alive = {}, True
 
     def wrap(self, patch: pytest.MonkeyPatch, steady: frozenset[str]) -> None:
         """Wrap every call of the binding; those in ``steady`` give their first answer again and again."""
@@ -71,13 +75,15 @@ class Faults:
     def _wrapped(self, name: str, original: Any, steady: bool) -> Any:
         @wraps(original)
         def call(thing: Any, *arguments: Any) -> Any:
-            made = _call(name, thing, arguments)
-            self.asked.add(made)
-            if made in self.failing:
-                self.failed.add(made)
-                return self.failing[made]()
+            calls = _calls(name, thing, arguments)
+            if not getattr(self._within, "answer", False):
+                self.asked |= calls
+                for failing in sorted(calls & self.failing.keys()):
+                    self.failed.add(failing)
+                    return self.failing[failing]()
             if not steady:
                 return self._answer(name, thing, original, arguments)
+            (made,) = calls
             if made not in self._frozen:
                 self._frozen[made] = self._answer(name, thing, original, arguments)
             return self._frozen[made]
@@ -88,7 +94,19 @@ class Faults:
         answer = self._answers.get(name)
         if answer is None:
             return original(thing, *arguments)
-        return answer(thing, lambda: original(thing, *arguments))
+        outer = getattr(self._within, "answer", False)
+        self._within.answer = True
+        try:
+            return answer(thing, lambda: original(thing, *arguments), *arguments)
+        finally:
+            self._within.answer = outer
+
+
+def _calls(name: str, thing: Any, arguments: tuple[Any, ...]) -> set[Call]:
+    """What a call is about: one thing, or each domain of a list that it asks for."""
+    if name == "virConnect.domainListGetStats":
+        return {Call(domain.UUIDString(), name) for domain in arguments[0]}
+    return {_call(name, thing, arguments)}
 
 
 def _call(name: str, thing: Any, arguments: tuple[Any, ...]) -> Call:

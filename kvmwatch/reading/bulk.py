@@ -96,4 +96,5 @@ def answered(fields: Fields) -> bool:
 def skipped(fields: Fields, groups: Group) -> bool:
     """Tell whether NOWAIT skipped an active domain because somebody else was asking its QEMU."""
     asked = Group.MEMORY in groups or (Group.DISK in groups and fields.get("block.count", 0) > 0)
-    return asked and not answered(fields)
+    refused = any(prefix + WHY in fields for prefix in PREFIXES.values())
+    return asked and not refused and not answered(fields)

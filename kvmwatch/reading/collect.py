@@ -101,9 +101,7 @@ class Reader:
     def _survey(self) -> tuple[Listed, Lists]:
         connection = self._hypervisor.connection
         lists = {
-            name: _listed(connection, group, name, flag)
-            for group, name, flag in _LISTS
-            if group in self.groups
+            name: _listed(connection, group, name, flag) for group, name, flag in _LISTS if group in self.groups
         }
         return domains.survey(connection), lists
 

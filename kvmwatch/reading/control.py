@@ -25,8 +25,8 @@ def hung(
     """UUID to seconds of those whose QEMU owes libvirt an answer for so long that it counts as hung.
 
     virDomainGetControlInfo asks no QEMU and waits for none. It does not tell of every job that makes others wait.
-    ``untold`` is filled with the UUIDs of those of which it could not be told, and why. Raises libvirtError when the
-    connection is lost.
+    ``untold`` is filled with the UUIDs of those of which nothing could be told, and why. Raises libvirtError when
+    the connection is lost.
     """
     limit = patience(deadline)
     waiting = {}

@@ -47,8 +47,8 @@ def _read(connection: Connection, uuids: Iterable[str]) -> Iterable[tuple[str, l
                 raise
             continue
         # ElementTree would read the whole domain that each snapshot carries within
-        found = [_CREATED.search(description) for description in descriptions]
-        yield uuid, [int(time[1]) for time in found if time] if all(found) else "one does not tell when it was made"
+        created = [int(found[1]) for found in map(_CREATED.search, descriptions) if found]
+        yield uuid, created if len(created) == len(descriptions) else "one does not tell when it was made"
 
 
 def _with(domain: Domain, created: list[int] | str) -> Domain:
