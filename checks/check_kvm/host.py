@@ -19,7 +19,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     subject = verdict.subject("", unread=host.unread)
     for metric, value in figures(host).items():
         subject.measure(metric, value, most=100 if metric in ("cpu", "memory", "swap") else None)
-    versions = f"libvirt {host.libvirt_version}, {host.driver} {host.hypervisor_version}"
+    versions = f"libvirt {host.libvirt_version or '?'}, {host.driver or '?'} {host.hypervisor_version or '?'}"
     good = [text for state, text in subject.parts if not state.code]
     verdict.overview = ", ".join([*good, versions])
 

@@ -36,7 +36,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
 CHECK = plugin.Check(
     name="snapshot",
     description="Judges the snapshots of each domain: a forgotten one grows, and slows the disk down.",
-    groups=Group.SHUT_OFF | Group.LISTS | Group.SNAPSHOTS | Group.POLICY,
+    groups=Group.SHUT_OFF | Group.SNAPSHOTS | Group.POLICY,
     metrics=(
         MetricSpec("count", "", "snapshots of the domain"),
         MetricSpec("age", "s", "age of its oldest snapshot, seconds", "604800"),

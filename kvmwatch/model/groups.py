@@ -11,8 +11,8 @@ class Group(Flag):
     NONE = 0
     SHUT_OFF = auto()  # the groups below also for domains that are shut off; else only their state
     AUTOSTART = auto()  # one list filter
-    LISTS = auto()  # persistent, managed save, snapshots: three list filters
-    SNAPSHOTS = auto()  # number and age of snapshots; costs only where LISTS says that there are some
+    LISTS = auto()  # persistent, managed save: two list filters
+    SNAPSHOTS = auto()  # number and age of snapshots: a list filter, and calls for those that have some
     POLICY = auto()  # the domain's own metadata
     DEFINITION = auto()  # the domain's XML: devices, title, balloon period; includes the policy
     SIZE = auto()  # vCPUs and maximum memory, without a question to QEMU

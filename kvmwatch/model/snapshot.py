@@ -128,9 +128,11 @@ class Domain(NamedTuple):
         return states.is_active(self.state)
 
     @property
-    def expected(self) -> str:
-        """What it should be: its metadata's word, else running with autostart, else any."""
-        return self.policy.expect or ("running" if self.autostart else "any")
+    def expected(self) -> Optional[str]:
+        """What it should be: its metadata's word, else running with autostart, else any. None: not known."""
+        if self.policy.expect or any(part.group in Group.POLICY | Group.AUTOSTART for part in self.unread):
+            return self.policy.expect
+        return "running" if self.autostart else "any"
 
     @property
     def reason_text(self) -> str:
@@ -184,10 +186,10 @@ class Process(NamedTuple):
 class Host(NamedTuple):
     """The hypervisor's host."""
 
-    hostname: str
-    driver: str  # QEMU, TEST, ...
-    libvirt_version: str
-    hypervisor_version: str
+    hostname: Optional[str]
+    driver: Optional[str]  # QEMU, TEST, ...
+    libvirt_version: Optional[str]
+    hypervisor_version: Optional[str]
     time: float  # CLOCK_MONOTONIC of the reading
     stats: HostStats = HostStats()
     rates: HostStats = HostStats()

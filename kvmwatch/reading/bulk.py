@@ -55,7 +55,13 @@ def _asked(domains: list[LibvirtDomain], stats: int, groups: Group) -> Listed:
 
 
 #: what of a domain's fields belongs to which group
-PREFIXES = {Group.CPU: "cpu.", Group.MEMORY: "balloon.", Group.DISK: "block.", Group.INTERFACE: "net."}
+PREFIXES = {
+    Group.CPU: "cpu.",
+    Group.MEMORY: "balloon.",
+    Group.SIZE: "size.",
+    Group.DISK: "block.",
+    Group.INTERFACE: "net.",
+}
 #: below an entity's prefix: why a provider could not have its fields
 WHY = "unread"
 
@@ -66,11 +72,13 @@ def unread(why: str, groups: Group) -> Fields:
 
 
 def size(domain: LibvirtDomain) -> Fields:
-    """vCPUs and memory from virDomainGetInfo, which asks no QEMU; nothing when the domain is gone."""
+    """vCPUs and memory from virDomainGetInfo, which asks no QEMU, or why not; nothing when the domain is gone."""
     try:
         _state, maximum, current, vcpus, _cpu_time = domain.info()
-    except libvirt.libvirtError:
-        return {}
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            return {}
+        return unread(of_it_alone(error, domain), Group.SIZE)
     return {"balloon.maximum": maximum, "balloon.current": current, "vcpu.current": vcpus}
 
 
@@ -88,4 +96,5 @@ def answered(fields: Fields) -> bool:
 def skipped(fields: Fields, groups: Group) -> bool:
     """Tell whether NOWAIT skipped an active domain because somebody else was asking its QEMU."""
     asked = Group.MEMORY in groups or (Group.DISK in groups and fields.get("block.count", 0) > 0)
-    return asked and not answered(fields)
+    refused = any(prefix + WHY in fields for prefix in PREFIXES.values())
+    return asked and not refused and not answered(fields)

@@ -17,11 +17,9 @@ from kvmwatch.model.snapshot import Disk
 from kvmwatch.model.states import NOSTATE, is_active
 from kvmwatch.reading import domain_xml
 from kvmwatch.reading.bulk import WHY, Fields, Listed, unread
-from kvmwatch.reading.connection import LibvirtDomain, of_it_alone
+from kvmwatch.reading.connection import UNSUPPORTED, LibvirtDomain, of_it_alone
 
 T = TypeVar("T")
-
-_UNSUPPORTED = (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_OPERATION_UNSUPPORTED)
 
 _BLOCK = ("rd.reqs", "rd.bytes", "wr.reqs", "wr.bytes")
 _NET = ("rx.bytes", "rx.pkts", "rx.errs", "rx.drop", "tx.bytes", "tx.pkts", "tx.errs", "tx.drop")
@@ -62,7 +60,7 @@ def _read(domain: LibvirtDomain, groups: Group) -> Fields:
 def _info(domain: LibvirtDomain, groups: Group, active: bool) -> Fields:
     info, why = _asked(domain, domain.info)
     if info is None:
-        return unread(why, groups & (Group.CPU | Group.MEMORY)) if why else {}
+        return unread(why, groups & (Group.CPU | Group.MEMORY | Group.SIZE)) if why else {}
     fields: Fields = {
         "balloon.maximum": info[1],
         "balloon.current": info[2],
@@ -137,7 +135,7 @@ def _asked(domain: LibvirtDomain, question: Callable[[], T]) -> tuple[T | None, 
     try:
         return question(), None
     except libvirt.libvirtError as error:
-        if error.get_error_code() in _UNSUPPORTED:
+        if error.get_error_code() in UNSUPPORTED:
             return None, None
         return None, of_it_alone(error, domain)
     except ValueError as error:  # text that is no UTF-8

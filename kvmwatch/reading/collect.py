@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import libvirt
@@ -11,6 +11,7 @@ import libvirt
 from kvmwatch.model import states
 from kvmwatch.model.doing import doing
 from kvmwatch.model.groups import Group
+from kvmwatch.model.metrics import Value
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Domain, Host, Snapshot
 from kvmwatch.reading import control, records
@@ -150,7 +151,8 @@ class Reader:
         for reading in readings.values():
             flags: dict[str, Any] = {name: reading.uuid in uuids for name, uuids in survey.flags.items()}
             domain = records.domain(reading, now)
-            read.append(domain._replace(not_responding=stuck.get(reading.uuid), **flags))
+            unread = (*domain.unread, *survey.unlisted)
+            read.append(domain._replace(not_responding=stuck.get(reading.uuid), unread=unread, **flags))
         made = tuple(sorted(read, key=lambda domain: domain.name))
         if Group.SNAPSHOTS in self.groups:
             from kvmwatch.reading import domain_snapshots  # noqa: PLC0415 - few commands ask for them
@@ -169,9 +171,31 @@ def _held(uuid: str, name: str, seconds: float) -> Domain:
 
 
 def with_assigned(host: Host, domains: tuple[Domain, ...], latency: float) -> Host:
-    """Add what the active domains were promised, and libvirt's latency in seconds."""
-    vcpus = [domain.stats.vcpu_count or 0 for domain in domains if domain.active]
-    memory = [domain.stats.memory_maximum or 0 for domain in domains if domain.active]
-    return host._replace(
-        stats=host.stats._replace(vcpus_assigned=sum(vcpus), memory_assigned=sum(memory), latency=latency)
+    """Add what the active domains were promised, and libvirt's latency in seconds.
+
+    There is no sum where one of them is not known, and who does not tell is said.
+    """
+    active = [domain for domain in domains if domain.active]
+    unread = tuple(
+        part._replace(what=f"{part.what} of {domain.name}")
+        for domain in active
+        for part in domain.unread
+        if part.group is Group.SIZE
     )
+    return host._replace(
+        stats=host.stats._replace(
+            vcpus_assigned=_sum(domain.stats.vcpu_count for domain in active),
+            memory_assigned=_sum(domain.stats.memory_maximum for domain in active),
+            latency=latency,
+        ),
+        unread=(*host.unread, *unread),
+    )
+
+
+def _sum(values: Iterable[Value]) -> Value:
+    total: Value = 0
+    for value in values:
+        if value is None or total is None:
+            return None
+        total += value
+    return total

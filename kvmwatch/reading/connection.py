@@ -17,6 +17,9 @@ LibvirtDomain = Any  # libvirt.virDomain
 
 DEFAULT_URI = "qemu:///system"
 
+#: codes of what a driver cannot do, which is no fault
+UNSUPPORTED = (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_OPERATION_UNSUPPORTED)
+
 # libvirt prints every error on stderr unless a handler takes it; the exceptions tell us the same.
 libvirt.registerErrorHandler(lambda _context, _error: None, None)
 
@@ -77,7 +80,7 @@ _SSH_FAILED = (
 
 def explained(error: libvirt.libvirtError, uri: str) -> KvmwatchError:
     """Turn libvirt's error on this URI into one line with what to do."""
-    text = " ".join(str(error).split())
+    text = one_line(error)
     code = error.get_error_code()
     advice = "see 'virsh -r -c URI list' for the same error"
     if is_ssh(uri) and any(words in text for words in _SSH_FAILED):
@@ -100,6 +103,11 @@ def explained(error: libvirt.libvirtError, uri: str) -> KvmwatchError:
     return KvmwatchError(f"{_without_password(uri)}: {text}; {advice}")
 
 
+def one_line(error: Exception) -> str:
+    """The text of an error, in one line."""
+    return " ".join(str(error).split())
+
+
 def looked_up(connection: Connection, uuids: Iterable[str]) -> list[LibvirtDomain]:
     """The domains of these UUIDs, without those that are gone. Raises libvirtError."""
     found = []
@@ -107,8 +115,11 @@ def looked_up(connection: Connection, uuids: Iterable[str]) -> list[LibvirtDomai
         try:
             found.append(connection.lookupByUUIDString(uuid))
         except libvirt.libvirtError as error:
-            if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+            if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+                continue
+            if not connection.isAlive():
                 raise
+            found += [domain for domain in connection.listAllDomains(0) if domain.UUIDString() == uuid]
     return found
 
 
@@ -119,7 +130,7 @@ def of_it_alone(error: libvirt.libvirtError, thing: Any) -> str:
     """The text of an error that is about this domain or network; raises it when that or the connection is gone."""
     if error.get_error_code() in _GONE or not thing.connect().isAlive():
         raise error
-    return " ".join(str(error).split())
+    return one_line(error)
 
 
 def _explained_socket(text: str, uri: str) -> tuple[str, str]:

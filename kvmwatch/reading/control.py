@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import libvirt
 
-from kvmwatch.reading.connection import Connection, LibvirtDomain
+from kvmwatch.reading.connection import UNSUPPORTED, Connection, LibvirtDomain, one_line
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch.reading.walk import walk
 
 if TYPE_CHECKING:
     from kvmwatch.reading.hypervisor import Hypervisor
 
+#: not running any more, or a driver without it
+_NOTHING_TO_TELL = (*UNSUPPORTED, libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_DOMAIN)
 STUCK_AFTER = 2.0  # seconds; less under a short deadline
 
 
@@ -22,40 +24,54 @@ def patience(deadline: Deadline) -> float:
     return min(STUCK_AFTER, deadline.seconds / 4)
 
 
-def hung(hypervisor: Hypervisor, uuids: Collection[str], deadline: Deadline) -> dict[str, float]:
+#: UUIDs to why it could not be told of a domain whether it hangs
+Untold = dict[str, str]
+
+
+def hung(
+    hypervisor: Hypervisor, uuids: Collection[str], deadline: Deadline, untold: Untold | None = None
+) -> dict[str, float]:
     """UUID to seconds of those whose QEMU owes libvirt an answer for so long that it counts as hung.
 
     virDomainGetControlInfo asks no QEMU. It waits only for a domain that libvirt itself holds, which is then among
-    those given. It does not tell of every job that makes others wait. Raises KvmwatchError.
+    those given. It does not tell of every job that makes others wait. ``untold`` is filled. Raises KvmwatchError,
+    and libvirtError when the connection is lost.
     """
     limit = patience(deadline)
 
     def questioner() -> Callable[[str], float | None]:
         connection = hypervisor.another()
-        return lambda uuid: _waited(connection, uuid, limit)
+        return lambda uuid: _looked_up(connection, uuid, limit, untold)
 
     walked = walk(uuids, questioner, deadline, limit / 2, lanes=1)
     return walked.answers | walked.held
 
 
-def occupied(domains: Iterable[LibvirtDomain], deadline: Deadline) -> dict[str, float]:
+def occupied(
+    domains: Iterable[LibvirtDomain], deadline: Deadline, untold: Untold | None = None
+) -> dict[str, float]:
     """The same, asked through the domains' own connection, by one who may be left waiting."""
     limit = patience(deadline)
-    asked = ((domain.UUIDString(), _of(domain, limit)) for domain in domains)
+    asked = ((domain.UUIDString(), _of(domain, limit, untold)) for domain in domains)
     return {uuid: waited for uuid, waited in asked if waited is not None}
 
 
-def _waited(connection: Connection, uuid: str, limit: float) -> float | None:
+def _looked_up(connection: Connection, uuid: str, limit: float, untold: Untold | None) -> float | None:
     try:
-        return _of(connection.lookupByUUIDString(uuid), limit)
+        domain = connection.lookupByUUIDString(uuid)
     except libvirt.libvirtError:
         return None  # gone
+    return _of(domain, limit, untold)
 
 
-def _of(domain: LibvirtDomain, limit: float) -> float | None:
+def _of(domain: LibvirtDomain, limit: float, untold: Untold | None) -> float | None:
     try:
         state, _details, milliseconds = domain.controlInfo(0)
-    except libvirt.libvirtError:
-        return None  # not running any more, or a driver without it
+    except libvirt.libvirtError as error:
+        if not domain.connect().isAlive():
+            raise
+        if untold is not None and error.get_error_code() not in _NOTHING_TO_TELL:
+            untold[domain.UUIDString()] = one_line(error)
+        return None
     occupied = state == libvirt.VIR_DOMAIN_CONTROL_OCCUPIED and milliseconds / 1000 >= limit
     return milliseconds / 1000 if occupied else None

@@ -17,7 +17,7 @@ from kvmwatch.model.policy import Policy
 from kvmwatch.model.snapshot import Unread, Unreads
 from kvmwatch.reading import control
 from kvmwatch.reading.bulk import Listed
-from kvmwatch.reading.connection import LibvirtDomain, of_it_alone
+from kvmwatch.reading.connection import Connection, LibvirtDomain, of_it_alone
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch.reading.hypervisor import Hypervisor
 
@@ -43,9 +43,7 @@ class Descriptions:
         self._deadline = deadline
         self._wanted = groups & (Group.DEFINITION | Group.POLICY)
         #: whether reading them can wait for whoever holds a domain
-        self.wait = (
-            Group.DEFINITION in groups and hypervisor.call(hypervisor.connection.getLibVersion) >= _XML_WAITS
-        )
+        self.wait = Group.DEFINITION in groups and hypervisor.call(lambda: _xml_waits(hypervisor.connection))
         self._known: dict[str, Description] = {}
         self._held: dict[str, float] = {}
 
@@ -80,6 +78,16 @@ class Descriptions:
         return self._known.get(uuid) or _without_xml(domain, "somebody's job or question holds the domain")
 
 
+def _xml_waits(connection: Connection) -> bool:
+    try:
+        version: int = connection.getLibVersion()
+    except libvirt.libvirtError:
+        if not connection.isAlive():
+            raise
+        return True  # as if it were so, which costs one round of questions more
+    return version >= _XML_WAITS
+
+
 def _xml(domain: LibvirtDomain) -> Description:
     from xml.etree.ElementTree import ParseError  # noqa: PLC0415 - costs 2 ms, and not all need it
 
@@ -105,4 +113,6 @@ def _metadata(domain: LibvirtDomain) -> Description:
         if error.get_error_code() in (libvirt.VIR_ERR_NO_DOMAIN_METADATA, libvirt.VIR_ERR_NO_SUPPORT):
             return Description()
         return Description(unread=(Unread(Group.POLICY, "metadata", of_it_alone(error, domain)),))
+    except ValueError as error:  # text that is no UTF-8
+        return Description(unread=(Unread(Group.POLICY, "metadata", str(error)),))
     return Description(policy=policy.parse(xml))

@@ -10,7 +10,7 @@ import libvirt
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Unread
 from kvmwatch.reading import control
-from kvmwatch.reading.connection import Connection
+from kvmwatch.reading.connection import Connection, looked_up, one_line
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch.reading.hypervisor import Hypervisor
 from kvmwatch.reading.walk import Walked, walk
@@ -42,16 +42,21 @@ def with_snapshots(hypervisor: Hypervisor, domains: tuple[Domain, ...], deadline
 def _created(connection: Connection, uuid: str) -> list[int] | str:
     """When its snapshots were made (Unix times), or why that is not known."""
     try:
-        domain = connection.lookupByUUIDString(uuid)
-        descriptions = [snapshot.getXMLDesc(0) for snapshot in domain.listAllSnapshots(0)]
+        snapshots = [
+            snapshot for domain in looked_up(connection, [uuid]) for snapshot in domain.listAllSnapshots(0)
+        ]
+        descriptions = [snapshot.getXMLDesc(0) for snapshot in snapshots]
+    except ValueError as error:  # text that is no UTF-8
+        return str(error)
     except libvirt.libvirtError as error:
         if error.get_error_code() in (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_DOMAIN_SNAPSHOT):
             return "they were changed during the reading"
         if connection.isAlive():
-            return " ".join(str(error).split())
+            return one_line(error)
         raise
     # ElementTree would read the whole domain that each snapshot carries within
-    return [int(found[1]) for found in map(_CREATED.search, descriptions) if found]
+    created = [int(found[1]) for found in map(_CREATED.search, descriptions) if found]
+    return created if len(created) == len(descriptions) else "one does not tell when it was made"
 
 
 def _with(domain: Domain, created: list[int] | str) -> Domain:

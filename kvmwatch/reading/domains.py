@@ -16,9 +16,10 @@ import libvirt
 from kvmwatch.model import states
 from kvmwatch.model.errors import DeadlineExceeded
 from kvmwatch.model.groups import Group
+from kvmwatch.model.snapshot import Unread
 from kvmwatch.reading import bulk, control
 from kvmwatch.reading.bulk import Fields, Listed
-from kvmwatch.reading.connection import LibvirtDomain, is_local
+from kvmwatch.reading.connection import UNSUPPORTED, LibvirtDomain, is_local, one_line
 from kvmwatch.reading.deadline import Deadline, Started
 from kvmwatch.reading.descriptions import Description, Descriptions
 from kvmwatch.reading.hypervisor import Hypervisor
@@ -28,6 +29,7 @@ from kvmwatch.reading.records import Reading
 T = TypeVar("T")
 
 _ASKS_QEMU = Group.CPU | Group.MEMORY | Group.DISK
+_SKIPPED = (Group.MEMORY, Group.DISK)  # what NOWAIT leaves out
 _STATISTICS = _ASKS_QEMU | Group.INTERFACE | Group.SIZE
 _DESCRIPTIONS = Group.DEFINITION | Group.POLICY
 _RUNNING = (states.RUNNING, states.BLOCKED)
@@ -65,11 +67,12 @@ class DomainReader:
             surveyed = [(domain, fields) for domain, fields in surveyed if states.is_active(fields["state.state"])]
         asks_qemu = bool(self._groups & _ASKS_QEMU)
         asked: Started[dict[str, float]] | None = None
+        untold: control.Untold = {}
         # No QEMU is asked anything else, so the two rounds of questions can go at once. A domain that does
         # not run is judged by its state, so whether its QEMU answers is not worth a call.
         running = [domain for domain, fields in surveyed if fields["state.state"] in _RUNNING]
         if Group.CONTROL in self._groups and not asks_qemu:
-            asked = Started(lambda: control.occupied(running, self._deadline))
+            asked = Started(lambda: control.occupied(running, self._deadline, untold))
         stuck: dict[str, float] = {}
         if surveyed and (asks_qemu or self._descriptions.wait):
             stuck = self._read_in_lanes(surveyed, readings)
@@ -81,13 +84,17 @@ class DomainReader:
                 stuck = self._read_in_lanes(surveyed, readings)
         if Group.CONTROL in self._groups and asks_qemu:
             active = [uuid for uuid, reading in readings.items() if _is_active(reading) and uuid not in stuck]
-            stuck |= self._hung(uuid for uuid in active if not bulk.answered(readings[uuid].fields))
+            stuck |= self._hung((uuid for uuid in active if not bulk.answered(readings[uuid].fields)), untold)
         if asked:
             try:
                 hung = self._soon(asked)
                 stuck |= hung
             except DeadlineExceeded:
-                stuck |= self._hung(domain.UUIDString() for domain in running)
+                stuck |= self._hung((domain.UUIDString() for domain in running), untold)
+        for uuid, why in dict(untold).items():
+            if uuid in readings:
+                told = Unread(Group.CONTROL, "whether its QEMU answers", why)
+                readings[uuid] = readings[uuid]._replace(unread=(*readings[uuid].unread, told))
         return Readings(readings, stuck)
 
     def _soon(self, started: Started[T]) -> T:
@@ -127,7 +134,13 @@ class DomainReader:
                 left -= stuck.keys()
             if not left:
                 break
-        stuck.update(dict.fromkeys(left, time.monotonic() - began))  # others asked them all the time
+        for uuid in left & readings.keys():
+            reading, seconds = readings[uuid], time.monotonic() - began
+            why = f"somebody else's question to its QEMU was under way for {seconds:.1g} s"
+            asked = (group for group in _SKIPPED if group in self._groups)
+            readings[uuid] = reading._replace(
+                unread=(*reading.unread, *(Unread(group, "", why) for group in asked))
+            )
         return self._descriptions.missing | stuck | self._settle(readings)
 
     def _take(self, results: list[Reading], asked: Listed, readings: dict[str, Reading]) -> None:
@@ -144,8 +157,8 @@ class DomainReader:
             return False
         return _is_active(reading) and bulk.skipped(reading.fields, self._groups)
 
-    def _hung(self, uuids: Iterable[str]) -> dict[str, float]:
-        return control.hung(self._hypervisor, tuple(uuids), self._deadline)
+    def _hung(self, uuids: Iterable[str], untold: control.Untold | None = None) -> dict[str, float]:
+        return control.hung(self._hypervisor, tuple(uuids), self._deadline, untold)
 
     def _read_chunk(self, listed: Listed, waiting: Collection[str] = ()) -> list[Reading]:
         descriptions = self._descriptions.read(listed, waiting)
@@ -169,7 +182,9 @@ class DomainReader:
             kept = {name: value for name, value in fields.items() if not name.startswith(_OF_DEVICES)}
             return reading._replace(fields=kept)
         if Group.DISK in self._groups:
-            return reading._replace(disk_errors=_disk_errors(domain, fields))
+            errors, why = _disk_errors(domain, fields)
+            unread = () if why is None else (Unread(Group.DISK, "disk errors", why),)
+            return reading._replace(disk_errors=errors, unread=(*reading.unread, *unread))
         return reading
 
     def _statistics(self, domains: list[LibvirtDomain], descriptions: dict[str, Description]) -> Listed:
@@ -219,14 +234,18 @@ def _is_active(reading: Reading | None) -> bool:
     return reading is not None and states.is_active(reading.fields.get("state.state"))
 
 
-def _disk_errors(domain: LibvirtDomain, fields: Fields) -> dict[str, int]:
+def _disk_errors(domain: LibvirtDomain, fields: Fields) -> tuple[dict[str, int] | None, str | None]:
+    """Disk to its error, or why that is not known. Raises libvirtError when the connection is lost."""
     # QEMU keeps a disk's error only as long as it holds the domain paused, so only then is it asked; and
     # not when it was skipped: this call has no NOWAIT and would wait for a busy QEMU.
     paused = (fields.get("state.state"), fields.get("state.reason")) == (states.PAUSED, _PAUSED_IOERROR)
-    if not paused or bulk.skipped(fields, Group.DISK):
-        return {}
+    if not paused:
+        return {}, None
+    if bulk.skipped(fields, Group.DISK):
+        return None, None
     try:
-        errors: dict[str, int] = domain.diskErrors()
-    except libvirt.libvirtError:
-        return {}
-    return errors
+        return domain.diskErrors(), None
+    except libvirt.libvirtError as error:
+        if not domain.connect().isAlive():
+            raise
+        return None, None if error.get_error_code() in UNSUPPORTED else one_line(error)

@@ -9,7 +9,7 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Unread
 from kvmwatch.reading import lanes, records
 from kvmwatch.reading.bulk import Fields
-from kvmwatch.reading.connection import LibvirtDomain, open_readwrite
+from kvmwatch.reading.connection import LibvirtDomain, one_line, open_readwrite
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch.reading.hypervisor import Hypervisor
 
@@ -56,13 +56,13 @@ def _filesystems(domain: LibvirtDomain) -> Fields | str:
         return fields
     except libvirt.libvirtError as error:
         if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
-            return " ".join(str(error).split())
+            return one_line(error)
     except ValueError as error:  # a mount point that is no UTF-8
         return f"the guest agent gives text that cannot be read: {error}"
     try:  # the test driver, and agents before QEMU 5: no sizes
         mounts = domain.fsInfo()
     except (libvirt.libvirtError, ValueError) as error:
-        return " ".join(str(error).split())
+        return one_line(error)
     fields = {"fs.count": len(mounts)}
     for number, (mountpoint, _name, kind, _aliases) in enumerate(mounts):
         fields |= {f"fs.{number}.mountpoint": mountpoint, f"fs.{number}.fstype": kind}

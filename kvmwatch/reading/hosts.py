@@ -12,13 +12,12 @@ import psutil
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import HostStats
 from kvmwatch.model.snapshot import Host, Unread
-from kvmwatch.reading.connection import is_local
+from kvmwatch.reading.connection import UNSUPPORTED, is_local, one_line
 from kvmwatch.reading.hypervisor import Hypervisor
 
 T = TypeVar("T")
 Stats = dict[str, float]
 
-_UNSUPPORTED = (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_OPERATION_UNSUPPORTED)
 _NANO = 1_000_000_000
 _KIB = 1024
 
@@ -30,21 +29,21 @@ def read(hypervisor: Hypervisor) -> Host:
     were seen at half of what the host has.
     """
     connection = hypervisor.connection
-    driver = connection.getType()
     now = time.monotonic()
     unread: list[Unread] = []
 
     def asked(what: str, question: Callable[[], T]) -> T | None:
         try:
             return question()
-        except (libvirt.libvirtError, OSError, psutil.Error) as error:
-            supported = not isinstance(error, libvirt.libvirtError) or error.get_error_code() not in _UNSUPPORTED
+        except (libvirt.libvirtError, OSError, psutil.Error, ValueError) as error:  # ValueError: no UTF-8
+            supported = not isinstance(error, libvirt.libvirtError) or error.get_error_code() not in UNSUPPORTED
             if not connection.isAlive():
                 raise
             if supported:
-                unread.append(Unread(Group.HOST, what, " ".join(str(error).split())))
+                unread.append(Unread(Group.HOST, what, one_line(error)))
             return None
 
+    driver = asked("driver", connection.getType)
     info = asked("CPUs", connection.getInfo)
     cpu = asked("CPU time", lambda: connection.getCPUStats(-1))  # of all CPUs
     memory = asked("memory", lambda: connection.getMemoryStats(-1))  # of all NUMA cells
@@ -66,7 +65,7 @@ def read(hypervisor: Hypervisor) -> Host:
     libvirt_version = asked("version of libvirt", connection.getLibVersion)
     version = asked("version of the hypervisor", connection.getVersion)
     return Host(
-        asked("host name", connection.getHostname) or "",
+        asked("host name", connection.getHostname),
         driver,
         _version(libvirt_version),
         _version(version),
@@ -94,7 +93,7 @@ def _scaled(cpu: dict[str, int] | None, name: str) -> float | None:
     return None if not cpu or name not in cpu else cpu[name] / _NANO
 
 
-def _version(number: int | None) -> str:
+def _version(number: int | None) -> str | None:
     if number is None:
-        return "unknown"
+        return None
     return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"

@@ -23,7 +23,16 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Unread
 from kvmwatch.reading import control
 from kvmwatch.reading.bulk import WHY, Fields, Listed
-from kvmwatch.reading.connection import Connection, LibvirtDomain, is_local, looked_up, of_it_alone, uri_scheme
+from kvmwatch.reading.connection import (
+    UNSUPPORTED,
+    Connection,
+    LibvirtDomain,
+    is_local,
+    looked_up,
+    of_it_alone,
+    one_line,
+    uri_scheme,
+)
 from kvmwatch.reading.deadline import Deadline, Started
 from kvmwatch.reading.hypervisor import Hypervisor
 from kvmwatch.reading.walk import walk
@@ -55,7 +64,7 @@ FLAGS = (
         lambda domain: domain.hasManagedSaveImage(),
     ),
     Flag(
-        *(Group.LISTS, "has_snapshots", libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT),
+        *(Group.SNAPSHOTS, "has_snapshots", libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT),
         lambda domain: domain.snapshotNum() > 0,
     ),
 )
@@ -93,7 +102,8 @@ class Survey(NamedTuple):
     listed: Listed
     flags: dict[str, set[str]]
     held: Mapping[str, tuple[str, float]] = MappingProxyType({})
-    unread: tuple[Unread, ...] = ()
+    unread: tuple[Unread, ...] = ()  # of the whole list
+    unlisted: tuple[Unread, ...] = ()  # flags that libvirt does not tell, of any domain
 
     @property
     def uuids(self) -> frozenset[str]:
@@ -153,11 +163,12 @@ class Listing:
 
     def _list(self) -> Survey:
         connection = self._hypervisor.connection
-        flags = {
-            flag.name: {domain.UUIDString() for domain in connection.listAllDomains(flag.filter)}
-            for flag in self._flags
-        }
-        return Survey(survey(connection), flags)
+        flags = {flag.name: _flagged(connection, flag) for flag in self._flags}
+        return Survey(
+            survey(connection),
+            {name: uuids for name, uuids in flags.items() if isinstance(uuids, set)},
+            unlisted=tuple(why for why in flags.values() if isinstance(why, Unread)),
+        )
 
     def _due(self, waits: Waits, seen: dict[str, str]) -> bool:
         pause = max(_ASKED_AGAIN_AFTER, (waits.asked - waits.since) / 2)
@@ -213,13 +224,24 @@ def survey(connection: Connection) -> Listed:
     """All domains with ``state.state`` and ``state.reason``, in one call that asks no QEMU where there is one."""
     try:
         listed: Listed = connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
-    except libvirt.libvirtError as error:
-        if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
+    except libvirt.libvirtError:
+        if not connection.isAlive():
             raise
-        from kvmwatch.reading import classic  # noqa: PLC0415 - ESX, VirtualBox, the test driver of old libvirts
+        # ESX, VirtualBox, the test driver of old libvirts; or a domain spoils it for all
+        from kvmwatch.reading import classic  # noqa: PLC0415
 
         return classic.read(connection.listAllDomains(), Group.NONE)
     return listed
+
+
+def _flagged(connection: Connection, flag: Flag) -> set[str] | Unread:
+    try:
+        return {domain.UUIDString() for domain in connection.listAllDomains(flag.filter)}
+    except libvirt.libvirtError as error:
+        if not connection.isAlive():
+            raise
+        unsupported = error.get_error_code() in UNSUPPORTED
+        return Unread(flag.group, flag.name.replace("_", " "), one_line(error), absent=unsupported)
 
 
 def _asked(connection: Connection, uuid: str, flags: tuple[Flag, ...]) -> tuple[Fields, tuple[str, ...]] | None:

@@ -177,6 +177,7 @@ _OF_DOMAIN = {
     "cpu.": (Group.CPU, "CPU time"),
     "vcpu.": (Group.CPU, "vCPU times"),
     "balloon.": (Group.MEMORY, "memory statistics"),
+    "size.": (Group.SIZE, "vCPUs and memory given to it"),
     "block.": (Group.DISK, "disks"),
     "net.": (Group.INTERFACE, "interfaces"),
 }

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import inside
+import libvirt
 import pytest
 from commands import CHECKS, Command
 from conformance import conforming
 from daemons import MODULAR
+from waiting import eventually
 
 if TYPE_CHECKING:
     from bed import Bed
@@ -58,6 +60,7 @@ def without_driver(bed: Bed, name: str) -> Iterator[None]:
     inside.mount("--bind", others, folder)
     try:
         bed.daemon.start()
+        eventually("all guests answer", lambda: all_answer(bed))
         yield
     finally:
         bed.daemon.end()
@@ -73,6 +76,12 @@ def collected(command: Command) -> dict[str, Any]:
     assert ran.seconds <= LIMIT + 1
     document: dict[str, Any] = json.loads(ran.out)
     return document
+
+
+def all_answer(bed: Bed) -> bool:
+    """Whether libvirt waits for none of its guests, as it does for a while after it was started."""
+    active = bed.connect().listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+    return all(domain.controlInfo()[0] == libvirt.VIR_DOMAIN_CONTROL_OK for domain in active)
 
 
 def told_without(command: Command, part: str, what: str, healthy: dict[str, Any]) -> str:

@@ -84,7 +84,8 @@ def _add_send_options(send: argparse.ArgumentParser) -> None:
 def _discover(options: argparse.Namespace) -> Outcome:
     rows, groups = discovery.KINDS[options.kind]
     snapshot = _read(options, groups)
-    for part in snapshot.unread:  # a list without them would tell Zabbix that they are gone
+    nameless = snapshot.host.unread if snapshot.host and not snapshot.host.hostname else ()
+    for part in (*snapshot.unread, *nameless):  # a list without them would tell Zabbix that they are gone
         raise KvmwatchError(part.text)
     return Outcome(_json(list(rows(snapshot)), options.pretty))
 

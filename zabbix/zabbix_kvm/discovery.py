@@ -58,7 +58,7 @@ PARTS: dict[str, Part] = {
 
 def domains(snapshot: Snapshot) -> Iterator[Row]:
     """One row per domain, with the host name of its hypervisor (empty unless that is read, too)."""
-    hypervisor = snapshot.host.hostname if snapshot.host else ""
+    hypervisor = snapshot.host.hostname or "" if snapshot.host else ""
     for domain in _watched(snapshot):
         yield _of(domain) | {"{#VM.TITLE}": domain.title or "", "{#VM.HYPERVISOR}": hypervisor}
 

@@ -74,8 +74,10 @@ def document(snapshot: Snapshot) -> Json:
     if snapshot.host:
         made["host"] = _host(snapshot.host, snapshot.domains)
     made["domains"] = [_domain(domain) for domain in snapshot.domains]
-    # a list without them would tell Zabbix that they are gone
-    if snapshot.has(Group.NONE):
+    # a list without them would tell Zabbix that they are gone; and hosts of guests are called after their
+    # hypervisor, and would all get another name
+    named = snapshot.has(Group.HOST) and (not snapshot.host or snapshot.host.hostname)
+    if snapshot.has(Group.NONE) and named:
         made["discovery"]["domains"] = list(discovery.domains_with_parts(snapshot))
     if snapshot.has(Group.POOLS):
         made["discovery"]["pools"] = list(discovery.pools(snapshot))
@@ -104,7 +106,7 @@ def _all_unread(snapshot: Snapshot) -> Iterator[tuple[str, Unread]]:
     for domain in snapshot.domains:
         if domain.not_responding is None and not domain.policy.ignore:
             things.append((f"VM {domain.name}: ", domain))
-            parts: list[Any] = [*domain.disks, *domain.interfaces]
+            parts: list[Any] = [*(disk for disk in domain.disks if not disk.removable), *domain.interfaces]
             things += [(f"VM {domain.name} {part.name}: ", part) for part in parts if part.unread]
     return ((whose, part) for whose, thing in things for part in thing.unread)
 
@@ -130,10 +132,10 @@ def guests(snapshot: Snapshot) -> Iterator[tuple[str, Json]]:
 
 def _host(host: Host, domains: tuple[Domain, ...]) -> Json:
     counts = Counter(states.NAMES[domain.state] for domain in domains)
+    known = host.driver and host.hypervisor_version
     return {
-        "hostname": host.hostname,
-        "libvirt_version": host.libvirt_version,
-        "hypervisor": f"{host.driver} {host.hypervisor_version}",
+        **_known(hostname=host.hostname, libvirt_version=host.libvirt_version),
+        **_known(hypervisor=f"{host.driver} {host.hypervisor_version}" if known else None),
         "domains": {name: counts[name] for name in states.NAMES},
         **_values("host", host),
     }
