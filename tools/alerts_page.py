@@ -34,6 +34,7 @@ _SAME = {
     "Paused by an I/O error": ("state", "paused (I/O error)"),
     "Paused by a fault": ("state", "paused (watchdog)"),
     "Paused": ("state", "paused (user)"),
+    "State cannot be judged": ("state", "only a newer kvmwatch can judge"),
     "Running though it should be shut off": ("state", "though it should be shut off"),
     "QEMU does not answer": ("state", "not responding"),
     "Not everything could be read": ("pool", "could not be read"),

@@ -45,7 +45,7 @@ def _swap(domain: Domain) -> float | None:
 def _explain_missing(domain: Domain, subject: Subject, now: float) -> None:
     updated = domain.stats.balloon_updated
     if domain.state not in (states.RUNNING, states.BLOCKED):
-        subject.say(Ok, f"{states.LABELS[domain.state]}, reports no memory")
+        subject.say(Ok, f"{states.label(domain.state)}, reports no memory")
     elif not updated:
         subject.say(Ok, "no balloon statistics (no balloon device, or no driver in the guest)")
     elif domain.balloon_period:

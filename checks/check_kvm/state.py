@@ -16,24 +16,11 @@ from kvmwatch.model.snapshot import Domain, Snapshot
 
 _HUNG_AFTER = 30.0  # seconds without an answer from QEMU from which on it is CRITICAL
 
-# A pause is judged by its reason: what a migration, snapshot or save does ends by itself.
-_PAUSED = {
-    "unknown": Warn,
-    "user": Warn,
-    "I/O error": Critical,
-    "watchdog": Critical,
-    "crashed": Critical,
-    "post-copy failed": Critical,
-    "API error": Critical,
-}
-_RUNNING = {"crashed": Critical, "post-copy failed": Critical}  # it has a QEMU, which is of no use any more
-_SHUT_OFF = {"crashed": Critical, "failed": Critical}
-
 
 def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     """Judge every domain, and the number of domains in each state."""
     for domain, subject in verdict.domains(snapshot, active_only=False):
-        state, why = _judged(domain)
+        state, why = judged(domain)
         subject.say(state, f"{_state_text(domain)}{why}")
         if domain.not_responding is not None:
             subject.say(Critical if domain.not_responding >= _HUNG_AFTER else Warn, not_responding(domain))
@@ -42,33 +29,33 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     for state, name in enumerate(states.NAMES):
         total.measure(name, counts[state])
     total.parts = [(state, text) for state, text in total.parts if state.code]
-    parts = [f"{count} {states.LABELS[state]}" for state, count in sorted(counts.items())]
+    parts = [f"{count} {states.label(state)}" for state, count in sorted(counts.items())]
     verdict.overview = ", ".join(parts) if parts else "no domains"
 
 
 def _state_text(domain: Domain) -> str:
-    label = states.LABELS[domain.state] if domain.state < len(states.LABELS) else f"state {domain.state}"
-    return label if domain.reason_text == "unknown" else f"{label} ({domain.reason_text})"
+    label = states.label(domain.state)
+    return label if domain.why.text == "unknown" else f"{label} ({domain.why.text})"
 
 
-def _judged(domain: Domain) -> tuple[ServiceState, str]:
-    expected = domain.expected
+def judged(domain: Domain) -> tuple[ServiceState, str]:
+    """Give the verdict on a state and its reason, for what is expected of the domain, and why."""
+    meaning, expected = domain.why.meaning, domain.expected
     source = "its metadata" if domain.policy.expect else "autostart"
-    if domain.state == states.NOSTATE:
-        return Unknown, ", libvirt cannot tell its state"
-    if domain.state == states.CRASHED:
-        return Critical, ""
-    if domain.state == states.PAUSED:
-        state = _PAUSED.get(domain.reason_text, Ok)
-        return (Ok if expected == "paused" and state is Warn else state), ""
-    if domain.state == states.SHUTOFF and domain.reason_text == "migrated":
+    if meaning is states.ELSEWHERE:
         return Ok, ", it runs elsewhere"
-    if domain.state in (states.RUNNING, states.BLOCKED) and domain.reason_text in _RUNNING:
-        return _RUNNING[domain.reason_text], ""
     if domain.state in (states.SHUTOFF, states.PMSUSPENDED) and expected in ("running", "paused"):
         return Critical, f" though it should be {expected} ({source})"
-    if domain.state == states.SHUTOFF:
-        return _SHUT_OFF.get(domain.reason_text, Ok), ""
+    if meaning is states.FAULT:
+        return Critical, ""
+    if meaning is states.UNKNOWN:
+        if domain.state == states.NOSTATE:
+            return Unknown, ", libvirt cannot tell its state"
+        # whatever it was paused for, it does not run
+        state = Warn if domain.state == states.PAUSED else Unknown
+        return state, ", which only a newer kvmwatch can judge"
+    if meaning is states.HELD:
+        return (Ok if expected == "paused" else Warn), ""
     if domain.state in (states.RUNNING, states.BLOCKED) and expected in ("shutoff", "paused"):
         should = "shut off" if expected == "shutoff" else expected
         return Warn, f" though it should be {should} ({source})"

@@ -129,9 +129,9 @@ class Domain(NamedTuple):
         return self.policy.expect or ("running" if self.autostart else "any")
 
     @property
-    def reason_text(self) -> str:
-        """The reason of its state in virsh's words."""
-        return states.reason_text(self.state, self.reason)
+    def why(self) -> states.Reason:
+        """The reason of its state, and what that means."""
+        return states.reason(self.state, self.reason)
 
 
 class Pool(NamedTuple):

@@ -40,7 +40,7 @@ def of(domain: Domain) -> Snapshot:
     ],
 )
 def test_state_of_a_domain_with_autostart(state: int, reason: str, code: int, says: str) -> None:
-    number = states._REASONS[state].index(reason)
+    number = [known.text for known in states.REASONS[state]].index(reason)
     text, given = judged("state", of(Domain("uuid", "web1", 1, state, number, 0, autostart=True)))
     assert (given, f"web1 {says}" in text) == (code, True), text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kvmwatch.model import states
 from zabbix_templates.model import Graph, Macro, Rule, Trigger
 from zabbix_templates.scope import AGENT, STATE, Owner, Shown
 
@@ -68,8 +69,21 @@ def triggers(owner: Owner) -> tuple[Trigger, ...]:
     title = owner.title or "VM: "
     crashed = f"{title}Crashed"
     shut_off = f"(last({vm.ref('state')})=5 or last({vm.ref('state')})=7)"
+    newer = f'find({vm.ref("reason")},,"like","reason ")=1'  # one that only a newer libvirt has
+
+    def because(state: int, meaning: str, but: str = "") -> str:
+        """Whether it is in this state for a reason with this meaning."""
+        texts = [known.text for known in states.REASONS[state] if known.meaning is meaning and known.text != but]
+        reasons = " or ".join(f'{reason}="{text}"' for text in texts)
+        return f"last({vm.ref('state')})={state} and ({reasons})"
+
     wanted = f'(last({vm.ref("expected")})="running" or last({vm.ref("expected")})="paused")'
     reason = f"last({vm.ref('reason')})"
+    elsewhere = " and ".join(
+        f'{reason}<>"{known.text}"'
+        for known in states.REASONS[states.SHUTOFF]
+        if known.meaning is states.ELSEWHERE
+    )
     steal = f"{title}CPU steal is high"
 
     def trigger(
@@ -80,16 +94,18 @@ def triggers(owner: Owner) -> tuple[Trigger, ...]:
     return (
         trigger(
             "Crashed",
-            f"(last({vm.ref('state')})=6 or (last({vm.ref('state')})=5 and ({reason}=\"crashed\" or {reason}=\"failed\")))",
+            f"(last({vm.ref('state')})={states.CRASHED} or ({because(states.SHUTOFF, states.FAULT)}) "
+            f"or ({because(states.RUNNING, states.FAULT)}))",
             "HIGH",
-            "The guest's kernel panicked, QEMU died, or the VM could not be started.",
+            "The guest's kernel panicked, QEMU died, the VM could not be started, libvirt could not take it back after a "
+            "restart, or its post-copy migration failed.",
             "look at the VM's console and at /var/log/libvirt/qemu/NAME.log; then virsh destroy NAME and virsh start NAME.",
             "availability",
             opdata="{ITEM.LASTVALUE1}",
         ),
         trigger(
             "Not running though it should be",
-            f"{shut_off} and {wanted}",
+            f"{shut_off} and {wanted} and {elsewhere}",
             "HIGH",
             "The VM has autostart (or its metadata says that it should run) and is shut off or suspended.",
             "virsh start NAME (or virsh dompmwakeup NAME); if that is intended, switch autostart off or set expect=\"any\" in its metadata.",
@@ -107,8 +123,7 @@ def triggers(owner: Owner) -> tuple[Trigger, ...]:
         ),
         trigger(
             "Paused by a fault",
-            f'last({vm.ref("state")})=3 and ({reason}="watchdog" or {reason}="crashed" or {reason}="post-copy failed" '
-            f'or {reason}="API error")',
+            because(states.PAUSED, states.FAULT, but="I/O error"),
             "HIGH",
             "The guest was stopped by its watchdog, a panic, or a failed migration or operation.",
             "look at /var/log/libvirt/qemu/NAME.log; virsh resume NAME if the cause is gone, else virsh reset NAME.",
@@ -117,11 +132,22 @@ def triggers(owner: Owner) -> tuple[Trigger, ...]:
         ),
         trigger(
             "Paused",
-            f'last({vm.ref("state")})=3 and ({reason}="user" or {reason}="unknown") and last({vm.ref("expected")})<>"paused"',
+            f'({because(states.PAUSED, states.HELD)} and last({vm.ref("expected")})<>"paused" '
+            f"or last({vm.ref('state')})={states.PAUSED} and {newer})",
             "WARNING",
-            "Somebody paused the VM; nobody can use it.",
+            "Somebody paused the VM, or it was reverted to a snapshot of a paused one; nobody can use it.",
             "virsh resume NAME, or set expect=\"paused\" in its metadata.",
             "availability",
+        ),
+        trigger(
+            "State cannot be judged",
+            f"(last({vm.ref('state')})={states.NOSTATE} or last({vm.ref('state')})>{len(states.NAMES) - 1} "
+            f"or last({vm.ref('state')})<>{states.PAUSED} and {newer})",
+            "WARNING",
+            "libvirt cannot tell the VM's state, or is newer than kvmwatch and tells a state or a reason that it does not know.",
+            "compare with virsh domstate --reason NAME; install a newer kvmwatch.",
+            "availability",
+            opdata="{ITEM.LASTVALUE1}",
         ),
         trigger(
             "Running though it should be shut off",

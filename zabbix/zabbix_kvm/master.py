@@ -114,7 +114,7 @@ def guests(snapshot: Snapshot) -> Iterator[tuple[str, Json]]:
     """
     hypervisor = snapshot.host.hostname if snapshot.host else None
     for domain in snapshot.domains:
-        if domain.policy.ignore or (domain.state == states.SHUTOFF and domain.reason_text == "migrated"):
+        if domain.policy.ignore or domain.why.meaning is states.ELSEWHERE:
             continue
         found = {kind: list(part.rows(domain)) for kind, part in discovery.PARTS.items()}
         head = _known(time=round(snapshot.time, 3), hypervisor=hypervisor, discovery=found)
@@ -122,12 +122,12 @@ def guests(snapshot: Snapshot) -> Iterator[tuple[str, Json]]:
 
 
 def _host(host: Host, domains: tuple[Domain, ...]) -> Json:
-    counts = Counter(states.NAMES[domain.state] for domain in domains)
+    counts = Counter(domain.state for domain in domains)
     return {
         "hostname": host.hostname,
         "libvirt_version": host.libvirt_version,
         "hypervisor": f"{host.driver} {host.hypervisor_version}",
-        "domains": {name: counts[name] for name in states.NAMES},
+        "domains": {name: counts[state] for state, name in enumerate(states.NAMES)},
         **_values("host", host),
     }
 
@@ -137,7 +137,7 @@ def _domain(domain: Domain) -> Json:
         "uuid": domain.uuid,
         "name": domain.name,
         "state": domain.state,
-        "reason": domain.reason_text,
+        "reason": domain.why.text,
     }
     if domain.policy.ignore:
         return identity | {"ignore": 1}

@@ -110,7 +110,7 @@ class Verdict:
         for domain in snapshot.domains:
             if active_only and not domain.active:
                 if len(snapshot.domains) == 1:  # asked for just this one: say why there is nothing to judge
-                    self.subject(domain.name).say(Ok, states.LABELS[domain.state])
+                    self.subject(domain.name).say(Ok, states.label(domain.state))
                 continue
             policy, problem = self.thresholds.usable(domain.policy)
             silent = active_only and domain.not_responding is not None
