@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from check_kvm.state import judged
+from check_kvm.state import CHECK, judged
 
 from kvmwatch.model import states
 from kvmwatch.model.policy import EXPECTATIONS, Policy
 from kvmwatch.model.snapshot import Domain
+from kvmwatch.model.units import duration
 
 PAGE = Path(__file__).parents[1] / "docs" / "states.md"
 
@@ -23,6 +24,10 @@ any.
 
 A reason or a state that only a newer libvirt has is never OK: paused for it is WARNING, all else UNKNOWN.
 
+A state with *brief* or *job* passes by itself, and is trouble when it does not: {passing}.
+How long it has lasted is what the runs of the same command line have seen (kept in `--state-dir`): the first says
+"first seen now". The limits are the thresholds of the metrics `brief` and `job`, which a VM can have of its own.
+
 | state | reason | any | running | shutoff | paused |
 |---|---|---|---|---|---|
 """
@@ -32,7 +37,13 @@ _ORDER = ("any", "running", "shutoff", "paused")
 def render() -> str:
     """Give the page as Markdown."""
     assert set(_ORDER) == set(EXPECTATIONS)
-    return _HEAD + "".join(_rows())
+    passing = "; ".join(
+        f"{metric.name} is WARNING after {duration(float(metric.warning))} and CRITICAL after "
+        f"{duration(float(metric.critical))}"
+        for metric in CHECK.metrics
+        if metric.name in (states.BRIEF, states.JOB)
+    )
+    return _HEAD.format(passing=passing) + "".join(_rows())
 
 
 def _rows() -> Iterator[str]:
@@ -44,7 +55,8 @@ def _rows() -> Iterator[str]:
 
 def _verdict(state: int, reason: int, expect: str) -> str:
     domain = Domain("", "", None, state, reason, 0, policy=Policy(expect))
-    return str(judged(domain)[0]).upper()
+    verdict = str(judged(domain)[0]).upper()
+    return f"{verdict}, {domain.why.lasts}" if domain.why.lasts else verdict
 
 
 if __name__ == "__main__":

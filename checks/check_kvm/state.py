@@ -9,10 +9,11 @@ from nagiosplugin.state import ServiceState
 
 from check_kvm.frame import plugin
 from check_kvm.frame.thresholds import MetricSpec
-from check_kvm.frame.verdict import Verdict, not_responding
+from check_kvm.frame.verdict import Subject, Verdict, not_responding
 from kvmwatch.model import states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Snapshot
+from kvmwatch.model.units import duration
 
 _HUNG_AFTER = 30.0  # seconds without an answer from QEMU from which on it is CRITICAL
 
@@ -22,6 +23,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     for domain, subject in verdict.domains(snapshot, active_only=False):
         state, why = judged(domain)
         subject.say(state, f"{_state_text(domain)}{why}")
+        _judge_lasting(domain, subject, snapshot.time)
         if domain.not_responding is not None:
             subject.say(Critical if domain.not_responding >= _HUNG_AFTER else Warn, not_responding(domain))
     counts = Counter(domain.state for domain in snapshot.domains)
@@ -31,6 +33,17 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     total.parts = [(state, text) for state, text in total.parts if state.code]
     parts = [f"{count} {states.label(state)}" for state, count in sorted(counts.items())]
     verdict.overview = ", ".join(parts) if parts else "no domains"
+
+
+def _judge_lasting(domain: Domain, subject: Subject, now: float) -> None:
+    """Judge a passing state by how long it has lasted, as far as this was seen."""
+    metric = domain.why.lasts
+    if metric is None or domain.since is None:
+        return
+    lasted = max(0.0, now - domain.since)
+    subject.measure(
+        metric, lasted, text=f"for {duration(lasted)} since first seen" if lasted else "first seen now"
+    )
 
 
 def _state_text(domain: Domain) -> str:
@@ -66,13 +79,19 @@ CHECK = plugin.Check(
     name="state",
     description="Judges each domain's state against what is expected of it: running when it has autostart,\n"
     "or what its own metadata says.",
-    groups=Group.SHUT_OFF | Group.AUTOSTART | Group.POLICY | Group.CONTROL,
-    metrics=tuple(
-        MetricSpec(states.NAMES[state], "", f"number of domains that are {states.LABELS[state]}")
-        for state in (
-            *(states.RUNNING, states.NOSTATE, states.BLOCKED, states.PAUSED, states.SHUTDOWN),
-            *(states.SHUTOFF, states.CRASHED, states.PMSUSPENDED),
-        )
+    groups=Group.SHUT_OFF | Group.AUTOSTART | Group.POLICY | Group.CONTROL | Group.SINCE,
+    metrics=(
+        *(
+            MetricSpec(states.NAMES[state], "", f"number of domains that are {states.LABELS[state]}")
+            for state in (
+                *(states.RUNNING, states.NOSTATE, states.BLOCKED, states.PAUSED, states.SHUTDOWN),
+                *(states.SHUTOFF, states.CRASHED, states.PMSUSPENDED),
+            )
+        ),
+        # a QEMU starts or ends in seconds, unless it waits for storage or for huge pages
+        MetricSpec(states.BRIEF, "s", "seconds for which a domain is starting up or shutting down", "300", "900"),
+        # half a TB at 500 MB/s takes 17 minutes; for larger ones, their owners say so
+        MetricSpec(states.JOB, "s", "seconds of migrating, saving, dumping, a snapshot", "1800", "7200"),
     ),
     judge=judge,
 )

@@ -102,7 +102,7 @@ def _judged(options: argparse.Namespace, chosen: Any, config: Any, style: output
     selection = Selection.parse(options.domain, options.exclude)
     reader = Reader(options.uri, services.groups(chosen), selection, deadline)
     snapshot = reader.read()
-    if any(check.needs_rates for check in chosen):
+    if any(check.remembers for check in chosen):
         snapshot = rated(reader, snapshot, "kvm_publish", options, selection, deadline)
     return list(results(snapshot, chosen, config, style))
 

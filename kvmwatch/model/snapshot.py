@@ -109,6 +109,7 @@ class Domain(NamedTuple):
     balloon_period: Optional[int] = None  # seconds; 0 or None: the guest reports only once
     agent_connected: Optional[bool] = None  # None: it does not run, or has no channel for a guest agent
     policy: Policy = Policy()
+    since: Optional[float] = None  # Unix time at which its passing state was first seen; None: it has none
     not_responding: Optional[float] = None  # seconds since its QEMU last answered libvirt; None: it answers
     stats: DomainStats = DomainStats()
     rates: DomainStats = DomainStats()

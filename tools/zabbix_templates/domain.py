@@ -15,6 +15,10 @@ MACROS = (
     Macro("{$KVM.VM.MEMORY.SQUEEZED}", "85", "The same, while its balloon holds memory back. Context: the VM's name"),
     Macro("{$KVM.VM.SWAP.MAX}", "1M", "Bytes a second swapped in and out in a VM. Context: the VM's name"),
     Macro("{$KVM.VM.RESPONSE.MAX}", "30", "Seconds for which a QEMU may owe libvirt an answer. Context: the VM's name"),
+    Macro("{$KVM.VM.BRIEF.WARN}", "5m", "Starting up or shutting down for this long: warning. Context: the VM's name"),
+    Macro("{$KVM.VM.BRIEF.MAX}", "15m", "The same: high. Context: the VM's name"),
+    Macro("{$KVM.VM.JOB.WARN}", "30m", "Migrating, saving, dumping or making a snapshot for this long: warning. Context: the VM's name"),
+    Macro("{$KVM.VM.JOB.MAX}", "2h", "The same: high. Context: the VM's name"),
     Macro("{$KVM.VM.RESTART.TIME}", "10m", "How long a restart is told. Context: the VM's name"),
     Macro("{$KVM.VM.AGENT.MEMORY}", "1d", "A guest agent is lost if it was there within this time. Context: the VM's name"),
     Macro("{$KVM.VM.SNAPSHOT.AGE.MAX}", "7d", "Age of a snapshot. Context: the VM's name"),
@@ -79,6 +83,38 @@ def triggers(owner: Owner) -> tuple[Trigger, ...]:
 
     wanted = f'(last({vm.ref("expected")})="running" or last({vm.ref("expected")})="paused")'
     reason = f"last({vm.ref('reason')})"
+
+    def lasting(lasts: str, limit: str) -> str:
+        """Whether it has been in a passing state all this time, and was seen for most of it."""
+        state, window = vm.ref("state"), macro(f"VM.{lasts.upper()}.{limit}")
+        found = []
+        for number, known in states.REASONS.items():
+            texts = [f'{reason}="{one.text}"' for one in known if one.lasts == lasts]
+            if texts:
+                found.append(f"last({state})={number} and ({' or '.join(texts)})")
+        return (
+            f"(({') or ('.join(found)})) and min({state},{window})=max({state},{window}) "
+            f"and count({state},{window})*{{$KVM.INTERVAL}}*2>{window}"
+        )
+
+    def unfinished(lasts: str, meaning: str, cure: str) -> tuple[Trigger, Trigger]:
+        name = {states.BRIEF: "Does not get started or shut down", states.JOB: "Does not finish a job"}[lasts]
+        worse = f"{name} (severe)"
+        more = {"opdata": "{ITEM.LASTVALUE2}"}
+        return (
+            trigger(
+                name,
+                lasting(lasts, "WARN"),
+                "WARNING",
+                meaning,
+                cure,
+                "availability",
+                depends=(title + worse,),
+                **more,
+            ),
+            trigger(worse, lasting(lasts, "MAX"), "HIGH", meaning, cure, "availability", **more),
+        )
+
     elsewhere = " and ".join(
         f'{reason}<>"{known.text}"'
         for known in states.REASONS[states.SHUTOFF]
@@ -138,6 +174,16 @@ def triggers(owner: Owner) -> tuple[Trigger, ...]:
             "Somebody paused the VM, or it was reverted to a snapshot of a paused one; nobody can use it.",
             "virsh resume NAME, or set expect=\"paused\" in its metadata.",
             "availability",
+        ),
+        *unfinished(
+            states.BRIEF,
+            "libvirt has been starting this VM's QEMU or ending it for longer than that should take.",
+            "look at /var/log/libvirt/qemu/NAME.log, at the storage (NFS?) and at dmesg; virsh destroy NAME ends it.",
+        ),
+        *unfinished(
+            states.JOB,
+            "A migration, save, dump or snapshot has held the VM for longer than that should take.",
+            "virsh domjobinfo NAME shows whether it gets on; virsh domjobabort NAME ends it.",
         ),
         trigger(
             "State cannot be judged",
