@@ -79,6 +79,9 @@ _ONLY_CHECKS = (
     Alert("", "memory", "guest stopped reporting its memory", "The guest's balloon driver gave statistics and stopped: "
           "it hangs, or the driver is gone. Its memory is not known any more.",
           "look at the VM's console; is virtio_balloon loaded inside of it?"),
+    Alert("", "memory", "balloon driver answers without values", "The guest's balloon driver is there but tells nothing of its "
+          "memory: in Windows its service is missing. What the guest uses is not known.",
+          "in Windows run blnsvr.exe -i as administrator (it comes with the driver)."),
     Alert("", "process", "is not one of libvirt's", "A QEMU process that belongs to no VM of libvirt: left behind by a "
           "crash of libvirtd or started by hand. It may write to a disk that libvirt gives to another VM.",
           "look at its command line (ps -fp PID); end it when nobody needs it."),

@@ -20,6 +20,15 @@ def memory_usage(domain: Domain) -> Value:
     return percent(_minus(stats.memory_available, free), stats.memory_available)
 
 
+#: seconds after which the guest's memory report is stale, unless its period is longer than a third of it
+STALE_AFTER = 300.0
+
+
+def balloon_limit(period: int | None) -> float:
+    """Seconds by which the guest's memory report may be older than now, or newer where clocks differ."""
+    return max(STALE_AFTER, 3 * (period or 0))
+
+
 def allocation_usage(disk: Disk) -> Value:
     """The room that the image takes on the host, in % of the size the guest sees."""
     return percent(disk.stats.allocation, disk.stats.capacity)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple, Optional, TypeVar
 
 from kvmwatch.model import states
+from kvmwatch.model.derived import balloon_limit
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import (
     RECORDS,
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from kvmwatch.reading.domain_xml import Definition
 
 Stats = TypeVar("Stats", DomainStats, VcpuStats, DiskStats, InterfaceStats, FilesystemStats)
-
-#: seconds after which the guest's memory report is stale, unless its period is longer than a third of it
-STALE_AFTER = 300.0
 
 
 class Reading(NamedTuple):
@@ -95,7 +93,7 @@ def _balloon_stale(stats: DomainStats, period: Optional[int], now: float) -> boo
     # Without <stats period> the guest reports once at boot, and the values stand still for ever.
     if stats.balloon_updated is None:
         return False
-    return now - stats.balloon_updated > max(STALE_AFTER, 3 * (period or 0))
+    return abs(now - stats.balloon_updated) > balloon_limit(period)
 
 
 #: record class to its fields that bulk statistics deliver
