@@ -64,6 +64,7 @@ _SAME = {
     "libvirt is slow": ("host", "latency"),
     "Hypervisor: CPU utilization is high": ("host", "cpu"),
     "Hypervisor: Memory utilization is high": ("host", "memory"),
+    "Hypervisor: Huge pages utilization is high": ("host", "hugepages"),
     "Hypervisor: Swap utilization is high": ("host", "swap"),
     "Hypervisor: Load average is high": ("host", "load"),
     "Hypervisor: vCPU overcommit is high": ("host", "vcpu_overcommit"),

@@ -56,8 +56,18 @@ def pool_overcommit(pool: Pool) -> Value:
 
 
 def host_memory_usage(host: Host) -> Value:
-    """Memory that cannot be given out any more, in % of all."""
-    return percent(_minus(host.stats.memory_total, host.stats.memory_available), host.stats.memory_total)
+    """Memory that cannot be given out any more, in % of what is not set aside as huge pages.
+
+    The two are pools of their own: a domain of the one kind can take nothing from the other.
+    """
+    normal = _minus(host.stats.memory_total, host.stats.hugepages_total or 0)
+    return percent(_minus(normal, host.stats.memory_available), normal)
+
+
+def hugepages_usage(host: Host) -> Value:
+    """Huge pages that are in use or promised, in % of all; None where there are none."""
+    stats = host.stats
+    return percent(_minus(stats.hugepages_total, stats.hugepages_free), stats.hugepages_total)
 
 
 def load_per_cpu(host: Host) -> Value:
@@ -108,7 +118,15 @@ DERIVED = (
         *("host", "cpu_iowait_per_cpu", COUNTER, "s", "CPU time idle with I/O outstanding, per CPU"),
         lambda host: _per(host.stats.cpu_iowait, host.stats.cpus),
     ),
-    Derived("host", "memory_usage", GAUGE, "%", "Memory that is not available any more", host_memory_usage),
+    Derived(
+        "host",
+        "memory_usage",
+        GAUGE,
+        "%",
+        "Memory that is not available any more, huge pages apart",
+        host_memory_usage,
+    ),
+    Derived("host", "hugepages_usage", GAUGE, "%", "Huge pages in use or promised", hugepages_usage),
     Derived(
         *("host", "swap_usage", GAUGE, "%", "Swap space in use"),
         lambda host: percent(host.stats.swap_used, host.stats.swap_total),
