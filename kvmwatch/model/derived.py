@@ -20,6 +20,26 @@ def memory_usage(domain: Domain) -> Value:
     return percent(_minus(stats.memory_available, free), stats.memory_available)
 
 
+def vcpu_usage(domain: Domain) -> Value:
+    """CPU use in % of the vCPUs whose rates are known.
+
+    Without vCPUs' times it is that of all of the domain's threads, of which the vCPUs had 100 % at most.
+    """
+    rated = [vcpu for vcpu in domain.vcpus if vcpu.rates.time is not None]
+    if domain.stats.vcpu_time is not None:
+        return percent(domain.rates.vcpu_time, len(rated))
+    usage = percent(domain.rates.cpu_time, domain.stats.vcpu_count)
+    return None if usage is None else min(usage, 100.0)
+
+
+def emulator_usage(domain: Domain) -> Value:
+    """What the emulator and I/O threads take, in % of one physical CPU; None without vCPUs' times."""
+    if any(vcpu.rates.time is None for vcpu in domain.vcpus):
+        return None  # what one of these has used cannot be told from the emulator's
+    share = percent(_minus(domain.rates.cpu_time, domain.rates.vcpu_time), 1)
+    return None if share is None else max(0.0, share)  # the two are not read at the same moment
+
+
 #: seconds after which the guest's memory report is stale, unless its period is longer than a third of it
 STALE_AFTER = 300.0
 
@@ -97,6 +117,10 @@ def _minus(one: Value, other: Value) -> Value:
     return None if one is None or other is None else one - other
 
 
+def _vcpu_time(domain: Domain) -> Value:
+    return domain.stats.cpu_time if domain.stats.vcpu_time is None else domain.stats.vcpu_time
+
+
 class Derived(NamedTuple):
     """A derived value, declared as the catalogue declares measured ones."""
 
@@ -141,8 +165,12 @@ DERIVED = (
         lambda host: percent(host.stats.memory_assigned, host.stats.memory_total),
     ),
     Derived(
-        *("domain", "cpu_time_per_vcpu", COUNTER, "s", "CPU time used, per vCPU the domain has"),
-        lambda domain: _per(domain.stats.cpu_time, domain.stats.vcpu_count),
+        *("domain", "cpu_time_per_vcpu", COUNTER, "s", "CPU time its vCPUs used, per vCPU the domain has"),
+        lambda domain: _per(_vcpu_time(domain), domain.stats.vcpu_count),
+    ),
+    Derived(
+        *("domain", "emulator_time", COUNTER, "s", "CPU time that QEMU's emulator and I/O threads used"),
+        lambda domain: _minus(domain.stats.cpu_time, domain.stats.vcpu_time),
     ),
     Derived(
         *("domain", "cpu_delay_per_vcpu", COUNTER, "s", "Time waited for a physical CPU, per vCPU the domain has"),

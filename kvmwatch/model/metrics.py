@@ -96,7 +96,8 @@ def declared(record: type[Record]) -> type[Record]:
 class DomainStats(NamedTuple):
     """What is measured of a domain as a whole (libvirt ``virConnectGetAllDomainStats``)."""
 
-    cpu_time: Value = _stat(COUNTER, "s", "cpu.time", "CPU time used, emulator threads included", NANO)
+    cpu_time: Value = _stat(COUNTER, "s", "cpu.time", "CPU time used, emulator and I/O threads included", NANO)
+    vcpu_time: Value = _counter("s", "sum of vcpu.N.time", "CPU time its vCPUs used")
     cpu_user: Value = _stat(COUNTER, "s", "cpu.user", "CPU time used in user mode", NANO)
     cpu_system: Value = _stat(COUNTER, "s", "cpu.system", "CPU time used in kernel mode", NANO)
     cpu_delay: Value = _counter("s", "sum of vcpu.N.delay", "Time its vCPUs waited for a physical CPU (steal)")

@@ -61,6 +61,7 @@ class Disk(NamedTuple):
     error: Optional[str] = None  # "no space" or "I/O error" (virDomainGetDiskErrors)
     stats: DiskStats = DiskStats()
     rates: DiskStats = DiskStats()
+    rated_over: Optional[float] = None  # seconds between the readings that the rates are of
     unread: Unreads = ()
 
     @property

@@ -59,6 +59,7 @@ def domain(reading: Reading, now: float) -> Domain:
     period = defined.balloon_period if defined else None
     if _balloon_stale(stats, period, now):
         stats = stats._replace(**_UNTOLD)
+    times = [vcpu.stats.time for vcpu in vcpus if vcpu.stats.time is not None]
     delays = [vcpu.stats.delay for vcpu in vcpus if vcpu.stats.delay is not None]
     return Domain(
         uuid=reading.uuid,
@@ -73,7 +74,7 @@ def domain(reading: Reading, now: float) -> Domain:
         agent_connected=defined.agent_connected if defined and active else None,
         policy=defined.policy if defined else reading.policy,
         unread=(*reading.unread, *_unread(fields, _OF_DOMAIN)),
-        stats=stats._replace(cpu_delay=sum(delays) if delays else None),
+        stats=stats._replace(vcpu_time=sum(times) if times else None, cpu_delay=sum(delays) if delays else None),
         vcpus=vcpus,
         disks=tuple(_disks(fields, defined, reading.disk_errors)),
         interfaces=tuple(_interfaces(fields, defined)),

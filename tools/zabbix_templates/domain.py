@@ -33,6 +33,14 @@ SHOWN = (
     Shown("not_responding", "QEMU has not answered for", "s", component="state"),
     Shown("agent", "Guest agent", steady=True, value_map=AGENT, component="state"),
     Shown("cpu_time_per_vcpu", "CPU utilization", "%", 100, most=1000, component="cpu"),
+    Shown(
+        "emulator_time",
+        "CPU of emulator and I/O threads (100 % is one CPU)",
+        "%",
+        100,
+        most=100000,
+        component="cpu",
+    ),
     Shown("cpu_delay_per_vcpu", "CPU steal", "%", 100, most=1000, component="cpu"),
     Shown("vcpu_count", "vCPUs", steady=True, value_type="UNSIGNED", component="cpu"),
     Shown("memory_usage", "Memory utilization", "%", component="memory"),
@@ -301,7 +309,10 @@ def graphs(owner: Owner) -> tuple[Graph, ...]:
     """Graphs of a VM."""
     vm = owner.scope()
     return (
-        Graph(f"{owner.title}CPU", (vm.key("cpu_time_per_vcpu"), vm.key("cpu_delay_per_vcpu"))),
+        Graph(
+            f"{owner.title}CPU",
+            (vm.key("cpu_time_per_vcpu"), vm.key("cpu_delay_per_vcpu"), vm.key("emulator_time")),
+        ),
         Graph(
             f"{owner.title}Memory",
             (vm.key("memory_rss"), vm.key("memory_current"), vm.key("memory_usable"), vm.key("memory_maximum")),
