@@ -58,6 +58,7 @@ class Disk(NamedTuple):
     path: Optional[str] = None
     device: Optional[str] = None
     bus: Optional[str] = None
+    kind: Optional[str] = None  # of its source: file, block, network, vhostuser, ... (None: not asked)
     error: Optional[str] = None  # "no space" or "I/O error" (virDomainGetDiskErrors)
     stats: DiskStats = DiskStats()
     rates: DiskStats = DiskStats()

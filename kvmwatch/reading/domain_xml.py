@@ -57,6 +57,7 @@ def _disk(disk: ElementTree.Element) -> Disk:
         name=_attribute(disk, "target", "dev") or "",
         device=disk.get("device") or "disk",
         bus=_attribute(disk, "target", "bus"),
+        kind=disk.get("type"),
         path=_attribute(disk, "source", "file", "dev", "name", "volume"),
     )
 

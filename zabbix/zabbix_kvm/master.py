@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kvmwatch import __version__
-from kvmwatch.model import states
+from kvmwatch.model import measured, states
 from kvmwatch.model.derived import DERIVED
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import declarations
@@ -151,11 +151,10 @@ def _domain(domain: Domain) -> Json:
     )
     parts = {
         "vcpus": [{"id": vcpu.number, **_values("vcpu", vcpu)} for vcpu in domain.vcpus],
-        "disks": [{"name": disk.name, **_values("disk", disk)} for disk in domain.disks if not disk.removable],
+        "disks": [{"name": disk.name, **_values("disk", disk)} for disk in measured.disks(domain)],
         "interfaces": [
             {"mac": interface.key, "link_down": int(interface.link_down), **_values("interface", interface)}
-            for interface in domain.interfaces
-            if interface.kind != "user"
+            for interface in measured.interfaces(domain)
         ],
         "filesystems": [
             {"mountpoint": filesystem.mountpoint, **_values("filesystem", filesystem)}
