@@ -20,7 +20,7 @@ def interfaces(domain: Domain) -> tuple[Interface, ...]:
     return tuple(
         interface
         for interface in domain.interfaces
-        if _has_values(interface) or (_untold(domain, interface, Group.INTERFACE) and _counts(interface))
+        if _has_values(interface) or (_untold(domain, interface, Group.INTERFACE) and counts(interface))
     )
 
 
@@ -36,7 +36,8 @@ def disks(domain: Domain) -> tuple[Disk, ...]:
     )
 
 
-def _counts(interface: Interface) -> bool:
+def counts(interface: Interface) -> bool:
+    """Whether interfaces of its kind have a device on the host that counts."""
     return interface.kind is None or interface.kind in _COUNTING
 
 
