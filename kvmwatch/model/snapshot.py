@@ -22,7 +22,11 @@ from kvmwatch.model.metrics import (
     VcpuStats,
 )
 from kvmwatch.model.policy import Policy
+from kvmwatch.model.text import readable
 from kvmwatch.model.units import duration
+
+#: characters of what is said of one thing; a driver's message can have the whole of an XML in it
+LONGEST_WHY = 500
 
 
 class Unread(NamedTuple):
@@ -36,7 +40,7 @@ class Unread(NamedTuple):
     @property
     def text(self) -> str:
         """What is said of it."""
-        return f"{self.what} could not be read: {self.why}" if self.what else self.why
+        return readable(f"{self.what} could not be read: {self.why}" if self.what else self.why, LONGEST_WHY)
 
 
 Unreads = tuple[Unread, ...]
@@ -85,12 +89,21 @@ class Interface(NamedTuple):
     unread: Unreads = ()
 
 
+#: Zabbix cannot quote a parameter that ends with a backslash, and takes {$ and {# for macros
+_ESCAPED = str.maketrans({"\\": "/", '"': "'", "{": "(", "}": ")"})
+
+
 class Filesystem(NamedTuple):
-    """One file system that the guest agent reports."""
+    """One file system that the guest agent reports; no two of a domain have the same ``mountpoint`` or ``key``."""
 
     mountpoint: str
     kind: str
     stats: FilesystemStats = FilesystemStats()
+
+    @property
+    def key(self) -> str:
+        """Its mount point without what would have to be escaped in an item key or a JSONPath: C:/ for C:\\."""
+        return self.mountpoint.translate(_ESCAPED)
 
 
 class Domain(NamedTuple):

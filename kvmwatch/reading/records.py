@@ -6,6 +6,7 @@ The traps of the fields are handled here, each named where it is.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, NamedTuple, Optional, TypeVar
 
 from kvmwatch.model import states
@@ -24,6 +25,7 @@ from kvmwatch.model.metrics import (
 )
 from kvmwatch.model.policy import Policy
 from kvmwatch.model.snapshot import Disk, Domain, Filesystem, Interface, Unread, Unreads, Vcpu
+from kvmwatch.model.text import readable
 from kvmwatch.reading.bulk import WHY, Fields
 
 if TYPE_CHECKING:
@@ -193,11 +195,36 @@ def _unread(fields: Fields, prefixes: Mapping[str, tuple[Group, str]]) -> Unread
 
 #: file systems that are full from the day they are made
 _READ_ONLY = ("squashfs", "erofs", "cramfs", "romfs", "iso9660", "udf", "cdfs")
+#: and those whose room is none of the guest's disks: memory, another's, or the same room once more
+_ELSEWHERE = (
+    *("tmpfs", "devtmpfs", "ramfs", "overlay", "overlayfs", "aufs", "autofs"),
+    *("nfs", "nfs3", "nfs4", "cifs", "smbfs", "smb3", "9p", "virtiofs", "ceph", "glusterfs", "afs"),
+)
+#: characters of a mount point: Zabbix's names of graphs hold 128, which begin with the VM's
+_LONGEST_MOUNTPOINT = 80
+_LONGEST_KIND = 40
+#: of one guest; a host of containers may report thousands of mounts
+MOST_FILESYSTEMS = 200
 
 
 def filesystems(fields: Fields) -> Iterator[Filesystem]:
-    """The file systems of virDomainGetGuestInfo's fields that can be written to."""
+    """The file systems of virDomainGetGuestInfo's fields that can be written to, each with a name of its own."""
+    keys: set[str] = set()
     for number in range(fields.get("fs.count", 0)):
-        mountpoint, kind = fields.get(f"fs.{number}.mountpoint"), fields.get(f"fs.{number}.fstype", "")
-        if mountpoint and kind.lower() not in _READ_ONLY:
-            yield Filesystem(mountpoint, kind, _fill(FilesystemStats, fields, f"fs.{number}."))
+        mountpoint, kind = fields.get(f"fs.{number}.mountpoint"), fields.get(f"fs.{number}.fstype") or ""
+        if not mountpoint or kind.lower() in (*_READ_ONLY, *_ELSEWHERE) or kind.lower().startswith("fuse."):
+            continue
+        stats = _fill(FilesystemStats, fields, f"fs.{number}.")
+        found = _named_apart(Filesystem(mountpoint, readable(kind, _LONGEST_KIND), stats), keys)
+        keys.add(found.key)
+        yield found
+
+
+def _named_apart(filesystem: Filesystem, keys: AbstractSet[str]) -> Filesystem:
+    """Windows calls several "System Reserved", something may be mounted over another, and long ones are cut."""
+    name, count = readable(filesystem.mountpoint, _LONGEST_MOUNTPOINT) or "?", 1
+    named = filesystem._replace(mountpoint=name)
+    while named.key in keys:
+        count += 1
+        named = filesystem._replace(mountpoint=f"{name}#{count}")
+    return named

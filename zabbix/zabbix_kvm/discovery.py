@@ -46,7 +46,7 @@ def _interfaces(domain: Domain) -> Iterator[Values]:
 
 def _filesystems(domain: Domain) -> Iterator[Values]:
     """The file systems that a guest agent reports."""
-    return ((filesystem.mountpoint, filesystem.kind) for filesystem in domain.filesystems or ())
+    return ((filesystem.key, filesystem.kind) for filesystem in domain.filesystems or ())
 
 
 PARTS: dict[str, Part] = {

@@ -16,7 +16,8 @@ from kvmwatch.model import measured, states
 from kvmwatch.model.derived import DERIVED
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import declarations
-from kvmwatch.model.snapshot import Domain, Host, Network, Pool, Snapshot, Unread
+from kvmwatch.model.snapshot import LONGEST_WHY, Domain, Host, Network, Pool, Snapshot, Unread
+from kvmwatch.model.text import readable
 from zabbix_kvm import discovery
 
 GROUPS = (
@@ -86,8 +87,12 @@ def document(snapshot: Snapshot) -> Json:
 
 def _unread(snapshot: Snapshot) -> Json:
     """How many things could not be read, which and why, worst for the whole first; cut to what an item takes."""
-    told = [f"{whose}{part.what}: {part.why}" for whose, part in _all_unread(snapshot) if not part.absent]
-    return {"count": len(told), "text": "; ".join(told)[:_LONGEST_TEXT]}
+    told = [
+        readable(f"{whose}{f'{part.what}: ' if part.what else ''}{part.why}", LONGEST_WHY)
+        for whose, part in _all_unread(snapshot)
+        if not part.absent
+    ]
+    return {"count": len(told), "text": readable("; ".join(told), _LONGEST_TEXT)}
 
 
 def _all_unread(snapshot: Snapshot) -> Iterator[tuple[str, Unread]]:
@@ -105,7 +110,7 @@ def _all_unread(snapshot: Snapshot) -> Iterator[tuple[str, Unread]]:
 
 def failure(message: str) -> Json:
     """Make the document of a hypervisor that could not be read: items keep what they have, the error is told."""
-    return {"time": round(time.time(), 3), "version": __version__, "error": message}
+    return {"time": round(time.time(), 3), "version": __version__, "error": readable(message, _LONGEST_TEXT)}
 
 
 def guests(snapshot: Snapshot) -> Iterator[tuple[str, Json]]:
@@ -157,7 +162,7 @@ def _domain(domain: Domain) -> Json:
             for interface in measured.interfaces(domain)
         ],
         "filesystems": [
-            {"mountpoint": filesystem.mountpoint, **_values("filesystem", filesystem)}
+            {"mountpoint": filesystem.key, **_values("filesystem", filesystem)}
             for filesystem in domain.filesystems or ()
         ],
     }
