@@ -32,7 +32,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
         total.measure(name, counts[state])
     total.parts = [(state, text) for state, text in total.parts if state.code]
     parts = [f"{count} {states.label(state)}" for state, count in sorted(counts.items())]
-    verdict.overview = ", ".join(parts) if parts else "no domains"
+    verdict.overview = ", ".join(parts)
 
 
 def _judge_lasting(domain: Domain, subject: Subject, now: float) -> None:

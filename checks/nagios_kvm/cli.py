@@ -56,9 +56,13 @@ def _config(options: argparse.Namespace) -> Outcome:
         heading=(f"Made by: nagios_kvm config --format {options.format}; do not edit.",),
     )
     listed = list(services.services(site_config(options.config).applied(snapshot), chosen))
-    text = _renderer(options.format)(site, listed)
+    renderer = _renderer(options.format)
+    text = renderer.render(site, listed)
     if not options.output:
         return Outcome(text.rstrip("\n"))
+    if not options.force:
+        empty = not any(service.domain for service in listed)
+        files.refuse_loss(Path(options.output), text, renderer.ENTRY, empty)
     changed = files.replace(Path(options.output), text, options.validate, options.reload)
     what = f"{len(listed)} services" if changed else "unchanged"
     return Outcome(f"{options.output}: {what}")
@@ -67,7 +71,7 @@ def _config(options: argparse.Namespace) -> Outcome:
 def _renderer(name: str) -> Any:
     from nagios_kvm import director, icinga2, nagios  # noqa: PLC0415 - publish does without
 
-    return {"nagios": nagios, "icinga2": icinga2, "director": director}[name].render
+    return {"nagios": nagios, "icinga2": icinga2, "director": director}[name]
 
 
 def _publish(options: argparse.Namespace) -> Outcome:
@@ -134,6 +138,9 @@ def parser() -> Parser:
         "--validate",
         metavar="COMMAND",
         help="put the old file back when this fails, e.g. 'nagios4 -v /etc/nagios4/nagios.cfg'",
+    )
+    config.add_argument(
+        "--force", action="store_true", help="replace the file also when most of what was in it would be gone"
     )
     config.add_argument("--reload", metavar="COMMAND", help="run this after a change")
     config.add_argument(

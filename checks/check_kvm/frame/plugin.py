@@ -100,6 +100,8 @@ def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
     if check.selects != "domain":
         snapshot = _narrowed(snapshot, selection)
     verdict = judged(check, config.applied(snapshot), thresholds)
+    if selection and verdict.of_domains and not snapshot.domains:
+        verdict.overview = "no VMs are left by -d and -x"
     _say_unmatched(check, selection, snapshot, verdict)
     style = output.Style(options.perfdata, options.verbose, options.max_output)
     text, code = output.render(check.name, verdict, style)
@@ -121,6 +123,9 @@ def judged(check: Check, snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
     ignored = len(snapshot.domains) - len(watched)
     if ignored and verdict.of_domains:
         verdict.overview = ", ".join(filter(None, (verdict.overview, f"{ignored} left alone")))
+    if verdict.of_domains and not snapshot.domains:
+        # a new hypervisor has none; but a wrong URI, or polkit, shows none either
+        verdict.overview = f"libvirt lists no VMs here ({snapshot.uri})"
     verdict.subject("", unread=snapshot.unread)
     if check.needs_rates and snapshot.unrated:
         verdict.subject("").say(Unknown, snapshot.unrated)
