@@ -34,7 +34,7 @@ def vcpu_usage(domain: Domain) -> Value:
 
 def emulator_usage(domain: Domain) -> Value:
     """What the emulator and I/O threads take, in % of one physical CPU; None without vCPUs' times."""
-    if any(vcpu.rates.time is None for vcpu in domain.vcpus):
+    if domain.stats.vcpu_time is None or any(vcpu.rates.time is None for vcpu in domain.vcpus):
         return None  # what one of these has used cannot be told from the emulator's
     share = percent(_minus(domain.rates.cpu_time, domain.rates.vcpu_time), 1)
     return None if share is None else max(0.0, share)  # the two are not read at the same moment

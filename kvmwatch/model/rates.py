@@ -108,7 +108,7 @@ def _with_sums(domain: Domain, vcpus: tuple[Vcpu, ...]) -> Domain:
     sums = {}
     for name, of_vcpu in _SUMS.items():
         known = [rate for vcpu in vcpus if (rate := getattr(vcpu.rates, of_vcpu)) is not None]
-        sums[name] = sum(known) if known else None
+        sums[name] = sum(known) if known and getattr(domain.stats, name) is not None else None
     missing = any(getattr(domain.stats, name) is not None and rate is None for name, rate in sums.items())
     none = Unread(Group.CPU, "", NO_RATE)
     return domain._replace(

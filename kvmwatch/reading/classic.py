@@ -17,7 +17,7 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Disk
 from kvmwatch.model.states import NOSTATE, is_active
 from kvmwatch.reading import domain_xml
-from kvmwatch.reading.bulk import WHY, Fields, Listed, unread
+from kvmwatch.reading.bulk import VCPUS_APART, WHY, Fields, Listed, unread
 from kvmwatch.reading.connection import LibvirtDomain, of_it_alone
 
 T = TypeVar("T")
@@ -77,6 +77,8 @@ def _info(domain: LibvirtDomain, groups: Group, active: bool) -> Fields:
             fields["vcpu." + WHY] = why
         for number, _state, cpu_time, _cpu in vcpus[0] if vcpus else ():
             fields[f"vcpu.{number}.time"] = cpu_time
+        if domain.connect().getType() == "TEST":  # it makes them up of another clock
+            fields[VCPUS_APART] = 1
     return fields
 
 

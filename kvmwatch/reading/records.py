@@ -26,7 +26,7 @@ from kvmwatch.model.metrics import (
 from kvmwatch.model.policy import Policy
 from kvmwatch.model.snapshot import Disk, Domain, Filesystem, Interface, Unread, Unreads, Vcpu
 from kvmwatch.model.text import readable
-from kvmwatch.reading.bulk import WHY, Fields
+from kvmwatch.reading.bulk import VCPUS_APART, WHY, Fields
 
 if TYPE_CHECKING:
     from kvmwatch.reading.domain_xml import Definition
@@ -61,7 +61,7 @@ def domain(reading: Reading, now: float) -> Domain:
     period = defined.balloon_period if defined else None
     if _balloon_stale(stats, period, now):
         stats = stats._replace(**_UNTOLD)
-    times = [vcpu.stats.time for vcpu in vcpus if vcpu.stats.time is not None]
+    times = [vcpu.stats.time for vcpu in vcpus if vcpu.stats.time is not None and VCPUS_APART not in fields]
     delays = [vcpu.stats.delay for vcpu in vcpus if vcpu.stats.delay is not None]
     return Domain(
         uuid=reading.uuid,

@@ -59,6 +59,12 @@ def test_usage_and_emulator(
     assert not domain.unread
 
 
+def test_vcpu_times_of_another_clock_are_not_summed_up() -> None:
+    fields = {"state.state": 1, "cpu.time": SECOND, "vcpu.maximum": 1, "vcpu.0.time": 5, "vcpu.apart": 1}
+    domain = records.domain(Reading("uuid", "web1", 1, 0, fields), 0)
+    assert (domain.stats.vcpu_time, domain.vcpus[0].stats.time) == (None, 5 / SECOND)
+
+
 def test_a_domain_none_of_whose_vcpus_has_a_rate_says_so() -> None:
     after = with_rates(snapshot(110, 5, {2: 1}), samples(snapshot(100, 0, {0: 0})))
     assert [part.why for part in after.domains[0].unread] == [NO_RATE]
