@@ -34,6 +34,11 @@ _SAME = {
     "Paused by an I/O error": ("state", "paused (I/O error)"),
     "Paused by a fault": ("state", "paused (watchdog)"),
     "Paused": ("state", "paused (user)"),
+    "Does not get started or shut down": ("state", "brief"),
+    "Does not get started or shut down (severe)": ("state", "brief"),
+    "Does not finish a job": ("state", "job"),
+    "Does not finish a job (severe)": ("state", "job"),
+    "State cannot be judged": ("state", "only a newer kvmwatch can judge"),
     "Running though it should be shut off": ("state", "though it should be shut off"),
     "QEMU does not answer": ("state", "not responding"),
     "Not everything could be read": ("pool", "could not be read"),
@@ -60,6 +65,7 @@ _SAME = {
     "libvirt is slow": ("host", "latency"),
     "Hypervisor: CPU utilization is high": ("host", "cpu"),
     "Hypervisor: Memory utilization is high": ("host", "memory"),
+    "Hypervisor: Huge pages utilization is high": ("host", "hugepages"),
     "Hypervisor: Swap utilization is high": ("host", "swap"),
     "Hypervisor: Load average is high": ("host", "load"),
     "Hypervisor: vCPU overcommit is high": ("host", "vcpu_overcommit"),
@@ -77,6 +83,9 @@ _ONLY_CHECKS = (
     Alert("", "memory", "guest stopped reporting its memory", "The guest's balloon driver gave statistics and stopped: "
           "it hangs, or the driver is gone. Its memory is not known any more.",
           "look at the VM's console; is virtio_balloon loaded inside of it?"),
+    Alert("", "memory", "balloon driver answers without values", "The guest's balloon driver is there but tells nothing of its "
+          "memory: in Windows its service is missing. What the guest uses is not known.",
+          "in Windows run blnsvr.exe -i as administrator (it comes with the driver)."),
     Alert("", "process", "is not one of this libvirt's", "A QEMU process that belongs to no VM of libvirt: left behind by a "
           "crash of libvirtd, started by hand, or by another libvirt (a user's qemu:///session). It may write to a disk that libvirt gives to another VM.",
           "look at its command line (ps -fp PID); end it when nobody needs it."),

@@ -6,6 +6,7 @@ from check_kvm.frame import plugin
 from check_kvm.frame.phrases import count, highest
 from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Verdict
+from kvmwatch.model import derived
 from kvmwatch.model.derived import percent
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Snapshot
@@ -17,10 +18,11 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     active = 0
     for domain, subject in verdict.domains(snapshot):
         active += 1
-        usage = percent(domain.rates.cpu_time, domain.stats.vcpu_count)
+        usage = derived.vcpu_usage(domain)
         steal = percent(domain.rates.cpu_delay, domain.stats.vcpu_count)
         subject.measure("usage", usage)
         subject.measure("steal", steal)
+        subject.measure("emulator", derived.emulator_usage(domain))
         subject.rank = max(usage or 0, steal or 0)
         usages[domain.name], steals[domain.name] = usage, steal
     verdict.overview = ", ".join(
@@ -30,12 +32,13 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
 
 CHECK = plugin.Check(
     name="cpu",
-    description="Judges CPU use of each active domain in % of the vCPUs it has (emulator threads included), and\n"
-    "steal: the time its vCPUs were ready but waited for a physical CPU.",
+    description="Judges CPU use of each active domain in % of the vCPUs it has, and steal: the time\n"
+    " its vCPUs were ready but waited for a physical CPU.",
     groups=Group.CPU | Group.POLICY | Group.CONTROL,
     metrics=(
         MetricSpec("usage", "%", "CPU use, % of the domain's vCPUs", "90", "95"),
         MetricSpec("steal", "%", "waiting for a physical CPU, % of the domain's vCPUs", "10", "25"),
+        MetricSpec("emulator", "%", "CPU of QEMU's emulator and I/O threads, % of one CPU"),
     ),
     judge=judge,
     needs_rates=True,

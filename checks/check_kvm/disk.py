@@ -12,6 +12,9 @@ from kvmwatch.model import derived
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Disk, Snapshot
 
+#: between two readings; the mean of fewer is what one slow request makes of it
+_LEAST_REQUESTS = 10
+
 
 def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     """Judge the disks of every active domain; drives for media (CD-ROM, floppy) are no disks."""
@@ -29,10 +32,11 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
             for metric, value in values.items():
                 # a thin image with its metadata may take more than it holds
                 most = 100 if metric == "allocation" and (value or 0) <= 100 else None
-                subject.measure(metric, value, most=most)
+                subject.measure(metric, value, most=most, unjudged=_too_few(disk, metric))
             if disk.error:
                 subject.say(Critical, disk.error)
-            latency[name] = max((values[m] or 0 for m in values if m.endswith("_latency")), default=None)
+            judged = (m for m in values if m.endswith("_latency") and not _too_few(disk, m))
+            latency[name] = max((values[m] or 0 for m in judged), default=None)
             throughput[name] = (values["read_bytes"] or 0) + (values["write_bytes"] or 0)
             subject.rank = latency[name] or 0
     verdict.overview = ", ".join(
@@ -54,6 +58,16 @@ def figures(disk: Disk) -> dict[str, float | None]:
         "allocation": derived.allocation_usage(disk),
         "errors": stats.errors,
     }
+
+
+def _too_few(disk: Disk, metric: str) -> str:
+    """Say that a latency is the mean of so few requests that one of them decides; empty: it is not."""
+    kind, _, what = metric.partition("_")
+    rate, seconds = getattr(disk.rates, f"{kind}_requests", None), disk.rated_over
+    if what != "latency" or rate is None or seconds is None:
+        return ""
+    requests = round(rate * seconds)
+    return f"of {count(requests, 'request')}, too few to judge" if requests < _LEAST_REQUESTS else ""
 
 
 def _latency(seconds: float | None, requests: float | None) -> float | None:

@@ -18,7 +18,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
         return  # it could not be read, which the frame says
     subject = verdict.subject("", unread=host.unread)
     for metric, value in figures(host).items():
-        subject.measure(metric, value, most=100 if metric in ("cpu", "memory", "swap") else None)
+        subject.measure(metric, value, most=100 if metric in ("cpu", "memory", "hugepages", "swap") else None)
     versions = f"libvirt {host.libvirt_version or '?'}, {host.driver or '?'} {host.hypervisor_version or '?'}"
     good = [text for state, text in subject.parts if not state.code]
     verdict.overview = ", ".join([*good, versions])
@@ -30,6 +30,7 @@ def figures(host: Host) -> dict[str, float | None]:
     return {
         "cpu": _busy(host),
         "memory": derived.host_memory_usage(host),
+        "hugepages": derived.hugepages_usage(host),
         "load": derived.load_per_cpu(host),
         "vcpu_overcommit": percent(stats.vcpus_assigned, stats.cpus),
         "memory_overcommit": percent(stats.memory_assigned, stats.memory_total),
@@ -54,7 +55,9 @@ CHECK = plugin.Check(
     groups=Group.HOST | Group.SIZE,
     metrics=(
         MetricSpec("cpu", "%", "CPU use", "90", "97"),
-        MetricSpec("memory", "%", "memory that is not available any more", "90", "95"),
+        MetricSpec("memory", "%", "memory that is not available any more, huge pages apart", "90", "95"),
+        # no critical: what runs has its pages, only the next domain will not start
+        MetricSpec("hugepages", "%", "huge pages in use or promised", "95"),
         MetricSpec("load", "", "load average over 5 minutes, per CPU", "2", "4"),
         MetricSpec("vcpu_overcommit", "%", "vCPUs of active domains, % of the CPUs"),
         MetricSpec("memory_overcommit", "%", "memory that active domains can take, % of the host's"),

@@ -43,21 +43,35 @@ def _swap(domain: Domain) -> float | None:
 
 
 def _explain_missing(domain: Domain, subject: Subject, now: float) -> None:
-    updated = domain.stats.balloon_updated
+    updated, period = domain.stats.balloon_updated, domain.balloon_period
     if domain.state not in (states.RUNNING, states.BLOCKED):
-        subject.say(Ok, f"{states.LABELS[domain.state]}, reports no memory")
-    elif not updated:
+        subject.say(Ok, f"{states.label(domain.state)}, reports no memory")
+        return
+    if not updated:
         subject.say(Ok, "no balloon statistics (no balloon device, or no driver in the guest)")
-    elif domain.balloon_period:
+        return
+    age, limit = now - updated, derived.balloon_limit(period)
+    wanted = Warn if period else Ok  # whoever set a period wants to know
+    if age < -limit:
+        subject.say(
+            wanted,
+            f"balloon statistics are of {duration(-age)} from now: the clock here or on its hypervisor is wrong",
+        )
+    elif age <= limit:
+        subject.say(
+            wanted,
+            "balloon driver answers without values: in Windows start its service (blnsvr.exe -i); "
+            "a kernel that old has none",
+        )
+    elif period:
         subject.say(
             Warn,
-            f"guest stopped reporting its memory {duration(now - updated)} ago "
-            f"(it should every {duration(domain.balloon_period)})",
+            f"guest stopped reporting its memory {duration(age)} ago (it should every {duration(period)})",
         )
     else:
         subject.say(
             Ok,
-            f"balloon statistics are {duration(now - updated)} old; "
+            f"balloon statistics are {duration(age)} old; "
             "virsh dommemstat DOMAIN --period 10 --live --config keeps them fresh",
         )
 

@@ -9,32 +9,21 @@ from nagiosplugin.state import ServiceState
 
 from check_kvm.frame import plugin
 from check_kvm.frame.thresholds import MetricSpec
-from check_kvm.frame.verdict import Verdict, not_responding
+from check_kvm.frame.verdict import Subject, Verdict, not_responding
 from kvmwatch.model import states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Snapshot
+from kvmwatch.model.units import duration
 
 _HUNG_AFTER = 30.0  # seconds without an answer from QEMU from which on it is CRITICAL
-
-# A pause is judged by its reason: what a migration, snapshot or save does ends by itself.
-_PAUSED = {
-    "unknown": Warn,
-    "user": Warn,
-    "I/O error": Critical,
-    "watchdog": Critical,
-    "crashed": Critical,
-    "post-copy failed": Critical,
-    "API error": Critical,
-}
-_RUNNING = {"crashed": Critical, "post-copy failed": Critical}  # it has a QEMU, which is of no use any more
-_SHUT_OFF = {"crashed": Critical, "failed": Critical}
 
 
 def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     """Judge every domain, and the number of domains in each state."""
     for domain, subject in verdict.domains(snapshot, active_only=False):
-        state, why = _judged(domain)
+        state, why = judged(domain)
         subject.say(state, f"{_state_text(domain)}{why}")
+        _judge_lasting(domain, subject, snapshot.time)
         if domain.not_responding is not None and domain.not_responding >= _HUNG_AFTER:
             subject.say(Critical, not_responding(domain))
         elif domain.not_responding is not None and domain.state != states.NOSTATE:
@@ -44,33 +33,44 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     for state, name in enumerate(states.NAMES):
         total.measure(name, counts[state])
     total.parts = [(state, text) for state, text in total.parts if state.code]
-    parts = [f"{count} {states.LABELS[state]}" for state, count in sorted(counts.items())]
-    verdict.overview = ", ".join(parts) if parts else "no domains"
+    parts = [f"{count} {states.label(state)}" for state, count in sorted(counts.items())]
+    verdict.overview = ", ".join(parts)
+
+
+def _judge_lasting(domain: Domain, subject: Subject, now: float) -> None:
+    """Judge a passing state by how long it has lasted, as far as this was seen."""
+    metric = domain.why.lasts
+    if metric is None or domain.since is None:
+        return
+    lasted = max(0.0, now - domain.since)
+    subject.measure(
+        metric, lasted, text=f"for {duration(lasted)} since first seen" if lasted else "first seen now"
+    )
 
 
 def _state_text(domain: Domain) -> str:
-    label = states.LABELS[domain.state] if domain.state < len(states.LABELS) else f"state {domain.state}"
-    return label if domain.reason_text == "unknown" else f"{label} ({domain.reason_text})"
+    label = states.label(domain.state)
+    return label if domain.why.text == "unknown" else f"{label} ({domain.why.text})"
 
 
-def _judged(domain: Domain) -> tuple[ServiceState, str]:
-    expected = domain.expected
+def judged(domain: Domain) -> tuple[ServiceState, str]:
+    """Give the verdict on a state and its reason, for what is expected of the domain, and why."""
+    meaning, expected = domain.why.meaning, domain.expected
     source = "its metadata" if domain.policy.expect else "autostart"
-    if domain.state == states.NOSTATE:
-        return Unknown, ", libvirt cannot tell its state"
-    if domain.state == states.CRASHED:
-        return Critical, ""
-    if domain.state == states.PAUSED:
-        state = _PAUSED.get(domain.reason_text, Ok)
-        return (Ok if expected == "paused" and state is Warn else state), ""
-    if domain.state == states.SHUTOFF and domain.reason_text == "migrated":
+    if meaning is states.ELSEWHERE:
         return Ok, ", it runs elsewhere"
-    if domain.state in (states.RUNNING, states.BLOCKED) and domain.reason_text in _RUNNING:
-        return _RUNNING[domain.reason_text], ""
     if domain.state in (states.SHUTOFF, states.PMSUSPENDED) and expected in ("running", "paused"):
         return Critical, f" though it should be {expected} ({source})"
-    if domain.state == states.SHUTOFF:
-        return _SHUT_OFF.get(domain.reason_text, Ok), ""
+    if meaning is states.FAULT:
+        return Critical, ""
+    if meaning is states.UNKNOWN:
+        if domain.state == states.NOSTATE:
+            return Unknown, ", libvirt cannot tell its state"
+        # whatever it was paused for, it does not run
+        state = Warn if domain.state == states.PAUSED else Unknown
+        return state, ", which only a newer kvmwatch can judge"
+    if meaning is states.HELD:
+        return (Ok if expected == "paused" else Warn), ""
     if domain.state in (states.RUNNING, states.BLOCKED) and expected in ("shutoff", "paused"):
         should = "shut off" if expected == "shutoff" else expected
         return Warn, f" though it should be {should} ({source})"
@@ -81,13 +81,19 @@ CHECK = plugin.Check(
     name="state",
     description="Judges each domain's state against what is expected of it: running when it has autostart,\n"
     "or what its own metadata says.",
-    groups=Group.SHUT_OFF | Group.AUTOSTART | Group.POLICY | Group.CONTROL,
-    metrics=tuple(
-        MetricSpec(states.NAMES[state], "", f"number of domains that are {states.LABELS[state]}")
-        for state in (
-            *(states.RUNNING, states.NOSTATE, states.BLOCKED, states.PAUSED, states.SHUTDOWN),
-            *(states.SHUTOFF, states.CRASHED, states.PMSUSPENDED),
-        )
+    groups=Group.SHUT_OFF | Group.AUTOSTART | Group.POLICY | Group.CONTROL | Group.SINCE,
+    metrics=(
+        *(
+            MetricSpec(states.NAMES[state], "", f"number of domains that are {states.LABELS[state]}")
+            for state in (
+                *(states.RUNNING, states.NOSTATE, states.BLOCKED, states.PAUSED, states.SHUTDOWN),
+                *(states.SHUTOFF, states.CRASHED, states.PMSUSPENDED),
+            )
+        ),
+        # a QEMU starts or ends in seconds, unless it waits for storage or for huge pages
+        MetricSpec(states.BRIEF, "s", "seconds for which a domain is starting up or shutting down", "300", "900"),
+        # half a TB at 500 MB/s takes 17 minutes; for larger ones, their owners say so
+        MetricSpec(states.JOB, "s", "seconds of migrating, saving, dumping, a snapshot", "1800", "7200"),
     ),
     judge=judge,
 )

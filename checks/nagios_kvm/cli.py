@@ -60,9 +60,13 @@ def _config(options: argparse.Namespace) -> Outcome:
         heading=(f"Made by: nagios_kvm config --format {options.format}; do not edit.",),
     )
     listed = list(services.services(site_config(options.config).applied(snapshot), chosen))
-    text = _renderer(options.format)(site, listed)
+    renderer = _renderer(options.format)
+    text = renderer.render(site, listed)
     if not options.output:
         return Outcome(text.rstrip("\n"))
+    if not options.force:
+        empty = not any(service.domain for service in listed)
+        files.refuse_loss(Path(options.output), text, renderer.ENTRY, empty)
     changed = files.replace(Path(options.output), text, options.validate, options.reload, deadline)
     what = f"{len(listed)} services" if changed else "unchanged"
     return Outcome(f"{options.output}: {what}")
@@ -71,7 +75,7 @@ def _config(options: argparse.Namespace) -> Outcome:
 def _renderer(name: str) -> Any:
     from nagios_kvm import director, icinga2, nagios  # noqa: PLC0415 - publish does without
 
-    return {"nagios": nagios, "icinga2": icinga2, "director": director}[name].render
+    return {"nagios": nagios, "icinga2": icinga2, "director": director}[name]
 
 
 def _publish(options: argparse.Namespace) -> Outcome:
@@ -106,7 +110,7 @@ def _judged(options: argparse.Namespace, chosen: Any, config: Any, style: output
         options.uri, services.groups(chosen), selection, deadline, Roster(options.state_dir, options.uri)
     )
     snapshot = reader.read()
-    if any(check.needs_rates for check in chosen):
+    if any(check.remembers for check in chosen):
         snapshot = rated(reader, snapshot, "kvm_publish", options, selection, deadline)
     return list(results(snapshot, chosen, config, style))
 
@@ -139,6 +143,9 @@ def parser() -> Parser:
         metavar="COMMAND",
         help="put the old file back when this fails, or is not done within -t, "
         "e.g. 'nagios4 -v /etc/nagios4/nagios.cfg'",
+    )
+    config.add_argument(
+        "--force", action="store_true", help="replace the file also when most of what was in it would be gone"
     )
     config.add_argument("--reload", metavar="COMMAND", help="run this after a change, within -t")
     config.add_argument(

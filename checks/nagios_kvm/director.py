@@ -7,6 +7,7 @@ import the templates of checks/icinga2/director-basket.json.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,6 +15,9 @@ from nagios_kvm.definitions import Site, check_name
 from nagios_kvm.services import Service
 
 Json = dict[str, Any]
+
+#: the line of each service in such a file
+ENTRY = re.compile(r'^ *"object_name": "KVM ', re.MULTILINE)
 
 
 def render(site: Site, services: Iterable[Service]) -> str:

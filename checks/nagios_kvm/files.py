@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import tempfile
 from pathlib import Path
@@ -13,6 +14,29 @@ from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError
 from kvmwatch.reading.deadline import Deadline
 
 _MODE = 0o644
+
+
+#: entries that may go at once, besides half of all
+_FEW = 10
+
+
+def refuse_loss(path: Path, text: str, entry: re.Pattern[str], empty: bool) -> None:
+    """Raise KvmwatchError if *text* has not half of the entries of the file that it is to replace.
+
+    So it is when libvirt shows no VMs though they are there. ``entry`` finds one; ``empty``: none of a VM is left,
+    else a few may go.
+    """
+    try:
+        # what is no file cannot have lost anything
+        before = len(entry.findall(path.read_text(encoding="utf-8"))) if path.is_file() else 0
+    except (OSError, UnicodeDecodeError):
+        return  # which is said when it is replaced
+    after = len(entry.findall(text))
+    if after * 2 < before and (empty or before - after >= _FEW):
+        raise KvmwatchError(
+            f"{path} stays as it is: of its {before} entries {after} would be left; "
+            "does libvirt list the VMs (virsh -r list --all)? If they are really gone, give --force"
+        )
 
 
 def replace(path: Path, text: str, validate: str | None, reload: str | None, deadline: Deadline) -> bool:

@@ -5,11 +5,15 @@ Import it into the hypervisor's host: ``import "kvmwatch-kvm1"``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from nagios_kvm.definitions import Site
 from nagios_kvm.names import encode
 from nagios_kvm.services import Service
+
+#: the line of each VM in such a file
+ENTRY = re.compile(r"^ *vars\.kvm_domains\[", re.MULTILINE)
 
 
 def render(site: Site, services: Iterable[Service]) -> str:

@@ -5,10 +5,14 @@ They use the templates and commands of checks/nagios/kvmwatch.cfg.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from nagios_kvm.definitions import Site, check_name
 from nagios_kvm.services import Service
+
+#: the line of each service in such a file
+ENTRY = re.compile(r"^ *service_description ", re.MULTILINE)
 
 
 def render(site: Site, services: Iterable[Service]) -> str:

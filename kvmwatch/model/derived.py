@@ -20,6 +20,35 @@ def memory_usage(domain: Domain) -> Value:
     return percent(_minus(stats.memory_available, free), stats.memory_available)
 
 
+def vcpu_usage(domain: Domain) -> Value:
+    """CPU use in % of the vCPUs whose rates are known.
+
+    Without vCPUs' times it is that of all of the domain's threads, of which the vCPUs had 100 % at most.
+    """
+    rated = [vcpu for vcpu in domain.vcpus if vcpu.rates.time is not None]
+    if domain.stats.vcpu_time is not None:
+        return percent(domain.rates.vcpu_time, len(rated))
+    usage = percent(domain.rates.cpu_time, domain.stats.vcpu_count)
+    return None if usage is None else min(usage, 100.0)
+
+
+def emulator_usage(domain: Domain) -> Value:
+    """What the emulator and I/O threads take, in % of one physical CPU; None without vCPUs' times."""
+    if domain.stats.vcpu_time is None or any(vcpu.rates.time is None for vcpu in domain.vcpus):
+        return None  # what one of these has used cannot be told from the emulator's
+    share = percent(_minus(domain.rates.cpu_time, domain.rates.vcpu_time), 1)
+    return None if share is None else max(0.0, share)  # the two are not read at the same moment
+
+
+#: seconds after which the guest's memory report is stale, unless its period is longer than a third of it
+STALE_AFTER = 300.0
+
+
+def balloon_limit(period: int | None) -> float:
+    """Seconds by which the guest's memory report may be older than now, or newer where clocks differ."""
+    return max(STALE_AFTER, 3 * (period or 0))
+
+
 def allocation_usage(disk: Disk) -> Value:
     """The room that the image takes on the host, in % of the size the guest sees."""
     return percent(disk.stats.allocation, disk.stats.capacity)
@@ -52,8 +81,18 @@ def network_usage(network: Network) -> Value:
 
 
 def host_memory_usage(host: Host) -> Value:
-    """Memory that cannot be given out any more, in % of all."""
-    return percent(_minus(host.stats.memory_total, host.stats.memory_available), host.stats.memory_total)
+    """Memory that cannot be given out any more, in % of what is not set aside as huge pages.
+
+    The two are pools of their own: a domain of the one kind can take nothing from the other.
+    """
+    normal = _minus(host.stats.memory_total, host.stats.hugepages_total or 0)
+    return percent(_minus(normal, host.stats.memory_available), normal)
+
+
+def hugepages_usage(host: Host) -> Value:
+    """Huge pages that are in use or promised, in % of all; None where there are none."""
+    stats = host.stats
+    return percent(_minus(stats.hugepages_total, stats.hugepages_free), stats.hugepages_total)
 
 
 def load_per_cpu(host: Host) -> Value:
@@ -83,6 +122,10 @@ def _minus(one: Value, other: Value) -> Value:
     return None if one is None or other is None else one - other
 
 
+def _vcpu_time(domain: Domain) -> Value:
+    return domain.stats.cpu_time if domain.stats.vcpu_time is None else domain.stats.vcpu_time
+
+
 class Derived(NamedTuple):
     """A derived value, declared as the catalogue declares measured ones."""
 
@@ -104,7 +147,15 @@ DERIVED = (
         *("host", "cpu_iowait_per_cpu", COUNTER, "s", "CPU time idle with I/O outstanding, per CPU"),
         lambda host: _per(host.stats.cpu_iowait, host.stats.cpus),
     ),
-    Derived("host", "memory_usage", GAUGE, "%", "Memory that is not available any more", host_memory_usage),
+    Derived(
+        "host",
+        "memory_usage",
+        GAUGE,
+        "%",
+        "Memory that is not available any more, huge pages apart",
+        host_memory_usage,
+    ),
+    Derived("host", "hugepages_usage", GAUGE, "%", "Huge pages in use or promised", hugepages_usage),
     Derived(
         *("host", "swap_usage", GAUGE, "%", "Swap space in use"),
         lambda host: percent(host.stats.swap_used, host.stats.swap_total),
@@ -119,8 +170,12 @@ DERIVED = (
         lambda host: percent(host.stats.memory_assigned, host.stats.memory_total),
     ),
     Derived(
-        *("domain", "cpu_time_per_vcpu", COUNTER, "s", "CPU time used, per vCPU the domain has"),
-        lambda domain: _per(domain.stats.cpu_time, domain.stats.vcpu_count),
+        *("domain", "cpu_time_per_vcpu", COUNTER, "s", "CPU time its vCPUs used, per vCPU the domain has"),
+        lambda domain: _per(_vcpu_time(domain), domain.stats.vcpu_count),
+    ),
+    Derived(
+        *("domain", "emulator_time", COUNTER, "s", "CPU time that QEMU's emulator and I/O threads used"),
+        lambda domain: _minus(domain.stats.cpu_time, domain.stats.vcpu_time),
     ),
     Derived(
         *("domain", "cpu_delay_per_vcpu", COUNTER, "s", "Time waited for a physical CPU, per vCPU the domain has"),

@@ -25,4 +25,5 @@ class Group(Flag):
     HOST = auto()
     POOLS = auto()
     NETWORKS = auto()
+    SINCE = auto()  # how long a passing state has lasted; libvirt is not asked, the last run is remembered
     PROCESSES = auto()  # the QEMU processes; only on the hypervisor itself

@@ -96,7 +96,8 @@ def declared(record: type[Record]) -> type[Record]:
 class DomainStats(NamedTuple):
     """What is measured of a domain as a whole (libvirt ``virConnectGetAllDomainStats``)."""
 
-    cpu_time: Value = _stat(COUNTER, "s", "cpu.time", "CPU time used, emulator threads included", NANO)
+    cpu_time: Value = _stat(COUNTER, "s", "cpu.time", "CPU time used, emulator and I/O threads included", NANO)
+    vcpu_time: Value = _counter("s", "sum of vcpu.N.time", "CPU time its vCPUs used")
     cpu_user: Value = _stat(COUNTER, "s", "cpu.user", "CPU time used in user mode", NANO)
     cpu_system: Value = _stat(COUNTER, "s", "cpu.system", "CPU time used in kernel mode", NANO)
     cpu_delay: Value = _counter("s", "sum of vcpu.N.delay", "Time its vCPUs waited for a physical CPU (steal)")
@@ -209,8 +210,10 @@ class HostStats(NamedTuple):
     cpu_system: Value = _counter("s", "virNodeGetCPUStats kernel", "CPU time in the kernel")
     cpu_iowait: Value = _counter("s", "virNodeGetCPUStats iowait", "CPU time idle with I/O outstanding")
     cpu_idle: Value = _counter("s", "virNodeGetCPUStats idle", "CPU time idle")
-    memory_total: Value = _gauge("B", "virNodeGetMemoryStats total", "Memory of the host")
-    memory_available: Value = _gauge("B", "/proc/meminfo MemAvailable; remote: free + buffers + cached", "Memory that can be given out without swapping")
+    memory_total: Value = _gauge("B", "virNodeGetMemoryStats total", "Memory of the host, huge pages included")
+    memory_available: Value = _gauge("B", "/proc/meminfo MemAvailable + ZFS's ARC above its minimum; remote: free + buffers + cached", "Memory that can be given out without swapping, huge pages apart")
+    hugepages_total: Value = _gauge("B", "/sys/kernel/mm/hugepages nr_hugepages; remote: virConnectGetCapabilities", "Memory set aside as huge pages, of all sizes")
+    hugepages_free: Value = _gauge("B", "free_hugepages - resv_hugepages; remote: virNodeGetFreePages", "Huge pages that can be given out")
     swap_total: Value = _gauge("B", "/proc/meminfo SwapTotal", "Swap space of the host")
     swap_used: Value = _gauge("B", "/proc/meminfo SwapTotal - SwapFree", "Swap space in use")
     load1: Value = _gauge("", "/proc/loadavg", "Load average over 1 minute")

@@ -16,6 +16,7 @@ from kvmwatch.model.metrics import (
     RECORDS,
     Declaration,
     DiskStats,
+    DomainStats,
     HostStats,
     InterfaceStats,
     ProcessStats,
@@ -95,10 +96,24 @@ def _lacks(record: Any, groups: Group) -> bool:
 def _rated_domain(domain: Domain, earlier: tuple[Samples, ...]) -> Domain:
     rated = {key: _rated(record, earlier, key, domain.time, domain.id) for key, record in _parts(domain)}
     whole: Domain = rated[domain.uuid]
-    return whole._replace(
-        vcpus=tuple(rated[_key(domain, vcpu)] for vcpu in domain.vcpus),
+    vcpus: tuple[Vcpu, ...] = tuple(rated[_key(domain, vcpu)] for vcpu in domain.vcpus)
+    return _with_sums(whole, vcpus)._replace(
+        vcpus=vcpus,
         disks=tuple(rated[_key(domain, disk)] for disk in domain.disks),
         interfaces=tuple(rated[_key(domain, interface)] for interface in domain.interfaces),
+    )
+
+
+def _with_sums(domain: Domain, vcpus: tuple[Vcpu, ...]) -> Domain:
+    sums = {}
+    for name, of_vcpu in _SUMS.items():
+        known = [rate for vcpu in vcpus if (rate := getattr(vcpu.rates, of_vcpu)) is not None]
+        sums[name] = sum(known) if known and getattr(domain.stats, name) is not None else None
+    missing = any(getattr(domain.stats, name) is not None and rate is None for name, rate in sums.items())
+    none = Unread(Group.CPU, "", NO_RATE)
+    return domain._replace(
+        rates=domain.rates._replace(**sums),
+        unread=(*domain.unread, none) if missing and none not in domain.unread else domain.unread,
     )
 
 
@@ -117,8 +132,15 @@ def _key(domain: Domain, part: Vcpu | Disk | Interface) -> str:
     return f"{domain.uuid}/interface/{part.key}"
 
 
+#: counters of a domain that are sums over its vCPUs: they jump when one is plugged or unplugged, so their rates
+#: are sums of the rates of those that were there at both readings
+_SUMS = {"vcpu_time": "time", "cpu_delay": "delay"}
 _COUNTERS: dict[type, dict[str, Declaration]] = {
-    record: {name: declared for name, declared in declarations(record).items() if declared.kind == COUNTER}
+    record: {
+        name: declared
+        for name, declared in declarations(record).items()
+        if declared.kind == COUNTER and not (record is DomainStats and name in _SUMS)
+    }
     for record in RECORDS.values()
 }
 _GROUPS = {
@@ -142,15 +164,18 @@ def _rated(
     if not counters:
         return record
     rates: dict[str, float] = {}
+    over = None
     for samples in earlier:
         before = samples.get(key)
         if before and before.generation == generation:
             rates = _rates(record.stats, counters, before, time)
-        if rates:
+        if before and rates:
+            over = time - before.time
             break
     groups: set[Group] = {_group(record.stats, name) for name in counters.keys() - rates.keys()}
     none: Unreads = tuple(Unread(group, "", NO_RATE) for group in sorted(groups, key=lambda group: group.value))
-    return record._replace(rates=type(record.stats)(**rates), unread=(*record.unread, *none))
+    rated: Record = record._replace(rates=type(record.stats)(**rates), unread=(*record.unread, *none))
+    return rated._replace(rated_over=over) if isinstance(rated, Disk) else rated
 
 
 def _rates(stats: Any, counters: dict[str, float], before: Sample, time: float) -> dict[str, float]:

@@ -22,7 +22,11 @@ from kvmwatch.model.metrics import (
     VcpuStats,
 )
 from kvmwatch.model.policy import Policy
+from kvmwatch.model.text import readable
 from kvmwatch.model.units import duration
+
+#: characters of what is said of one thing; a driver's message can have the whole of an XML in it
+LONGEST_WHY = 500
 
 
 class Unread(NamedTuple):
@@ -36,7 +40,7 @@ class Unread(NamedTuple):
     @property
     def text(self) -> str:
         """What is said of it."""
-        return f"{self.what} could not be read: {self.why}" if self.what else self.why
+        return readable(f"{self.what} could not be read: {self.why}" if self.what else self.why, LONGEST_WHY)
 
 
 Unreads = tuple[Unread, ...]
@@ -58,9 +62,11 @@ class Disk(NamedTuple):
     path: Optional[str] = None
     device: Optional[str] = None
     bus: Optional[str] = None
+    kind: Optional[str] = None  # of its source: file, block, network, vhostuser, ... (None: not asked)
     error: Optional[str] = None  # "no space" or "I/O error" (virDomainGetDiskErrors)
     stats: DiskStats = DiskStats()
     rates: DiskStats = DiskStats()
+    rated_over: Optional[float] = None  # seconds between the readings that the rates are of
     unread: Unreads = ()
 
     @property
@@ -87,12 +93,21 @@ class Interface(NamedTuple):
     unread: Unreads = ()
 
 
+#: Zabbix cannot quote a parameter that ends with a backslash, and takes {$ and {# for macros
+_ESCAPED = str.maketrans({"\\": "/", '"': "'", "{": "(", "}": ")"})
+
+
 class Filesystem(NamedTuple):
-    """One file system that the guest agent reports."""
+    """One file system that the guest agent reports; no two of a domain have the same ``mountpoint`` or ``key``."""
 
     mountpoint: str
     kind: str
     stats: FilesystemStats = FilesystemStats()
+
+    @property
+    def key(self) -> str:
+        """Its mount point without what would have to be escaped in an item key or a JSONPath: C:/ for C:\\."""
+        return self.mountpoint.translate(_ESCAPED)
 
 
 class Domain(NamedTuple):
@@ -113,6 +128,7 @@ class Domain(NamedTuple):
     balloon_period: Optional[int] = None  # seconds; 0 or None: the guest reports only once
     agent_connected: Optional[bool] = None  # None: it does not run, or has no channel for a guest agent
     policy: Policy = Policy()
+    since: Optional[float] = None  # Unix time at which its passing state was first seen; None: it has none
     not_responding: Optional[float] = None  # seconds since its QEMU last answered libvirt; None: it answers
     stats: DomainStats = DomainStats()
     rates: DomainStats = DomainStats()
@@ -135,9 +151,9 @@ class Domain(NamedTuple):
         return "running" if self.autostart else "any"
 
     @property
-    def reason_text(self) -> str:
-        """The reason of its state in virsh's words."""
-        return states.reason_text(self.state, self.reason)
+    def why(self) -> states.Reason:
+        """The reason of its state, and what that means."""
+        return states.reason(self.state, self.reason)
 
 
 class Pool(NamedTuple):

@@ -66,6 +66,10 @@ PREFIXES = {
 WHY = "unread"
 
 
+#: set where the times of a domain's vCPUs are no part of its CPU time
+VCPUS_APART = "vcpu.apart"
+
+
 def unread(why: str, groups: Group) -> Fields:
     """The fields of a domain of which these groups could not be had."""
     return {prefix + WHY: why for group, prefix in PREFIXES.items() if group in groups}

@@ -12,11 +12,12 @@ from xml.etree.ElementTree import ParseError
 
 import libvirt
 
+from kvmwatch.model import measured
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Disk
 from kvmwatch.model.states import NOSTATE, is_active
 from kvmwatch.reading import domain_xml
-from kvmwatch.reading.bulk import WHY, Fields, Listed, unread
+from kvmwatch.reading.bulk import VCPUS_APART, WHY, Fields, Listed, unread
 from kvmwatch.reading.connection import UNSUPPORTED, LibvirtDomain, of_it_alone
 
 T = TypeVar("T")
@@ -74,6 +75,8 @@ def _info(domain: LibvirtDomain, groups: Group, active: bool) -> Fields:
             fields["vcpu." + WHY] = why
         for number, _state, cpu_time, _cpu in vcpus[0] if vcpus else ():
             fields[f"vcpu.{number}.time"] = cpu_time
+        if _asked(domain, domain.connect().getType)[0] in ("TEST", None):  # it makes them up of another clock
+            fields[VCPUS_APART] = 1
     return fields
 
 
@@ -100,7 +103,7 @@ def _devices(domain: LibvirtDomain, groups: Group) -> Fields:
     if Group.INTERFACE in groups:
         fields["net.count"] = len(defined.interfaces)
         for number, interface in enumerate(defined.interfaces):
-            if interface.name:
+            if interface.name and measured.counts(interface):  # the test driver has figures for any
                 fields.update(_interface(domain, f"net.{number}.", interface.name))
     return fields
 

@@ -8,6 +8,11 @@ from xml.etree import ElementTree
 
 from kvmwatch.model import policy
 from kvmwatch.model.snapshot import Disk, Interface
+from kvmwatch.model.text import readable
+
+#: characters; what a host's name and a macro's value take in Zabbix
+LONGEST_TITLE = 128
+_LONGEST_NAME = 255  # of a bridge, a model, a path: for people and for filters
 
 
 class Definition(NamedTuple):
@@ -30,7 +35,7 @@ def parse(xml: str) -> Definition:
     vcpu = root.find("vcpu")
     channel = root.find("devices/channel/target[@name='org.qemu.guest_agent.0']")
     return Definition(
-        title=root.findtext("title"),
+        title=_title(root.findtext("title")),
         vcpus=int(vcpu.get("current") or vcpu.text or 1) if vcpu is not None else 1,
         balloon_period=int(stats.get("period") or 0) if stats is not None else 0,
         agent_connected=None if channel is None else channel.get("state") == "connected",
@@ -38,6 +43,10 @@ def parse(xml: str) -> Definition:
         disks=tuple(_disk(disk) for disk in root.iterfind("devices/disk") if disk.find("target") is not None),
         interfaces=tuple(_interfaces(root)),
     )
+
+
+def _title(text: Optional[str]) -> Optional[str]:
+    return None if text is None else readable(text.strip(), LONGEST_TITLE)
 
 
 def _policy(watch: ElementTree.Element, size: int) -> policy.Policy:
@@ -54,7 +63,8 @@ def _policy(watch: ElementTree.Element, size: int) -> policy.Policy:
 
 def _attribute(element: ElementTree.Element, child: str, *names: str) -> Optional[str]:
     found = element.find(child)
-    return None if found is None else next((found.get(name) for name in names if found.get(name)), None)
+    text = None if found is None else next((found.get(name) for name in names if found.get(name)), None)
+    return None if text is None else readable(text, _LONGEST_NAME)
 
 
 def _disk(disk: ElementTree.Element) -> Disk:
@@ -62,6 +72,7 @@ def _disk(disk: ElementTree.Element) -> Disk:
         name=_attribute(disk, "target", "dev") or "",
         device=disk.get("device") or "disk",
         bus=_attribute(disk, "target", "bus"),
+        kind=disk.get("type"),
         path=_attribute(disk, "source", "file", "dev", "name", "volume"),
     )
 

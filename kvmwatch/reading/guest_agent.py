@@ -46,7 +46,12 @@ def with_filesystems(
 def _with(domain: Domain, told: Fields | str) -> Domain:
     if isinstance(told, str):
         return domain._replace(unread=(*domain.unread, Unread(Group.FILESYSTEM, "file systems", told)))
-    return domain._replace(filesystems=tuple(records.filesystems(told)))
+    found = tuple(records.filesystems(told))
+    more = len(found) - records.MOST_FILESYSTEMS
+    if more > 0:
+        left_out = f"{more} of its {len(found)} file systems are left out, which is more than can be watched"
+        domain = domain._replace(unread=(*domain.unread, Unread(Group.FILESYSTEM, "", left_out)))
+    return domain._replace(filesystems=found[: records.MOST_FILESYSTEMS])
 
 
 def _filesystems(domain: LibvirtDomain) -> Fields | str:

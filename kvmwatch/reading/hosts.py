@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 import libvirt
@@ -22,7 +23,7 @@ _NANO = 1_000_000_000
 _KIB = 1024
 
 
-def read(hypervisor: Hypervisor) -> Host:
+def read(hypervisor: Hypervisor, proc: Path = Path("/proc"), sys: Path = Path("/sys")) -> Host:
     """Ask libvirt for CPU and memory, and the local machine for what libvirt does not tell.
 
     Memory is virNodeGetMemoryStats', not virNodeGetInfo's: the latter sums the NUMA nodes' figures, which
@@ -35,7 +36,7 @@ def read(hypervisor: Hypervisor) -> Host:
     def asked(what: str, question: Callable[[], T]) -> T | None:
         try:
             return question()
-        except (libvirt.libvirtError, OSError, psutil.Error, ValueError) as error:  # ValueError: no UTF-8
+        except (libvirt.libvirtError, OSError, ValueError, LookupError, SyntaxError, psutil.Error) as error:
             supported = not isinstance(error, libvirt.libvirtError) or error.get_error_code() not in UNSUPPORTED
             if not connection.isAlive():
                 raise
@@ -59,9 +60,16 @@ def read(hypervisor: Hypervisor) -> Host:
         stats = stats._replace(memory_total=memory["total"] * _KIB, memory_available=available * _KIB)
     elif driver == "TEST" and info:  # it has no memory statistics, and its node info is what the file says
         stats = stats._replace(memory_total=info[1] * _KIB * _KIB)
-    if is_local(hypervisor.uri):
-        for what, local in (("memory", _memory), ("swap space", _swap), ("load average", _load)):
-            stats = stats._replace(**(asked(what, local) or {}))
+    here: tuple[tuple[str, Callable[[], Stats]], ...] = (
+        ("memory", lambda: memory_of(proc, sys)),
+        ("swap space", _swap),
+        ("load average", _load),
+    )
+    there: tuple[tuple[str, Callable[[], Stats]], ...] = (("huge pages", lambda: _remote_hugepages(connection)),)
+    if driver == "TEST":  # its cells and their pages are constants
+        there = ()
+    for what, figures in here if is_local(hypervisor.uri) else there:
+        stats = stats._replace(**(asked(what, figures) or {}))
     libvirt_version = asked("version of libvirt", connection.getLibVersion)
     version = asked("version of the hypervisor", connection.getVersion)
     return Host(
@@ -75,9 +83,60 @@ def read(hypervisor: Hypervisor) -> Host:
     )
 
 
-def _memory() -> Stats:
-    memory = psutil.virtual_memory()
-    return {"memory_total": memory.total, "memory_available": memory.available}
+def memory_of(proc: Path, sys: Path) -> Stats:
+    """Memory and huge pages of a machine with these /proc and /sys, in bytes. Raises OSError, ValueError."""
+    lines = (line.split() for line in (proc / "meminfo").read_text(encoding="ascii").splitlines())
+    meminfo = {line[0].rstrip(":"): int(line[1]) for line in lines if len(line) > 1}
+    # kernels before 3.14 have no estimate of their own
+    guessed = sum(meminfo.get(part, 0) for part in ("MemFree", "Buffers", "Cached"))
+    total = meminfo["MemTotal"] * _KIB
+    available = meminfo.get("MemAvailable", guessed) * _KIB + _given_back(proc / "spl/kstat/zfs/arcstats")
+    count, free, promised = (meminfo.get(f"HugePages_{part}", 0) for part in ("Total", "Free", "Rsvd"))
+    # without /sys only those of the usual size are known
+    pages = list(_hugepages(sys)) or [(meminfo.get("Hugepagesize", 0) * _KIB, count, free, promised)]
+    return {
+        "memory_total": total,
+        "memory_available": min(available, total),
+        "hugepages_total": sum(size * count for size, count, _free, _promised in pages),
+        "hugepages_free": sum(size * max(0, free - promised) for size, _count, free, promised in pages),
+    }
+
+
+def _hugepages(sys: Path) -> Iterator[tuple[int, int, int, int]]:
+    """Of each size its bytes, how many there are, how many are free, and how many of these are promised."""
+    for folder in (sys / "kernel/mm/hugepages").glob("hugepages-*kB"):
+        size = int(folder.name[len("hugepages-") : -len("kB")]) * _KIB
+        files = ("nr_hugepages", "free_hugepages", "resv_hugepages")
+        count, free, promised = (int((folder / file).read_text(encoding="ascii")) for file in files)
+        yield size, count, free, promised
+
+
+def _given_back(arcstats: Path) -> int:
+    """Bytes that ZFS would give back of its cache; 0 without ZFS."""
+    try:
+        lines = [line.split() for line in arcstats.read_text(encoding="ascii").splitlines()]
+    except FileNotFoundError:
+        return 0
+    values = {line[0]: int(line[2]) for line in lines if len(line) == 3 and line[2].isdecimal()}
+    return max(0, values.get("size", 0) - values.get("c_min", 0))
+
+
+def _remote_hugepages(connection: libvirt.virConnect) -> Stats:
+    from xml.etree import ElementTree  # noqa: PLC0415 - only for remote hypervisors
+
+    cells = list(ElementTree.fromstring(connection.getCapabilities()).iterfind("host/topology/cells/cell"))
+    counted: dict[int, int] = {}  # by size in KiB
+    for pages in (found for cell in cells for found in cell.iterfind("pages")):
+        size = int(pages.get("size") or 0)
+        counted[size] = counted.get(size, 0) + int(pages.text or 0)
+    huge = sorted(counted)[1:]  # the smallest are the usual ones
+    if not huge:
+        return {"hugepages_total": 0, "hugepages_free": 0}
+    free = connection.getFreePages(huge, int(cells[0].get("id") or 0), len(cells))
+    return {
+        "hugepages_total": sum(size * counted[size] for size in huge) * _KIB,
+        "hugepages_free": sum(int(size) * count for cell in free.values() for size, count in cell.items()) * _KIB,
+    }
 
 
 def _swap() -> Stats:

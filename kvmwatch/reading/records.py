@@ -6,9 +6,11 @@ The traps of the fields are handled here, each named where it is.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, NamedTuple, Optional, TypeVar
 
 from kvmwatch.model import states
+from kvmwatch.model.derived import balloon_limit
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import (
     RECORDS,
@@ -23,15 +25,13 @@ from kvmwatch.model.metrics import (
 )
 from kvmwatch.model.policy import Policy
 from kvmwatch.model.snapshot import Disk, Domain, Filesystem, Interface, Unread, Unreads, Vcpu
-from kvmwatch.reading.bulk import WHY, Fields
+from kvmwatch.model.text import readable
+from kvmwatch.reading.bulk import VCPUS_APART, WHY, Fields
 
 if TYPE_CHECKING:
     from kvmwatch.reading.domain_xml import Definition
 
 Stats = TypeVar("Stats", DomainStats, VcpuStats, DiskStats, InterfaceStats, FilesystemStats)
-
-#: seconds after which the guest's memory report is stale, unless its period is longer than a third of it
-STALE_AFTER = 300.0
 
 
 class Reading(NamedTuple):
@@ -61,6 +61,7 @@ def domain(reading: Reading, now: float) -> Domain:
     period = defined.balloon_period if defined else None
     if _balloon_stale(stats, period, now):
         stats = stats._replace(**_UNTOLD)
+    times = [vcpu.stats.time for vcpu in vcpus if vcpu.stats.time is not None and VCPUS_APART not in fields]
     delays = [vcpu.stats.delay for vcpu in vcpus if vcpu.stats.delay is not None]
     return Domain(
         uuid=reading.uuid,
@@ -75,7 +76,7 @@ def domain(reading: Reading, now: float) -> Domain:
         agent_connected=defined.agent_connected if defined and active else None,
         policy=defined.policy if defined else reading.policy,
         unread=(*reading.unread, *_unread(fields, _OF_DOMAIN)),
-        stats=stats._replace(cpu_delay=sum(delays) if delays else None),
+        stats=stats._replace(vcpu_time=sum(times) if times else None, cpu_delay=sum(delays) if delays else None),
         vcpus=vcpus,
         disks=tuple(_disks(fields, defined, reading.disk_errors)),
         interfaces=tuple(_interfaces(fields, defined)),
@@ -95,7 +96,7 @@ def _balloon_stale(stats: DomainStats, period: Optional[int], now: float) -> boo
     # Without <stats period> the guest reports once at boot, and the values stand still for ever.
     if stats.balloon_updated is None:
         return False
-    return now - stats.balloon_updated > max(STALE_AFTER, 3 * (period or 0))
+    return abs(now - stats.balloon_updated) > balloon_limit(period)
 
 
 #: record class to its fields that bulk statistics deliver
@@ -195,11 +196,36 @@ def _unread(fields: Fields, prefixes: Mapping[str, tuple[Group, str]]) -> Unread
 
 #: file systems that are full from the day they are made
 _READ_ONLY = ("squashfs", "erofs", "cramfs", "romfs", "iso9660", "udf", "cdfs")
+#: and those whose room is none of the guest's disks: memory, another's, or the same room once more
+_ELSEWHERE = (
+    *("tmpfs", "devtmpfs", "ramfs", "overlay", "overlayfs", "aufs", "autofs"),
+    *("nfs", "nfs3", "nfs4", "cifs", "smbfs", "smb3", "9p", "virtiofs", "ceph", "glusterfs", "afs"),
+)
+#: characters of a mount point: Zabbix's names of graphs hold 128, which begin with the VM's
+_LONGEST_MOUNTPOINT = 80
+_LONGEST_KIND = 40
+#: of one guest; a host of containers may report thousands of mounts
+MOST_FILESYSTEMS = 200
 
 
 def filesystems(fields: Fields) -> Iterator[Filesystem]:
-    """The file systems of virDomainGetGuestInfo's fields that can be written to."""
+    """The file systems of virDomainGetGuestInfo's fields that can be written to, each with a name of its own."""
+    keys: set[str] = set()
     for number in range(fields.get("fs.count", 0)):
-        mountpoint, kind = fields.get(f"fs.{number}.mountpoint"), fields.get(f"fs.{number}.fstype", "")
-        if mountpoint and kind.lower() not in _READ_ONLY:
-            yield Filesystem(mountpoint, kind, _fill(FilesystemStats, fields, f"fs.{number}."))
+        mountpoint, kind = fields.get(f"fs.{number}.mountpoint"), fields.get(f"fs.{number}.fstype") or ""
+        if not mountpoint or kind.lower() in (*_READ_ONLY, *_ELSEWHERE) or kind.lower().startswith("fuse."):
+            continue
+        stats = _fill(FilesystemStats, fields, f"fs.{number}.")
+        found = _named_apart(Filesystem(mountpoint, readable(kind, _LONGEST_KIND), stats), keys)
+        keys.add(found.key)
+        yield found
+
+
+def _named_apart(filesystem: Filesystem, keys: AbstractSet[str]) -> Filesystem:
+    """Windows calls several "System Reserved", something may be mounted over another, and long ones are cut."""
+    name, count = readable(filesystem.mountpoint, _LONGEST_MOUNTPOINT) or "?", 1
+    named = filesystem._replace(mountpoint=name)
+    while named.key in keys:
+        count += 1
+        named = filesystem._replace(mountpoint=f"{name}#{count}")
+    return named

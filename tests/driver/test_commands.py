@@ -158,6 +158,10 @@ def test_networks_are_selected_by_name_and_their_bridges_are_not_looked_for_on_t
 def test_hypervisor_without_domains(command: Command, check: str, empty_uri: str) -> None:
     ran = command(f"check_kvm_{check}", "-u", empty_uri)
     assert (ran.code, ran.err) == (3 if check in LOCAL_CHECKS else 0, ""), ran.out
+    if check not in (*LOCAL_CHECKS, "host", "net", "pool"):
+        assert f"libvirt lists no VMs here ({empty_uri})" in ran.first
+    if check == "state":
+        assert "no VMs are left by -d and -x" in command("check_kvm_state", "-u", empty_uri, "-x", "web1").first
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from commands import EXAMPLE_SERVICES, EXAMPLE_URI, Command
 from nagios_kvm.names import ServiceName
+from testdriver import node
 
 HOST = ("-u", EXAMPLE_URI, "--host", "kvm1")
 FORMATS = ("nagios", "icinga2", "director")
@@ -88,6 +89,30 @@ def test_config_is_the_same_every_time(command: Command, tmp_path: Path, format_
     assert "leave-me-alone" not in printed
     if format_ == "director":
         assert len(json.loads(printed)["ServiceSet"]["KVM VMs of kvm1"]["services"]) == EXAMPLE_SERVICES
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize(
+    ("vms", "left", "refused"), [(60, 0, True), (60, 20, True), (60, 40, False), (1, 0, True), (2, 1, False)]
+)
+def test_config_does_not_remove_most_of_what_there_was(
+    command: Command, tmp_path: Path, format_: str, vms: int, left: int, refused: bool
+) -> None:
+    hypervisor, file = tmp_path / "hypervisor.xml", tmp_path / "vms"
+    write = ("nagios_kvm", "config", "--format", format_, "--host", "kvm1", "-u", f"test://{hypervisor}")
+
+    def run(number: int, *more: str) -> tuple[int, str]:
+        hypervisor.write_text(node(f"vm{vm}" for vm in range(number)))
+        ran = command(*write, "--output", str(file), *more)
+        return ran.code, ran.err
+
+    assert run(vms) == (0, "")
+    before = file.read_text()
+    code, said = run(left)
+    assert (code, file.read_text() == before) == (3 if refused else 0, refused), said
+    assert ("give --force" in said) == refused
+    assert run(left, "--force") == (0, "")
+    assert file.read_text() == command(*write).out
 
 
 def test_rejected_definitions_do_not_replace_the_old_ones(command: Command, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from nagios_kvm.services import all_checks
 from kvmwatch.model import states
 from kvmwatch.model.metrics import DiskStats, PoolStats
 from kvmwatch.model.policy import Policy
+from kvmwatch.model.rates import samples, with_rates
 from kvmwatch.model.snapshot import Disk, Domain, Pool, Snapshot
 from kvmwatch.reading import records
 
@@ -40,7 +41,7 @@ def of(domain: Domain) -> Snapshot:
     ],
 )
 def test_state_of_a_domain_with_autostart(state: int, reason: str, code: int, says: str) -> None:
-    number = states._REASONS[state].index(reason)
+    number = [known.text for known in states.REASONS[state]].index(reason)
     text, given = judged("state", of(Domain("uuid", "web1", 1, state, number, 0, autostart=True)))
     assert (given, f"web1 {says}" in text) == (code, True), text
 
@@ -69,6 +70,30 @@ def test_a_thin_image_may_be_larger_than_its_disk(allocation: int, maximum: str)
     text, _ = judged("disk", of(Domain("uuid", "web1", 1, states.RUNNING, 1, 0, disks=(disk,))))
     assert f"web1.vda.allocation'={allocation}%;;;0" + (f";{maximum}" if maximum else "") in text
     assert f"={allocation}%;;;0;100" in text or not maximum
+
+
+@pytest.mark.parametrize("kind", ["read", "write", "flush"])
+@pytest.mark.parametrize(
+    ("seconds", "requests", "code", "says"),
+    [
+        (60, 1, OK, "of 1 request, too few to judge"),
+        (1, 1, OK, "of 1 request, too few to judge"),
+        (60, 9, OK, "of 9 requests, too few to judge"),
+        (60, 10, CRITICAL, "(over "),
+        (1, 10, CRITICAL, "(over "),
+        (3600, 10_000, CRITICAL, "(over "),
+    ],
+)
+def test_one_slow_request_of_an_idle_disk_is_no_slow_disk(
+    kind: str, seconds: float, requests: int, code: int, says: str
+) -> None:
+    def disk(at: float, made: float) -> Snapshot:
+        stats = DiskStats(**{f"{kind}_requests": made, f"{kind}_time": made * 3.0})
+        return of(Domain("uuid", "web1", 1, states.RUNNING, 1, at, disks=(Disk("vda", stats=stats),)))
+
+    text, given = judged("disk", with_rates(disk(100 + seconds, requests), samples(disk(100, 0))))
+    assert (given, f"{kind} latency 3 s" in text, says in text) == (code, True, True), text
+    assert f"web1.vda.{kind}_latency'=3s;" in text
 
 
 def test_file_systems_that_are_full_by_design_are_left_out() -> None:

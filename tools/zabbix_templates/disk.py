@@ -7,6 +7,7 @@ from zabbix_templates.scope import YES_NO, Owner, Scope, Shown
 
 MACROS = (
     Macro("{$KVM.DISK.LATENCY.MAX}", "0.2", "Mean latency of reads, writes and flushes, seconds. Context: VM and disk: \"web1 vda\""),
+    Macro("{$KVM.DISK.REQUESTS.MIN}", "0.1", "No verdict on the latency of fewer requests a second (mean over 5 minutes). Context: VM and disk"),
     Macro("{$KVM.DISK.ALLOCATION.MAX}", "90", "Allocation of a growing image, % of its capacity. Context: VM and disk"),
     Macro("{$KVM.DISK.MATCHES}", ".*", "Disks to discover, by target name"),
     Macro("{$KVM.DISK.NOT_MATCHES}", "CHANGE_IF_NEEDED", "Disks not to discover"),
@@ -41,7 +42,9 @@ def rule(owner: Owner) -> Rule:
         Trigger(
             f"{scope.title}{title} latency is high",
             f"last({state})=1 and avg({scope.ref(f'{kind}_time')},5m)>"
-            f"{owner.macro('DISK.LATENCY.MAX', name)}*avg({scope.ref(f'{kind}_requests')},5m)" + owner.alerts(),
+            f"{owner.macro('DISK.LATENCY.MAX', name)}*avg({scope.ref(f'{kind}_requests')},5m) "
+            f"and avg({scope.ref(f'{kind}_requests')},5m)>={owner.macro('DISK.REQUESTS.MIN', name)}"
+            + owner.alerts(),
             "WARNING",
             f"{_PLURAL[kind]} of this disk took too long over 5 minutes.",
             "look at the hypervisor's storage, and at which VMs keep it busy.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kvmwatch.model import states
 from zabbix_templates.model import Graph, Macro, Rule, Trigger
 from zabbix_templates.scope import AGENT, STATE, Owner, Shown
 
@@ -14,6 +15,10 @@ MACROS = (
     Macro("{$KVM.VM.MEMORY.SQUEEZED}", "85", "The same, while its balloon holds memory back. Context: the VM's name"),
     Macro("{$KVM.VM.SWAP.MAX}", "1M", "Bytes a second swapped in and out in a VM. Context: the VM's name"),
     Macro("{$KVM.VM.RESPONSE.MAX}", "30", "Seconds for which a QEMU may owe libvirt an answer. Context: the VM's name"),
+    Macro("{$KVM.VM.BRIEF.WARN}", "5m", "Starting up or shutting down for this long: warning. Context: the VM's name"),
+    Macro("{$KVM.VM.BRIEF.MAX}", "15m", "The same: high. Context: the VM's name"),
+    Macro("{$KVM.VM.JOB.WARN}", "30m", "Migrating, saving, dumping or making a snapshot for this long: warning. Context: the VM's name"),
+    Macro("{$KVM.VM.JOB.MAX}", "2h", "The same: high. Context: the VM's name"),
     Macro("{$KVM.VM.RESTART.TIME}", "10m", "How long a restart is told. Context: the VM's name"),
     Macro("{$KVM.VM.AGENT.MEMORY}", "1d", "A guest agent is lost if it was there within this time. Context: the VM's name"),
     Macro("{$KVM.VM.SNAPSHOT.AGE.MAX}", "7d", "Age of a snapshot. Context: the VM's name"),
@@ -28,6 +33,14 @@ SHOWN = (
     Shown("not_responding", "QEMU has not answered for", "s", component="state"),
     Shown("agent", "Guest agent", steady=True, value_map=AGENT, component="state"),
     Shown("cpu_time_per_vcpu", "CPU utilization", "%", 100, most=1000, component="cpu"),
+    Shown(
+        "emulator_time",
+        "CPU of emulator and I/O threads (100 % is one CPU)",
+        "%",
+        100,
+        most=100000,
+        component="cpu",
+    ),
     Shown("cpu_delay_per_vcpu", "CPU steal", "%", 100, most=1000, component="cpu"),
     Shown("vcpu_count", "vCPUs", steady=True, value_type="UNSIGNED", component="cpu"),
     Shown("memory_usage", "Memory utilization", "%", component="memory"),
@@ -68,8 +81,53 @@ def triggers(owner: Owner) -> tuple[Trigger, ...]:
     title = owner.title or "VM: "
     crashed = f"{title}Crashed"
     shut_off = f"(last({vm.ref('state')})=5 or last({vm.ref('state')})=7)"
+    newer = f'find({vm.ref("reason")},,"like","reason ")=1'  # one that only a newer libvirt has
+
+    def because(state: int, meaning: str, but: str = "") -> str:
+        """Whether it is in this state for a reason with this meaning."""
+        texts = [known.text for known in states.REASONS[state] if known.meaning is meaning and known.text != but]
+        reasons = " or ".join(f'{reason}="{text}"' for text in texts)
+        return f"last({vm.ref('state')})={state} and ({reasons})"
+
     wanted = f'(last({vm.ref("expected")})="running" or last({vm.ref("expected")})="paused")'
     reason = f"last({vm.ref('reason')})"
+
+    def lasting(lasts: str, limit: str) -> str:
+        """Whether it has been in a passing state all this time, and was seen for most of it."""
+        state, window = vm.ref("state"), macro(f"VM.{lasts.upper()}.{limit}")
+        found = []
+        for number, known in states.REASONS.items():
+            texts = [f'{reason}="{one.text}"' for one in known if one.lasts == lasts]
+            if texts:
+                found.append(f"last({state})={number} and ({' or '.join(texts)})")
+        return (
+            f"(({') or ('.join(found)})) and min({state},{window})=max({state},{window}) "
+            f"and count({state},{window})*{{$KVM.INTERVAL}}*2>{window}"
+        )
+
+    def unfinished(lasts: str, meaning: str, cure: str) -> tuple[Trigger, Trigger]:
+        name = {states.BRIEF: "Does not get started or shut down", states.JOB: "Does not finish a job"}[lasts]
+        worse = f"{name} (severe)"
+        more = {"opdata": "{ITEM.LASTVALUE2}"}
+        return (
+            trigger(
+                name,
+                lasting(lasts, "WARN"),
+                "WARNING",
+                meaning,
+                cure,
+                "availability",
+                depends=(title + worse,),
+                **more,
+            ),
+            trigger(worse, lasting(lasts, "MAX"), "HIGH", meaning, cure, "availability", **more),
+        )
+
+    elsewhere = " and ".join(
+        f'{reason}<>"{known.text}"'
+        for known in states.REASONS[states.SHUTOFF]
+        if known.meaning is states.ELSEWHERE
+    )
     steal = f"{title}CPU steal is high"
 
     def trigger(
@@ -80,16 +138,18 @@ def triggers(owner: Owner) -> tuple[Trigger, ...]:
     return (
         trigger(
             "Crashed",
-            f"(last({vm.ref('state')})=6 or (last({vm.ref('state')})=5 and ({reason}=\"crashed\" or {reason}=\"failed\")))",
+            f"(last({vm.ref('state')})={states.CRASHED} or ({because(states.SHUTOFF, states.FAULT)}) "
+            f"or ({because(states.RUNNING, states.FAULT)}))",
             "HIGH",
-            "The guest's kernel panicked, QEMU died, or the VM could not be started.",
+            "The guest's kernel panicked, QEMU died, the VM could not be started, libvirt could not take it back after a "
+            "restart, or its post-copy migration failed.",
             "look at the VM's console and at /var/log/libvirt/qemu/NAME.log; then virsh destroy NAME and virsh start NAME.",
             "availability",
             opdata="{ITEM.LASTVALUE1}",
         ),
         trigger(
             "Not running though it should be",
-            f"{shut_off} and {wanted}",
+            f"{shut_off} and {wanted} and {elsewhere}",
             "HIGH",
             "The VM has autostart (or its metadata says that it should run) and is shut off or suspended.",
             "virsh start NAME (or virsh dompmwakeup NAME); if that is intended, switch autostart off or set expect=\"any\" in its metadata.",
@@ -107,8 +167,7 @@ def triggers(owner: Owner) -> tuple[Trigger, ...]:
         ),
         trigger(
             "Paused by a fault",
-            f'last({vm.ref("state")})=3 and ({reason}="watchdog" or {reason}="crashed" or {reason}="post-copy failed" '
-            f'or {reason}="API error")',
+            because(states.PAUSED, states.FAULT, but="I/O error"),
             "HIGH",
             "The guest was stopped by its watchdog, a panic, or a failed migration or operation.",
             "look at /var/log/libvirt/qemu/NAME.log; virsh resume NAME if the cause is gone, else virsh reset NAME.",
@@ -117,11 +176,32 @@ def triggers(owner: Owner) -> tuple[Trigger, ...]:
         ),
         trigger(
             "Paused",
-            f'last({vm.ref("state")})=3 and ({reason}="user" or {reason}="unknown") and last({vm.ref("expected")})<>"paused"',
+            f'({because(states.PAUSED, states.HELD)} and last({vm.ref("expected")})<>"paused" '
+            f"or last({vm.ref('state')})={states.PAUSED} and {newer})",
             "WARNING",
-            "Somebody paused the VM; nobody can use it.",
+            "Somebody paused the VM, or it was reverted to a snapshot of a paused one; nobody can use it.",
             "virsh resume NAME, or set expect=\"paused\" in its metadata.",
             "availability",
+        ),
+        *unfinished(
+            states.BRIEF,
+            "libvirt has been starting this VM's QEMU or ending it for longer than that should take.",
+            "look at /var/log/libvirt/qemu/NAME.log, at the storage (NFS?) and at dmesg; virsh destroy NAME ends it.",
+        ),
+        *unfinished(
+            states.JOB,
+            "A migration, save, dump or snapshot has held the VM for longer than that should take.",
+            "virsh domjobinfo NAME shows whether it gets on; virsh domjobabort NAME ends it.",
+        ),
+        trigger(
+            "State cannot be judged",
+            f"(last({vm.ref('state')})={states.NOSTATE} or last({vm.ref('state')})>{len(states.NAMES) - 1} "
+            f"or last({vm.ref('state')})<>{states.PAUSED} and {newer})",
+            "WARNING",
+            "libvirt cannot tell the VM's state, or is newer than kvmwatch and tells a state or a reason that it does not know.",
+            "compare with virsh domstate --reason NAME; install a newer kvmwatch.",
+            "availability",
+            opdata="{ITEM.LASTVALUE1}",
         ),
         trigger(
             "Running though it should be shut off",
@@ -229,7 +309,10 @@ def graphs(owner: Owner) -> tuple[Graph, ...]:
     """Graphs of a VM."""
     vm = owner.scope()
     return (
-        Graph(f"{owner.title}CPU", (vm.key("cpu_time_per_vcpu"), vm.key("cpu_delay_per_vcpu"))),
+        Graph(
+            f"{owner.title}CPU",
+            (vm.key("cpu_time_per_vcpu"), vm.key("cpu_delay_per_vcpu"), vm.key("emulator_time")),
+        ),
         Graph(
             f"{owner.title}Memory",
             (vm.key("memory_rss"), vm.key("memory_current"), vm.key("memory_usable"), vm.key("memory_maximum")),

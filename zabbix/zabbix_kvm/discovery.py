@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from kvmwatch.model import measured
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Snapshot
 
@@ -34,18 +35,18 @@ def _vcpus(domain: Domain) -> Iterator[Values]:
 
 
 def _disks(domain: Domain) -> Iterator[Values]:
-    """The disks; drives for media (CD-ROM, floppy) are left out."""
-    return ((disk.name, disk.bus or "") for disk in domain.disks if not disk.removable)
+    """The disks that have figures; drives for media (CD-ROM, floppy) are left out."""
+    return ((disk.name, disk.bus or "") for disk in measured.disks(domain))
 
 
 def _interfaces(domain: Domain) -> Iterator[Values]:
-    """The interfaces that have counters; user-mode ones have none. Its MAC is its identity."""
-    return ((interface.key, interface.source or "") for interface in domain.interfaces if interface.kind != "user")
+    """The interfaces that have counters. Its MAC is its identity."""
+    return ((interface.key, interface.source or "") for interface in measured.interfaces(domain))
 
 
 def _filesystems(domain: Domain) -> Iterator[Values]:
     """The file systems that a guest agent reports."""
-    return ((filesystem.mountpoint, filesystem.kind) for filesystem in domain.filesystems or ())
+    return ((filesystem.key, filesystem.kind) for filesystem in domain.filesystems or ())
 
 
 PARTS: dict[str, Part] = {
@@ -106,7 +107,10 @@ _DEFINED = Group.SHUT_OFF | Group.DEFINITION
 #: KIND of ``zabbix_kvm discover`` to its rows and the groups they need
 KINDS: dict[str, tuple[Callable[[Snapshot], Iterator[Row]], Group]] = {
     "domains": (domains, _DEFINED | Group.HOST),
-    **{kind: (_rows(PARTS[kind]), _DEFINED) for kind in ("disks", "interfaces", "vcpus", "filesystems")},
+    # whether a disk or an interface has figures is seen by asking for them
+    "disks": (_rows(PARTS["disks"]), _DEFINED | Group.DISK | Group.CONTROL),
+    "interfaces": (_rows(PARTS["interfaces"]), _DEFINED | Group.INTERFACE),
+    **{kind: (_rows(PARTS[kind]), _DEFINED) for kind in ("vcpus", "filesystems")},
     "pools": (pools, Group.POOLS),
     "networks": (networks, Group.NETWORKS),
 }

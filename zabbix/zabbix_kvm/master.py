@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from kvmwatch import __version__
-from kvmwatch.model import states
+from kvmwatch.model import measured, states
 from kvmwatch.model.derived import DERIVED
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import declarations
-from kvmwatch.model.snapshot import Domain, Host, Network, Pool, Snapshot, Unread
+from kvmwatch.model.snapshot import LONGEST_WHY, Domain, Host, Network, Pool, Snapshot, Unread
+from kvmwatch.model.text import readable
 from zabbix_kvm import discovery
 
 GROUPS = (
@@ -41,7 +42,8 @@ LEFT_OUT = {
     "host.cpu_system": "in cpu_busy_per_cpu",
     "host.cpu_iowait": "as cpu_iowait_per_cpu",
     "host.cpu_idle": "what cpu_busy_per_cpu and cpu_iowait_per_cpu leave",
-    "domain.cpu_time": "as cpu_time_per_vcpu",
+    "domain.cpu_time": "in cpu_time_per_vcpu and emulator_time",
+    "domain.vcpu_time": "as cpu_time_per_vcpu",
     "domain.cpu_user": "emulator and guest are not told apart by it",
     "domain.cpu_system": "emulator and guest are not told apart by it",
     "domain.cpu_delay": "as cpu_delay_per_vcpu",
@@ -91,11 +93,11 @@ def document(snapshot: Snapshot) -> Json:
 def _unread(snapshot: Snapshot) -> Json:
     """How many things could not be read, which and why, worst for the whole first; cut to what an item takes."""
     told = [
-        whose + ": ".join(filter(None, (part.what, part.why)))
+        readable(f"{whose}{f'{part.what}: ' if part.what else ''}{part.why}", LONGEST_WHY)
         for whose, part in _all_unread(snapshot)
         if not part.absent
     ]
-    return {"count": len(told), "text": "; ".join(told)[:_LONGEST_TEXT]}
+    return {"count": len(told), "text": readable("; ".join(told), _LONGEST_TEXT)}
 
 
 def _all_unread(snapshot: Snapshot) -> Iterator[tuple[str, Unread]]:
@@ -113,7 +115,7 @@ def _all_unread(snapshot: Snapshot) -> Iterator[tuple[str, Unread]]:
 
 def failure(message: str) -> Json:
     """Make the document of a hypervisor that could not be read: items keep what they have, the error is told."""
-    return {"time": round(time.time(), 3), "version": __version__, "error": message}
+    return {"time": round(time.time(), 3), "version": __version__, "error": readable(message, _LONGEST_TEXT)}
 
 
 def guests(snapshot: Snapshot) -> Iterator[tuple[str, Json]]:
@@ -123,7 +125,7 @@ def guests(snapshot: Snapshot) -> Iterator[tuple[str, Json]]:
     """
     hypervisor = snapshot.host.hostname if snapshot.host else None
     for domain in snapshot.domains:
-        if domain.policy.ignore or (domain.state == states.SHUTOFF and domain.reason_text == "migrated"):
+        if domain.policy.ignore or domain.why.meaning is states.ELSEWHERE:
             continue
         found = {kind: list(part.rows(domain)) for kind, part in discovery.PARTS.items()}
         head = _known(time=round(snapshot.time, 3), hypervisor=hypervisor, discovery=found)
@@ -131,12 +133,12 @@ def guests(snapshot: Snapshot) -> Iterator[tuple[str, Json]]:
 
 
 def _host(host: Host, domains: tuple[Domain, ...]) -> Json:
-    counts = Counter(states.NAMES[domain.state] for domain in domains)
+    counts = Counter(domain.state for domain in domains)
     known = host.driver and host.hypervisor_version
     return {
         **_known(hostname=host.hostname, libvirt_version=host.libvirt_version),
         **_known(hypervisor=f"{host.driver} {host.hypervisor_version}" if known else None),
-        "domains": {name: counts[name] for name in states.NAMES},
+        "domains": {name: counts[state] for state, name in enumerate(states.NAMES)},
         **_values("host", host),
     }
 
@@ -146,7 +148,7 @@ def _domain(domain: Domain) -> Json:
         "uuid": domain.uuid,
         "name": domain.name,
         "state": domain.state,
-        "reason": domain.reason_text,
+        "reason": domain.why.text,
     }
     if domain.policy.ignore:
         return identity | {"ignore": 1}
@@ -159,14 +161,13 @@ def _domain(domain: Domain) -> Json:
     )
     parts = {
         "vcpus": [{"id": vcpu.number, **_values("vcpu", vcpu)} for vcpu in domain.vcpus],
-        "disks": [{"name": disk.name, **_values("disk", disk)} for disk in domain.disks if not disk.removable],
+        "disks": [{"name": disk.name, **_values("disk", disk)} for disk in measured.disks(domain)],
         "interfaces": [
             {"mac": interface.key, "link_down": int(interface.link_down), **_values("interface", interface)}
-            for interface in domain.interfaces
-            if interface.kind != "user"
+            for interface in measured.interfaces(domain)
         ],
         "filesystems": [
-            {"mountpoint": filesystem.mountpoint, **_values("filesystem", filesystem)}
+            {"mountpoint": filesystem.key, **_values("filesystem", filesystem)}
             for filesystem in domain.filesystems or ()
         ],
     }

@@ -6,7 +6,7 @@ import argparse
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from nagiosplugin import Unknown
 
@@ -26,6 +26,9 @@ from kvmwatch.model.snapshot import Domain, Network, Pool, Snapshot, timings
 from kvmwatch.reading.collect import Reader
 from kvmwatch.reading.deadline import Deadline
 
+if TYPE_CHECKING:
+    from kvmwatch.model.rates import Samples
+
 Thing = TypeVar("Thing", Pool, Network)
 
 _SAMPLING = 1.0  # seconds between the two samples of a first run
@@ -44,6 +47,11 @@ class Check(NamedTuple):
     guest_agent: bool = False  # whether it has --guest-agent
     of_each_domain: bool = True  # a service for every VM; else one for the hypervisor
     by_default: bool = True  # whether nagios_kvm makes services of it when it is not told of which checks
+
+    @property
+    def remembers(self) -> bool:
+        """Whether it needs what the last run saw."""
+        return self.needs_rates or Group.SINCE in self.groups
 
     @property
     def reads(self) -> Group:
@@ -87,12 +95,14 @@ def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
         groups |= Group.FILESYSTEM
     reader = Reader(options.uri, groups, domains_wanted, deadline, Roster(options.state_dir, options.uri))
     snapshot = reader.read()
-    if check.needs_rates:
+    if check.remembers:
         with doing("reading or keeping the counters of the last run (--state-dir)"):
             snapshot = rated(reader, snapshot, f"kvm_{check.name}", options, selection, deadline)
     if check.selects != "domain":
         snapshot = _narrowed(snapshot, selection)
     verdict = judged(check, config.applied(snapshot), thresholds)
+    if selection and verdict.of_domains and not snapshot.domains:
+        verdict.overview = "no VMs are left by -d and -x"
     _say_unmatched(check, selection, snapshot, verdict)
     style = output.Style(options.perfdata, options.verbose, options.max_output)
     text, code = output.render(check.name, verdict, style)
@@ -114,6 +124,9 @@ def judged(check: Check, snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
     ignored = len(snapshot.domains) - len(watched)
     if ignored and verdict.of_domains:
         verdict.overview = ", ".join(filter(None, (verdict.overview, f"{ignored} left alone")))
+    if verdict.of_domains and not snapshot.domains:
+        # a new hypervisor has none; but a wrong URI, or polkit, shows none either
+        verdict.overview = f"libvirt lists no VMs here ({snapshot.uri})"
     verdict.subject("", unread=snapshot.unread)
     if check.needs_rates and snapshot.unrated:
         verdict.subject("").say(Unknown, snapshot.unrated)
@@ -149,29 +162,43 @@ def rated(
     selection: Selection,
     deadline: Deadline,
 ) -> Snapshot:
-    """Give the snapshot rates since the last run of this command line; what lacks one is read a second time."""
-    from kvmwatch.command.history import History  # noqa: PLC0415 - check_kvm_state and _pool do without
-    from kvmwatch.model.rates import lacking, samples, with_rates  # noqa: PLC0415
+    """Give the snapshot rates since the last run of this command line; what lacks one is read a second time.
+
+    Passing states are given the time since which they last.
+    """
+    from kvmwatch.command.history import History  # noqa: PLC0415 - check_kvm_pool does without
+    from kvmwatch.model.lasting import unkept, with_since  # noqa: PLC0415
+    from kvmwatch.model.rates import lacking, with_rates  # noqa: PLC0415
 
     history = History(options.state_dir, command, options.uri, selection)
-    counted = samples(snapshot)
-    if not counted:
-        return snapshot  # nothing has a rate here, so nothing is worth waiting for
     previous = history.load()
+    snapshot = with_since(snapshot, previous)
+    counted = _kept(snapshot)
+    if not counted:
+        if previous:  # else what passed meanwhile would be taken for what comes back
+            history.save({})
+        return snapshot  # nothing has a rate here, so nothing is worth waiting for
     first = with_rates(snapshot, previous)
     without = lacking(first, reader.groups)
     if without and deadline.remaining() > _SAMPLING + 2 * reader.again_takes(snapshot):
         deadline.sleep(_SAMPLING)
-        snapshot = reader.read_again(snapshot, without)
-        problem = history.save(samples(snapshot))
-        return with_rates(snapshot, previous, counted)._replace(note=problem)
+        snapshot = with_since(reader.read_again(snapshot, without), previous)
+        problem = history.save(_kept(snapshot))
+        return unkept(with_rates(snapshot, previous, counted), problem)._replace(note=problem)
     problem = history.save(counted)
     if not without or with_rates(snapshot) != first:
-        return first._replace(note=problem)
-    return first._replace(
+        return unkept(first, problem)._replace(note=problem)
+    return unkept(first, problem)._replace(
         unrated=f"no rates: -t {deadline.seconds:g} leaves no time for a second reading; "
         + (f"{problem}, or give a longer -t" if problem else "the next run will have them")
     )
+
+
+def _kept(snapshot: Snapshot) -> Samples:
+    """What the next run compares with."""
+    from kvmwatch.model import lasting, rates  # noqa: PLC0415
+
+    return rates.samples(snapshot) | lasting.samples(snapshot)
 
 
 def _say_unmatched(check: Check, selection: Selection, snapshot: Snapshot, verdict: Verdict) -> None:
@@ -251,7 +278,7 @@ def add_site_options(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--state-dir",
         metavar="DIR",
-        help="where counters are kept between runs (default: $KVMWATCH_STATE_DIR, else the "
+        help="where counters and passing states are kept between runs (default: $KVMWATCH_STATE_DIR, else the "
         "user's own folder in /var/lib/kvmwatch, else its cache)",
     )
 

@@ -10,7 +10,7 @@ from nagiosplugin.state import ServiceState
 
 from check_kvm.frame import labels
 from check_kvm.frame.perfdata import Measured
-from check_kvm.frame.thresholds import Thresholds
+from check_kvm.frame.thresholds import Threshold, Thresholds
 from kvmwatch.model import states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.policy import Policy
@@ -50,21 +50,26 @@ class Subject:
         least: float | None = 0,
         most: float | None = None,
         text: str | None = None,
+        unjudged: str = "",
     ) -> None:
         """Judge a value and add it to text and perfdata; ``None`` (not known) says nothing.
 
         ``least`` and ``most`` are the perfdata's min and max; ``text`` is for people, "METRIC VALUE" without it.
+        ``unjudged`` says why the value tells nothing that could be judged.
         """
         if value is None:
             return
         spec = self._verdict.thresholds.metrics[metric]
-        threshold = self._verdict.thresholds.of(metric, self._policy)
+        threshold = (
+            Threshold(Range(""), Range("")) if unjudged else self._verdict.thresholds.of(metric, self._policy)
+        )
         state, broken = Ok, None
         if value not in threshold.critical:
             state, broken = Critical, threshold.critical
         elif value not in threshold.warning:
             state, broken = Warn, threshold.warning
-        why = f" ({_violation(value, broken, spec.unit)})" if broken is not None else ""
+        because = unjudged if broken is None else _violation(value, broken, spec.unit)
+        why = f" ({because})" if because else ""
         said = text or f"{metric.replace('_', ' ')} {human(value, spec.unit)}"
         self.parts.append((state, f"{said}{why}"))
         self._verdict.perfdata.append(Measured(spec, self._label, value, threshold, least, most))
@@ -112,7 +117,7 @@ class Verdict:
         for domain in snapshot.domains:
             if active_only and not domain.active:
                 if len(snapshot.domains) == 1:  # asked for just this one: say why there is nothing to judge
-                    self.subject(domain.name).say(Ok, states.LABELS[domain.state])
+                    self.subject(domain.name).say(Ok, states.label(domain.state))
                 continue
             policy, problem = self.thresholds.usable(domain.policy)
             held = domain.state == states.NOSTATE  # so that nothing is known of it

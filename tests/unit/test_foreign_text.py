@@ -1,0 +1,130 @@
+"""What others name and how much of it: valid, unique and short wherever it goes."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from typing import Any
+
+import pytest
+from check_kvm import agent
+from check_kvm.frame import output, plugin
+from check_kvm.frame.thresholds import Thresholds
+from conformance import conforming
+from hypothesis import given
+from hypothesis import strategies as st
+from zabbix_kvm import discovery, master
+
+from kvmwatch.model.groups import Group
+from kvmwatch.model.snapshot import Domain, Filesystem, Snapshot, Unread
+from kvmwatch.model.text import readable
+from kvmwatch.reading import guest_agent, records
+from kvmwatch.reading.domain_xml import LONGEST_TITLE, parse
+
+#: any text that a guest's root or an owner may write, lone surrogates among it
+anything = st.text(st.characters(), max_size=300)
+mountpoints = st.lists(anything | st.text('C:\\/"{}#2', min_size=1, max_size=4), max_size=12)
+
+
+def fields(mounts: list[str], kind: str = "ext4") -> dict[str, Any]:
+    made: dict[str, Any] = {"fs.count": len(mounts)}
+    for number, mountpoint in enumerate(mounts):
+        made |= {f"fs.{number}.mountpoint": mountpoint, f"fs.{number}.fstype": kind}
+        made |= {f"fs.{number}.total-bytes": 100, f"fs.{number}.used-bytes": 50}
+    return made
+
+
+def found(mounts: list[str], kind: str = "ext4") -> list[Filesystem]:
+    return list(records.filesystems(fields(mounts, kind)))
+
+
+@given(anything, st.integers(1, 50))
+def test_readable(text: str, most: int) -> None:
+    made = readable(text, most)
+    assert len(made) <= most
+    assert (made[-1:] == "…") == (len(text) > most or text[-1:] == "…")
+    made.encode()
+    assert not {unicodedata.category(character) for character in made} & {"Cc", "Cs", "Zl", "Zp"}
+
+
+@given(mountpoints)
+def test_mount_points_can_be_keys_of_items(mounts: list[str]) -> None:
+    keys = [filesystem.key for filesystem in found(mounts)]
+    assert len(keys) == len([mount for mount in mounts if mount]) == len(set(keys))
+    for key in keys:
+        key.encode()
+        assert not set(key) & set('\\"{}\n\0')
+        assert len(key) <= 100
+
+
+@given(mountpoints)
+def test_every_row_of_file_systems_has_its_values(mounts: list[str]) -> None:
+    domain = Domain("uuid", "win1", 1, 1, 1, 0, filesystems=tuple(found(mounts)))
+    rows = [row["{#FS.MOUNTPOINT}"] for row in discovery.PARTS["filesystems"].rows(domain)]
+    assert rows == [one["mountpoint"] for one in master._domain(domain).get("filesystems", ())]
+    json.dumps(rows, ensure_ascii=False).encode()
+
+
+@given(mountpoints)
+def test_labels_of_file_systems_are_legal_and_unique(mounts: list[str]) -> None:
+    domain = Domain("uuid", "win1", 1, 1, 1, 0, agent_connected=True, filesystems=tuple(found(mounts)))
+    verdict = plugin.judged(
+        agent.CHECK, Snapshot("", 0, 0, domains=(domain,)), Thresholds("agent", agent.CHECK.metrics)
+    )
+    told = conforming(*output.render("agent", verdict, output.Style(verbose=1, limit=100_000)), limit=100_000)
+    assert len(told.perfdata) == len([mount for mount in mounts if mount])
+
+
+@pytest.mark.parametrize(
+    ("mounts", "keys"),
+    [
+        (["C:\\", "D:\\"], ["C:/", "D:/"]),
+        (["System Reserved", "System Reserved", "C:\\"], ["System Reserved", "System Reserved#2", "C:/"]),
+        (["/mnt", "/mnt", "/mnt"], ["/mnt", "/mnt#2", "/mnt#3"]),
+        (["/a", "/a#2", "/a"], ["/a", "/a#2", "/a#3"]),
+        (["C:\\", "C:/"], ["C:/", "C:/#2"]),
+        (["/a\nb\0", "/\ud800", "/{$X}"], ["/a b ", "/\ufffd", "/($X)"]),
+    ],
+)
+def test_mount_points(mounts: list[str], keys: list[str]) -> None:
+    assert [filesystem.key for filesystem in found(mounts)] == keys
+
+
+def test_a_mount_point_of_600_kb_is_cut() -> None:
+    first, second = (filesystem.mountpoint for filesystem in found(["/" + "x" * 600_000] * 2))
+    assert first.endswith("x…")
+    assert second == first + "#2"
+    assert len(second) < 100
+
+
+@pytest.mark.parametrize("kind", ["tmpfs", "devtmpfs", "overlay", "nfs4", "cifs", "fuse.sshfs", "squashfs", "UDF"])
+def test_room_that_is_not_the_guests_is_left_out(kind: str) -> None:
+    assert found(["/mnt"], kind) == []
+
+
+def test_what_is_too_much_is_left_out_and_said() -> None:
+    domain = Domain("uuid", "k8s1", 1, 1, 1, 0, agent_connected=True)
+    told = guest_agent._with(domain, fields([f"/{number}" for number in range(500)]))
+    assert len(told.filesystems or ()) == records.MOST_FILESYSTEMS
+    (unread,) = told.unread
+    assert unread.group is Group.FILESYSTEM
+    assert "300 of its 500 file systems are left out" in unread.text
+
+
+def test_titles_and_names_are_cut() -> None:
+    long = "x" * 600_000
+    xml = f"<domain><title>a\nb{long}</title><devices><interface type='bridge'><source bridge='{long}'/></interface></devices></domain>"
+    defined = parse(xml)
+    assert defined.title is not None
+    assert defined.title.startswith("a bx")
+    assert len(defined.title) == LONGEST_TITLE
+    assert len(defined.interfaces[0].source or "") < 300
+
+
+def test_messages_are_cut() -> None:
+    unread = Unread(Group.POLICY, "metadata", "no \udc80" + "x" * 600_000)
+    assert len(unread.text) < 600
+    document = master.document(Snapshot("", 0, 0, unread=(unread,) * 20))
+    assert document["unread"]["count"] == 20
+    assert len(json.dumps(document, ensure_ascii=False).encode()) < 5000
+    assert len(json.dumps(master.failure("x" * 600_000))) < 5000
