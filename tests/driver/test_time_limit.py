@@ -217,11 +217,16 @@ def test_programs_end_with_us(
     file.write_text("the old one\n")
     script = program(tmp_path, f"touch {begun}; {PROGRAMS[text]}")
     arguments = (*CONFIG, "-u", EXAMPLE_URI, "--output", str(file), "--validate", str(script), "-t", "600")
-    with subprocess.Popen([command.bin / arguments[0], *arguments[1:]], env={**os.environ, **mark}) as process:
-        waited(begun.exists)
-        assert file.read_text() != "the old one\n"
-        process.send_signal(number)
-        assert process.wait(LONG_BEFORE) == -number
+    # what tests run in the background ignores SIGINT, and so would this
+    defaults = ("env", "--default-signal", command.bin / arguments[0])
+    with subprocess.Popen([*defaults, *arguments[1:]], env={**os.environ, **mark}) as process:
+        try:
+            waited(begun.exists)
+            assert file.read_text() != "the old one\n"
+            process.send_signal(number)
+            assert process.wait(LONG_BEFORE) == -number
+        finally:
+            process.kill()
     assert file.read_text() == "the old one\n"
 
 
@@ -382,7 +387,10 @@ def unread(command: Command, arguments: tuple[str, ...], writer: int, mark: dict
         stderr=writer,
         env={**os.environ, **mark, "ZABBIX_TOKEN": "t"},
     ) as process:
-        return process.wait(10 + LONG_BEFORE)
+        try:
+            return process.wait(10 + LONG_BEFORE)
+        finally:
+            process.kill()
 
 
 def test_a_configuration_that_is_too_large(command: Command, tmp_path: Path) -> None:

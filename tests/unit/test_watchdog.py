@@ -78,7 +78,9 @@ def test_a_signal_ends_it_too_and_its_children(tmp_path: Path, number: signal.Si
     begun, mark = tmp_path / "begun", f"KVMWATCH_TEST={uuid.uuid4()}"
     start = f"import subprocess; subprocess.Popen(['sleep', '600']); open({str(begun)!r}, 'w').close()\n    {held}"
     name, _, value = mark.partition("=")
-    with subprocess.Popen(script(start, 1000), env={**os.environ, name: value}, stdout=subprocess.PIPE) as process:
+    # what tests run in the background ignores SIGINT, and so would this
+    command = ["env", "--default-signal", *script(start, 1000)]
+    with subprocess.Popen(command, env={**os.environ, name: value}, stdout=subprocess.PIPE) as process:
         until = time.monotonic() + 60
         while not begun.exists():
             assert time.monotonic() < until
