@@ -37,6 +37,7 @@ _CLEANING_UP = 1.0  # seconds that the main thread has for it after SIGTERM
 _PRINTING = 0.2  # seconds that it has to print what it was just about to
 
 _LONGEST = 86400.0  # seconds; timers take no infinite ones
+_NAMED = 300  # characters of what it was doing
 _MOST = select.PIPE_BUF  # bytes that a pipe with room takes without waiting
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -133,12 +134,15 @@ class _Watchdog:
         os._exit(code)
 
     def _interrupt(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGALRM and time.monotonic() < self._end:
+            return  # the time was given anew just when it was over
         if not self._interrupted and not self._last_word.locked():
             self._interrupted = True
             raise Stopped(number, self._message())
 
     def _message(self) -> str:
-        what = doing.now()
+        what = doing.now() or ""
+        what = what if len(what) <= _NAMED else what[:_NAMED] + "..."
         return f"not done within {self._seconds:g} s" + (f", stopped while {what}" if what else "")
 
     def _watch(self) -> None:
@@ -152,17 +156,19 @@ class _Watchdog:
                     time.sleep(_CLEANING_UP)
                     children.end_all()
                     os._exit(128 + number)
-        if self._last_word.acquire(blocking=False):
-            said = self._too_late(self._message())
-            self._code = said.code
-            # in a thread, because a file on a dead NFS server takes nothing and does not say so
-            printing = threading.Thread(target=_print_if_it_is_read, args=(said,), daemon=True)
-            printing.start()
-            printing.join(_PRINTING / 2)
-        else:
-            time.sleep(_PRINTING)
-        children.end_all()
-        os._exit(UNKNOWN if self._code is None else self._code)
+        try:
+            if self._last_word.acquire(blocking=False):
+                said = self._too_late(self._message())
+                self._code = said.code
+                # in a thread, because a file on a dead NFS server takes nothing and does not say so
+                printing = threading.Thread(target=_print_if_it_is_read, args=(said,), daemon=True)
+                printing.start()
+                printing.join(_PRINTING / 2)
+            else:
+                time.sleep(_PRINTING)
+            children.end_all()
+        finally:
+            os._exit(UNKNOWN if self._code is None else self._code)
 
 
 def _print(said: Said) -> None:

@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commands import CHECKS, EXAMPLE_URI, LOCAL_CHECKS, Command, Ran
@@ -112,6 +113,27 @@ def test_a_pipe_where_a_file_belongs(
         assert line == f"not done within 1 s, stopped while reading {arguments[-1]} {fifo}"
 
 
+def test_a_pipe_in_place_of_a_template(command: Command, tmp_path: Path, mark: dict[str, str]) -> None:
+    """-t of provision is for each request, and for what is done between two."""
+    (tmp_path / "kvm_guest").mkdir()
+    os.mkfifo(tmp_path / "kvm_guest" / "template.xml")
+    with api(zabbix({})) as url:
+        arguments = (*ZABBIX, "provision", "--url", url, "--templates", str(tmp_path), *LIMIT)
+        ended(command(*arguments, env={"ZABBIX_TOKEN": "t", **mark}), "zabbix_kvm")
+
+
+def zabbix(answers: dict[str, Any], after: float = 0) -> Behaviour:
+    """A Zabbix API that gives these results to these methods, and empty ones to others, after so many seconds."""
+    known = {"apiinfo.version": "6.0.0", **answers}
+
+    def behave(handler: Handler) -> None:
+        threading.Event().wait(after)
+        result = known.get(handler.asked["method"], [])
+        handler.tell(json.dumps({"jsonrpc": "2.0", "id": handler.asked["id"], "result": result}).encode())
+
+    return behave
+
+
 MATCHING = (
     *((f"check_kvm_{check}",) for check in CHECKS if check not in LOCAL_CHECKS),
     (*ZABBIX, "discover", "domains"),
@@ -186,11 +208,16 @@ def test_programs_end_with_us(
     file.write_text("the old one\n")
     script = program(tmp_path, f"touch {begun}; {PROGRAMS[text]}")
     arguments = (*CONFIG, "-u", EXAMPLE_URI, "--output", str(file), "--validate", str(script), "-t", "600")
-    with subprocess.Popen([command.bin / arguments[0], *arguments[1:]], env={**os.environ, **mark}) as process:
-        waited(begun.exists)
-        assert file.read_text() != "the old one\n"
-        process.send_signal(number)
-        assert process.wait(LONG_BEFORE) == -number
+    # what tests run in the background ignores SIGINT, and so would this
+    defaults = ("env", "--default-signal", command.bin / arguments[0])
+    with subprocess.Popen([*defaults, *arguments[1:]], env={**os.environ, **mark}) as process:
+        try:
+            waited(begun.exists)
+            assert file.read_text() != "the old one\n"
+            process.send_signal(number)
+            assert process.wait(LONG_BEFORE) == -number
+        finally:
+            process.kill()
     assert file.read_text() == "the old one\n"
 
 
@@ -294,14 +321,8 @@ def test_only_what_icinga_says_it_took_is_counted(
 def test_setting_zabbix_up_may_take_longer_than_a_request(command: Command) -> None:
     """-t of provision and verify is for each request, and ten of 0.5 s take longer than 3 s."""
     hosts = [{"hostid": str(number), "host": f"kvm{number}", "name": f"kvm{number}"} for number in range(4)]
-    answers = {"apiinfo.version": "6.0.0", "template.get": [{"templateid": "1", "host": "x"}], "host.get": hosts}
-
-    def behave(handler: Handler) -> None:
-        threading.Event().wait(0.5)
-        result = answers.get(handler.asked["method"], [])
-        handler.tell(json.dumps({"jsonrpc": "2.0", "id": handler.asked["id"], "result": result}).encode())
-
-    with api(behave) as url:
+    answers = {"template.get": [{"templateid": "1", "host": "x"}], "host.get": hosts}
+    with api(zabbix(answers, after=0.5)) as url:
         ran = command(*ZABBIX, "verify", "--url", url, "-t", "3", env={"ZABBIX_TOKEN": "t"})
     assert ran.seconds > 3
     assert ran.first.startswith("KVM VERIFY CRITICAL - 4 of 4 hosts need a look")
@@ -357,7 +378,10 @@ def unread(command: Command, arguments: tuple[str, ...], writer: int, mark: dict
         stderr=writer,
         env={**os.environ, **mark, "ZABBIX_TOKEN": "t"},
     ) as process:
-        return process.wait(10 + LONG_BEFORE)
+        try:
+            return process.wait(10 + LONG_BEFORE)
+        finally:
+            process.kill()
 
 
 def test_a_configuration_that_is_too_large(command: Command, tmp_path: Path) -> None:

@@ -1,0 +1,128 @@
+"""The last words of a process: said once, in time, whatever its main thread is in."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+_BEGIN = """
+import ctypes, os, sys, time
+from kvmwatch.command import watchdog
+from kvmwatch.command.watchdog import Said
+from kvmwatch.model.doing import doing
+def late(message):
+    return Said(f"late: {message}\\n", 3)
+"""
+#: calls that are not interrupted: by no signal (as a dead NFS server's), by no thread, or not for long
+HELD = {
+    "C that no signal ends": "mutex = bytes(64); [ctypes.CDLL(None).pthread_mutex_lock(mutex) for _ in range(2)]",
+    "an expression": "import re; re.match('(a+)+$', 'a' * 60 + '!')",
+    "a wait": "time.sleep(600)",
+    "cleaning up that hangs": """
+    try:
+        time.sleep(600)
+    finally:
+        time.sleep(600)""",
+}
+
+
+def script(work: str, seconds: float = 1.0) -> list[str]:
+    text = f"{_BEGIN}\ndef work():\n    {work}\nwatchdog.run(work, late, {seconds})"
+    return [sys.executable, "-c", text]
+
+
+def ran(work: str, seconds: float = 1.0) -> tuple[int, str, str]:
+    made = subprocess.run(script(work, seconds), capture_output=True, text=True, timeout=60, check=False)
+    return made.returncode, made.stdout, made.stderr
+
+
+def test_what_the_work_gives_is_printed() -> None:
+    assert ran("return Said('Büro\\n', 2)") == (2, "Büro\n", "")
+    assert ran("return Said('no\\n', 1, on_stderr=True)") == (1, "", "no\n")
+    assert ran("return Said('x' * 1_000_000, 0)") == (0, "x" * 1_000_000, "")
+    assert ran("return Said('')") == (3, "", "")
+
+
+@pytest.mark.parametrize("held", HELD.values(), ids=HELD)
+def test_it_ends_whatever_holds_it(held: str) -> None:
+    said = ran(f"with doing('holding'):\n        {held.strip().replace(chr(10), chr(10) + '    ')}")
+    assert said == (3, "late: not done within 1 s, stopped while holding\n", "")
+
+
+def test_a_limit_that_is_given_later_counts_and_one_that_is_renewed() -> None:
+    assert ran("watchdog.limit(0.5); time.sleep(600)", 1000)[:2] == (3, "late: not done within 0.5 s\n")
+    steps = "for _ in range(8):\n        watchdog.renew(); time.sleep(0.5)\n    return Said('done\\n', 0)"
+    assert ran(steps, 2) == (0, "done\n", "")
+    assert ran("return Said('done\\n', 0)", 1e300) == (0, "done\n", "")
+
+
+@pytest.mark.parametrize("later", range(8))
+def test_one_of_both_has_the_last_word(later: int) -> None:
+    """Work that is done just when the time is over."""
+    end = 0.3 + (later - 4) / 1000
+    code, out, err = ran(f"time.sleep({end}); return Said('done\\n', 0)", 0.1)
+    assert (code, out) in ((0, "done\n"), (3, "late: not done within 0.1 s\n"))
+    assert err == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("held", HELD.values(), ids=HELD)
+def test_a_signal_ends_it_too_and_its_children(tmp_path: Path, number: signal.Signals, held: str) -> None:
+    begun, mark = tmp_path / "begun", f"KVMWATCH_TEST={uuid.uuid4()}"
+    start = f"import subprocess; subprocess.Popen(['sleep', '600']); open({str(begun)!r}, 'w').close()\n    {held}"
+    name, _, value = mark.partition("=")
+    # what tests run in the background ignores SIGINT, and so would this
+    command = ["env", "--default-signal", *script(start, 1000)]
+    with subprocess.Popen(command, env={**os.environ, name: value}, stdout=subprocess.PIPE) as process:
+        until = time.monotonic() + 60
+        while not begun.exists():
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        process.send_signal(number)
+        try:
+            assert process.wait(60) in (-number, 128 + number)
+        finally:
+            process.kill()
+    left = [path.parent.name for path in Path("/proc").glob("[0-9]*/environ") if mark in _read(path)]
+    for pid in left:
+        os.kill(int(pid), signal.SIGKILL)
+    assert not left
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def test_signals_that_the_parent_ignores_stay_ignored() -> None:
+    """As nohup and a shell's background want it."""
+    work = "os.kill(os.getpid(), 1); os.kill(os.getpid(), 2); return Said('done\\n', 0)"
+    made = subprocess.run(
+        ["sh", "-c", 'trap "" HUP INT; exec "$@"', "sh", *script(work)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (made.returncode, made.stdout, made.stderr) == (0, "done\n", "")
+
+
+def test_nobody_there_to_read() -> None:
+    """No traceback, and no success that nobody has seen."""
+    for closing in (">&-", "> /dev/full", "| true"):
+        shell = 'shift_code() { "$@" ' + closing + '; }; shift_code "$@"'
+        made = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", shell, "sh", *script("time.sleep(0.5); return Said('x\\n', 0)", 60)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (made.returncode, made.stderr) == (3, ""), closing
