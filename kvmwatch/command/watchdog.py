@@ -32,6 +32,7 @@ UNKNOWN = 3
 
 # seconds after -t; together with those of children.end_all this stays below one
 _INTERRUPTED = 0.2  # the main thread gets its signal
+_AGAIN = 0.5  # and another one, when it has gone on in spite of it
 _GIVEN_UP = 0.4  # the thread does not wait for it any longer
 _CLEANING_UP = 1.0  # seconds that the main thread has for it after SIGTERM
 _PRINTING = 0.2  # seconds that it has to print what it was just about to
@@ -88,7 +89,7 @@ class _Watchdog:
         self._too_late = too_late
         self._last_word = threading.Lock()  # whoever has it prints; the other one must not
         self._code: int | None = None  # when all is printed
-        self._interrupted = False
+        self._over = False  # the main thread has nothing more to do than to print
         self._told, self._tell = os.pipe()
         os.set_blocking(self._tell, False)
         self.limit(seconds)
@@ -97,6 +98,7 @@ class _Watchdog:
                 signal.signal(number, self._interrupt)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
         signal.set_wakeup_fd(self._tell, warn_on_full_buffer=False)
+        sys.unraisablehook = _unless_stopped
         threading.Thread(target=self._watch, daemon=True).start()
 
     def limit(self, seconds: float) -> None:
@@ -105,15 +107,19 @@ class _Watchdog:
 
     def renew(self) -> None:
         self._end = time.monotonic() + self._seconds
-        signal.setitimer(signal.ITIMER_REAL, self._seconds + _INTERRUPTED)
+        # again and again: what is raised within a callback or a destructor is lost, and a regular expression that
+        # begins after that lets no other thread run
+        signal.setitimer(signal.ITIMER_REAL, self._seconds + _INTERRUPTED, _AGAIN)
         with contextlib.suppress(BlockingIOError):  # then the thread is awake
             os.write(self._tell, bytes(1))
 
     def run(self, work: Callable[[], Said]) -> NoReturn:
         try:
             said = work()
+            self._over = True
             mine = self._last_word.acquire(blocking=False)
         except Stopped as stopped:
+            self._over = True
             if stopped.number != signal.SIGALRM:
                 children.end_all()
                 signal.signal(stopped.number, signal.SIG_DFL)
@@ -136,8 +142,7 @@ class _Watchdog:
     def _interrupt(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGALRM and time.monotonic() < self._end:
             return  # the time was given anew just when it was over
-        if not self._interrupted and not self._last_word.locked():
-            self._interrupted = True
+        if not self._over:
             raise Stopped(number, self._message())
 
     def _message(self) -> str:
@@ -169,6 +174,12 @@ class _Watchdog:
             children.end_all()
         finally:
             os._exit(UNKNOWN if self._code is None else self._code)
+
+
+def _unless_stopped(unraisable: sys.UnraisableHookArgs) -> None:
+    """Say nothing of a Stopped that was lost, for there comes another one."""
+    if not isinstance(unraisable.exc_value, Stopped):
+        sys.__unraisablehook__(unraisable)
 
 
 def _print(said: Said) -> None:

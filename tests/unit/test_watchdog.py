@@ -24,6 +24,13 @@ def late(message):
 HELD = {
     "C that no signal ends": "mutex = bytes(64); [ctypes.CDLL(None).pthread_mutex_lock(mutex) for _ in range(2)]",
     "an expression": "import re; re.match('(a+)+$', 'a' * 60 + '!')",
+    "an expression after a destructor that lost the first signal": """
+    import re
+    class Lost:
+        def __del__(self):
+            time.sleep(600)
+    Lost()
+    re.match('(a+)+$', 'a' * 60 + '!')""",
     "a wait": "time.sleep(600)",
     "cleaning up that hangs": """
     try:
