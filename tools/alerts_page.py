@@ -65,9 +65,14 @@ _SAME = {
     "Hypervisor: Memory overcommit is high": ("host", "memory_overcommit"),
     "Pool: Inactive though it should be active": ("pool", "inactive though it should be active"),
     "Pool: Degraded or inaccessible": ("pool", "degraded"),
+    "Pool: Its storage is gone": ("pool", "nothing is mounted at / its directory is gone"),
     "Pool: Storage does not answer": ("pool", "its storage does not answer"),
     "Pool: Is full": ("pool", "usage"),
     "Pool: Is nearly full": ("pool", "usage"),
+    "Pool: Thin pool's data is full": ("pool", "thin_data"),
+    "Pool: Thin pool's data is nearly full": ("pool", "thin_data"),
+    "Pool: Thin pool's metadata is full": ("pool", "thin_metadata"),
+    "Pool: Thin pool's metadata is nearly full": ("pool", "thin_metadata"),
     "Pool: Over-allocated and filling up": ("pool", "overcommit"),
 }
 _ONLY_CHECKS = (

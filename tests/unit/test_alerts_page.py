@@ -16,6 +16,7 @@ ALERTS = list(alerts_page.alerts())
 #: where the words stand that a state check prints, beside the checks themselves
 WORDS = (
     "kvmwatch/model/states.py",
+    "kvmwatch/reading/pool_paths.py",
     "checks/check_kvm/frame/verdict.py",
     "checks/check_kvm/frame/plugin.py",
 )
