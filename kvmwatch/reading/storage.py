@@ -21,7 +21,7 @@ from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Pool, Unread
 from kvmwatch.reading import pool_paths, thin_pools
-from kvmwatch.reading.connection import Connection, is_local, uri_scheme
+from kvmwatch.reading.connection import Connection, is_local, is_ssh, uri_scheme
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch.reading.hypervisor import Hypervisor
 from kvmwatch.reading.lanes import PATIENCE, Crew
@@ -81,6 +81,7 @@ class _Reading:
         self._hypervisor = hypervisor
         self._deadline = deadline
         self._known = known
+        self._lanes, self._patience = _LANES, PATIENCE
         self._crew: Crew = hypervisor.crew(_LANES)
         self._pending: dict[Future[Any], tuple[Progress, _Next]] = {}
         self._asked: dict[Future[Any], _Ask] = {}  # those of them that are libvirt's
@@ -97,10 +98,10 @@ class _Reading:
         for progress in self._known:
             self._ask(progress, partial(describe, listed=progress.listed), self._described)
         while self._pending and self._deadline.remaining():
-            done, _ = wait(self._pending, min(PATIENCE, self._deadline.remaining()), FIRST_COMPLETED)
+            done, _ = wait(self._pending, min(self._patience, self._deadline.remaining()), FIRST_COMPLETED)
             for future in done:
                 self._go_on(future)
-            if not done:
+            if not done and not is_ssh(self._hypervisor.uri):  # where each lane costs a session
                 self._ask_others_elsewhere()
 
     def _go_on(self, future: Future[Any]) -> None:
@@ -119,7 +120,9 @@ class _Reading:
         """Give what has not begun to new lanes: all there are hang, or have a pool with very many volumes."""
         held = [(future, work) for future, work in self._asked.items() if future.cancel()]
         if held:
-            self._crew = self._hypervisor.crew(_LANES)
+            # twice as many after twice the time, so that a slow libvirt does not get ever more connections
+            self._lanes, self._patience = self._lanes * 2, self._patience * 2
+            self._crew = self._hypervisor.crew(self._lanes)
         for future, work in held:
             del self._asked[future]
             progress, then = self._pending.pop(future)
