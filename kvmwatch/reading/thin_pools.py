@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,6 +63,8 @@ def fullest(report: str) -> Use:
 
 
 def _lvs(group: str, seconds: float) -> str:
+    import subprocess  # noqa: PLC0415 - few hypervisors have thin pools
+
     program = shutil.which("lvs", path=_SYSTEM_PATH)
     if not program:
         raise KvmwatchError("there is no lvs; install lvm2")
