@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple, Optional
+
 from nagiosplugin import Critical, Ok, Unknown
 from nagiosplugin.state import ServiceState
 
@@ -15,21 +18,48 @@ from kvmwatch.model.snapshot import Pool, Snapshot
 from kvmwatch.model.units import human
 
 
+class StateVerdict(NamedTuple):
+    """What a state of libvirt's is judged; ``autostart`` None: whichever. The page docs/pools.md shows these."""
+
+    state: int  # virStoragePoolState
+    autostart: Optional[bool]
+    verdict: ServiceState
+    says: str
+    meaning: str
+
+
+STATES = (
+    StateVerdict(
+        *(states.POOL_INACTIVE, True, Critical, "inactive though it should be active (autostart)"),
+        "VMs on it cannot be started",
+    ),
+    StateVerdict(states.POOL_INACTIVE, False, Ok, "inactive", "nobody asked for it"),
+    StateVerdict(states.POOL_BUILDING, None, Ok, "building", "it is being made, which ends by itself"),
+    StateVerdict(states.POOL_RUNNING, None, Ok, "", "its use is judged, where that means something"),
+    StateVerdict(states.POOL_DEGRADED, None, Critical, "degraded", "it works without redundancy"),
+    StateVerdict(states.POOL_INACCESSIBLE, None, Critical, "inaccessible", "it cannot be reached"),
+)
+
+
 def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     """Judge every pool."""
     usages: dict[str, float | None] = {}
     for pool in snapshot.pools:
         subject = verdict.subject(pool.name, pool.name, unread=pool.unread)
-        state, text = _state(pool)
-        if text:
+        for state, text in _said(pool):
             subject.say(state, text)
         stats = pool.stats
         usages[pool.name] = usage = derived.pool_usage(pool)
         subject.rank = usage or 0
         subject.measure("usage", usage, most=100)
-        if usage is not None:
-            subject.say(Ok, f"{human(stats.available or 0, 'B')} free")
+        if usage is not None and stats.available is not None:
+            subject.say(Ok, f"{human(stats.available, 'B')} free")
+        subject.measure("thin_data", stats.thin_data, most=100)
+        subject.measure("thin_metadata", stats.thin_metadata, most=100)
+        subject.measure("allocation", derived.pool_allocation(pool), most=100)
         subject.measure("overcommit", derived.pool_overcommit(pool))
+        if pool.dated:
+            subject.say(Ok, f"as of libvirt's last refresh ({pool.dated})")
     inactive = sum(not pool.active for pool in snapshot.pools)
     parts = [count(len(snapshot.pools), "pool")] if snapshot.has(Group.POOLS) else []
     if inactive:
@@ -37,16 +67,18 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     verdict.overview = ", ".join([*parts, *highest("usage", usages, "%")])
 
 
-def _state(pool: Pool) -> tuple[ServiceState, str]:
-    if not pool.active:
-        if pool.autostart:
-            return Critical, "inactive though it should be active (autostart)"
-        return Ok, "inactive"
+def _said(pool: Pool) -> Iterator[tuple[ServiceState, str]]:
+    """What is said of it apart from its figures."""
+    if pool.fault:
+        yield Critical, pool.fault
     if not pool.answered:
-        return Unknown, "its storage does not answer"
-    if pool.state in (states.POOL_DEGRADED, states.POOL_INACCESSIBLE):
-        return Critical, states.POOL_LABELS[pool.state]
-    return Ok, states.POOL_LABELS[pool.state] if pool.state == states.POOL_BUILDING else ""
+        yield Unknown, "its storage does not answer"
+    for state in STATES:
+        if state.state == pool.state and state.autostart in (None, pool.autostart):
+            if state.says:
+                yield state.verdict, state.says
+            return
+    yield Unknown, f"in a state that is not known ({pool.state})"
 
 
 CHECK = plugin.Check(
@@ -55,6 +87,9 @@ CHECK = plugin.Check(
     groups=Group.POOLS,
     metrics=(
         MetricSpec("usage", "%", "used, % of the pool", "85", "95"),
+        MetricSpec("thin_data", "%", "data of the fullest thin pool (LVM), % of it", "85", "95"),
+        MetricSpec("thin_metadata", "%", "metadata of the same, % of its room", "85", "95"),
+        MetricSpec("allocation", "%", "made volumes of, % of the volume group or disk"),
         MetricSpec("overcommit", "%", "capacity of all volumes, % of the pool's"),
     ),
     judge=judge,

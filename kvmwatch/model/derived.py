@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from kvmwatch.model import pool_kinds
 from kvmwatch.model.metrics import COUNTER, GAUGE, Value
 from kvmwatch.model.snapshot import Disk, Domain, Filesystem, Host, Network, Pool
 
@@ -59,19 +60,30 @@ def filesystem_usage(filesystem: Filesystem) -> Value:
     return percent(filesystem.stats.used, filesystem.stats.total)
 
 
-#: pools of LUNs made elsewhere: libvirt sums them up as capacity and as allocation, so they are always full
-_OF_LUNS = ("iscsi", "iscsi-direct", "scsi", "mpath")
-
-
 def pool_usage(pool: Pool) -> Value:
-    """Used, in % of what is used or can be written, as df counts it; none where that is 100 % by design."""
-    if pool.kind in _OF_LUNS:
+    """Used, in % of what is used or can be written, as df counts it; None for kinds of which nothing fills up.
+
+    Of one that shares its capacity with others (Ceph) it is what all of them use.
+    """
+    use, stats = pool_kinds.of(pool.kind).use, pool.stats
+    if use == pool_kinds.FILLS:
+        return percent(stats.used, _plus(stats.used, stats.available))
+    if use == pool_kinds.SHARED:
+        return percent(_minus(stats.capacity, stats.available), stats.capacity)
+    return None
+
+
+def pool_allocation(pool: Pool) -> Value:
+    """Made volumes of, in % of the capacity of a volume group or a disk; None for all other kinds."""
+    if pool_kinds.of(pool.kind).use != pool_kinds.HANDED_OUT:
         return None
-    return percent(pool.stats.used, _plus(pool.stats.used, pool.stats.available))
+    return percent(pool.stats.used, pool.stats.capacity)
 
 
 def pool_overcommit(pool: Pool) -> Value:
-    """What is promised to the volumes, in % of the pool's size."""
+    """What is promised to the volumes, in % of the pool's size; None for kinds whose size does not tell that."""
+    if not pool_kinds.of(pool.kind).promises:
+        return None
     return percent(pool.stats.provisioned, pool.stats.capacity)
 
 
@@ -193,6 +205,9 @@ DERIVED = (
     Derived("disk", "allocation_usage", GAUGE, "%", "Room the image takes, of the capacity", allocation_usage),
     Derived("filesystem", "usage", GAUGE, "%", "Bytes in use, of the size", filesystem_usage),
     Derived("pool", "usage", GAUGE, "%", "Bytes in use, of those used or still to be written", pool_usage),
+    Derived(
+        "pool", "allocation", GAUGE, "%", "Made volumes of, of a volume group's or disk's size", pool_allocation
+    ),
     Derived("pool", "overcommit", GAUGE, "%", "Bytes promised to volumes, of the pool's size", pool_overcommit),
     Derived("network", "usage", GAUGE, "%", "DHCP leases, of the addresses in its ranges", network_usage),
 )

@@ -178,6 +178,8 @@ class PoolStats(NamedTuple):
     available: Value = _gauge("B", "statvfs f_bavail, else virStoragePoolInfo.available", "Bytes that can still be written")
     provisioned: Value = _gauge("B", "sum of virStorageVolInfo.capacity", "Bytes promised to the volumes")
     volumes: Value = _gauge("", "virStoragePoolListAllVolumes", "Number of volumes")
+    thin_data: Value = _gauge("%", "lvs data_percent (root)", "Data of the volume group's fullest thin pool in use")
+    thin_metadata: Value = _gauge("%", "lvs metadata_percent (root)", "Metadata of that with the fullest in use")
 
 
 @declared

@@ -157,11 +157,14 @@ class Domain(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """One storage pool; ``answered`` is False when its storage did not answer in time."""
+    """One storage pool; ``answered`` is False when its storage did not answer in time.
+
+    Where there is a ``fault`` there are no figures.
+    """
 
     uuid: str
     name: str
-    kind: str  # dir, fs, netfs, logical, ...
+    kind: str  # dir, fs, netfs, logical, ... (pool_kinds); empty: could not be read
     state: int  # virStoragePoolState
     active: bool
     autostart: bool
@@ -169,6 +172,8 @@ class Pool(NamedTuple):
     answered: bool = True
     stats: PoolStats = PoolStats()
     unread: Unreads = ()
+    fault: Optional[str] = None  # what is surely wrong with its storage: "nothing is mounted at /srv/nfs"
+    dated: Optional[str] = None  # why its figures are libvirt's of the last refresh though the storage is here
 
 
 class Network(NamedTuple):

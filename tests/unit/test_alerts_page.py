@@ -17,6 +17,7 @@ ALERTS = list(alerts_page.alerts())
 WORDS = (
     "kvmwatch/model/states.py",
     "kvmwatch/reading/ways.py",
+    "kvmwatch/reading/pool_paths.py",
     "checks/check_kvm/frame/verdict.py",
     "checks/check_kvm/frame/plugin.py",
 )

@@ -29,14 +29,33 @@ SHOWN = (
     Shown("state", "State", value_map=POOL_STATE, component="storage"),
     Shown("autostart", "Autostart", steady=True, value_map=YES_NO, component="storage"),
     Shown("answered", "Storage answers", value_map=YES_NO, component="storage"),
+    Shown("fault", "Fault of its storage", value_type="CHAR", steady=True, component="storage"),
     Shown("capacity", "Capacity", "B", steady=True, component="storage"),
     Shown("used", "Used", "B", component="storage"),
     Shown("available", "Available", "B", component="storage"),
     Shown("usage", "Utilization", "%", component="storage"),
+    Shown("allocation", "Made volumes of", "%", component="storage"),
+    Shown("thin_data", "Thin pool: data", "%", component="storage"),
+    Shown("thin_metadata", "Thin pool: metadata", "%", component="storage"),
     Shown("provisioned", "Promised to volumes", "B", steady=True, component="storage"),
     Shown("overcommit", "Promised, of the capacity", "%", steady=True, component="storage"),
     Shown("volumes", "Volumes", value_type="UNSIGNED", steady=True, component="storage"),
 )
+
+
+def _thin(title: str, usage: str, warn: str, most: str) -> tuple[Trigger, ...]:
+    """Nearly full and full: of a thin pool's data and of its metadata."""
+    full = f"{title} is full"
+    meaning = (
+        "The fullest thin pool of the volume group has {}; when it is full, the VMs on its volumes get I/O errors."
+    )
+    cure = "lvs shows which; lvextend it (--poolmetadatasize for metadata), or delete thin volumes and snapshots."
+    return (
+        Trigger(full, f"min({usage},5m)>{most}", "HIGH", meaning.format("next to no room"), cure, "capacity",
+                opdata="{ITEM.LASTVALUE1}"),
+        Trigger(f"{title} is nearly full", f"min({usage},5m)>{warn}", "WARNING", meaning.format("little room left"), cure,
+                "capacity", opdata="{ITEM.LASTVALUE1}", depends=(full,)),
+    )  # fmt: skip
 
 
 def rule(master: str) -> Rule:
@@ -77,6 +96,16 @@ def rule(master: str) -> Rule:
                 opdata="{ITEM.LASTVALUE1}",
             ),
             Trigger(
+                f"Pool {name}: Its storage is gone",
+                f"length(last({scope.ref('fault')}))>0",
+                "HIGH",
+                "Its directory is gone or does not work, or nothing is mounted where its file system should be. "
+                "libvirt calls it running all the same; VMs on it cannot be started, or write somewhere else.",
+                "mount it or bring its directory back, then virsh pool-refresh NAME.",
+                "availability",
+                opdata="{ITEM.LASTVALUE1}",
+            ),
+            Trigger(
                 f"Pool {name}: Storage does not answer",
                 f"max({scope.ref('answered')},#3)=0",
                 "HIGH",
@@ -90,6 +119,13 @@ def rule(master: str) -> Rule:
                 scope.ref("usage"),
                 (macro("WARN"), macro("MAX"), macro("TIMELEFT")),
                 "delete or move volumes, or add storage; thin disks on it stop their VMs when it is full.",
+            ),
+            *(
+                trigger
+                for key, what in (("thin_data", "data"), ("thin_metadata", "metadata"))
+                for trigger in _thin(
+                    f"Pool {name}: Thin pool's {what}", scope.ref(key), macro("WARN"), macro("MAX")
+                )
             ),
             Trigger(
                 f"Pool {name}: Over-allocated and filling up",

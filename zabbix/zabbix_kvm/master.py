@@ -181,6 +181,7 @@ def _pool(pool: Pool) -> Json:
         state=pool.state,
         autostart=int(pool.autostart),
         answered=int(pool.answered),
+        fault=pool.fault or "",
         **_values("pool", pool),
     )
 

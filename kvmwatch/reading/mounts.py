@@ -1,0 +1,59 @@
+"""What is mounted where, for this process and for another one (/proc/PID/mountinfo).
+
+Two processes may see different file systems at the same path: a monitoring agent with PrivateTmp or ProtectHome in
+its systemd unit, one in a container, a libvirtd in a namespace of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple, Optional
+
+_ESCAPED = re.compile(r"\\([0-7]{3})")  # space, tab, newline and backslash
+
+
+class Mount(NamedTuple):
+    """A line of mountinfo: ``root`` is what of the file system on ``device`` is mounted at ``point``."""
+
+    id: int
+    device: str  # MAJOR:MINOR
+    root: str
+    point: str
+    kind: str  # ext4, nfs4, autofs, ...
+
+
+Mounts = tuple[Mount, ...]
+
+
+def table(pid: int | str = "self") -> Mounts:
+    """The mounts as a process sees them, in the order of mounting. Raises OSError."""
+    with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
+        return tuple(_mount(line) for line in lines)
+
+
+def _mount(line: str) -> Mount:
+    fields = line.rstrip("\n").split(" ")
+    kind = fields[fields.index("-") + 1]  # optional fields of any number end with it
+    return Mount(int(fields[0]), fields[2], _plain(fields[3]), _plain(fields[4]), kind)
+
+
+def _plain(text: str) -> str:
+    """The path that mountinfo writes with octal escapes."""
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 8)), text)
+
+
+def place(mounts: Iterable[Mount], path: str) -> Optional[tuple[str, str]]:
+    """Which file system has an absolute path without symlinks, and as what: its device and the path within it."""
+    found: Optional[Mount] = None
+    for mount in mounts:  # the last one at a point covers those before
+        if _within(path, mount.point) and (not found or len(mount.point) >= len(found.point)):
+            found = mount
+    if not found:
+        return None
+    below = path if found.point == "/" else path[len(found.point) :]
+    return found.device, (found.root.rstrip("/") + below).rstrip("/") or "/"
+
+
+def _within(path: str, point: str) -> bool:
+    return point in ("/", path) or path.startswith(f"{point}/")

@@ -1,0 +1,140 @@
+"""The directory of a storage pool, where it is on this machine: whether it is what the pool needs, and how full.
+
+libvirt goes on calling a pool running whose directory is gone or whose file system was unmounted, and the path
+then shows another file system. And what this process sees at a path need not be what libvirt's daemon sees there.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+from kvmwatch.model import pool_kinds
+from kvmwatch.model.groups import Group
+from kvmwatch.model.pool_kinds import Kind
+from kvmwatch.model.snapshot import Unread
+from kvmwatch.reading import mounts
+from kvmwatch.reading.mounts import Mounts
+
+#: which has the pools: where the modular daemons run, libvirtd does not
+_DAEMONS = ("virtstoraged", "libvirtd")
+_COMM = 15  # bytes of a program's name that the kernel keeps
+#: what the kernel says where it is the user who may not look, and not the storage that is broken
+_FORBIDDEN = (errno.EACCES, errno.EPERM)
+
+
+class Found(NamedTuple):
+    """What was found at a pool's path: figures, or what is wrong, or why it is not known."""
+
+    figures: Optional[os.statvfs_result] = None
+    fault: Optional[str] = None
+    dated: Optional[str] = None  # why libvirt's figures have to do
+    unread: Optional[Unread] = None
+    compared: bool = False  # whether libvirt's daemon is known to see the same file system there
+
+
+class Views:
+    """The mounts as this process and as libvirt's daemon see them; read when they are first asked for.
+
+    One for each reading: what is mounted changes.
+    """
+
+    def __init__(self, daemon: int | None) -> None:
+        """``daemon`` is the PID of the one that has the pools, None where it cannot be seen from here."""
+        self._daemon = daemon
+
+    @cached_property
+    def ours(self) -> Mounts:
+        """What this process sees. Raises OSError."""
+        return mounts.table()
+
+    @cached_property
+    def theirs(self) -> Mounts | None:
+        """What the daemon sees, which any user may read; None where /proc hides it (hidepid)."""
+        if self._daemon is None:
+            return None
+        try:
+            return mounts.table(self._daemon)
+        except OSError:
+            return None
+
+    def differ(self, path: str) -> bool:
+        """Whether the daemon is known to see another file system at this path than this process does."""
+        theirs = self.theirs
+        return theirs is not None and mounts.place(theirs, path) != mounts.place(self.ours, path)
+
+
+def daemon(run: Path, session: bool = False) -> int | None:
+    """The PID of the daemon that has the pools, by its PID file below *run* (/run, or a user's own)."""
+    for name in _DAEMONS:
+        try:
+            pid = int((run / "libvirt" / f"{name}.pid" if session else run / f"{name}.pid").read_text("ascii"))
+            if Path(f"/proc/{pid}/comm").read_text("utf-8").rstrip("\n") == name[:_COMM]:
+                return pid
+        except (OSError, ValueError):
+            continue  # it does not run, or in a PID namespace of its own
+    return None
+
+
+def examine(path: str, kind: Kind, views: Views) -> Found:
+    """Look at the path of an active pool of this kind. May hang with its storage."""
+    try:
+        where, figures, fault = _look(path, kind, views)
+    except OSError as error:
+        if error.errno in _FORBIDDEN:
+            return Found(dated=f"{path} cannot be looked into by user {_user()}")
+        where, figures, fault = os.path.realpath(path), None, _fault(path, kind, error)
+    if views.differ(where):
+        return Found(unread=elsewhere(path))
+    return Found(figures, fault, compared=views.theirs is not None)
+
+
+def elsewhere(path: str) -> Unread:
+    """What is said of a path that libvirt sees otherwise than this process."""
+    return Unread(
+        Group.POOLS,
+        f"what libvirt has at {path}",
+        "this process sees another file system there; run it in libvirt's mount namespace "
+        "(systemd: without PrivateTmp, ProtectHome or a container)",
+    )
+
+
+def _look(path: str, kind: Kind, views: Views) -> tuple[str, os.statvfs_result | None, str | None]:
+    """The path without symlinks, the figures of its file system, and what is wrong. Raises OSError."""
+    # opened once, so that all of it is about the same directory; no right to read that is needed
+    handle = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        where = os.readlink(f"/proc/self/fd/{handle}")
+        if kind.path == pool_kinds.MOUNT and not _is_mount_point(handle, where, views):
+            return where, None, f"nothing is mounted at {path}"
+        return where, os.statvfs(handle), None
+    finally:
+        os.close(handle)
+
+
+def _is_mount_point(handle: int, where: str, views: Views) -> bool:
+    """Whether this directory is where a file system is mounted: also one bound there, which shares its device."""
+    with open(f"/proc/self/fdinfo/{handle}", encoding="ascii") as lines:
+        mount_id = next(int(line.split()[1]) for line in lines if line.startswith("mnt_id:"))
+    return any(mount.id == mount_id and mount.point == where and mount.kind != "autofs" for mount in views.ours)
+
+
+def _fault(path: str, kind: Kind, error: OSError) -> str:
+    if error.errno == errno.ENOENT and os.path.islink(path):
+        what = f"its directory {path} is a symlink to nothing"
+    elif error.errno == errno.ENOENT:
+        what = f"its directory {path} is gone"
+    elif error.errno == errno.ENOTDIR:
+        what = f"its directory {path} is no directory"
+    else:  # a stale NFS handle, an I/O error, a FUSE program that ended: mounted, and of no use
+        return f"its directory {path} does not work: {error.strerror}"
+    return f"nothing is mounted at {path}: {what}" if kind.path == pool_kinds.MOUNT else what
+
+
+def _user() -> str:
+    import getpass  # noqa: PLC0415 - only to tell of an error
+
+    return getpass.getuser()

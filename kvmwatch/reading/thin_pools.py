@@ -1,0 +1,91 @@
+"""How full the thin pools of a volume group are, which libvirt does not tell.
+
+libvirt's allocation of a volume group counts what was handed out, and a thin pool is handed out as a whole. When
+its data or its metadata is full, the VMs on its thin volumes get I/O errors. Only root may ask (lvs); that there
+is one can be seen by everybody, in sysfs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.model.metrics import Value
+
+_SYSTEM_PATH = "/usr/sbin:/sbin:/usr/bin:/bin"  # a monitoring user's PATH often lacks the first two
+
+
+class Use(NamedTuple):
+    """How full the fullest thin pool is, in %; data and metadata may be two pools'."""
+
+    data: Value = None
+    metadata: Value = None
+
+
+def active(group: str, sys: Path = Path("/sys")) -> bool:
+    """Whether a volume group has a thin pool in use: the device-mapper device of one's data."""
+    prefix = group.replace("-", "--") + "-"  # how LVM keeps the names of group and volume apart
+    for device in sys.glob("block/dm-*/dm"):
+        try:
+            name, uuid = ((device / field).read_text("utf-8").rstrip("\n") for field in ("name", "uuid"))
+        except (OSError, ValueError):
+            continue  # it went meanwhile
+        is_data = uuid.startswith("LVM-") and uuid.endswith("-tdata")
+        # with another hyphen it is of another group, called GROUP-...
+        if is_data and name.startswith(prefix) and not name[len(prefix) :].startswith("-"):
+            return True
+    return False
+
+
+def use(group: str, seconds: float) -> Use:
+    """Ask LVM how full the thin pools of a volume group are. Raises KvmwatchError that says why it cannot tell."""
+    if os.geteuid() != 0:
+        raise KvmwatchError("only root may ask; run it with sudo (docs/install.md#rights)")
+    return fullest(_lvs(group, seconds))
+
+
+def fullest(report: str) -> Use:
+    """The highest percentages of lvs's JSON. Raises KvmwatchError for anything else than that."""
+    try:
+        rows = [row for part in json.loads(report)["report"] for row in part["lv"]]
+        data, metadata = (
+            [float(row[field]) for row in rows if row[field]] for field in ("data_percent", "metadata_percent")
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise KvmwatchError("lvs does not answer in its JSON; try 'lvs --reportformat json'") from error
+    if not data or not metadata:  # an inactive one has none
+        raise KvmwatchError("lvs does not say; try 'lvs -o name,data_percent,metadata_percent'")
+    return Use(max(data), max(metadata))
+
+
+def _lvs(group: str, seconds: float) -> str:
+    import subprocess  # noqa: PLC0415 - few hypervisors have thin pools
+
+    program = shutil.which("lvs", path=_SYSTEM_PATH)
+    if not program:
+        raise KvmwatchError("there is no lvs; install lvm2")
+    command = (
+        *(program, "--reportformat", "json", "--select", "segtype=thin-pool"),
+        *("--options", "lv_name,data_percent,metadata_percent", "--", group),
+    )
+    try:
+        ran = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=seconds,
+            check=True,
+            env={"PATH": _SYSTEM_PATH, "LC_ALL": "C"},
+        )
+    except subprocess.TimeoutExpired as error:
+        raise KvmwatchError(f"lvs did not end within {seconds:.1f} s; look with 'lvs {group}'") from error
+    except subprocess.CalledProcessError as error:
+        said = " ".join(error.stderr.decode("utf-8", "replace").split())
+        raise KvmwatchError(f"lvs failed: {said}") from error
+    except OSError as error:
+        raise KvmwatchError(f"lvs cannot be run: {error.strerror}") from error
+    return ran.stdout.decode("utf-8", "replace")

@@ -1,0 +1,193 @@
+"""The path of a storage pool on this machine, with real directories and the mounts that there are."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kvmwatch.model import pool_kinds
+from kvmwatch.model.pool_kinds import KINDS
+from kvmwatch.reading import mounts, pool_paths
+from kvmwatch.reading.mounts import Mount
+from kvmwatch.reading.pool_paths import Views, examine
+
+LOCAL = [kind for kind in KINDS.values() if kind.local]
+MOUNTED = [kind for kind in LOCAL if kind.path == pool_kinds.MOUNT]
+ALONE = Views(None)  # libvirt's daemon is not to be seen
+
+
+def here(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+def a_file(path: Path) -> Path:
+    path.write_text("")
+    return path
+
+
+def a_link(path: Path, to: Path | str) -> Path:
+    path.symlink_to(to)
+    return path
+
+
+#: how a path may be: made below an empty folder, and what is said of it (empty: it is a good directory)
+SITUATIONS = {
+    "there": (lambda folder: here(folder / "p"), ""),
+    "with odd characters": (lambda folder: here(folder / "p \\040 |'\"\tü\u202e"), ""),
+    "a symlink to a directory": (lambda folder: a_link(folder / "link", here(folder / "p")), ""),
+    "gone": (lambda folder: folder / "gone", "is gone"),
+    "gone with its parent": (lambda folder: folder / "gone" / "p", "is gone"),
+    "a file": (lambda folder: a_file(folder / "p"), "is no directory"),
+    "below a file": (lambda folder: a_file(folder / "f") / "p", "is no directory"),
+    "a symlink to a file": (lambda folder: a_link(folder / "link", a_file(folder / "f")), "is no directory"),
+    "a symlink to nothing": (lambda folder: a_link(folder / "link", "nothing"), "is a symlink to nothing"),
+    "a symlink to itself": (lambda folder: a_link(folder / "link", "link"), "does not work: Too many levels"),
+}
+
+
+@pytest.mark.parametrize("kind", LOCAL, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_what_is_found(tmp_path: Path, kind: pool_kinds.Kind, situation: str) -> None:
+    make, said = SITUATIONS[situation]
+    path = str(make(tmp_path))
+    found = examine(path, kind, ALONE)
+    if kind.path == pool_kinds.DIRECTORY and not said:
+        assert found.fault is None
+        assert found.figures
+        assert found.figures.f_blocks == os.statvfs(tmp_path).f_blocks
+        return
+    assert found.figures is None, "never another file system's figures"
+    assert found.fault
+    assert path in found.fault
+    assert said in found.fault
+    if kind.path == pool_kinds.MOUNT and "does not work" not in said:
+        assert found.fault.startswith(f"nothing is mounted at {path}")
+
+
+@pytest.mark.parametrize("kind", MOUNTED, ids=lambda kind: kind.name)
+def test_a_mount_is_found_also_through_a_symlink(tmp_path: Path, kind: pool_kinds.Kind) -> None:
+    link = a_link(tmp_path / "link", "/proc")
+    for path in ("/proc", "/proc/", str(link)):
+        found = examine(path, kind, ALONE)
+        assert found.figures is not None
+        assert found.fault is None
+    below = examine("/proc/self/..", kind, ALONE)
+    assert below.fault is None, "it is the same directory"
+    assert examine("/proc/sys/kernel", kind, ALONE).fault == "nothing is mounted at /proc/sys/kernel"
+
+
+def raising(number: int) -> Any:
+    def fail(*_arguments: Any) -> Any:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+# what no test can have for real: another user's directory (tests may run as root), a dead server, a dead disk
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
+def test_a_path_that_this_user_may_not_see_has_libvirts_figures(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(pool_paths, "_look", raising(number))
+    found = examine("/srv/vms", KINDS["dir"], ALONE)
+    assert found[:2] == (None, None)
+    assert found.dated
+    assert found.dated.startswith("/srv/vms cannot be looked into by user ")
+
+
+@pytest.mark.parametrize("kind", LOCAL, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.ENOTCONN, errno.EHOSTDOWN, errno.ETIMEDOUT])
+def test_a_path_that_does_not_work(monkeypatch: pytest.MonkeyPatch, kind: pool_kinds.Kind, number: int) -> None:
+    monkeypatch.setattr(pool_paths, "_look", raising(number))
+    assert examine("/srv/vms", kind, ALONE).fault == f"its directory /srv/vms does not work: {os.strerror(number)}"
+
+
+class Other(Views):
+    """libvirt's daemon has a mount of its own; namespaces are the lab's."""
+
+    def __init__(self, point: Path | str) -> None:
+        super().__init__(None)
+        self.theirs = (*self.ours, Mount(999999, "0:999", "/", str(point), "nfs4"))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("kind", LOCAL, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("situation", ["there", "gone", "a symlink to a directory"])
+def test_what_only_libvirt_sees_is_not_known(tmp_path: Path, kind: pool_kinds.Kind, situation: str) -> None:
+    path = SITUATIONS[situation][0](tmp_path)
+    for point in (path.resolve(), tmp_path):
+        found = examine(str(path), kind, Other(point))
+        assert found.figures is None
+        assert found.fault is None
+        assert found.unread
+        assert "mount namespace" in found.unread.text
+
+
+def test_what_libvirt_sees_alike_is_known(tmp_path: Path) -> None:
+    found = examine(str(tmp_path), KINDS["netfs"], Other("/elsewhere"))
+    assert found.fault == f"nothing is mounted at {tmp_path}"
+    assert found.compared
+
+
+def test_the_same_file_system_mounted_otherwise_is_the_same_place() -> None:
+    ours = (Mount(1, "8:1", "/", "/", "ext4"),)
+    theirs = (*ours, Mount(2, "8:1", "/home", "/home", "ext4"))  # ProtectHome=read-only
+    assert mounts.place(ours, "/home/vms") == mounts.place(theirs, "/home/vms") == ("8:1", "/home/vms")
+
+
+@pytest.mark.parametrize(
+    ("path", "where"),
+    [
+        ("/", ("8:1", "/")),
+        ("/srv", ("8:1", "/srv")),
+        ("/srv/nfs", ("0:50", "/")),
+        ("/srv/nfs/a", ("0:50", "/a")),
+        ("/srv/nfs2", ("8:1", "/srv/nfs2")),
+        ("/var/x", ("8:2", "/@var/x")),
+        ("/twice", ("0:61", "/")),
+    ],
+)
+def test_place(path: str, where: tuple[str, str]) -> None:
+    there = (
+        Mount(1, "8:1", "/", "/", "ext4"),
+        Mount(2, "0:50", "/", "/srv/nfs", "nfs4"),
+        Mount(3, "8:2", "/@var", "/var", "btrfs"),
+        Mount(4, "0:60", "/", "/twice", "tmpfs"),
+        Mount(5, "0:61", "/", "/twice", "tmpfs"),
+    )
+    assert mounts.place(there, path) == where
+
+
+def test_no_mounts_are_no_place() -> None:
+    assert mounts.place((), "/srv") is None
+
+
+def test_a_line_of_mountinfo() -> None:
+    line = "36 35 98:0 /mnt1 /mnt\\0402/a\\134b rw,noatime master:1 shared:7 - ext3 /dev/root rw,errors=continue\n"
+    assert mounts._mount(line) == Mount(36, "98:0", "/mnt1", "/mnt 2/a\\b", "ext3")
+    assert any(mount.point == "/proc" for mount in mounts.table())
+    assert mounts.table(os.getpid()) == mounts.table()
+
+
+@pytest.mark.parametrize("session", [True, False])
+def test_the_daemon_is_found_by_its_pid_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, session: bool
+) -> None:
+    name = Path("/proc/self/comm").read_text("utf-8").rstrip("\n")
+    monkeypatch.setattr(pool_paths, "_DAEMONS", ("no-such-daemon", name))
+    folder = here(tmp_path / "libvirt") if session else tmp_path
+    assert pool_paths.daemon(tmp_path, session) is None
+    (folder / "no-such-daemon.pid").write_text(f"{os.getpid()}\n")  # another program has its number by now
+    (folder / f"{name}.pid").write_text("nonsense")
+    assert pool_paths.daemon(tmp_path, session) is None
+    (folder / f"{name}.pid").write_text(f"{os.getpid()}\n")
+    assert pool_paths.daemon(tmp_path, session) == os.getpid()
+    assert Views(os.getpid()).differ("/proc") is False
+
+
+def test_a_daemon_that_ended_meanwhile_is_not_compared_with() -> None:
+    assert Views(2**31 - 1).theirs is None
