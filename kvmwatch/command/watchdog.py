@@ -89,6 +89,7 @@ class _Watchdog:
         self._too_late = too_late
         self._last_word = threading.Lock()  # whoever has it prints; the other one must not
         self._code: int | None = None  # when all is printed
+        self._ending: int | None = None  # the signal that asked for it
         self._over = False  # the main thread has nothing more to do than to print
         self._told, self._tell = os.pipe()
         os.set_blocking(self._tell, False)
@@ -140,10 +141,13 @@ class _Watchdog:
         os._exit(code)
 
     def _interrupt(self, number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGALRM and time.monotonic() < self._end:
+        if number in _ENDING:
+            self._ending = number
+            signal.setitimer(signal.ITIMER_REAL, _CLEANING_UP, _AGAIN)
+        elif not self._ending and time.monotonic() < self._end:
             return  # the time was given anew just when it was over
         if not self._over:
-            raise Stopped(number, self._message())
+            raise Stopped(self._ending or number, self._message())
 
     def _message(self) -> str:
         what = doing.now() or ""
