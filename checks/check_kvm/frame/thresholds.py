@@ -7,8 +7,11 @@ from typing import NamedTuple
 
 from nagiosplugin import Range
 
+from check_kvm.frame import known
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.policy import Policy
+
+_SPOKESMAN = "state"  # which every site has
 
 
 class MetricSpec(NamedTuple):
@@ -65,12 +68,17 @@ class Thresholds:
         return threshold
 
     def usable(self, policy: Policy) -> tuple[Policy, str | None]:
-        """Give a domain's policy without what this check cannot use of it, and what that is."""
+        """Give a domain's policy without what this check cannot use of it, and what that is.
+
+        What names no check at all, or no metric of another check, is said by one check for all of them.
+        """
         problems = [policy.error] if policy.error else []
         kept = []
         for own in policy.thresholds:
             check, _, metric = own.metric.partition(".")
             if check != self._check:
+                if self._check == _SPOKESMAN and (problem := known.problem(own.metric)):
+                    problems.append(problem)
                 continue
             if metric not in self.metrics:
                 problems.append(f"no metric {own.metric} (there are {', '.join(self.metrics)})")
