@@ -46,7 +46,8 @@ def _asked(domains: list[LibvirtDomain], stats: int, groups: Group) -> Listed:
         if len(domains) > 1:  # one of them spoils it for all
             return [asked for domain in domains for asked in _asked([domain], stats, groups)]
         try:
-            return [(domains[0], unread(of_it_alone(error, domains[0]), groups))]
+            fields = unread(of_it_alone(error, domains[0]), groups & ~Group.SIZE)
+            return [(domains[0], fields | (size(domains[0]) if Group.SIZE in groups else {}))]
         except libvirt.libvirtError as gone:
             if gone.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
                 raise

@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
+from check_kvm.frame import known
+from check_kvm.frame.thresholds import parse_range
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.policy import EXPECTATIONS, OwnThreshold, Policy
 from kvmwatch.model.selection import Pattern
@@ -100,6 +102,12 @@ def _thresholds(where: str, given: Mapping[str, str]) -> tuple[OwnThreshold, ...
         metric, _, level = key.rpartition(".")
         if level not in ("warning", "critical") or "." not in metric:
             raise UsageError(f"{where}: {key}: use CHECK.METRIC.warning or CHECK.METRIC.critical = RANGE")
+        if problem := known.problem(metric):
+            raise UsageError(f"{where}: {problem}")
+        try:
+            parse_range(spec)
+        except UsageError as error:
+            raise UsageError(f"{where}: {key}: {error}") from None
         made.append(
             OwnThreshold(metric, spec if level == "warning" else None, spec if level == "critical" else None)
         )

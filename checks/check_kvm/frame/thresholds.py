@@ -7,8 +7,11 @@ from typing import NamedTuple
 
 from nagiosplugin import Range
 
+from check_kvm.frame import known
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.policy import OwnThreshold, Policy, listed
+
+_SPOKESMAN = "state"  # which every site has
 
 
 class MetricSpec(NamedTuple):
@@ -65,12 +68,17 @@ class Thresholds:
         return threshold
 
     def usable(self, policy: Policy) -> tuple[Policy, str | None]:
-        """Give a domain's policy with what this check can use of it, once for each metric, and what it cannot."""
+        """Give a domain's policy with what this check can use of it, once for each metric, and what it cannot.
+
+        What names no check at all, or no metric of another check, is said by one check for all of them.
+        """
         problems = [policy.error] if policy.error else []
         kept: dict[str, OwnThreshold] = {}
         for own in policy.thresholds:
             check, _, metric = own.metric.partition(".")
             if check != self._check:
+                if self._check == _SPOKESMAN and (problem := known.problem(own.metric)):
+                    problems.append(problem)
                 continue
             if metric not in self.metrics:
                 problems.append(f"no metric {own.metric} (there are {', '.join(self.metrics)})")
