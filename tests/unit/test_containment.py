@@ -362,8 +362,7 @@ class Lost:
             return None
         of_it = {call.name for call in self.failed if check in judges(call) and call.owner in ("", uuid)}
         if check == "host":
-            sizes = ("virDomain.info", "virConnect.domainListGetStats")
-            of_it |= {call.name for call in self.failed if call.name in sizes and call.owner != OFF}
+            of_it |= {call.name for call in self.failed if call.name == "virDomain.info" and call.owner != OFF}
         if of_it == {"virDomain.controlInfo"} and self.of("", "getLibVersion"):
             return None  # it may have been asked only whether its XML would wait
         if of_it and uuid == ALONE:

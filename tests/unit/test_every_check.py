@@ -23,9 +23,9 @@ from testdriver import node
 
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.groups import Group
-from kvmwatch.model.metrics import DiskStats, DomainStats, FilesystemStats, InterfaceStats, ProcessStats
+from kvmwatch.model.metrics import DiskStats, DomainStats, FilesystemStats, InterfaceStats, ProcessStats, VcpuStats
 from kvmwatch.model.policy import OwnThreshold, Policy
-from kvmwatch.model.snapshot import Disk, Domain, Filesystem, Interface, Process, Snapshot
+from kvmwatch.model.snapshot import Disk, Domain, Filesystem, Interface, Process, Snapshot, Vcpu
 
 ROOT = Path(__file__).parents[2]
 ALWAYS, NEVER = "@~:", ""  # ranges: alert whatever the value is, and not at all
@@ -65,6 +65,7 @@ def vm(name: str, policy: Policy = Policy(), **more: Any) -> Domain:
         policy=policy,
         stats=full(DomainStats),
         rates=full(DomainStats),
+        vcpus=tuple(Vcpu(n, full(VcpuStats), full(VcpuStats)) for n in range(2)),
         disks=tuple(
             Disk(disk, device="disk", stats=full(DiskStats), rates=full(DiskStats)) for disk in ("vda", "vdb")
         ),
@@ -234,20 +235,28 @@ NAMES = ("alpha1", "alpha2", "beta1")
 POOLS = (
     """<pool type='dir'><name>{name}</name><uuid>{uuid}</uuid><target><path>/pools/{name}</path></target></pool>"""
 )
-POOL_UUID = "33333333-0000-4000-8000-{:012d}".format
+NETWORKS = "<network><name>{name}</name><uuid>{uuid}</uuid></network>"
+UUIDS = {
+    "pool": "33333333-0000-4000-8000-{:012d}".format,
+    "network": "22222222-0000-4000-8000-{:012d}".format,
+}
 
 
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     file = tmp_path_factory.mktemp("selection") / "node.xml"
-    pools = "".join(POOLS.format(name=name, uuid=POOL_UUID(number)) for number, name in enumerate(NAMES))
-    file.write_text(node(NAMES).replace("</node>", f"{pools}</node>"), encoding="utf-8")
+    things = "".join(
+        xml.format(name=name, uuid=UUIDS[kind](number))
+        for number, name in enumerate(NAMES)
+        for kind, xml in (("pool", POOLS), ("network", NETWORKS))
+    )
+    file.write_text(node(NAMES).replace("</node>", f"{things}</node>"), encoding="utf-8")
     return f"test://{file}"
 
 
 def uuid_of(uri: str, check: Check, name: str) -> str:
-    if check.selects == "pool":
-        return POOL_UUID(NAMES.index(name))
+    if check.selects in UUIDS:
+        return UUIDS[check.selects](NAMES.index(name))
     text = Path(uri.removeprefix("test://")).read_text(encoding="utf-8")
     found = re.search(rf"<name>{name}</name>\s*<uuid>([^<]+)", text)
     assert found
