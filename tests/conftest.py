@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from commands import Command
+from generated import assert_up_to_date
 from hypothesis import settings
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         if request.config.getoption("--golden"):
             path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        assert text == path.read_text(encoding="utf-8"), f"{path} differs; 'make golden' rewrites it"
+        assert_up_to_date(path, text, "golden")
 
     return compare
 

@@ -234,14 +234,16 @@ def survey(connection: Connection) -> Listed:
     return listed
 
 
-def _flagged(connection: Connection, flag: Flag) -> set[str] | Unread:
+def _flagged(connection: Connection, flag: Flag) -> set[str] | Unread | None:
+    """The UUIDs of those that have it, or why that cannot be told; None: the driver does not know such a thing."""
     try:
         return {domain.UUIDString() for domain in connection.listAllDomains(flag.filter)}
     except libvirt.libvirtError as error:
         if not connection.isAlive():
             raise
-        unsupported = error.get_error_code() in UNSUPPORTED
-        return Unread(flag.group, flag.name.replace("_", " "), one_line(error), absent=unsupported)
+        if error.get_error_code() in UNSUPPORTED:
+            return None
+        return Unread(flag.group, flag.name.replace("_", " "), one_line(error))
 
 
 def _asked(connection: Connection, uuid: str, flags: tuple[Flag, ...]) -> tuple[Fields, tuple[str, ...]] | None:

@@ -114,7 +114,7 @@ class Parts:
         for part, started in self._started:
             try:
                 read[part.field] = started.wait(self._deadline)
-            except (libvirt.libvirtError, KvmwatchError, OSError) as error:
+            except (libvirt.libvirtError, KvmwatchError, OSError, ValueError) as error:  # ValueError: no UTF-8
                 unread.append(self._unread(part, error))
         return Read(**read, unread=tuple(unread))
 

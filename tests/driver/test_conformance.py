@@ -111,6 +111,14 @@ def test_precedence_of_thresholds(command: Command, tmp_path: Path) -> None:
         ("nonsense\n", "File contains no section headers"),
         ("[defaults]\ncpu.heat.warning = 5\n", "unknown metric 'heat'; there are usage, steal"),
         ("[defaults]\ncpu.usage.warning = x\n", "bad range 'x'"),
+        (
+            "[defaults]\ncpuu.usage.warning = 5\n",
+            "[defaults]: cpuu.usage: unknown check 'cpuu'; there are agent, cpu",
+        ),
+        (
+            "[domain web*]\ndisk.heat.warning = 5\n",
+            "[domain web*]: disk.heat: unknown metric 'heat'; there are read",
+        ),
     ],
 )
 def test_bad_configuration_file(command: Command, tmp_path: Path, text: str, said: str) -> None:

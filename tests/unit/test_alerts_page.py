@@ -11,6 +11,7 @@ import pytest
 from alerts_page import Alert
 from check_kvm.frame.plugin import Check
 from commands import CHECKS
+from generated import assert_up_to_date
 
 ALERTS = list(alerts_page.alerts())
 #: where the words stand that a state check prints, beside the checks themselves
@@ -25,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_page_is_up_to_date() -> None:
-    assert alerts_page.PAGE.read_text(encoding="utf-8") == alerts_page.render(), "run 'make docs'"
+    assert_up_to_date(alerts_page.PAGE, alerts_page.render(), "docs")
 
 
 @pytest.mark.parametrize("alert", [alert for alert in ALERTS if alert.check], ids=lambda alert: alert.words)
@@ -36,7 +37,9 @@ def test_the_check_says_so(alert: Alert) -> None:
     sources = "".join((ROOT / path).read_text() for path in (*WORDS, f"checks/check_kvm/{alert.check}.py"))
     printed = " ".join(re.findall(r'"([^"]*)"', sources))
     for word in re.findall(r"[\w/']+", alert.words):
-        assert re.search(rf"\b{re.escape(word)}\b", printed), word
+        assert re.search(rf"\b{re.escape(word)}\b", printed), (
+            f"tools/alerts_page.py has an alert {alert.words!r}, and checks/check_kvm/{alert.check}.py does not say {word!r}"
+        )
 
 
 def test_every_metric_with_a_default_threshold_is_there() -> None:
@@ -44,4 +47,8 @@ def test_every_metric_with_a_default_threshold_is_there() -> None:
     for name in CHECKS:
         check: Check = importlib.import_module(f"check_kvm.{name}").CHECK
         judged = {(name, metric.name) for metric in check.metrics if metric.warning or metric.critical}
-        assert judged <= told
+        forgotten = sorted(metric for _, metric in judged - told)
+        assert not forgotten, (
+            f"tools/alerts_page.py has no line for what check_kvm_{name} alerts of by default: {', '.join(forgotten)}; "
+            "write it, then run 'make docs'"
+        )

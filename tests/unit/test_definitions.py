@@ -6,6 +6,7 @@ import json
 
 import pytest
 from commands import CHECKS
+from generated import assert_up_to_date
 from nagios_definitions import files
 from nagios_definitions.commands import commands
 
@@ -14,21 +15,30 @@ FILES = files.files()
 
 @pytest.mark.parametrize("path", FILES)
 def test_files_are_up_to_date(path: str) -> None:
-    assert (files.CHECKS / path).read_text(encoding="utf-8") == FILES[path], "run 'make definitions'"
+    assert_up_to_date(files.CHECKS / path, FILES[path], "definitions")
 
 
 def test_every_command_has_every_option() -> None:
     listed = commands()
-    assert {command.check for command in listed} == set(CHECKS)
+    wrong = {command.check for command in listed} ^ set(CHECKS)
+    assert not wrong, (
+        f"tools/nagios_definitions/commands.py has not just the checks of checks/check_kvm: {sorted(wrong)}"
+    )
     for command in listed:
         flags = {option.flag for option in command.options}
-        assert {"--uri", "--domain", "--warning", "--critical", "--config", "--perfdata", "--timeout"} <= flags
-        assert all(option.help for option in command.options)
+        missing = {"--uri", "--domain", "--warning", "--critical", "--config", "--perfdata", "--timeout"} - flags
+        assert not missing, (
+            f"check_kvm_{command.check} lost {sorted(missing)}: see checks/check_kvm/frame/plugin.py"
+        )
+        helpless = [option.flag for option in command.options if not option.help]
+        assert not helpless, f"check_kvm_{command.check} {helpless} without help: say it where it is added"
 
 
 def test_basket_refers_to_fields_that_there_are() -> None:
     basket = json.loads(FILES["icinga2/director-basket.json"])
     for command in basket["Command"].values():
-        assert {str(field["datafield_id"]) for field in command["fields"]} <= basket["Datafield"].keys()
+        missing = {str(field["datafield_id"]) for field in command["fields"]} - basket["Datafield"].keys()
+        assert not missing, f"tools/nagios_definitions/director.py: no data fields {sorted(missing)}"
     for template in basket["ServiceTemplate"].values():
-        assert set(template["imports"]) <= basket["ServiceTemplate"].keys()
+        missing = set(template["imports"]) - basket["ServiceTemplate"].keys()
+        assert not missing, f"tools/nagios_definitions/director.py: no service templates {sorted(missing)}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from functools import cache
 from pkgutil import iter_modules
+from typing import NamedTuple
 
 import check_kvm
 
@@ -18,13 +19,19 @@ def checks() -> tuple[str, ...]:
     return tuple(found.name for found in iter_modules(check_kvm.__path__) if not found.ispkg)
 
 
+class Misspelt(NamedTuple):
+    """A word that names nothing: a ``check`` or a ``metric``, and what there is."""
+
+    kind: str
+    word: str
+    known: str
+
+
 @cache
-def problem(name: str) -> str | None:
-    """Why ``CHECK.METRIC`` names no metric that there is, and what there is; None when it does."""
+def misspelt(name: str) -> Misspelt | None:
+    """What of ``CHECK.METRIC`` names nothing; None when all of it is known."""
     check, _, metric = name.partition(".")
     if check not in checks():
-        return f"{name}: unknown check {check!r}; there are {', '.join(checks())}"
+        return Misspelt("check", check, ", ".join(checks()))
     metrics = [spec.name for spec in importlib.import_module(f"check_kvm.{check}").CHECK.metrics]
-    if metric not in metrics:
-        return f"{name}: unknown metric {metric!r}; there are {', '.join(metrics)}"
-    return None
+    return None if metric in metrics else Misspelt("metric", metric, ", ".join(metrics))

@@ -102,8 +102,8 @@ def _thresholds(where: str, given: Mapping[str, str]) -> tuple[OwnThreshold, ...
         metric, _, level = key.rpartition(".")
         if level not in ("warning", "critical") or "." not in metric:
             raise UsageError(f"{where}: {key}: use CHECK.METRIC.warning or CHECK.METRIC.critical = RANGE")
-        if problem := known.problem(metric):
-            raise UsageError(f"{where}: {problem}")
+        if wrong := known.misspelt(metric):
+            raise UsageError(f"{where}: {metric}: unknown {wrong.kind} {wrong.word!r}; there are {wrong.known}")
         try:
             parse_range(spec)
         except UsageError as error:

@@ -77,8 +77,8 @@ class Thresholds:
         for own in policy.thresholds:
             check, _, metric = own.metric.partition(".")
             if check != self._check:
-                if self._check == _SPOKESMAN and (problem := known.problem(own.metric)):
-                    problems.append(problem)
+                if self._check == _SPOKESMAN and (wrong := known.misspelt(own.metric)):
+                    problems.append(f"{own.metric}: no {wrong.kind} {wrong.word} (there are {wrong.known})")
                 continue
             if metric not in self.metrics:
                 problems.append(f"no metric {own.metric} (there are {', '.join(self.metrics)})")
