@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from commands import CHECKS, EXAMPLE_URI, Command
+from commands import CHECKS, EXAMPLE_URI, Command, InProcess
 from conformance import conforming
 from testdriver import node
 
@@ -31,17 +31,17 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_hostile_names(command: Command, hostile: str, check: str) -> None:
+def test_hostile_names(in_process: InProcess, hostile: str, check: str) -> None:
     for more in ((), ("-v",), ("-vv",)):
-        ran = command(f"check_kvm_{check}", "-u", hostile, *more)
+        ran = in_process(f"check_kvm_{check}", "-u", hostile, *more)
         conforming(ran.out, ran.code)
         assert ran.err == ""
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_hundreds_of_vms_fit(command: Command, many: str, check: str) -> None:
+def test_hundreds_of_vms_fit(in_process: InProcess, many: str, check: str) -> None:
     for style, limit in (("full", 8192), ("full", 1024), ("summary", 8192), ("none", 1024)):
-        ran = command(f"check_kvm_{check}", "-u", many, "-v", "--perfdata", style, "--max-output", str(limit))
+        ran = in_process(f"check_kvm_{check}", "-u", many, "-v", "--perfdata", style, "--max-output", str(limit))
         output = conforming(ran.out, ran.code, limit)
         assert not output.perfdata or style != "none"
         if check in ("state", "disk", "network", "snapshot"):
@@ -75,8 +75,8 @@ def test_help_and_version(command: Command, check: str) -> None:
         *(("-d", ""), ("--config", "/nonexistent"), ("--no-such-option",), ("-u", "nonsense")),
     ],
 )
-def test_bad_input_is_unknown_in_one_line(command: Command, check: str, arguments: tuple[str, ...]) -> None:
-    ran = command(f"check_kvm_{check}", "-u", EXAMPLE_URI, *arguments)
+def test_bad_input_is_unknown_in_one_line(in_process: InProcess, check: str, arguments: tuple[str, ...]) -> None:
+    ran = in_process(f"check_kvm_{check}", "-u", EXAMPLE_URI, *arguments)
     assert ran.code == 3
     assert ran.err == ""
     first, _, usage = ran.out.partition("\n")
@@ -121,9 +121,9 @@ def test_precedence_of_thresholds(command: Command, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_bad_configuration_file(command: Command, tmp_path: Path, text: str, said: str) -> None:
+def test_bad_configuration_file(in_process: InProcess, tmp_path: Path, text: str, said: str) -> None:
     file = tmp_path / "site.ini"
     file.write_text(text)
-    ran = command("check_kvm_cpu", "-u", EXAMPLE_URI, "--config", str(file))
+    ran = in_process("check_kvm_cpu", "-u", EXAMPLE_URI, "--config", str(file))
     assert ran.code == 3
     assert said in ran.first

@@ -144,8 +144,9 @@ MATCHING = (
 )
 
 
-@pytest.mark.parametrize("option", ["-d", "-x"])
-@pytest.mark.parametrize("arguments", MATCHING, ids=" ".join)
+@pytest.mark.parametrize(
+    ("arguments", "option"), [*((words, "-d") for words in MATCHING), (MATCHING[0], "-x"), (CONFIG, "-x")], ids=str
+)
 def test_a_regular_expression_that_does_not_come_to_an_end(
     command: Command, hypervisor: str, mark: dict[str, str], arguments: tuple[str, ...], option: str
 ) -> None:

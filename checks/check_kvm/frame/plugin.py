@@ -62,13 +62,14 @@ class Check(NamedTuple):
 def main(check: Check) -> None:
     """Run a check command and end the process with the plugin API's exit code."""
     watchdog.run(
-        lambda: _said(check, sys.argv[1:]),
+        lambda: said(check, sys.argv[1:]),
         lambda message: Said(f"{_prefix(check)} - {labels.text(message)}\n"),
         DEFAULT_TIMEOUT,
     )
 
 
-def _said(check: Check, arguments: Sequence[str]) -> Said:
+def said(check: Check, arguments: Sequence[str]) -> Said:
+    """What a check says and its exit code, whatever goes wrong in it."""
     try:
         return Said(*run(check, arguments))
     except UsageError as error:
