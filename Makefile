@@ -18,6 +18,9 @@ demo: $(READY) ## Judge this machine's VMs (or the example hypervisor's) as Nagi
 .PHONY: test
 test: lint test-unit test-lab test-lab-modular test-systems ## Run every test; those of the lab and the systems need root (they bring up their own libvirt, guests and daemons)
 
+.PHONY: test-quick
+test-quick: lint test-unit ## Run what needs no root and no daemon: lint, unit and test driver tests, in about a minute
+
 .PHONY: test-unit
 test-unit: $(READY) ## Run the unit and test driver tests: no root, no daemon
 	@$(PYTHON) -m pytest -q --numprocesses 6 tests/unit tests/driver  # they mostly wait, for the second of a sample
