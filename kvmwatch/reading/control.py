@@ -43,7 +43,7 @@ def hung(
         connection = hypervisor.another()
         return lambda uuid: _looked_up(connection, uuid, limit, untold)
 
-    walked = walk(uuids, questioner, deadline, limit / 2, lanes=1)
+    walked = walk(uuids, questioner, deadline, limit, lanes=1)
     return walked.answers | walked.held
 
 
