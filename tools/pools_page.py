@@ -38,7 +38,7 @@ libvirt calls a pool running until somebody refreshes it. On the hypervisor itse
 | the path does not work: a stale NFS handle, an I/O error, a FUSE program that ended | CRITICAL |
 | none of its volumes is there, and the file system has another size than at the last refresh: the one below a lost mount | CRITICAL |
 | it gives no answer (a dead NFS server) | UNKNOWN: `its storage does not answer` |
-| this user may not look into it | libvirt's figures, and it is said that they are as old as the last `virsh pool-refresh` or change of a volume |
+| this user may not look into it | libvirt's figures, and it is said that they are as old as the last refresh of the pool or change of a volume |
 | libvirt's daemon sees another file system there than this process (mount namespaces) | UNKNOWN, with libvirt's figures |
 | a volume was removed past libvirt | one volume less |
 | volumes that cannot be asked, or so many that there was no time | no `overcommit`; UNKNOWN, and how many |

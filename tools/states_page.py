@@ -18,7 +18,7 @@ _HEAD = """# States and their reasons
 
 Made by `make docs` from the table in `kvmwatch/model/states.py`; do not edit.
 
-What `check_kvm_state` says of each state and reason that libvirt has, in the words of `virsh domstate --reason`. What
+What `check_kvm_state` says of each state and reason that libvirt has, in virsh's words. What
 is expected of a VM is in its [metadata](thresholds.md#in-the-domain-itself); without, it is running with autostart, else
 any.
 

@@ -36,9 +36,9 @@ class _Adapter(HTTPAdapter):  # type: ignore[misc]
         super().init_poolmanager(*arguments, ssl_context=context, **more)
 
 
-def session(ca_file: str | None = None) -> Session:
-    """A session that trusts this CA, or else those of the system."""
-    made = Session(_LIMIT)
+def session(ca_file: str | None = None, limit: int = _LIMIT) -> Session:
+    """A session that trusts this CA, or else those of the system; an answer may have ``limit`` bytes."""
+    made = Session(limit)
     made.mount("https://", _Adapter())
     made.verify = ca_file or True
     made.trust_env = False  # no proxy or CA bundle of the environment between a hypervisor and its Icinga

@@ -52,7 +52,7 @@ class Icinga(Monitor):
         self.main = self.write("icinga2.conf", MAIN.format(work=self.work, user=API_USER, password=API_PASSWORD))
         self.credentials = self.write("credentials", f"user = {API_USER}\npassword = {API_PASSWORD}\n")
         self.credentials.chmod(0o600)
-        self._session = icinga_api.session(str(CA))
+        self._session = icinga_api.session(str(CA), limit=64 << 20)  # of all services at once
         self._session.auth = (API_USER, API_PASSWORD)
 
     @property

@@ -148,7 +148,10 @@ def test_config_is_replaced_only_when_it_changes_and_only_when_valid(
     assert "no-such-host" in refused.err
     assert file.read_text() == before
     marker = tmp_path / "reloaded"
-    taken = kvm(*config, "--host", "kvm1", "-d", "web1", "--reload", f"touch {marker}")
+    kept = kvm(*config, "--host", "kvm1", "-d", "web1")
+    assert (kept.code, file.read_text()) == (3, before)
+    assert "give --force" in kept.err, "most of what there was would be gone"
+    taken = kvm(*config, "--host", "kvm1", "-d", "web1", "--force", "--reload", f"touch {marker}")
     assert taken.code == 0, taken.err
     assert marker.exists()
     assert "crash1" not in file.read_text()
