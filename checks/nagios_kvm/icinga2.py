@@ -39,6 +39,9 @@ def render(site: Site, services: Iterable[Service]) -> str:
 
 
 def _string(text: str) -> str:
-    """A string literal of Icinga's language; control characters as octal escapes."""
+    """A string literal of Icinga's language.
+
+    ASCII's control characters are octal escapes, which have three digits; all else it takes as it is (UTF-8).
+    """
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c.isprintable() else f"\\{ord(c):03o}" for c in escaped) + '"'
+    return '"' + "".join(f"\\{ord(c):03o}" if c < " " or c == "\x7f" else c for c in escaped) + '"'
