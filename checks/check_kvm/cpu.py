@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from nagiosplugin import Unknown
+
 from check_kvm.frame import plugin
 from check_kvm.frame.phrases import count, highest
 from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Verdict
-from kvmwatch.model import derived
+from kvmwatch.model import derived, states
 from kvmwatch.model.derived import percent
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Snapshot
@@ -20,6 +22,9 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
         active += 1
         usage = derived.vcpu_usage(domain)
         steal = percent(domain.rates.cpu_delay, domain.stats.vcpu_count)
+        running = domain.state in (states.RUNNING, states.BLOCKED)
+        if running and domain.stats.cpu_time is None and not subject.parts:
+            subject.say(Unknown, "libvirt gives no CPU time of it")
         subject.measure("usage", usage)
         subject.measure("steal", steal)
         subject.measure("emulator", derived.emulator_usage(domain))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from nagiosplugin import Critical
+from nagiosplugin import Critical, Unknown
 
 from check_kvm.frame import plugin
 from check_kvm.frame.phrases import count, highest
 from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Verdict
-from kvmwatch.model import derived
+from kvmwatch.model import derived, measured
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Disk, Snapshot
 
@@ -33,6 +33,8 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
                 # a thin image with its metadata may take more than it holds
                 most = 100 if metric == "allocation" and (value or 0) <= 100 else None
                 subject.measure(metric, value, most=most, unjudged=_too_few(disk, metric))
+            if measured.missing(domain, disk):
+                subject.say(Unknown, "libvirt gives no statistics of it")
             if disk.error:
                 subject.say(Critical, disk.error)
             judged = (m for m in values if m.endswith("_latency") and not _too_few(disk, m))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from nagiosplugin import Critical, Ok, Warn
+from nagiosplugin import Critical, Ok, Unknown, Warn
 
 from check_kvm.frame import plugin
 from check_kvm.frame.phrases import count, highest
 from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Verdict
+from kvmwatch.model import measured
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Interface, Snapshot
 
@@ -28,7 +29,9 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
                 subject.say(Critical, interface.detached)
             if interface.link_down:
                 subject.say(Warn, "link is set down")
-            if interface.stats.rx_bytes is None and not subject.parts:
+            if measured.missing(domain, interface):
+                subject.say(Unknown, "libvirt gives no counters of it")
+            elif interface.stats.rx_bytes is None and not subject.parts:
                 subject.say(Ok, f"no counters ({interface.kind} interface)")
             traffic[f"{domain.name} {name}"] = subject.rank = (values["rx"] or 0) + (values["tx"] or 0)
     verdict.overview = ", ".join([count(interfaces, "interface"), *highest("traffic", traffic, "b/s")])

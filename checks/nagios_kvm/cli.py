@@ -50,7 +50,8 @@ def _config(options: argparse.Namespace) -> Outcome:
     # names and metadata are all that is needed
     groups = Group.SHUT_OFF | Group.POLICY
     snapshot = Reader(options.uri, groups, selection, deadline, Roster(options.state_dir, options.uri)).read()
-    for part in snapshot.unread:  # without them their services would be removed
+    unread = [part for domain in snapshot.domains for part in domain.unread]  # whether it is to be left alone
+    for part in (*snapshot.unread, *unread):  # without them their services would be removed, or made
         raise KvmwatchError(part.text)
     site = Site(
         host=options.host or _host_name(options.uri),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 from kvmwatch import __version__
 from kvmwatch.model.errors import UsageError
@@ -39,6 +40,7 @@ def add_common(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "-u",
         "--uri",
+        type=uri,
         default=default_uri(),
         help="libvirt URI, opened read-only (default: $LIBVIRT_DEFAULT_URI, else qemu:///system)",
     )
@@ -65,6 +67,15 @@ def add_common(made: argparse.ArgumentParser) -> None:
         "-v", "--verbose", action="count", default=0, help="say more; -vv adds tracebacks, -vvv timings"
     )
     made.add_argument("-V", "--version", action="version", version=f"kvmwatch {__version__}")
+
+
+def uri(text: str) -> str:
+    """Check that a URI can be taken apart; whether there is a hypervisor is for libvirt to tell."""
+    try:
+        _ = urlsplit(text).hostname, urlsplit(text).port
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no URI: {error}; use for instance qemu:///system") from None
+    return text
 
 
 def seconds(text: str) -> float:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import time
+
 from kvmwatch.command import state_files
 from kvmwatch.reading.collect import Known, Waits
 
 _HEAD = "kvmwatch domains 1"
+_LINE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12} ")
 
 
 class Roster:
@@ -22,7 +26,7 @@ class Roster:
         head, *lines = (self._text or "").split("\n")
         if not head.startswith(_HEAD):
             return Known({})
-        names = dict(line.split(" ", 1) for line in lines if " " in line)
+        names = dict(line.split(" ", 1) for line in lines if _LINE.match(line))
         return Known(names, _waits(head[len(_HEAD) :].split()))
 
     def save(self, known: Known) -> None:
@@ -44,9 +48,11 @@ def _words(waits: Waits | None) -> list[str]:
 def _waits(words: list[str]) -> Waits | None:
     try:
         since, asked, *held = words
+        times = float(since), float(asked)
+        if not all(0 <= moment <= time.time() for moment in times):  # it is damaged, or the clock was set back
+            return None
         return Waits(
-            float(since),
-            float(asked),
+            *times,
             frozenset(uuid.rstrip("+") for uuid in held),
             frozenset(uuid[:-1] for uuid in held if uuid.endswith("+")),
         )

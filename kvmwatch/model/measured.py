@@ -6,6 +6,7 @@ could not be had just now, they are those of a kind that has some.
 
 from __future__ import annotations
 
+from kvmwatch.model import states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Disk, Domain, Interface
 
@@ -39,6 +40,18 @@ def disks(domain: Domain) -> tuple[Disk, ...]:
 def counts(interface: Interface) -> bool:
     """Whether interfaces of its kind have a device on the host that counts."""
     return interface.kind is None or interface.kind in _COUNTING
+
+
+def missing(domain: Domain, part: Disk | Interface) -> bool:
+    """Whether it should have counters and has none, and nobody has said why."""
+    group = Group.DISK if isinstance(part, Disk) else Group.INTERFACE
+    if domain.state not in (states.RUNNING, states.BLOCKED) or _untold(domain, part, group):
+        return False
+    if isinstance(part, Disk):
+        counted = (part.stats.read_requests, part.stats.write_requests, part.stats.flush_requests)
+        return not part.removable and part.kind not in _NOT_COUNTING and all(count is None for count in counted)
+    # one of a network that gives guests devices of the host has no name there
+    return part.stats.rx_bytes is None and part.name is not None and counts(part)
 
 
 def _has_values(part: Disk | Interface) -> bool:

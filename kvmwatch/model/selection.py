@@ -7,6 +7,7 @@ where nothing has it as its UUID. So to match one, the UUIDs of all there are ha
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -30,8 +31,10 @@ class Pattern(NamedTuple):
             raise UsageError("an empty domain pattern selects nothing; use '*' for all")
         if text.startswith("re:"):
             try:
-                re.compile(text[3:])
-            except re.error as error:
+                with warnings.catch_warnings():  # of what a later Python may read otherwise
+                    warnings.simplefilter("ignore", FutureWarning)
+                    re.compile(text[3:])
+            except (re.error, OverflowError, RecursionError) as error:
                 raise UsageError(f"bad regular expression {text[3:]!r}: {error}") from None
         return cls(text)
 

@@ -59,8 +59,12 @@ def occupied(
 def _looked_up(connection: Connection, uuid: str, limit: float, untold: Untold | None) -> float | None:
     try:
         domain = connection.lookupByUUIDString(uuid)
-    except libvirt.libvirtError:
-        return None  # gone
+    except libvirt.libvirtError as error:
+        if not connection.isAlive():
+            raise
+        if untold is not None and error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+            untold[uuid] = one_line(error)
+        return None
     return _of(domain, limit, untold)
 
 

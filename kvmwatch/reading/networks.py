@@ -9,7 +9,7 @@ import libvirt
 
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Network, Unread
-from kvmwatch.reading.connection import is_local, of_it_alone
+from kvmwatch.reading.connection import is_local, of_it_alone, one_line
 from kvmwatch.reading.hypervisor import Hypervisor
 from kvmwatch.reading.links import FOLDER, Link, Links
 from kvmwatch.reading.ways import OPEN_VSWITCH
@@ -130,6 +130,8 @@ def _with_bridge(handle: Any, network: Network, links: Links, defined: _Defined)
 def _with_leases(handle: Any, network: Network) -> Network:
     try:
         leases = len(handle.DHCPLeases())
+    except ValueError as error:  # a host name that is no UTF-8
+        return _without(network, "DHCP leases", one_line(error))
     except libvirt.libvirtError as error:
         if error.get_error_code() in _CANNOT:
             return network

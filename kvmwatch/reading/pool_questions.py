@@ -56,7 +56,7 @@ def describe(connection: Connection, listed: Pool) -> Described:
     def asked(what: str, ask: Callable[[], Any]) -> Any:
         try:
             return ask()
-        except (libvirt.libvirtError, ElementTree.ParseError) as error:
+        except (libvirt.libvirtError, ElementTree.ParseError, ValueError) as error:  # ValueError: no UTF-8
             if _code(error) == libvirt.VIR_ERR_NO_STORAGE_POOL:
                 raise
             unread.append(Unread(Group.POOLS, what, error_text(error)))
@@ -89,7 +89,7 @@ def count_volumes(connection: Connection, uuid: str, until: Deadline) -> Volumes
     """Count the volumes of a pool. libvirt looks at each one's file when it is asked for its size."""
     try:
         volumes = connection.storagePoolLookupByUUIDString(uuid).listAllVolumes(0)
-    except libvirt.libvirtError as error:
+    except (libvirt.libvirtError, ValueError) as error:
         return Volumes(why=error_text(error))
     there = capacity = gone = failed = 0
     why = ""

@@ -109,7 +109,7 @@ class _Reading:
         self._asked.pop(future, None)
         try:
             then(progress, future.result())
-        except (libvirt.libvirtError, KvmwatchError, OSError) as error:
+        except (libvirt.libvirtError, KvmwatchError, OSError, ValueError) as error:  # ValueError: no UTF-8
             progress.failure = error_text(error)
 
     def _ask(self, progress: Progress, work: _Ask, then: _Next) -> None:

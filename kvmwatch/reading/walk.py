@@ -49,18 +49,21 @@ def walk(
         walkers[0].join(min(_LOOK, deadline.remaining()))
         now = time.monotonic()
         for walker in walkers[:]:
+            asking = walker.asking
             if not walker.is_alive():
                 walkers.remove(walker)
-                if walker.error:
+                # one that could not even connect leaves its work to the others
+                if walker.error and (walker.connected or not walkers):
                     raise walker.error
-            elif walker.asking and now - walker.asking[1] >= patience:
-                held[walker.asking[0]] = now - walker.asking[1]
+            elif asking and now - asking[1] >= patience:
+                held[asking[0]] = now - asking[1]
                 walkers.remove(walker)
                 if waiting:
                     walkers.append(_Walker(waiting, questioner, answers))
     for walker in walkers:  # the time is over
-        if walker.asking:
-            held[walker.asking[0]] = time.monotonic() - walker.asking[1]
+        asking = walker.asking
+        if asking:
+            held[asking[0]] = time.monotonic() - asking[1]
     unasked = frozenset(waiting)
     waiting.clear()
     return Walked({uuid: answer for uuid, answer in dict(answers).items() if uuid not in held}, held, unasked)
@@ -77,6 +80,7 @@ class _Walker(Generic[Answer]):
     ) -> None:
         self.asking: tuple[str, float] | None = None  # whom, and since when (CLOCK_MONOTONIC)
         self.error: Exception | None = None
+        self.connected = False
         self._waiting = waiting
         self._questioner = questioner
         self._answers = answers
@@ -92,6 +96,7 @@ class _Walker(Generic[Answer]):
     def _run(self) -> None:
         try:
             ask = self._questioner()
+            self.connected = True
             while self._waiting:
                 uuid = self._waiting.popleft()
                 self.asking = uuid, time.monotonic()

@@ -11,7 +11,7 @@ from kvmwatch.model import states
 from kvmwatch.model.metrics import DiskStats, PoolStats
 from kvmwatch.model.policy import Policy
 from kvmwatch.model.rates import samples, with_rates
-from kvmwatch.model.snapshot import Disk, Domain, Pool, Snapshot
+from kvmwatch.model.snapshot import Disk, Domain, Interface, Pool, Snapshot
 from kvmwatch.reading import records
 
 GIB = 1 << 30
@@ -102,3 +102,24 @@ def test_file_systems_that_are_full_by_design_are_left_out() -> None:
     for number, kind in enumerate(kinds):
         fields |= {f"fs.{number}.mountpoint": f"/{number}", f"fs.{number}.fstype": kind}  # type: ignore[dict-item]
     assert [found.kind for found in records.filesystems(fields)] == ["ext4", "NTFS"]
+
+
+@pytest.mark.parametrize("name", ["cpu", "disk", "network"])
+def test_a_running_vm_without_figures_is_not_ok(name: str) -> None:
+    """libvirt leaves fields out without a word when it could not read them."""
+    disks, interfaces = (Disk("vda", device="disk"),), (Interface("52:54:00:00:00:01", "vnet0", "network"),)
+    running = Domain("uuid", "web1", 1, states.RUNNING, 1, 0, disks=disks, interfaces=interfaces)
+    text, code = judged(name, of(running))
+    assert (code, "libvirt gives no " in text) == (3, True), text
+    for quiet in (
+        running._replace(state=states.SHUTOFF, reason=1),
+        running._replace(state=states.PAUSED, reason=2),  # it arrives by migration
+    ):
+        assert judged(name, of(quiet))[1] == OK
+
+
+@pytest.mark.parametrize("kind", ["user", "hostdev", "vhostuser", "mcast"])
+def test_interfaces_that_have_no_counters_are_quiet(kind: str) -> None:
+    interface = Interface("52:54:00:00:00:01", "vnet0", kind)
+    running = Domain("uuid", "web1", 1, states.RUNNING, 1, 0, interfaces=(interface,))
+    assert judged("network", of(running))[1] == OK

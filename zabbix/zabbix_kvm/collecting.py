@@ -25,6 +25,8 @@ GUEST_KEY = "kvm.guest"
 AGENT_LIMIT = 512 * 1024
 
 _FAILED = 2
+#: without which it is not known what a domain has, and whether it is to be left alone
+_OF_LISTS = (Group.DEFINITION, Group.POLICY)
 
 
 def add_commands(commands: Any) -> None:
@@ -85,7 +87,8 @@ def _discover(options: argparse.Namespace) -> Outcome:
     rows, groups = discovery.KINDS[options.kind]
     snapshot = _read(options, groups)
     nameless = snapshot.host.unread if snapshot.host and not snapshot.host.hostname else ()
-    for part in (*snapshot.unread, *nameless):  # a list without them would tell Zabbix that they are gone
+    parts = [part for domain in snapshot.domains for part in domain.unread if part.group in _OF_LISTS]
+    for part in (*snapshot.unread, *nameless, *parts):  # a list without them would tell Zabbix that they are gone
         raise KvmwatchError(part.text)
     return Outcome(_json(list(rows(snapshot)), options.pretty))
 

@@ -79,7 +79,7 @@ def document(snapshot: Snapshot) -> Json:
     # a list without them would tell Zabbix that they are gone; and hosts of guests are called after their
     # hypervisor, and would all get another name
     named = snapshot.has(Group.HOST) and (not snapshot.host or snapshot.host.hostname)
-    if snapshot.has(Group.NONE) and named:
+    if snapshot.has(Group.NONE) and named and all(map(_known_to_be_watched, snapshot.domains)):
         made["discovery"]["domains"] = list(discovery.domains_with_parts(snapshot))
     if snapshot.has(Group.POOLS):
         made["discovery"]["pools"] = list(discovery.pools(snapshot))
@@ -111,6 +111,11 @@ def _all_unread(snapshot: Snapshot) -> Iterator[tuple[str, Unread]]:
             parts: list[Any] = [*(disk for disk in domain.disks if not disk.removable), *domain.interfaces]
             things += [(f"VM {domain.name} {part.name}: ", part) for part in parts if part.unread]
     return ((whose, part) for whose, thing in things for part in thing.unread)
+
+
+def _known_to_be_watched(domain: Domain) -> bool:
+    """Whether it is known if its owner wants it left alone."""
+    return not any(part.group is Group.POLICY for part in domain.unread)
 
 
 def failure(message: str) -> Json:
