@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Optional
 from xml.etree import ElementTree
 
@@ -9,9 +10,12 @@ import libvirt
 
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Network, Unread
-from kvmwatch.reading.connection import is_local, of_it_alone, one_line
+from kvmwatch.reading import control
+from kvmwatch.reading.connection import Connection, is_local, of_it_alone, one_line
+from kvmwatch.reading.deadline import Deadline
 from kvmwatch.reading.hypervisor import Hypervisor
 from kvmwatch.reading.links import FOLDER, Link, Links
+from kvmwatch.reading.walk import walk
 from kvmwatch.reading.ways import OPEN_VSWITCH
 
 #: what this kind of hypervisor cannot tell, and what a network cannot that was stopped meanwhile
@@ -30,8 +34,8 @@ class _Defined(NamedTuple):
 _NOT_KNOWN = _Defined(bridge=None, open_vswitch=False, dhcp=True, addresses=None)
 
 
-def read(hypervisor: Hypervisor, folder: str = FOLDER) -> tuple[Network, ...]:
-    """Read all virtual networks, sorted by name; one that vanishes meanwhile is left out.
+def read(hypervisor: Hypervisor, deadline: Deadline, folder: str = FOLDER) -> tuple[Network, ...]:
+    """Read all virtual networks, sorted by name; one that vanishes meanwhile is left out, one that hangs is told.
 
     Raises libvirtError when they cannot be listed. That a bridge is not found may only mean that it cannot be
     seen from here: :mod:`~kvmwatch.reading.ways` tells.
@@ -47,15 +51,32 @@ def read(hypervisor: Hypervisor, folder: str = FOLDER) -> tuple[Network, ...]:
             libvirt.VIR_CONNECT_LIST_NETWORKS_PERSISTENT,
         )
     )
-    networks = []
-    for uuid, handle in everything.items():
-        listed = Network(uuid, handle.name(), None, uuid in active, uuid in autostart, uuid in persistent)
-        try:
-            networks.append(_read_one(handle, listed, links))
-        except libvirt.libvirtError as error:
-            if error.get_error_code() != libvirt.VIR_ERR_NO_NETWORK:
+    listed = {
+        uuid: Network(uuid, handle.name(), None, uuid in active, uuid in autostart, uuid in persistent)
+        for uuid, handle in everything.items()
+    }
+
+    def questioner() -> Callable[[str], Optional[Network]]:
+        another = hypervisor.another()
+        return lambda uuid: _looked_up(another, listed[uuid], links)
+
+    # a hook of one that does not end makes whoever looks at it wait
+    walked = walk(listed, questioner, deadline, control.patience(deadline), lanes=1)
+    hung = (*walked.held, *walked.unasked)
+    silent = [_without(listed[uuid], "its state", "libvirt gives no answer for it") for uuid in hung]
+    return tuple(sorted((*walked.answers.values(), *silent), key=lambda network: network.name))
+
+
+def _looked_up(connection: Connection, network: Network, links: Optional[Links]) -> Optional[Network]:
+    """None when it is gone. Raises libvirtError when the connection is."""
+    try:
+        return _read_one(connection.networkLookupByUUIDString(network.uuid), network, links)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_NETWORK:
+            if not connection.isAlive():
                 raise
-    return tuple(sorted(networks, key=lambda network: network.name))
+            return _without(network, "its state", one_line(error))
+        return None
 
 
 def _read_one(handle: Any, network: Network, links: Optional[Links]) -> Network:

@@ -57,10 +57,10 @@ def _pools(hypervisor: Hypervisor, deadline: Deadline) -> tuple[Pool, ...]:
     return storage.read(hypervisor, deadline)
 
 
-def _networks(hypervisor: Hypervisor, _deadline: Deadline) -> tuple[Network, ...]:
+def _networks(hypervisor: Hypervisor, deadline: Deadline) -> tuple[Network, ...]:
     from kvmwatch.reading import networks  # noqa: PLC0415 - few commands ask for them
 
-    return networks.read(hypervisor)
+    return networks.read(hypervisor, deadline)
 
 
 _PARTS = (

@@ -81,7 +81,10 @@ OF_PARTS: dict[str, tuple[str, ...]] = {
 #: without which there is nothing to tell of
 OF_THE_WHOLE = {("virConnect.listAllDomains", "0")}
 #: of one pool or network
-OF_A_PART = ("virStoragePool.", "virStorageVol.", "virNetwork.", "virConnect.storagePoolLookupByUUIDString")
+OF_A_PART = (
+    *("virStoragePool.", "virStorageVol.", "virNetwork."),
+    *("virConnect.storagePoolLookupByUUIDString", "virConnect.networkLookupByUUIDString"),
+)
 
 #: what may have a connection of its own: the host, pools, networks, the guest agents
 BESIDE = ("virConnect.get", *OF_PARTS, *OF_A_PART, "virDomain.guestInfo", "virDomain.fsInfo")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import NetworkStats
 from kvmwatch.model.snapshot import Network, Snapshot
 from kvmwatch.reading import networks
+from kvmwatch.reading.deadline import Deadline
 
 DHCP = (
     "<ip address='192.168.122.1' netmask='255.255.255.0'><dhcp>"
@@ -89,8 +91,23 @@ def read(host: Sysfs, *handles: Handle, uri: str = "network:///system") -> tuple
     def listed(flag: int) -> list[Handle]:
         return [one for one in handles if one.listed or flag != libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE]
 
-    connection = SimpleNamespace(listAllNetworks=listed)
-    return networks.read(SimpleNamespace(uri=uri, connection=connection), host.folder)  # type: ignore[arg-type]
+    by_uuid = {one.UUIDString(): one for one in handles}
+    connection = SimpleNamespace(
+        listAllNetworks=listed,
+        networkLookupByUUIDString=by_uuid.__getitem__,
+        isAlive=lambda: all(one.alive for one in handles),
+    )
+    hypervisor: Any = SimpleNamespace(uri=uri, connection=connection, another=lambda: connection)
+    return networks.read(hypervisor, Deadline(2), host.folder)
+
+
+def test_a_network_that_hangs_is_told_and_no_other(host: Sysfs) -> None:
+    hanging = Handle("lan")
+    hanging.asked = hanging.XMLDesc = lambda *_: threading.Event().wait()  # type: ignore[assignment]
+    found = {one.name: one for one in read(host, hanging, Handle("wan"))}
+    assert judged(found["lan"])[1] == 3
+    assert found["lan"].unread
+    assert found["wan"].unread == ()
 
 
 def judged(*found: Network) -> tuple[str, int]:
