@@ -73,6 +73,7 @@ def test_help_and_version(command: Command, check: str) -> None:
     [
         *(("-w", "nonsense=1"), ("-c", "1:2:3"), ("-t", "0"), ("--perfdata", "some"), ("--max-output", "10")),
         *(("-d", ""), ("--config", "/nonexistent"), ("--no-such-option",), ("-u", "nonsense")),
+        *(("-u", "test://[::1/x"), ("-u", "qemu+ssh://root@host:99999/system")),
     ],
 )
 def test_bad_input_is_unknown_in_one_line(in_process: InProcess, check: str, arguments: tuple[str, ...]) -> None:

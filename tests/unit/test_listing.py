@@ -234,3 +234,30 @@ def test_a_damaged_roster_is_no_error(tmp_path_factory: Any, text: str) -> None:
     roster.save(Known({}))
     roster._path.write_text("kvmwatch domains 1" + text, encoding="utf-8", errors="surrogatepass")
     roster.load()
+
+
+def test_a_damaged_line_of_the_roster_costs_itself(tmp_path: Any) -> None:
+    uuid = "11111111-0000-4000-8000-000000000001"
+    roster = Roster(str(tmp_path), "qemu:///system")
+    roster.save(Known({}))
+    for times in ("-inf 0", "nan 1", "1e300 1e300", "x y", "5"):
+        roster._path.write_text(f"kvmwatch domains 1 {times} {uuid}\n{uuid} web1\n11111111-zz01 db1\n\n")
+        assert roster.load() == Known({uuid: "web1"}), times
+
+
+def test_walk_goes_on_when_a_lane_cannot_connect() -> None:
+    lanes = iter([RuntimeError("too many clients"), None, RuntimeError("too many clients"), None])
+
+    def questioner() -> Any:
+        failure = next(lanes)
+        if failure:
+            raise failure
+        return str.upper
+
+    assert len(walk(NAMES, questioner, Deadline(30), 5).answers) == len(NAMES)
+
+    def nobody() -> Any:
+        raise RuntimeError("too many clients")
+
+    with pytest.raises(RuntimeError, match="too many clients"):
+        walk(NAMES, nobody, Deadline(30), 5)

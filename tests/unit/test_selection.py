@@ -103,3 +103,9 @@ def test_patterns_other_than_a_uuid_are_of_the_name_alone(names: dict[str, str])
         pattern = Pattern.parse(text)
         known = names | {UUID: name}
         assert [uuid for uuid in known if pattern.matches(known[uuid], uuid, known)] == [UUID]
+
+
+@pytest.mark.parametrize("expression", ["(", "a{4294967296}", "(" * 3000 + "a" + ")" * 3000])
+def test_an_expression_that_cannot_be_used_is_said(expression: str) -> None:
+    with pytest.raises(UsageError, match="bad regular expression"):
+        Pattern.parse(f"re:{expression}")
