@@ -29,7 +29,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
                 subject.say(Critical, interface.detached)
             if interface.link_down:
                 subject.say(Warn, "link is set down")
-            if measured.missing(domain, interface):
+            if measured.missing(domain, interface) and not interface.detached:
                 subject.say(Unknown, "libvirt gives no counters of it")
             elif interface.stats.rx_bytes is None and not subject.parts:
                 subject.say(Ok, f"no counters ({interface.kind} interface)")
