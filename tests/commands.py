@@ -18,7 +18,8 @@ CHECKS = tuple(check.name for check in all_checks())
 EXAMPLE_SERVICES = sum(8 if check.of_each_domain else 1 for check in all_checks() if check.by_default)
 #: those that need more than libvirt, which the test driver cannot give
 LOCAL_CHECKS = ("process",)
-KINDS = ("domains", "disks", "interfaces", "vcpus", "filesystems", "pools", "networks")
+KINDS = ("domains", "disks", "interfaces", "vcpus", "filesystems", "pools", "networks", "uplinks")
+LOCAL_KINDS = ("uplinks",)
 
 
 class Ran(NamedTuple):

@@ -28,9 +28,10 @@ _TITLES = {
     "filesystem": "File system: `domains[].filesystems[]` (needs the guest agent and `--guest-agent`)",
     "pool": "Storage pool: `pools[]`",
     "network": "Virtual network: `networks[]`",
+    "uplink": "Interface of the host that carries VMs: `uplinks[]` (directions are the host's)",
     "process": "QEMU process (only `check_kvm_process`)",
 }
-_UNITS = {"B": "bytes", "s": "seconds", "unixtime": "Unix time", "%": "%", "": ""}
+_UNITS = {"B": "bytes", "s": "seconds", "unixtime": "Unix time", "%": "%", "bps": "bits per second", "": ""}
 _PREFIXES = {"vcpu": "vcpu.N.", "disk": "block.N.", "interface": "net.N.", "filesystem": "fs.N."}
 
 

@@ -117,6 +117,7 @@ class DomainStats(NamedTuple):
     balloon_updated: Value = _stat(GAUGE, "unixtime", "balloon.last-update", "When the guest last reported its memory")
     snapshots: Value = _gauge("", "virDomainListAllSnapshots", "Snapshots the domain carries")
     oldest_snapshot: Value = _gauge("unixtime", "creationTime of the snapshot's XML", "When the oldest of them was made")
+    started: Value = _gauge("unixtime", "/proc/stat btime + /proc/PID/stat starttime", "When its QEMU was started, here; a reboot inside does not count")
 
 
 @declared
@@ -224,6 +225,21 @@ class HostStats(NamedTuple):
     vcpus_assigned: Value = _gauge("", "virDomainGetInfo nrVirtCpu", "vCPUs of all active domains")
     memory_assigned: Value = _gauge("B", "virDomainGetInfo maxMem", "Memory that all active domains can take")
     latency: Value = _gauge("s", "time to connect and list the domains", "How long libvirt took to answer")
+    uptime: Value = _gauge("s", "/proc/uptime", "How long the host has been up")
+
+
+@declared
+class UplinkStats(NamedTuple):
+    """What is measured of one interface of the host that carries VMs; directions are the host's."""
+
+    up: Value = _gauge("", "/sys/class/net/NAME/operstate", "1 while it works, 0 while it has no link or is set down")
+    speed: Value = _gauge("bps", "/sys/class/net/NAME/speed", "Speed of the link")
+    rx_bytes: Value = _counter("B", "/sys/class/net/NAME/statistics/rx_bytes", "Bytes the host received")
+    tx_bytes: Value = _counter("B", "/sys/class/net/NAME/statistics/tx_bytes", "Bytes the host sent")
+    rx_errors: Value = _counter("", "/sys/class/net/NAME/statistics/rx_errors", "Errors on receiving")
+    tx_errors: Value = _counter("", "/sys/class/net/NAME/statistics/tx_errors", "Errors on sending")
+    rx_drops: Value = _counter("", "/sys/class/net/NAME/statistics/rx_dropped", "Packets dropped on receiving")
+    tx_drops: Value = _counter("", "/sys/class/net/NAME/statistics/tx_dropped", "Packets dropped on sending")
 # fmt: on
 
 
@@ -236,6 +252,7 @@ RECORDS: dict[str, type] = {
     "filesystem": FilesystemStats,
     "pool": PoolStats,
     "network": NetworkStats,
+    "uplink": UplinkStats,
     "process": ProcessStats,
 }
 

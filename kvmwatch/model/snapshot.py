@@ -19,10 +19,11 @@ from kvmwatch.model.metrics import (
     NetworkStats,
     PoolStats,
     ProcessStats,
+    UplinkStats,
     VcpuStats,
 )
 from kvmwatch.model.policy import Policy
-from kvmwatch.model.text import readable
+from kvmwatch.model.text import labelled, readable
 from kvmwatch.model.units import duration
 
 #: characters of what is said of one thing; a driver's message can have the whole of an XML in it
@@ -88,6 +89,7 @@ class Interface(NamedTuple):
     device: Optional[str] = None  # of the host, that its macvtap stands on (kind direct)
     virtualport: Optional[str] = None  # openvswitch, ...
     detached: Optional[str] = None  # why it has no way to the network, for people; None: it has, or who knows
+    addresses: tuple[str, ...] = ()  # IP addresses that are known to belong to its MAC; none: who knows
     stats: InterfaceStats = InterfaceStats()
     rates: InterfaceStats = InterfaceStats()
     unread: Unreads = ()
@@ -119,7 +121,7 @@ class Domain(NamedTuple):
     state: int
     reason: int
     time: float  # CLOCK_MONOTONIC of the reading
-    title: Optional[str] = None
+    title: Optional[str] = None  # what people call it: its <title>, or its name in OpenStack or OpenNebula
     autostart: Optional[bool] = None
     persistent: Optional[bool] = None
     managed_save: Optional[bool] = None
@@ -137,6 +139,11 @@ class Domain(NamedTuple):
     interfaces: tuple[Interface, ...] = ()
     filesystems: Optional[tuple[Filesystem, ...]] = None  # None: not asked, or there is no agent to ask
     unread: Unreads = ()
+
+    @property
+    def label(self) -> str:
+        """What it is called where people read it: NAME, or NAME (TITLE)."""
+        return labelled(self.name, self.title)
 
     @property
     def active(self) -> bool:
@@ -188,6 +195,15 @@ class Network(NamedTuple):
     bridge_found: Optional[bool] = None  # whether the host has it; None: not active, or not to be seen from here
     stats: NetworkStats = NetworkStats()
     unread: Unreads = ()
+    leased: tuple[tuple[str, str], ...] = ()  # MAC and IP address of each lease in force
+
+
+class Uplink(NamedTuple):
+    """One interface of the host that carries VMs: a network card, a bond, a VLAN, below a bridge or a macvtap."""
+
+    name: str
+    carries: tuple[str, ...]  # the bridges, and what else VMs hang on, that stand on it
+    stats: UplinkStats = UplinkStats()
 
 
 class Process(NamedTuple):
@@ -228,6 +244,7 @@ class Snapshot(NamedTuple):
     pools: tuple[Pool, ...] = ()
     networks: tuple[Network, ...] = ()
     processes: tuple[Process, ...] = ()
+    uplinks: Optional[tuple[Uplink, ...]] = None  # None: not asked, or not to be seen from here
     unread: Unreads = ()
     uuids: frozenset[str] = frozenset()  # of all domains there are, whether they were asked for or not
     unrated: Optional[str] = None  # why there are no rates at all, and what to do

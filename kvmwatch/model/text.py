@@ -5,6 +5,9 @@ from __future__ import annotations
 import unicodedata
 
 _CUT = "…"
+#: characters of a VM's label: names of graphs in Zabbix hold 128, and begin with it
+LONGEST_LABEL = 64
+_LEAST_TITLE = 8  # of which less tells nothing
 #: Unicode's categories of what shows nothing or spoils the text around it
 _CONTROL, _FORMAT, _SURROGATE, _LINE, _PARAGRAPH = "Cc", "Cf", "Cs", "Zl", "Zp"
 _JOINERS = "\u200c\u200d"  # which some scripts and emoji need
@@ -18,6 +21,17 @@ def readable(text: str, most: int) -> str:
     cut = len(text) > most
     shown = "".join(map(_shown, text[: most - len(_CUT)] if cut else text))
     return shown + _CUT if cut else shown
+
+
+def labelled(name: str, title: str | None) -> str:
+    """How a VM is called where people read it: NAME, or NAME (TITLE) where they know it by another name.
+
+    It takes no more than LONGEST_LABEL characters, unless the name alone does: the title is what is cut.
+    """
+    room = LONGEST_LABEL - len(name) - len(" ()")
+    if not title or title == name or room < _LEAST_TITLE:
+        return name
+    return f"{name} ({readable(title, room)})"
 
 
 def _shown(character: str) -> str:

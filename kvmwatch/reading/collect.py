@@ -100,14 +100,14 @@ class Reader:
             snapshot = snapshot._replace(
                 host=host, pools=pools, networks=networks, unread=(*survey.unread, *unread)
             )
-        return self._with_ways(snapshot, listing)
+        return self._with_neighbours(self._with_ways(snapshot, listing))
 
     def _read_again(self, before: Snapshot, uuids: Collection[str]) -> Snapshot:
         listing = self._listing()
         again = {domain.uuid: domain for domain in self._read_domains(uuids, listing)}
         kept = (domain for domain in before.domains if domain.uuid in again or domain.uuid not in uuids)
         snapshot = before._replace(domains=tuple(again.get(domain.uuid, domain) for domain in kept))
-        return self._with_ways(snapshot, listing)
+        return self._with_neighbours(self._with_ways(snapshot, listing))
 
     def _with_ways(self, snapshot: Snapshot, listing: Listing) -> Snapshot:
         if not self.groups & _OF_LINKS:
@@ -115,6 +115,18 @@ class Reader:
         from kvmwatch.reading import ways  # noqa: PLC0415 - few commands ask for them
 
         return ways.with_ways(self._hypervisor, snapshot, listing.again, self._deadline)
+
+    def _with_neighbours(self, snapshot: Snapshot) -> Snapshot:
+        """What follows of the domains' interfaces and the networks together."""
+        if Group.ADDRESSES in self.groups:
+            from kvmwatch.reading import addresses  # noqa: PLC0415 - few commands ask for them
+
+            snapshot = addresses.with_addresses(snapshot)
+        if Group.UPLINKS in self.groups:
+            from kvmwatch.reading import uplinks  # noqa: PLC0415
+
+            snapshot = uplinks.with_uplinks(snapshot)
+        return snapshot
 
     def _listing(self) -> Listing:
         return Listing(self._hypervisor, self.groups, self._deadline, self._roster)
@@ -158,6 +170,10 @@ class Reader:
             from kvmwatch.reading import domain_snapshots  # noqa: PLC0415 - few commands ask for them
 
             made = domain_snapshots.with_snapshots(self._hypervisor, made, self._deadline)
+        if Group.STARTED in self.groups:
+            from kvmwatch.reading import starts  # noqa: PLC0415 - brings psutil
+
+            made = starts.with_starts(made, self._hypervisor.uri)
         if Group.FILESYSTEM in self.groups:
             from kvmwatch.reading import guest_agent  # noqa: PLC0415 - only on request
 

@@ -12,6 +12,13 @@ from kvmwatch.model.text import readable
 
 #: characters; what a host's name and a macro's value take in Zabbix
 LONGEST_TITLE = 128
+#: the elements of clouds that have the name which people know
+_CLOUDS = (
+    ("{http://openstack.org/xmlns/libvirt/nova/1.1}", "instance"),
+    ("{http://openstack.org/xmlns/libvirt/nova/1.0}", "instance"),  # of VMs that live for long
+    ("{http://opennebula.org/xmlns/libvirt/1.0}", "vm"),
+)
+_TITLES = ("title", *(f"metadata/{namespace}{element}/{namespace}name" for namespace, element in _CLOUDS))
 _LONGEST_NAME = 255  # of a bridge, a model, a path: for people and for filters
 
 
@@ -35,7 +42,7 @@ def parse(xml: str) -> Definition:
     vcpu = root.find("vcpu")
     channel = root.find("devices/channel/target[@name='org.qemu.guest_agent.0']")
     return Definition(
-        title=_title(root.findtext("title")),
+        title=_title(root),
         vcpus=int(vcpu.get("current") or vcpu.text or 1) if vcpu is not None else 1,
         balloon_period=int(stats.get("period") or 0) if stats is not None else 0,
         agent_connected=None if channel is None else channel.get("state") == "connected",
@@ -45,8 +52,10 @@ def parse(xml: str) -> Definition:
     )
 
 
-def _title(text: Optional[str]) -> Optional[str]:
-    return None if text is None else readable(text.strip(), LONGEST_TITLE)
+def _title(root: ElementTree.Element) -> Optional[str]:
+    """The first name for people that there is and that is not empty."""
+    texts = (root.findtext(path) for path in _TITLES)
+    return next((readable(text.strip(), LONGEST_TITLE) for text in texts if text and text.strip()), None)
 
 
 def _policy(watch: ElementTree.Element, size: int) -> policy.Policy:

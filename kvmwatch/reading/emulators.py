@@ -45,8 +45,12 @@ class Found(NamedTuple):
     pids: set[int]
 
 
-class _Unfound(Exception):
+class Unfound(Exception):
     """Why a domain's process is not known."""
+
+
+class Missing(Unfound):
+    """There is no pid file: libvirt runs in a container, or the domain has just ended."""
 
 
 def run_folders(uri: str) -> tuple[Path, ...]:
@@ -65,7 +69,7 @@ def find(domains: Iterable[Running], folders: Sequence[Path]) -> Found:
     for domain in domains:
         try:
             process = _by_pid_file(domain, folders)
-        except _Unfound as error:
+        except Unfound as error:
             found.missing[domain.uuid] = str(error)
             without.append(domain)
         else:
@@ -103,41 +107,41 @@ def uuid_of(process: psutil.Process) -> str | None:
 
 
 def _by_pid_file(domain: Running, folders: Sequence[Path]) -> psutil.Process:
-    file, pid = _pid_file(domain, folders)
+    file, pid = pid_file(domain.name, folders)
     try:
         process = psutil.Process(pid)
         uuid = uuid_of(process)
     except psutil.Error:
         if _is_there(pid):
-            raise _Unfound(f"PID {pid} of {file} is hidden from this user (hidepid of /proc?)") from None
-        raise _Unfound(f"PID {pid} of {file} has ended") from None
+            raise Unfound(f"PID {pid} of {file} is hidden from this user (hidepid of /proc?)") from None
+        raise Unfound(f"PID {pid} of {file} has ended") from None
     if uuid != domain.uuid:
-        raise _Unfound(f"PID {pid} of {file} is another process, without -uuid {domain.uuid}")
+        raise Unfound(f"PID {pid} of {file} is another process, without -uuid {domain.uuid}")
     return process
 
 
-def _pid_file(domain: Running, folders: Sequence[Path]) -> tuple[str, int]:
-    """The pid file of a domain, and the PID in it."""
+def pid_file(name: str, folders: Sequence[Path]) -> tuple[str, int]:
+    """The pid file of an active domain, and the PID in it. Raises Unfound, Missing where there is none."""
     for folder in folders:
-        file = folder / f"{domain.name}.pid"
+        file = folder / f"{name}.pid"
         # the domain's name in UTF-8, whatever the locale
-        path = os.fsencode(folder) + b"/" + domain.name.encode("utf-8", "surrogateescape") + b".pid"
+        path = os.fsencode(folder) + b"/" + name.encode("utf-8", "surrogateescape") + b".pid"
         try:
             number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise _Unfound(f"{file}: {error.strerror}") from None
+            raise Unfound(f"{file}: {error.strerror}") from None
         try:
             text = os.read(number, _MOST).strip()
         except OSError as error:
-            raise _Unfound(f"{file}: {error.strerror}") from None
+            raise Unfound(f"{file}: {error.strerror}") from None
         finally:
             os.close(number)
         if not text.isdigit() or not 0 < int(text) < 1 << 31:
-            raise _Unfound(f"{file} holds no PID")
+            raise Unfound(f"{file} holds no PID")
         return str(file), int(text)
-    raise _Unfound(f"libvirt has no pid file {folders[0] / domain.name}.pid")
+    raise Missing(f"libvirt has no pid file {folders[0] / name}.pid")
 
 
 def _is_there(pid: int) -> bool:

@@ -64,6 +64,7 @@ def read(hypervisor: Hypervisor, proc: Path = Path("/proc"), sys: Path = Path("/
         ("memory", lambda: memory_of(proc, sys)),
         ("swap space", _swap),
         ("load average", _load),
+        ("uptime", lambda: {"uptime": float((proc / "uptime").read_text(encoding="ascii").split()[0])}),
     )
     there: tuple[tuple[str, Callable[[], Stats]], ...] = (("huge pages", lambda: _remote_hugepages(connection)),)
     if driver == "TEST":  # its cells and their pages are constants

@@ -150,11 +150,16 @@ def _with_bridge(handle: Any, network: Network, links: Links, defined: _Defined)
 
 def _with_leases(handle: Any, network: Network) -> Network:
     try:
-        leases = len(handle.DHCPLeases())
+        leases = handle.DHCPLeases()
     except ValueError as error:  # a host name that is no UTF-8
         return _without(network, "DHCP leases", one_line(error))
     except libvirt.libvirtError as error:
         if error.get_error_code() in _CANNOT:
             return network
         return _without(network, "DHCP leases", of_it_alone(error, handle))
-    return network._replace(stats=network.stats._replace(leases=leases))
+    leased = tuple(
+        (str(lease["mac"]).lower(), str(lease["ipaddr"]))
+        for lease in leases
+        if lease.get("mac") and lease.get("ipaddr")  # those of IPv6 may be known by another number (DUID) alone
+    )
+    return network._replace(leased=leased, stats=network.stats._replace(leases=len(leases)))

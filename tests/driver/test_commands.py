@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import testdriver
-from commands import CHECKS, EXAMPLE_URI, KINDS, LOCAL_CHECKS, Command
+from commands import CHECKS, EXAMPLE_URI, KINDS, LOCAL_CHECKS, LOCAL_KINDS, Command
 from conformance import conforming
 from nagios_kvm.services import all_checks
 
@@ -164,7 +164,7 @@ def test_hypervisor_without_domains(command: Command, check: str, empty_uri: str
         assert "no VMs are left by -d and -x" in command("check_kvm_state", "-u", empty_uri, "-x", "web1").first
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in LOCAL_KINDS])
 @pytest.mark.parametrize("uri", [DEFAULT_URI, EXAMPLE_URI])
 def test_discovery_rows_have_the_same_macros(command: Command, kind: str, uri: str) -> None:
     ran = command("zabbix_kvm", "discover", kind, "-u", uri)
@@ -183,8 +183,15 @@ def test_filesystems_are_asked_of_agents_only_on_request(command: Command) -> No
 
 
 def test_discovery_on_a_hypervisor_without_anything(command: Command, empty_uri: str) -> None:
-    for kind in KINDS:
+    for kind in (kind for kind in KINDS if kind not in LOCAL_KINDS):
         assert command("zabbix_kvm", "discover", kind, "-u", empty_uri).out == "[]\n"
+
+
+@pytest.mark.parametrize("kind", LOCAL_KINDS)
+def test_what_cannot_be_seen_from_here_is_no_empty_list(command: Command, kind: str) -> None:
+    ran = command("zabbix_kvm", "discover", kind, "-u", EXAMPLE_URI)
+    assert (ran.code, ran.out) == (3, "")
+    assert "not to be seen from here; run this on the hypervisor itself" in ran.err
 
 
 def test_master_item_names_every_domain_once_and_no_value_is_null(command: Command) -> None:

@@ -19,7 +19,14 @@ from zabbix_kvm import discovery, master
 
 from kvmwatch.model import states
 from kvmwatch.model.groups import Group
-from kvmwatch.model.metrics import FilesystemStats, HostStats, NetworkStats, PoolStats, ProcessStats
+from kvmwatch.model.metrics import (
+    FilesystemStats,
+    HostStats,
+    NetworkStats,
+    PoolStats,
+    ProcessStats,
+    UplinkStats,
+)
 from kvmwatch.model.policy import OwnThreshold, Policy
 from kvmwatch.model.rates import samples, with_rates
 from kvmwatch.model.snapshot import (
@@ -33,6 +40,7 @@ from kvmwatch.model.snapshot import (
     Process,
     Snapshot,
     Unread,
+    Uplink,
 )
 from kvmwatch.reading import records
 from kvmwatch.reading.collect import with_assigned
@@ -130,6 +138,15 @@ def with_snapshots(domain: Domain) -> Domain:
     return domain._replace(stats=domain.stats._replace(snapshots=count, oldest_snapshot=oldest))
 
 
+def with_more(domain: Domain) -> Domain:
+    """When web1 was started, and its addresses."""
+    if domain.name != "web1":
+        return domain
+    (interface,) = domain.interfaces
+    known = interface._replace(addresses=("192.168.122.9", "fe80::5054:ff:fe00:1"))
+    return domain._replace(interfaces=(known,), stats=domain.stats._replace(started=NOW - 86400))
+
+
 def processes(second: int) -> tuple[Process, ...]:
     """Of the VMs but one, one that only claims to be web1, and one that libvirt does not know."""
 
@@ -188,10 +205,11 @@ def snapshot(second: int) -> Snapshot:
             has_snapshots=reading.name == "web1",
             agent_connected={"web1": True, "tuned": False}.get(reading.name),
             filesystems=FILESYSTEMS if reading.name == "web1" else None,
+            title="Shop | front end" if reading.name == "tuned" else None,
         )
         for reading in sorted(readings, key=lambda reading: reading.name)
     )
-    domains = tuple(with_ways(with_snapshots(domain)) for domain in domains)
+    domains = tuple(with_more(with_ways(with_snapshots(domain))) for domain in domains)
     stats = HostStats(
         cpus=8,
         cpu_user=1000 + second * 6.5,
@@ -205,6 +223,7 @@ def snapshot(second: int) -> Snapshot:
         load1=12,
         load5=11.5,
         load15=9,
+        uptime=864_000.5,
     )
     host = with_assigned(Host("kvm1", "QEMU", "9.0.0", "7.2.22", 1000.0 + second, stats), domains, 0.0123)
     uuid = "10000000-0000-4000-8000-{:012d}".format
@@ -232,7 +251,11 @@ def snapshot(second: int) -> Snapshot:
         Network(uuid(9), "old", "virbr4", False, False, True),
         Network(uuid(10), "wanted", "virbr5", False, True, True),
     )
-    return Snapshot("qemu:///system", NOW, 0.0123, host, domains, pools, networks, processes(second))
+    uplinks = (
+        Uplink("bond0", ("br0", "br1"), UplinkStats(1, 20_000_000_000, 5 << 40, 3 << 40, 0, 0, second, 0)),
+        Uplink("eth1", ("br1",), UplinkStats(up=0)),
+    )
+    return Snapshot("qemu:///system", NOW, 0.0123, host, domains, pools, networks, processes(second), uplinks)
 
 
 @pytest.fixture(scope="module")

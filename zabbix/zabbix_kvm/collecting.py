@@ -90,6 +90,11 @@ def _discover(options: argparse.Namespace) -> Outcome:
     parts = [part for domain in snapshot.domains for part in domain.unread if part.group in _OF_LISTS]
     for part in (*snapshot.unread, *nameless, *parts):  # a list without them would tell Zabbix that they are gone
         raise KvmwatchError(part.text)
+    if Group.UPLINKS in groups and snapshot.uplinks is None:
+        raise KvmwatchError(
+            f"{options.uri}: the interfaces that carry its VMs are not to be seen from here; run this on the "
+            "hypervisor itself"
+        )
     return Outcome(_json(list(rows(snapshot)), options.pretty))
 
 

@@ -17,6 +17,10 @@ from kvmwatch.model.snapshot import Domain, Snapshot
 Row = dict[str, Any]
 Values = tuple[Any, ...]
 
+#: {#VM.STATE}: whether it has a QEMU, and else whether it should run. Not the state itself: then the lists would
+#: change with every pause.
+RUNNING, WANTED, OFF = "running", "wanted", "off"
+
 
 class Part(NamedTuple):
     """A kind of parts of a domain: the macros that tell one, and their values for each."""
@@ -57,11 +61,16 @@ PARTS: dict[str, Part] = {
 }
 
 
+def in_context(name: str) -> str:
+    """A name as it stands in Zabbix: C/ for C\\, which no macro's context and no key can end with in quotes."""
+    return f"{name[:-1]}/" if name.endswith("\\") else name
+
+
 def domains(snapshot: Snapshot) -> Iterator[Row]:
     """One row per domain, with the host name of its hypervisor (empty unless that is read, too)."""
     hypervisor = snapshot.host.hostname or "" if snapshot.host else ""
     for domain in _watched(snapshot):
-        yield _of(domain) | {"{#VM.TITLE}": domain.title or "", "{#VM.HYPERVISOR}": hypervisor}
+        yield _of(domain) | {"{#VM.HYPERVISOR}": hypervisor}
 
 
 def domains_with_parts(snapshot: Snapshot) -> Iterator[Row]:
@@ -74,7 +83,7 @@ def domains_with_parts(snapshot: Snapshot) -> Iterator[Row]:
 def pools(snapshot: Snapshot) -> Iterator[Row]:
     """One row per storage pool."""
     for pool in snapshot.pools:
-        yield {"{#POOL.UUID}": pool.uuid, "{#POOL.NAME}": pool.name, "{#POOL.TYPE}": pool.kind}
+        yield {"{#POOL.UUID}": pool.uuid, "{#POOL.NAME}": in_context(pool.name), "{#POOL.TYPE}": pool.kind}
 
 
 def networks(snapshot: Snapshot) -> Iterator[Row]:
@@ -82,9 +91,21 @@ def networks(snapshot: Snapshot) -> Iterator[Row]:
     for network in snapshot.networks:
         yield {
             "{#NET.UUID}": network.uuid,
-            "{#NET.NAME}": network.name,
+            "{#NET.NAME}": in_context(network.name),
             "{#NET.BRIDGE}": network.bridge or "",
         }
+
+
+def uplinks(snapshot: Snapshot) -> Iterator[Row]:
+    """One row per interface of the host that carries VMs, with the bridges that stand on it."""
+    for uplink in snapshot.uplinks or ():
+        yield {"{#UPLINK.NAME}": in_context(uplink.name), "{#UPLINK.CARRIES}": ", ".join(uplink.carries)}
+
+
+def knows_uplinks(snapshot: Snapshot) -> bool:
+    """Whether all that the domains and networks hang on is known: else some would be missing in the list."""
+    known = all(part.group is not Group.DEFINITION for domain in snapshot.domains for part in domain.unread)
+    return known and snapshot.has(Group.NONE) and snapshot.has(Group.NETWORKS)
 
 
 def _rows(part: Part) -> Callable[[Snapshot], Iterator[Row]]:
@@ -99,10 +120,27 @@ def _watched(snapshot: Snapshot) -> Iterator[Domain]:
 
 
 def _of(domain: Domain) -> Row:
-    return {"{#VM.UUID}": domain.uuid, "{#VM.NAME}": domain.name}
+    """What every row has that is about a domain: its names, and whether it runs.
+
+    {#VM.TITLE} is what people call it; {#VM.LABEL} has both names where they differ.
+    """
+    return {
+        "{#VM.UUID}": domain.uuid,
+        "{#VM.NAME}": in_context(domain.name),
+        "{#VM.TITLE}": domain.title or domain.name,
+        "{#VM.LABEL}": domain.label,
+        "{#VM.STATE}": _state(domain),
+    }
 
 
-_DEFINED = Group.SHUT_OFF | Group.DEFINITION
+def _state(domain: Domain) -> str:
+    if domain.active:
+        return RUNNING
+    # who may be wanted (None: not known) is not left out
+    return WANTED if domain.expected in ("running", "paused", None) else OFF
+
+
+_DEFINED = Group.SHUT_OFF | Group.DEFINITION | Group.AUTOSTART
 
 #: KIND of ``zabbix_kvm discover`` to its rows and the groups they need
 KINDS: dict[str, tuple[Callable[[Snapshot], Iterator[Row]], Group]] = {
@@ -111,6 +149,7 @@ KINDS: dict[str, tuple[Callable[[Snapshot], Iterator[Row]], Group]] = {
     "disks": (_rows(PARTS["disks"]), _DEFINED | Group.DISK | Group.CONTROL),
     "interfaces": (_rows(PARTS["interfaces"]), _DEFINED | Group.INTERFACE),
     **{kind: (_rows(PARTS[kind]), _DEFINED) for kind in ("vcpus", "filesystems")},
+    "uplinks": (uplinks, _DEFINED | Group.INTERFACE | Group.NETWORKS | Group.UPLINKS),
     "pools": (pools, Group.POOLS),
     "networks": (networks, Group.NETWORKS),
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
+from ipaddress import ip_address
 from typing import Any
 
 from kvmwatch import __version__
@@ -16,7 +17,7 @@ from kvmwatch.model import measured, states
 from kvmwatch.model.derived import DERIVED
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import declarations
-from kvmwatch.model.snapshot import LONGEST_WHY, Domain, Host, Network, Pool, Snapshot, Unread
+from kvmwatch.model.snapshot import LONGEST_WHY, Domain, Host, Network, Pool, Snapshot, Unread, Uplink
 from kvmwatch.model.text import readable
 from zabbix_kvm import discovery
 
@@ -34,6 +35,9 @@ GROUPS = (
     | Group.HOST
     | Group.POOLS
     | Group.NETWORKS
+    | Group.STARTED
+    | Group.ADDRESSES
+    | Group.UPLINKS
 )
 
 #: What of the catalogue the documents do not carry, and why: a VM has about one KB, an agent item 512.
@@ -61,6 +65,8 @@ LEFT_OUT = {
 }
 _DIGITS = 4  # 0.1 ms
 _LONGEST_TEXT = 2000  # characters; a problem's name holds 2048
+_LONGEST_CHAR = 255  # of an item's value
+_MORE = ", …"
 
 Json = dict[str, Any]
 
@@ -87,6 +93,10 @@ def document(snapshot: Snapshot) -> Json:
     if snapshot.has(Group.NETWORKS):
         made["discovery"]["networks"] = list(discovery.networks(snapshot))
         made["networks"] = [_network(network) for network in snapshot.networks]
+    if snapshot.uplinks is not None:
+        if discovery.knows_uplinks(snapshot):
+            made["discovery"]["uplinks"] = list(discovery.uplinks(snapshot))
+        made["uplinks"] = [_uplink(uplink) for uplink in snapshot.uplinks]
     return made
 
 
@@ -159,6 +169,8 @@ def _domain(domain: Domain) -> Json:
         return identity | {"ignore": 1}
     made = identity | _known(
         id=domain.id,
+        title=domain.title,
+        addresses=_addresses(domain),
         expected=domain.expected,
         not_responding=round(domain.not_responding or 0, 1),
         agent=_flag(domain.agent_connected),
@@ -177,6 +189,18 @@ def _domain(domain: Domain) -> Json:
         ],
     }
     return made | {name: part for name, part in parts.items() if part}
+
+
+def _addresses(domain: Domain) -> str | None:
+    """All of its IP addresses that are known, or as many as an item of characters holds; None: none is known."""
+    made = ""
+    found = {ip_address(address) for interface in domain.interfaces for address in interface.addresses}
+    for address in map(str, sorted(found, key=lambda address: (address.version, address.packed))):
+        longer = f"{made}, {address}" if made else address
+        if len(longer) > _LONGEST_CHAR - len(_MORE):
+            return made + _MORE
+        made = longer
+    return made or None
 
 
 def _pool(pool: Pool) -> Json:
@@ -199,6 +223,10 @@ def _network(network: Network) -> Json:
         autostart=int(network.autostart),
         **_values("network", network),
     )
+
+
+def _uplink(uplink: Uplink) -> Json:
+    return _known(name=uplink.name, **_values("uplink", uplink))
 
 
 def _values(entity: str, record: Any) -> Json:

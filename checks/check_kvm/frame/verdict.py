@@ -117,13 +117,13 @@ class Verdict:
         for domain in snapshot.domains:
             if active_only and not domain.active:
                 if len(snapshot.domains) == 1:  # asked for just this one: say why there is nothing to judge
-                    self.subject(domain.name).say(Ok, states.label(domain.state))
+                    self.subject(domain.label).say(Ok, states.label(domain.state))
                 continue
             policy, problem = self.thresholds.usable(domain.policy)
             held = domain.state == states.NOSTATE  # so that nothing is known of it
             silent = (active_only or held) and domain.not_responding is not None
             unread = () if silent else domain.unread  # of which that is the reason
-            subject = self.subject(domain.name, domain.name, policy=policy, unread=unread)
+            subject = self.subject(domain.label, domain.name, policy=policy, unread=unread)
             if problem:
                 subject.say(Warn, f"has unusable kvmwatch metadata: {problem}")
             if silent:
@@ -135,7 +135,7 @@ class Verdict:
         """Open a subject for a disk, an interface or a file system of a domain."""
         silent = domain.not_responding is not None
         return self.subject(
-            f"{domain.name} {name}", domain.name, key, policy=subject._policy, unread=() if silent else unread
+            f"{domain.label} {name}", domain.name, key, policy=subject._policy, unread=() if silent else unread
         )
 
     def sorted_subjects(self) -> list[Subject]:
