@@ -226,7 +226,7 @@ def _network(network: Network) -> Json:
 
 
 def _uplink(uplink: Uplink) -> Json:
-    return _known(name=uplink.name, **_values("uplink", uplink))
+    return _known(name=discovery.in_context(uplink.name), **_values("uplink", uplink))
 
 
 def _values(entity: str, record: Any) -> Json:
