@@ -35,21 +35,21 @@ _SAME = {
     "Paused by a fault": ("state", "paused (watchdog)"),
     "Paused": ("state", "paused (user)"),
     "Does not get started or shut down": ("state", "brief"),
-    "Does not get started or shut down (severe)": ("state", "brief"),
     "Does not finish a job": ("state", "job"),
-    "Does not finish a job (severe)": ("state", "job"),
     "State cannot be judged": ("state", "only a newer kvmwatch can judge"),
     "Running though it should be shut off": ("state", "though it should be shut off"),
     "QEMU does not answer": ("state", "not responding"),
     "Not everything could be read": ("pool", "could not be read"),
     "CPU utilization is high": ("cpu", "usage"),
     "CPU steal is high": ("cpu", "steal"),
-    "CPU steal is high (severe)": ("cpu", "steal"),
     "Memory is low": ("memory", "usage"),
     "Balloon is squeezed while memory is short": ("memory", "balloon"),
     "Swapping": ("memory", "swap"),
     "Guest agent is lost": ("agent", "not connected"),
+    "Guest stopped reporting its memory": ("memory", "guest stopped reporting its memory"),
+    "Balloon driver answers without values": ("memory", "balloon driver answers without values"),
     "A snapshot is too old": ("snapshot", "age"),
+    "Carries many snapshots": ("snapshot", "count"),
     "Read latency is high": ("disk", "read_latency"),
     "Write latency is high": ("disk", "write_latency"),
     "Flush latency is high": ("disk", "flush_latency"),
@@ -62,6 +62,7 @@ _SAME = {
     "File system is full": ("agent", "filesystem"),
     "File system is nearly full": ("agent", "filesystem"),
     "libvirt does not answer": ("state", "UNKNOWN"),
+    "Metadata of VMs cannot be used": ("state", "has unusable kvmwatch metadata"),
     "libvirt is slow": ("host", "latency"),
     "Hypervisor: CPU utilization is high": ("host", "cpu"),
     "Hypervisor: Memory utilization is high": ("host", "memory"),
@@ -85,12 +86,6 @@ _SAME = {
     "Network: Bridge is down or gone": ("net", "its bridge"),
 }
 _ONLY_CHECKS = (
-    Alert("", "memory", "guest stopped reporting its memory", "The guest's balloon driver gave statistics and stopped: "
-          "it hangs, or the driver is gone. Its memory is not known any more.",
-          "look at the VM's console; is virtio_balloon loaded inside of it?"),
-    Alert("", "memory", "balloon driver answers without values", "The guest's balloon driver is there but tells nothing of its "
-          "memory: in Windows its service is missing. What the guest uses is not known.",
-          "in Windows run blnsvr.exe -i as administrator (it comes with the driver)."),
     Alert("", "process", "is not one of this libvirt's", "A QEMU process that belongs to no VM of libvirt: left behind by a "
           "crash of libvirtd, started by hand, or by another libvirt (a user's qemu:///session). It may write to a disk that libvirt gives to another VM.",
           "look at its command line (ps -fp PID); end it when nobody needs it."),
@@ -102,8 +97,6 @@ _ONLY_CHECKS = (
           "the reason stands behind it; run the check where libvirt runs, as a user that sees its processes."),
     Alert("", "process", "files", "A QEMU process has many files or sockets open, and may run into its limit.",
           "compare with `max_files` in qemu.conf."),
-    Alert("", "snapshot", "count", "A VM carries many snapshots: each slows its disks down and takes room.",
-          "virsh snapshot-list NAME; delete what nobody needs."),
 )  # fmt: skip
 _HEAD = """# What each alert means, and what to do
 
@@ -116,6 +109,7 @@ problem's name says which VM, disk or interface, and its description what stands
 How to change a threshold: [for the checks](thresholds.md), [in Zabbix](zabbix.md#tune). When a line says UNKNOWN:
 [troubleshooting](troubleshooting.md).
 """
+_OF_HYPERVISOR = ("Hypervisor", "libvirt", "No data", "Not everything", "kvmwatch is too old", "Metadata")
 
 
 def render() -> str:
@@ -145,13 +139,15 @@ def alerts() -> Iterator[Alert]:
             problem = _problem(trigger, of_hypervisor=template is hypervisor)
             if problem not in told:
                 told.add(problem)
-                yield Alert(problem, *_SAME.get(problem, ("", "")), trigger.meaning, trigger.cure)
+                yield Alert(
+                    problem, *_SAME.get(problem.removesuffix(" (severe)"), ("", "")), trigger.meaning, trigger.cure
+                )
     yield from _ONLY_CHECKS
 
 
 def _problem(trigger: Trigger, of_hypervisor: bool) -> str:
     name = re.sub(r"^VM( \{#VM\.NAME\})?: ", "", trigger.name)
-    name = re.sub(r"^(Disk|Interface) \{#[A-Z.]+\}: ", "", name)
+    name = re.sub(r"^(Disk|Interface) (\{#[A-Z.]+\} ?)+: ", "", name)
     name = re.sub(r"^File system \{#[A-Z.]+\}: (.)", lambda found: f"File system {found[1].lower()}", name)
     name = re.sub(r"^(Pool|Network) \{#[A-Z.]+\}: ", r"\1: ", name)
     name = re.sub(r"^KVM: ", "", name)
@@ -166,7 +162,7 @@ def _section(alert: Alert) -> str:
         return "Disks, interfaces and file systems of a VM"
     if alert.problem.startswith(("Pool", "Network")):
         return "Storage pools and networks"
-    if alert.problem.startswith(("Hypervisor", "libvirt", "No data", "Not everything")):
+    if alert.problem.startswith(_OF_HYPERVISOR):
         return "The hypervisor"
     return "A VM"
 

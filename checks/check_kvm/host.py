@@ -61,7 +61,7 @@ CHECK = plugin.Check(
         MetricSpec("load", "", "load average over 5 minutes, per CPU", "2", "4"),
         MetricSpec("vcpu_overcommit", "%", "vCPUs of active domains, % of the CPUs"),
         MetricSpec("memory_overcommit", "%", "memory that active domains can take, % of the host's"),
-        MetricSpec("latency", "s", "time libvirt takes to connect and list the domains", "2", "5"),
+        MetricSpec("latency", "s", "time libvirt takes to connect and list the domains", "1", "5"),
         MetricSpec("swap", "%", "swap space in use", "50", "80"),
     ),
     judge=judge,

@@ -38,7 +38,7 @@ CHECK = plugin.Check(
     description="Judges the snapshots of each domain: a forgotten one grows, and slows the disk down.",
     groups=Group.SHUT_OFF | Group.SNAPSHOTS | Group.POLICY,
     metrics=(
-        MetricSpec("count", "", "snapshots of the domain"),
+        MetricSpec("count", "", "snapshots of the domain", "10"),
         MetricSpec("age", "s", "age of its oldest snapshot, seconds", "604800"),
     ),
     judge=judge,

@@ -61,7 +61,7 @@ def test_mount_points_can_be_keys_of_items(mounts: list[str]) -> None:
 def test_every_row_of_file_systems_has_its_values(mounts: list[str]) -> None:
     domain = Domain("uuid", "win1", 1, 1, 1, 0, filesystems=tuple(found(mounts)))
     rows = [row["{#FS.MOUNTPOINT}"] for row in discovery.PARTS["filesystems"].rows(domain)]
-    assert rows == [one["mountpoint"] for one in master._domain(domain).get("filesystems", ())]
+    assert rows == [one["mountpoint"] for one in master._domain(domain, 0).get("filesystems", ())]
     json.dumps(rows, ensure_ascii=False).encode()
 
 

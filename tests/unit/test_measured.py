@@ -69,7 +69,7 @@ def test_the_document_has_a_record_of_each_row(
     interfaces: list[tuple[str, bool]], disks: list[tuple[str, bool]], state: int
 ) -> None:
     made = domain(state, interfaces, disks)
-    document = master._domain(made)
+    document = master._domain(made, 0)
     macs, names = discovered(made)
     assert macs == [one["mac"] for one in document.get("interfaces", ())]
     assert names == [one["name"] for one in document.get("disks", ())]

@@ -23,7 +23,7 @@ DOCUMENT = json.loads(
 )
 ALL = templates()
 #: items about a part that are not values of its record: made of others, or of the domain it belongs to
-OWN = re.compile(r"kvm\.(disk\.\w+_latency|(disk|interface)\.vm_state)")
+OWN = re.compile(r"kvm\.(disk\.\w+_latency|(disk|interface|filesystem)\.vm_state|domain\.condition|conditions)")
 
 
 def items(template: Template) -> list[Item]:
@@ -62,7 +62,10 @@ def test_every_key_of_an_item_is_one_that_collect_can_give(template: Template) -
     known = known_keys()
     for item in items(template):
         if item.steps and item.steps[0].type == "JSONPATH" and not OWN.match(item.key):
-            path = item.steps[0].parameters[0].removesuffix(".first()")
+            path = "".join(step.parameters[0] for step in item.steps if step.type == "JSONPATH")
+            path = (
+                path.replace("$.pools$", "$.pools").replace("$.networks$", "$.networks").removesuffix(".first()")
+            )
             bare = re.sub(r"\[\?\(.*?\)\]", "[]", path).removeprefix("$.")
             if template.name == "KVM Guest" and bare not in ("time", "hypervisor"):
                 bare = f"domains[].{bare}"

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from zabbix_kvm import conditions
+
+from zabbix_templates.defaults import critical, warning
 from zabbix_templates.model import Graph, Item, Macro, Rule, Step, Trigger
 from zabbix_templates.scope import YES_NO, Owner, Scope, Shown
+from zabbix_templates.triggers import SETTLED, Guard, When, alarm, held, pair
 
 MACROS = (
-    Macro("{$KVM.DISK.LATENCY.MAX}", "0.2", "Mean latency of reads, writes and flushes, seconds. Context: VM and disk: \"web1 vda\""),
-    Macro("{$KVM.DISK.REQUESTS.MIN}", "0.1", "No verdict on the latency of fewer requests a second (mean over 5 minutes). Context: VM and disk"),
-    Macro("{$KVM.DISK.ALLOCATION.MAX}", "90", "Allocation of a growing image, % of its capacity. Context: VM and disk"),
+    Macro("{$KVM.DISK.LATENCY.WARN}", warning("disk.read_latency"), "Mean latency of reads or writes, seconds: warning. Context: VM and disk: \"web1 vda\""),
+    Macro("{$KVM.DISK.LATENCY.MAX}", critical("disk.read_latency"), "The same: average. Context: VM and disk"),
+    Macro("{$KVM.DISK.FLUSH.WARN}", warning("disk.flush_latency"), "Mean latency of flushes, seconds: warning. Context: VM and disk"),
+    Macro("{$KVM.DISK.FLUSH.MAX}", critical("disk.flush_latency"), "The same: average. Context: VM and disk"),
+    Macro("{$KVM.DISK.LATENCY.TIME}", "10m", "Over which time the mean is taken. Context: VM and disk"),
+    Macro("{$KVM.DISK.REQUESTS.MIN}", "0.1", "No verdict on the latency of fewer requests a second (mean over the same time). Context: VM and disk"),
+    Macro("{$KVM.DISK.ERRORS.TIME}", "2m", "I/O errors of a disk for this long are a problem. Context: VM and disk"),
+    Macro("{$KVM.DISK.ALLOCATION.MAX}", "1000", "Allocation of a growing image, % of its capacity; as it is, none: thin images grow to their full size when they are old. Context: VM and disk"),
+    Macro("{$KVM.DISK.ALLOCATION.GROWTH}", "5", "... that has grown by more than this within a day, % of its capacity. Context: VM and disk"),
     Macro("{$KVM.DISK.MATCHES}", ".*", "Disks to discover, by target name"),
     Macro("{$KVM.DISK.NOT_MATCHES}", "CHANGE_IF_NEEDED", "Disks not to discover"),
 )  # fmt: skip
@@ -28,30 +38,18 @@ SHOWN = (
     Shown("allocation_usage", "Allocation of capacity", "%", steady=True),
     Shown("errors", "I/O errors hold the VM", steady=True, value_map=YES_NO),
 )
-_REQUESTS = (("read", "Read"), ("write", "Write"), ("flush", "Flush"))
-_PLURAL = {"read": "Reads", "write": "Writes", "flush": "Flushes"}
+#: kind of requests: title, plural, which limits
+_REQUESTS = (
+    ("read", "Read", "Reads", "LATENCY"),
+    ("write", "Write", "Writes", "LATENCY"),
+    ("flush", "Flush", "Flushes", "FLUSH"),
+)
 
 
 def rule(owner: Owner) -> Rule:
     """Their discovery rule."""
     scope = owner.part("disk", "disks", "name", "{#DISK.NAME}", "Disk {#DISK.NAME}", "disk")
-    name = "{#DISK.NAME}"
-    state = scope.ref("vm_state")
-    latencies = tuple(_latency(scope, kind, title) for kind, title in _REQUESTS)
-    triggers = tuple(
-        Trigger(
-            f"{scope.title}{title} latency is high",
-            f"last({state})=1 and avg({scope.ref(f'{kind}_time')},5m)>"
-            f"{owner.macro('DISK.LATENCY.MAX', name)}*avg({scope.ref(f'{kind}_requests')},5m) "
-            f"and avg({scope.ref(f'{kind}_requests')},5m)>={owner.macro('DISK.REQUESTS.MIN', name)}"
-            + owner.alerts(),
-            "WARNING",
-            f"{_PLURAL[kind]} of this disk took too long over 5 minutes.",
-            "look at the hypervisor's storage, and at which VMs keep it busy.",
-            "performance",
-        )
-        for kind, title in _REQUESTS
-    )
+    latencies = tuple(_latency(scope, kind, title) for kind, title, _, _ in _REQUESTS)
     return owner.rule(
         "disks",
         "Disk discovery",
@@ -59,25 +57,8 @@ def rule(owner: Owner) -> Rule:
         filters=(("{#DISK.NAME}", "{$KVM.DISK.MATCHES}", "{$KVM.DISK.NOT_MATCHES}"),),
         items=(*scope.items(SHOWN), *latencies, owner.state_of(scope)),
         triggers=(
-            *triggers,
-            Trigger(
-                f"{scope.title}I/O errors",
-                f"last({scope.ref('errors')})=1 and last({state})=3" + owner.alerts(),
-                "HIGH",
-                "The storage of this disk gave an error and the VM was stopped for it.",
-                "make room or mend the storage, then virsh resume NAME.",
-                "availability",
-            ),
-            Trigger(
-                f"{scope.title}Allocation is near its capacity",
-                f"last({scope.ref('allocation_usage')})>{owner.macro('DISK.ALLOCATION.MAX', name)} "
-                f"and last({scope.ref('allocation_usage')})>min({scope.ref('allocation_usage')},1d)" + owner.alerts(),
-                "WARNING",
-                "A thin image has grown nearly to its full size within the last day (preallocated ones do not count).",
-                "free space inside of the guest and trim (fstrim), or make the disk larger.",
-                "capacity",
-                opdata="{ITEM.LASTVALUE1}",
-            ),
+            *(trigger for request in _REQUESTS for trigger in _slow(owner, scope, *request)),
+            *_faults(owner, scope),
         ),
         graphs=(
             Graph(f"{scope.title}Operations", (scope.key("read_requests"), scope.key("write_requests"))),
@@ -85,6 +66,70 @@ def rule(owner: Owner) -> Rule:
             Graph(f"{scope.title}Latency", tuple(latency.key for latency in latencies)),
         ),
     )  # fmt: skip
+
+
+def _slow(owner: Owner, scope: Scope, kind: str, title: str, plural: str, limits: str) -> tuple[Trigger, ...]:
+    name = "{#DISK.NAME}"
+    time = owner.macro("DISK.LATENCY.TIME", name)
+    least = owner.macro("DISK.REQUESTS.MIN", name)
+    newest, took, requests = (scope.ref(f"{kind}_{what}") for what in ("latency", "time", "requests"))
+
+    def over(limit: str) -> When:
+        # the mean of all requests, not of the means; and the newest one as well, which is told
+        return When(
+            f"last({newest})>{limit} and avg({took},{time})>{limit}*avg({requests},{time}) "
+            f"and avg({requests},{time})>={least}",
+            f"avg({took},{time})<={limit}*avg({requests},{time})",
+            time,
+            f"{{ITEM.LASTVALUE1}} (mean over {limit} s for {time})",
+        )
+
+    return pair(
+        f"{scope.title}{title} latency is high",
+        (over(owner.macro(f"DISK.{limits}.WARN", name)), over(owner.macro(f"DISK.{limits}.MAX", name))),
+        (
+            f"{plural} of this disk took too long over {{$KVM.DISK.LATENCY.TIME}}.",
+            f"{plural} of this disk take so long that the guest stands still time and again.",
+        ),
+        "look at the hypervisor's storage, and at which VMs keep it busy.",
+        "performance",
+        (owner.running(scope.ref("vm_state"), time), owner.alerts()),
+    )
+
+
+def _faults(owner: Owner, scope: Scope) -> tuple[Trigger, ...]:
+    name, state, usage = "{#DISK.NAME}", scope.ref("vm_state"), scope.ref("allocation_usage")
+    most, grown = owner.macro("DISK.ALLOCATION.MAX", name), owner.macro("DISK.ALLOCATION.GROWTH", name)
+    paused = conditions.IO_ERROR
+    return (
+        alarm(
+            f"{scope.title}I/O errors",
+            "HIGH",
+            held(scope.ref("errors"), 1, owner.macro("DISK.ERRORS.TIME", name)),
+            "The storage of this disk gives errors, and the VM goes on (that one is paused for them is told of the VM).",
+            "make room or mend the storage; virsh domblkerror NAME says which it is.",
+            "availability",
+            (
+                Guard(f"last({state})<{paused}", f"last({state})>={paused}"),
+                SETTLED,
+                owner.alerts(),
+            ),
+        ),
+        alarm(
+            f"{scope.title}Allocation is near its capacity",
+            "WARNING",
+            When(
+                f"last({usage})>{most} and last({usage})-min({usage},1d)>{grown}",
+                f"last({usage})<={most} or last({usage})-min({usage},1d)<={grown}",
+            ),
+            "A thin image has grown a lot within the last day, nearly to its full size. Off unless "
+            "{$KVM.DISK.ALLOCATION.MAX} is set.",
+            "free space inside of the guest and trim (fstrim), or make the disk larger.",
+            "capacity",
+            (owner.watched(state), owner.alerts()),
+            tells=f"{{ITEM.LASTVALUE1}} (over {most} %)",
+        ),
+    )
 
 
 def _latency(scope: Scope, kind: str, title: str) -> Item:

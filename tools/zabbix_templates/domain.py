@@ -2,33 +2,51 @@
 
 from __future__ import annotations
 
-from kvmwatch.model import states
-from zabbix_templates.model import Graph, Macro, Rule, Trigger
-from zabbix_templates.scope import AGENT, STATE, Owner, Shown
+from zabbix_kvm import conditions
+
+from zabbix_templates.defaults import critical, period, warning
+from zabbix_templates.model import Graph, Item, Macro, Rule, Trigger
+from zabbix_templates.scope import AGENT, REPORT, STATE, Owner, Shown
+from zabbix_templates.triggers import SETTLED, Guard, When, alarm, held, now, over, pair, sum_over, text
 
 MACROS = (
     Macro("{$KVM.VM.ALERTS}", "1", "0: no problems of VMs. Context: the VM's name"),
-    Macro("{$KVM.VM.CPU.MAX}", "90", "CPU utilization of a VM, %. Context: the VM's name"),
-    Macro("{$KVM.VM.STEAL.WARN}", "10", "CPU steal of a VM, %: warning. Context: the VM's name"),
-    Macro("{$KVM.VM.STEAL.MAX}", "25", "CPU steal of a VM, %: average. Context: the VM's name"),
-    Macro("{$KVM.VM.MEMORY.MAX}", "95", "Memory utilization of a VM, %. Context: the VM's name"),
-    Macro("{$KVM.VM.MEMORY.SQUEEZED}", "85", "The same, while its balloon holds memory back. Context: the VM's name"),
-    Macro("{$KVM.VM.SWAP.MAX}", "1M", "Bytes a second swapped in and out in a VM. Context: the VM's name"),
-    Macro("{$KVM.VM.RESPONSE.MAX}", "30", "Seconds for which a QEMU may owe libvirt an answer. Context: the VM's name"),
+    Macro("{$KVM.VM.EXPECT}", "auto", "What a VM should be: running, any, shutoff, paused, or auto: what its metadata or autostart says. Context: the VM's name"),
+    Macro("{$KVM.VM.DOWN.TIME}", "5m", "Not as it should be (off, or running) for this long is a problem. Context: the VM's name"),
+    Macro("{$KVM.VM.FAULT.TIME}", "2m", "Crashed, or paused by a fault, for this long is a problem. Context: the VM's name"),
+    Macro("{$KVM.VM.PAUSED.TIME}", "10m", "Paused by a person or from a snapshot for this long is a problem. Context: the VM's name"),
+    Macro("{$KVM.VM.UNKNOWN.TIME}", "10m", "In a state that cannot be judged for this long is a problem. Context: the VM's name"),
+    Macro("{$KVM.VM.GONE.TIME}", "1h", "How long it is told that a VM is gone. Context: the VM's name"),
     Macro("{$KVM.VM.BRIEF.WARN}", "5m", "Starting up or shutting down for this long: warning. Context: the VM's name"),
     Macro("{$KVM.VM.BRIEF.MAX}", "15m", "The same: high. Context: the VM's name"),
     Macro("{$KVM.VM.JOB.WARN}", "30m", "Migrating, saving, dumping or making a snapshot for this long: warning. Context: the VM's name"),
     Macro("{$KVM.VM.JOB.MAX}", "2h", "The same: high. Context: the VM's name"),
+    Macro("{$KVM.VM.RESPONSE.MAX}", "30", "Seconds for which a QEMU may owe libvirt an answer. Context: the VM's name"),
+    Macro("{$KVM.VM.RESPONSE.TIME}", "3m", "Owing it for more, for this long, is a problem. Context: the VM's name"),
     Macro("{$KVM.VM.RESTART.TIME}", "10m", "How long a restart is told. Context: the VM's name"),
-    Macro("{$KVM.VM.AGENT.MEMORY}", "1d", "A guest agent is lost if it was there within this time. Context: the VM's name"),
-    Macro("{$KVM.VM.SNAPSHOT.AGE.MAX}", "7d", "Age of a snapshot. Context: the VM's name"),
+    Macro("{$KVM.VM.CPU.WARN}", warning("cpu.usage"), "CPU utilization of a VM, %: warning. Context: the VM's name"),
+    Macro("{$KVM.VM.CPU.MAX}", critical("cpu.usage"), "The same: average. Context: the VM's name"),
+    Macro("{$KVM.VM.CPU.TIME}", "15m", "For how long. Context: the VM's name"),
+    Macro("{$KVM.VM.STEAL.WARN}", warning("cpu.steal"), "CPU steal of a VM, %: warning. Context: the VM's name"),
+    Macro("{$KVM.VM.STEAL.MAX}", critical("cpu.steal"), "The same: average. Context: the VM's name"),
+    Macro("{$KVM.VM.STEAL.TIME}", "15m", "For how long. Context: the VM's name"),
+    Macro("{$KVM.VM.MEMORY.WARN}", warning("memory.usage"), "Memory utilization of a VM, %: warning. Context: the VM's name"),
+    Macro("{$KVM.VM.MEMORY.MAX}", critical("memory.usage"), "The same: average. Context: the VM's name"),
+    Macro("{$KVM.VM.MEMORY.SQUEEZED}", "85", "Memory utilization while its balloon holds memory back, %. Context: the VM's name"),
+    Macro("{$KVM.VM.MEMORY.TIME}", "10m", "For how long; also: for how long the guest may not report its memory. Context: the VM's name"),
+    Macro("{$KVM.VM.SWAP.WARN}", warning("memory.swap"), "Bytes a second swapped in and out in a VM: warning. Context: the VM's name"),
+    Macro("{$KVM.VM.SWAP.MAX}", critical("memory.swap"), "The same: average. Context: the VM's name"),
+    Macro("{$KVM.VM.SWAP.TIME}", "10m", "For how long. Context: the VM's name"),
+    Macro("{$KVM.VM.AGENT.TIME}", "15m", "A guest agent that is not connected for this long is lost ... Context: the VM's name"),
+    Macro("{$KVM.VM.AGENT.MEMORY}", "1d", "... if it was connected within this time. Context: the VM's name"),
+    Macro("{$KVM.VM.SNAPSHOT.AGE.MAX}", period(warning("snapshot.age")), "Age of a snapshot. Context: the VM's name"),
+    Macro("{$KVM.VM.SNAPSHOT.COUNT.MAX}", warning("snapshot.count"), "Snapshots of a VM. Context: the VM's name"),
 )  # fmt: skip
 
 
 SHOWN = (
     Shown("state", "State", value_map=STATE, component="state"),
     Shown("reason", "Reason of the state", steady=True, value_type="CHAR", component="state"),
-    Shown("expected", "Expected state", steady=True, value_type="CHAR", component="state"),
     Shown("id", "Number of this run", value_type="UNSIGNED", component="state"),
     Shown("not_responding", "QEMU has not answered for", "s", component="state"),
     Shown("agent", "Guest agent", steady=True, value_map=AGENT, component="state"),
@@ -51,6 +69,7 @@ SHOWN = (
     Shown("swap_in", "Swapped in", "Bps", component="memory"),
     Shown("swap_out", "Swapped out", "Bps", component="memory"),
     Shown("major_faults", "Major page faults", "!faults/s", component="memory"),
+    Shown("memory_report", "Memory report", steady=True, value_map=REPORT, component="memory"),
     Shown("balloon_updated", "Memory last reported", "unixtime", value_type="UNSIGNED", component="memory"),
     Shown("disk_bytes", "Disk throughput", "Bps", component="storage"),
     Shown("network_bytes", "Network traffic", "bps", 8, component="network"),
@@ -68,239 +87,340 @@ def rule(owner: Owner) -> Rule:
         description='The VMs, running or not; those with <watch ignore="yes"/> in their metadata are left out.',
         master=owner.master,
         filters=owner.filters,
-        items=owner.scope().items(SHOWN),
+        items=items(owner),
         triggers=triggers(owner),
         graphs=graphs(owner),
     )
 
 
+def items(owner: Owner) -> tuple[Item, ...]:
+    """The items of a VM as a whole."""
+    return (*owner.scope().items(SHOWN), owner.condition(), owner.expected())
+
+
 def triggers(owner: Owner) -> tuple[Trigger, ...]:
     """What can be wrong with a VM as a whole."""
-    vm, alerts, macro = owner.scope(), owner.alerts(), owner.macro
-    running = f"last({vm.ref('state')})=1"
-    title = owner.title or "VM: "
-    crashed = f"{title}Crashed"
-    shut_off = f"(last({vm.ref('state')})=5 or last({vm.ref('state')})=7)"
-    newer = f'find({vm.ref("reason")},,"like","reason ")=1'  # one that only a newer libvirt has
+    return (*_of_state(owner), *_of_load(owner), *_of_guest(owner))
 
-    def because(state: int, meaning: str, but: str = "") -> str:
-        """Whether it is in this state for a reason with this meaning."""
-        texts = [known.text for known in states.REASONS[state] if known.meaning is meaning and known.text != but]
-        reasons = " or ".join(f'{reason}="{text}"' for text in texts)
-        return f"last({vm.ref('state')})={state} and ({reasons})"
 
-    wanted = f'(last({vm.ref("expected")})="running" or last({vm.ref("expected")})="paused")'
-    reason = f"last({vm.ref('reason')})"
+def _title(owner: Owner) -> str:
+    return owner.title or "VM: "
 
-    def lasting(lasts: str, limit: str) -> str:
-        """Whether it has been in a passing state all this time, and was seen for most of it."""
-        state, window = vm.ref("state"), macro(f"VM.{lasts.upper()}.{limit}")
-        found = []
-        for number, known in states.REASONS.items():
-            texts = [f'{reason}="{one.text}"' for one in known if one.lasts == lasts]
-            if texts:
-                found.append(f"last({state})={number} and ({' or '.join(texts)})")
-        return (
-            f"(({') or ('.join(found)})) and min({state},{window})=max({state},{window}) "
-            f"and count({state},{window})*{{$KVM.INTERVAL}}*2>{window}"
+
+def _of_state(owner: Owner) -> tuple[Trigger, ...]:
+    """What its condition tells, and whether its QEMU answers."""
+    vm, macro, title = owner.scope(), owner.macro, _title(owner)
+    condition, expected = vm.ref("condition"), vm.ref("expected")
+    why = text(vm.ref("reason"))
+    guards = (SETTLED, owner.alerts())
+
+    def being(number: int, time: str, tells: str = "") -> When:
+        return held(condition, number, macro(time), f"{tells or why} for {macro(time)}")
+
+    def wanted(*words: str) -> When:
+        return When(
+            " or ".join(f'last({expected})="{word}"' for word in words),
+            " and ".join(f'last({expected})<>"{word}"' for word in words),
         )
 
-    def unfinished(lasts: str, meaning: str, cure: str) -> tuple[Trigger, Trigger]:
-        name = {states.BRIEF: "Does not get started or shut down", states.JOB: "Does not finish a job"}[lasts]
-        worse = f"{name} (severe)"
-        more = {"opdata": "{ITEM.LASTVALUE2}"}
-        return (
-            trigger(
-                name,
-                lasting(lasts, "WARN"),
-                "WARNING",
-                meaning,
-                cure,
-                "availability",
-                depends=(title + worse,),
-                **more,
-            ),
-            trigger(worse, lasting(lasts, "MAX"), "HIGH", meaning, cure, "availability", **more),
+    def unfinished(name: str, number: int, lasts: str, meaning: str, cure: str) -> tuple[Trigger, ...]:
+        limits = (f"VM.{lasts}.WARN", f"VM.{lasts}.MAX")
+        return pair(
+            f"{title}{name}",
+            (being(number, limits[0]), being(number, limits[1])),
+            (meaning, meaning),
+            cure,
+            "availability",
+            (owner.alerts(),),
+            severities=("WARNING", "HIGH"),
         )
 
-    elsewhere = " and ".join(
-        f'{reason}<>"{known.text}"'
-        for known in states.REASONS[states.SHUTOFF]
-        if known.meaning is states.ELSEWHERE
-    )
-    steal = f"{title}CPU steal is high"
-
-    def trigger(
-        name: str, expression: str, severity: str, meaning: str, cure: str, scope: str, **more: object
-    ) -> Trigger:
-        return Trigger(f"{title}{name}", expression + alerts, severity, meaning, cure, scope, **more)  # type: ignore[arg-type]
-
+    silent = f"{title}QEMU does not answer"
+    watched = owner.watched(condition)
+    gone = () if owner.single else (_gone(owner, title, wanted("running", "paused")),)
     return (
-        trigger(
-            "Crashed",
-            f"(last({vm.ref('state')})={states.CRASHED} or ({because(states.SHUTOFF, states.FAULT)}) "
-            f"or ({because(states.RUNNING, states.FAULT)}))",
+        alarm(
+            f"{title}Crashed",
             "HIGH",
+            being(conditions.CRASHED, "VM.FAULT.TIME"),
             "The guest's kernel panicked, QEMU died, the VM could not be started, libvirt could not take it back after a "
             "restart, or its post-copy migration failed.",
             "look at the VM's console and at /var/log/libvirt/qemu/NAME.log; then virsh destroy NAME and virsh start NAME.",
             "availability",
-            opdata="{ITEM.LASTVALUE1}",
+            guards,
         ),
-        trigger(
-            "Not running though it should be",
-            f"{shut_off} and {wanted} and {elsewhere}",
+        alarm(
+            f"{title}Not running though it should be",
             "HIGH",
-            "The VM has autostart (or its metadata says that it should run) and is shut off or suspended.",
+            being(conditions.OFF, "VM.DOWN.TIME", f"off ({why})") & wanted("running", "paused"),
+            "The VM has autostart (or its metadata, or {$KVM.VM.EXPECT}, says that it should run) and is shut off or suspended.",
             "virsh start NAME (or virsh dompmwakeup NAME); if that is intended, switch autostart off or set expect=\"any\" in its metadata.",
             "availability",
-            depends=(crashed,),
-            opdata="{ITEM.LASTVALUE1}",
+            guards,
         ),
-        trigger(
-            "Paused by an I/O error",
-            f'last({vm.ref("state")})=3 and {reason}="I/O error"',
+        alarm(
+            f"{title}Paused by an I/O error",
             "HIGH",
+            being(conditions.IO_ERROR, "VM.FAULT.TIME"),
             "QEMU stopped the guest because its storage gave an error, mostly because it is full.",
             "virsh domblkerror NAME names the disk; make room or mend the storage, then virsh resume NAME.",
             "availability",
+            guards,
         ),
-        trigger(
-            "Paused by a fault",
-            because(states.PAUSED, states.FAULT, but="I/O error"),
+        alarm(
+            f"{title}Paused by a fault",
             "HIGH",
+            being(conditions.FAULT, "VM.FAULT.TIME"),
             "The guest was stopped by its watchdog, a panic, or a failed migration or operation.",
             "look at /var/log/libvirt/qemu/NAME.log; virsh resume NAME if the cause is gone, else virsh reset NAME.",
             "availability",
-            opdata="{ITEM.LASTVALUE2}",
+            guards,
         ),
-        trigger(
-            "Paused",
-            f'({because(states.PAUSED, states.HELD)} and last({vm.ref("expected")})<>"paused" '
-            f"or last({vm.ref('state')})={states.PAUSED} and {newer})",
+        alarm(
+            f"{title}Paused",
             "WARNING",
+            being(conditions.PAUSED, "VM.PAUSED.TIME") & When(f'last({expected})<>"paused"', f'last({expected})="paused"'),
             "Somebody paused the VM, or it was reverted to a snapshot of a paused one; nobody can use it.",
             "virsh resume NAME, or set expect=\"paused\" in its metadata.",
             "availability",
+            guards,
         ),
         *unfinished(
-            states.BRIEF,
+            "Does not get started or shut down",
+            conditions.BRIEF,
+            "BRIEF",
             "libvirt has been starting this VM's QEMU or ending it for longer than that should take.",
             "look at /var/log/libvirt/qemu/NAME.log, at the storage (NFS?) and at dmesg; virsh destroy NAME ends it.",
         ),
         *unfinished(
-            states.JOB,
+            "Does not finish a job",
+            conditions.JOB,
+            "JOB",
             "A migration, save, dump or snapshot has held the VM for longer than that should take.",
             "virsh domjobinfo NAME shows whether it gets on; virsh domjobabort NAME ends it.",
         ),
-        trigger(
-            "State cannot be judged",
-            f"(last({vm.ref('state')})={states.NOSTATE} or last({vm.ref('state')})>{len(states.NAMES) - 1} "
-            f"or last({vm.ref('state')})<>{states.PAUSED} and {newer})",
+        alarm(
+            f"{title}State cannot be judged",
             "WARNING",
+            being(conditions.UNKNOWN, "VM.UNKNOWN.TIME"),
             "libvirt cannot tell the VM's state, or is newer than kvmwatch and tells a state or a reason that it does not know.",
             "compare with virsh domstate --reason NAME; install a newer kvmwatch.",
             "availability",
-            opdata="{ITEM.LASTVALUE1}",
+            guards,
+            depends=(silent,),
         ),
-        trigger(
-            "Running though it should be shut off",
-            f'{running} and last({vm.ref("expected")})="shutoff"',
+        alarm(
+            f"{title}Running though it should be shut off",
             "WARNING",
-            "Its metadata says expect=\"shutoff\", and it runs.",
+            being(conditions.RUNNING, "VM.DOWN.TIME", f"it should be {text(expected)}, and runs") & wanted("shutoff", "paused"),
+            "Its metadata, or {$KVM.VM.EXPECT}, says that it should be shut off or paused, and it runs.",
             "find out who started it; virsh shutdown NAME.",
             "notice",
+            guards,
         ),
-        trigger(
-            "QEMU does not answer",
-            f"last({vm.ref('not_responding')})>{macro('VM.RESPONSE.MAX')}",
+        alarm(
+            silent,
             "HIGH",
+            over(vm.ref("not_responding"), macro("VM.RESPONSE.MAX"), macro("VM.RESPONSE.TIME"), " s", hovers=False),
             "The VM's QEMU process has not answered libvirt; the guest may hang, and nothing can be measured of it.",
             "look at its storage (NFS?) and at dmesg on the hypervisor; virsh domcontrol NAME says the same.",
             "availability",
-            opdata="for {ITEM.LASTVALUE1}",
+            (watched, owner.alerts()),
         ),
-        trigger(
-            "Restarted",
-            f"max({vm.ref('id')},{macro('VM.RESTART.TIME')})>min({vm.ref('id')},{macro('VM.RESTART.TIME')}) "
-            f'and {reason}<>"migrated"',
-            "INFO",
-            "The VM was stopped and started again (a reboot inside the guest does not count).",
-            "nothing, if that was intended; else see its log and the hypervisor's.",
-            "notice",
-            manual_close=True,
-        ),
-        trigger(
-            "CPU utilization is high",
-            f"{running} and min({vm.ref('cpu_time_per_vcpu')},5m)>{macro('VM.CPU.MAX')}",
-            "WARNING",
-            "The VM has used nearly all of its vCPUs for 5 minutes.",
+        *gone,
+        _restarted(owner, title, watched),
+    )  # fmt: skip
+
+
+def _gone(owner: Owner, title: str, wanted: When) -> Trigger:
+    condition, told = owner.scope().ref("condition"), owner.macro("VM.GONE.TIME")
+    gone = conditions.GONE
+    when = When(
+        f"last({condition})={gone} and last({condition},#1:now-{{$KVM.INTERVAL}})={gone} "
+        f'and count({condition},{told},"lt",{conditions.ELSEWHERE})>0',
+        f'last({condition})<>{gone} or count({condition},{told},"lt",{conditions.ELSEWHERE})=0',
+    )
+    return alarm(
+        f"{title}Gone from this hypervisor",
+        "INFO",
+        when & wanted,
+        "A VM that should run is not defined here any more: it was migrated away or removed, or was transient and ended. "
+        "Its other problems are over. Told for {$KVM.VM.GONE.TIME}.",
+        "nothing, if that was intended; virsh list --all on the other hypervisors tells whether it is there.",
+        "notice",
+        (SETTLED, owner.alerts()),
+        tells=f"it should be {text(owner.scope().ref('expected'))}",
+        manual_close=True,
+    )
+
+
+def _restarted(owner: Owner, title: str, watched: Guard) -> Trigger:
+    vm, time = owner.scope(), owner.macro("VM.RESTART.TIME")
+    run, reason = vm.ref("id"), vm.ref("reason")
+    before = f"last({vm.ref('condition')},#1:now-{time})"
+    when = When(
+        f'last({run})<>last({run},#1:now-{time}) and {before}={conditions.RUNNING} and last({reason})<>"migrated"',
+        f'last({run})=last({run},#1:now-{time}) or {before}<>{conditions.RUNNING} or last({reason})="migrated"',
+    )
+    return alarm(
+        f"{title}Restarted",
+        "INFO",
+        when,
+        "The VM was stopped and started again (a reboot inside the guest does not count).",
+        "nothing, if that was intended; else see its log and the hypervisor's.",
+        "notice",
+        # after a reboot of the hypervisor all have another number
+        (Guard(f"max(/T/kvm.gap,{time})<{{$KVM.INTERVAL}}*2.5"), watched, owner.alerts()),
+        tells=f"within {time}; it is {text(reason)}",
+        shows="run {ITEM.LASTVALUE1}",
+        manual_close=True,
+    )
+
+
+def _of_load(owner: Owner) -> tuple[Trigger, ...]:
+    """What it uses of CPU and memory."""
+    vm, macro, title = owner.scope(), owner.macro, _title(owner)
+    alerts = owner.alerts()
+
+    def running(time: str) -> tuple[Guard, ...]:
+        return owner.running(vm.ref("condition"), macro(time)), alerts
+
+    def both(metric: str, name: str) -> tuple[When, When]:
+        warn, most, time = macro(f"VM.{name}.WARN"), macro(f"VM.{name}.MAX"), macro(f"VM.{name}.TIME")
+        return over(vm.ref(metric), warn, time, " %"), over(vm.ref(metric), most, time, " %")
+
+    memory = f"{title}Memory is low"
+    swap = (vm.ref("swap_in"), vm.ref("swap_out"))
+    squeezed = over(vm.ref("memory_usage"), macro("VM.MEMORY.SQUEEZED"), macro("VM.MEMORY.TIME"), " %")
+    current, maximum = vm.ref("memory_current"), vm.ref("memory_maximum")
+    return (
+        *pair(
+            f"{title}CPU utilization is high",
+            both("cpu_time_per_vcpu", "CPU"),
+            (
+                "The VM has used nearly all of its vCPUs for {$KVM.VM.CPU.TIME}.",
+                "The VM has used all of its vCPUs for {$KVM.VM.CPU.TIME}.",
+            ),
             "look inside for what uses it, or give it more vCPUs.",
             "performance",
-            opdata="{ITEM.LASTVALUE2}",
+            running("VM.CPU.TIME"),
         ),
-        trigger(
-            "CPU steal is high",
-            f"{running} and min({vm.ref('cpu_delay_per_vcpu')},5m)>{macro('VM.STEAL.WARN')}",
-            "WARNING",
-            "The VM's vCPUs were ready but waited for a physical CPU (or for the VM's own quota).",
+        *pair(
+            f"{title}CPU steal is high",
+            both("cpu_delay_per_vcpu", "STEAL"),
+            (
+                "The VM's vCPUs were ready but waited for a physical CPU (or for the VM's own quota).",
+                "The VM's vCPUs waited for a physical CPU a great part of the time: it is slow now.",
+            ),
             "move VMs to another hypervisor, or give this one more CPU shares.",
             "performance",
-            depends=(f"{steal} (severe)",),
-            opdata="{ITEM.LASTVALUE2}",
+            running("VM.STEAL.TIME"),
         ),
-        trigger(
-            "CPU steal is high (severe)",
-            f"{running} and min({vm.ref('cpu_delay_per_vcpu')},5m)>{macro('VM.STEAL.MAX')}",
-            "AVERAGE",
-            "The VM's vCPUs waited for a physical CPU a great part of the time: it is slow now.",
-            "move VMs to another hypervisor now.",
-            "performance",
-            opdata="{ITEM.LASTVALUE2}",
-        ),
-        trigger(
-            "Memory is low",
-            f"{running} and min({vm.ref('memory_usage')},5m)>{macro('VM.MEMORY.MAX')}",
-            "AVERAGE",
-            "The guest can hardly get memory without swapping (caches count as free).",
+        *pair(
+            memory,
+            both("memory_usage", "MEMORY"),
+            (
+                "The guest has little memory left that it can get without swapping (caches count as free).",
+                "The guest can hardly get memory without swapping (caches count as free).",
+            ),
             "look inside for what takes it, or give it more memory: virsh setmem NAME SIZE --live.",
             "capacity",
-            opdata="{ITEM.LASTVALUE2}",
+            running("VM.MEMORY.TIME"),
         ),
-        trigger(
-            "Balloon is squeezed while memory is short",
-            f"{running} and last({vm.ref('memory_current')})<last({vm.ref('memory_maximum')}) "
-            f"and min({vm.ref('memory_usage')},5m)>{macro('VM.MEMORY.SQUEEZED')}",
+        alarm(
+            f"{title}Balloon is squeezed while memory is short",
             "WARNING",
+            squeezed & When(f"last({current})<last({maximum})", f"last({current})>=last({maximum})"),
             "The hypervisor holds back memory that the VM may have, and the guest is short of it.",
             "virsh setmem NAME SIZE --live; if the host has none to give, move VMs away.",
             "capacity",
-            depends=(f"{title}Memory is low",),
+            running("VM.MEMORY.TIME"),
+            tells=f"{squeezed.tells}, has {text(current)} of {text(maximum)} bytes",
+            depends=(memory, f"{memory} (severe)"),
         ),
-        trigger(
-            "Swapping",
-            f"{running} and (min({vm.ref('swap_in')},5m)+min({vm.ref('swap_out')},5m))>{macro('VM.SWAP.MAX')}",
-            "WARNING",
-            "The guest has been swapping for 5 minutes.",
+        *pair(
+            f"{title}Swapping",
+            (
+                sum_over(swap, macro("VM.SWAP.WARN"), macro("VM.SWAP.TIME"), " B/s"),
+                sum_over(swap, macro("VM.SWAP.MAX"), macro("VM.SWAP.TIME"), " B/s"),
+            ),
+            (
+                "The guest has been swapping for {$KVM.VM.SWAP.TIME}.",
+                "The guest has been swapping a lot for {$KVM.VM.SWAP.TIME}: it is slow now.",
+            ),
             "give it more memory, or find what takes it.",
             "performance",
+            running("VM.SWAP.TIME"),
+            shows="{ITEM.LASTVALUE1} + {ITEM.LASTVALUE2}",
         ),
-        trigger(
-            "Guest agent is lost",
-            f"{running} and last({vm.ref('agent')})=0 and max({vm.ref('agent')},{macro('VM.AGENT.MEMORY')})=1",
+    )
+
+
+def _of_guest(owner: Owner) -> tuple[Trigger, ...]:
+    """Its agent, its balloon driver and its snapshots."""
+    vm, macro, title = owner.scope(), owner.macro, _title(owner)
+    condition, alerts = vm.ref("condition"), owner.alerts()
+    watched = owner.watched(condition)
+    agent, lost, reports = vm.ref("agent"), macro("VM.AGENT.TIME"), macro("VM.MEMORY.TIME")
+    number, oldest = vm.ref("snapshots"), vm.ref("oldest_snapshot")
+
+    def reporting(value: int) -> When:
+        return held(vm.ref("memory_report"), value, reports)
+
+    return (
+        alarm(
+            f"{title}Guest agent is lost",
             "WARNING",
+            held(agent, 0, lost) & When(f"max({agent},{macro('VM.AGENT.MEMORY')})=1", f"last({agent})=1"),
             "The guest agent was connected and is not any more: no file systems, no frozen backups.",
-            "systemctl restart qemu-guest-agent inside of the guest.",
+            "systemctl restart qemu-guest-agent inside of the guest; close the problem if the agent was removed.",
             "notice",
+            (SETTLED, owner.running(condition, lost), alerts),
+            manual_close=True,
         ),
-        trigger(
-            "A snapshot is too old",
-            f"last({vm.ref('snapshots')})>0 and last({owner.time})-last({vm.ref('oldest_snapshot')})>{macro('VM.SNAPSHOT.AGE.MAX')}",
+        alarm(
+            f"{title}Guest stopped reporting its memory",
             "WARNING",
+            reporting(1),
+            "The guest's balloon driver gave statistics and stopped: it hangs, or the driver is gone. Its memory is not known "
+            "any more.",
+            "look at the VM's console; is virtio_balloon loaded inside of it?",
+            "notice",
+            (SETTLED, owner.running(condition, reports), alerts),
+        ),
+        alarm(
+            f"{title}Balloon driver answers without values",
+            "WARNING",
+            reporting(2),
+            "The guest's balloon driver is there but tells nothing of its memory: in Windows its service is missing. What the "
+            "guest uses is not known.",
+            "in Windows run blnsvr.exe -i as administrator (it comes with the driver).",
+            "notice",
+            (SETTLED, owner.running(condition, reports), alerts),
+        ),
+        alarm(
+            f"{title}A snapshot is too old",
+            "WARNING",
+            When(
+                f"last({oldest})<last({owner.time})-{macro('VM.SNAPSHOT.AGE.MAX')} and last({number})>0",
+                f"last({oldest})>=last({owner.time})-{macro('VM.SNAPSHOT.AGE.MAX')} or last({number})=0",
+            ),
             "A forgotten snapshot: it grows, and slows the disk down.",
             "virsh snapshot-list NAME; delete what nobody needs.",
             "capacity",
-            opdata="made {ITEM.LASTVALUE3}",
+            (watched, alerts),
+            tells=f"the oldest of {text(number)} is of {{ITEM.LASTVALUE1}}",
+            shows="made {ITEM.LASTVALUE1}",
+        ),
+        alarm(
+            f"{title}Carries many snapshots",
+            "WARNING",
+            now(number, ">", macro("VM.SNAPSHOT.COUNT.MAX")),
+            "A VM carries many snapshots: each slows its disks down and takes room.",
+            "virsh snapshot-list NAME; delete what nobody needs.",
+            "capacity",
+            (watched, alerts),
+            tells=f"{{ITEM.LASTVALUE1}} (over {macro('VM.SNAPSHOT.COUNT.MAX')})",
         ),
     )  # fmt: skip
 

@@ -133,6 +133,8 @@ class _Exporter:
         return {
             "uuid": self._uuid("trigger", rule, trigger.name),
             "expression": self._own(trigger.expression),
+            "recovery_mode": "RECOVERY_EXPRESSION" if trigger.recovery else None,
+            "recovery_expression": self._own(trigger.recovery),
             "name": trigger.name,
             "event_name": self._own(trigger.event_name),
             "opdata": trigger.opdata,
@@ -140,7 +142,12 @@ class _Exporter:
             "description": f"{trigger.meaning}\nDo: {trigger.cure}",
             "manual_close": "YES" if trigger.manual_close else None,
             "dependencies": [
-                {"name": name, "expression": self._own(by_name[name].expression)} for name in trigger.depends
+                {
+                    "name": name,
+                    "expression": self._own(by_name[name].expression),
+                    "recovery_expression": self._own(by_name[name].recovery),
+                }
+                for name in trigger.depends
             ],
             "tags": _tags((("scope", trigger.scope),)),
         }

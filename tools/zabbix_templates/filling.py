@@ -2,49 +2,84 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import NamedTuple
+
 from zabbix_templates.model import Macro, Trigger
+from zabbix_templates.triggers import Guard, When, alarm, over, pair
 
 MACROS = (
-    Macro("{$KVM.FORECAST.HISTORY}", "2d", "What forecasts look back at"),
+    Macro("{$KVM.FORECAST.HISTORY}", "2d", "What forecasts look back at; none before there is so much"),
     Macro("{$KVM.FORECAST.FROM}", "60", "No forecast below this utilization, %"),
 )  # fmt: skip
 
 
+class Limits(NamedTuple):
+    """The macros of something that fills up."""
+
+    warn: str
+    most: str
+    time: str
+    left: str
+
+
+def levels(
+    name: str,
+    usage: str,
+    limits: Limits,
+    meanings: tuple[str, str],
+    cure: str,
+    guards: Iterable[Guard],
+) -> tuple[Trigger, Trigger]:
+    """Nearly full and full: of a part of something."""
+    return pair(
+        name,
+        (over(usage, limits.warn, limits.time, " %"), over(usage, limits.most, limits.time, " %")),
+        meanings,
+        cure,
+        "capacity",
+        guards,
+        severities=("WARNING", "HIGH"),
+        names=("is nearly full", "is full"),
+    )
+
+
 def filling(
-    title: str, what: str, usage: str, macros: tuple[str, str, str], cure: str, alerts: str = ""
+    title: str, what: str, usage: str, limits: Limits, cure: str, guards: Iterable[Guard]
 ) -> tuple[Trigger, ...]:
     """Nearly full, full, and full soon: of file systems and pools."""
-    warn, most, left = macros
+    guards = tuple(guards)
     full, nearly = f"{title}Is full", f"{title}Is nearly full"
+    start, history = "{$KVM.FORECAST.FROM}", "{$KVM.FORECAST.HISTORY}"
+    left = f"timeleft({usage},{history},100)"
+    soon = When(
+        # the last: nothing is forecast of something new
+        f"last({usage})>{start} and {left}<{limits.left} and {left}>=0 and last({usage},#1:now-{history})>=0",
+        f"last({usage})<={start} or {left}>{limits.left}*1.5 or {left}<0",
+    )
     return (
-        Trigger(
-            full,
-            f"min({usage},5m)>{most}{alerts}",
-            "HIGH",
-            f"{what} with next to no room: what writes to it will fail or stop.",
+        *pair(
+            title,
+            (over(usage, limits.warn, limits.time, " %"), over(usage, limits.most, limits.time, " %")),
+            (
+                f"{what} with little room left.",
+                f"{what} with next to no room: what writes to it will fail or stop.",
+            ),
             cure,
             "capacity",
-            opdata="{ITEM.LASTVALUE1}",
+            guards,
+            severities=("WARNING", "HIGH"),
+            names=("Is nearly full", "Is full"),
         ),
-        Trigger(
-            nearly,
-            f"min({usage},5m)>{warn}{alerts}",
-            "WARNING",
-            f"{what} with little room left.",
-            cure,
-            "capacity",
-            opdata="{ITEM.LASTVALUE1}",
-            depends=(full,),
-        ),
-        Trigger(
+        alarm(
             f"{title}Will be full soon",
-            f"last({usage})>{{$KVM.FORECAST.FROM}} and timeleft({usage},{{$KVM.FORECAST.HISTORY}},100)<{left} "
-            f"and timeleft({usage},{{$KVM.FORECAST.HISTORY}},100)>=0{alerts}",
             "WARNING",
+            soon,
             f"{what} that fills up in this time if it goes on as in the history that the forecast looks at.",
             cure,
             "capacity",
-            opdata="{ITEM.LASTVALUE1}",
-            depends=(nearly,),
+            guards,
+            tells=f"within {limits.left}; now {{ITEM.LASTVALUE1}}",
+            depends=(nearly, full),
         ),
     )

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from zabbix_templates import disk, domain, filesystem, filling, interface, vcpu
+from zabbix_templates import disk, domain, filesystem, filling, interface, scope, vcpu
 from zabbix_templates.dashboards import overview, prototypes
 from zabbix_templates.model import Dashboard, Item, Macro, Rule, Step, Template
-from zabbix_templates.scope import AGENT, LINK, STATE, THROTTLE, VALUE_MAPS, YES_NO, Owner
+from zabbix_templates.scope import (
+    AGENT,
+    CONDITION,
+    LINK,
+    REPORT,
+    STATE,
+    THROTTLE,
+    VALUE_MAPS,
+    YES_NO,
+    Owner,
+    since_before,
+)
 
 NAME = "KVM Guest"
 MASTER = "kvm.guest"
@@ -19,7 +30,7 @@ _PARTS = (vcpu, disk, interface, filesystem)
 MACROS = (
     Macro("{$KVM.WINDOW}", "3m", "Latencies are means over this time; at least two intervals"),
     Macro("{$KVM.LLD.LIFETIME}", "7d", "How long what is not there any more is kept"),
-    *(*domain.MACROS, *disk.MACROS, *interface.MACROS, *filesystem.MACROS, *filling.MACROS),
+    *(*scope.MACROS, *domain.MACROS, *disk.MACROS, *interface.MACROS, *filesystem.MACROS, *filling.MACROS),
 )
 
 
@@ -74,13 +85,14 @@ def template() -> Template:
                 tags=(("component", "libvirt"),),
                 inventory="LOCATION",
             ),
-            *_OWNER.scope().items(domain.SHOWN),
+            since_before("$.time", MASTER),
+            *domain.items(_OWNER),
         ),
         rules=part_rules(_OWNER),
         triggers=domain.triggers(_OWNER),
         graphs=domain.graphs(_OWNER),
         dashboards=(_dashboard(),),
-        value_maps=tuple((name, VALUE_MAPS[name]) for name in (STATE, AGENT, LINK, YES_NO)),
+        value_maps=tuple((name, VALUE_MAPS[name]) for name in (STATE, CONDITION, AGENT, LINK, REPORT, YES_NO)),
     )
 
 
@@ -99,7 +111,11 @@ def _dashboard() -> Dashboard:
                 [(name, name) for name in graphs],
             ),
             prototypes("Disks", ("Disk {#DISK.NAME}: Throughput", "Disk {#DISK.NAME}: Latency"), 3),
-            prototypes("Network", ("Interface {#IF.MAC}: Traffic", "Interface {#IF.MAC}: Errors and drops"), 3),
+            prototypes(
+                "Network",
+                (f"Interface {interface.NAME}: Traffic", f"Interface {interface.NAME}: Errors and drops"),
+                3,
+            ),
             prototypes("File systems", ("File system {#FS.MOUNTPOINT}: Utilization",), 4),
         ),
     )

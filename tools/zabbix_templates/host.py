@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+from zabbix_kvm import master as documents
+
+from zabbix_templates.defaults import critical, warning
 from zabbix_templates.model import Graph, Item, Macro, Step, Trigger
-from zabbix_templates.scope import THROTTLE, Scope, Shown
+from zabbix_templates.scope import CONDITIONS, THROTTLE, YES_NO, Scope, Shown, since_before
+from zabbix_templates.triggers import When, alarm, given, held, over, pair, text
 
 MACROS = (
     Macro("{$KVM.NODATA}", "5m", "No data for this long is a problem"),
-    Macro("{$KVM.LATENCY.MAX}", "5", "Seconds that libvirt may take to connect and list the VMs"),
-    Macro("{$KVM.HOST.CPU.MAX}", "90", "CPU utilization of the hypervisor, %"),
-    Macro("{$KVM.HOST.MEMORY.MAX}", "95", "Memory utilization of the hypervisor, %"),
-    Macro("{$KVM.HOST.HUGEPAGES.MAX}", "95", "Huge pages of the hypervisor in use, %"),
-    Macro("{$KVM.HOST.SWAP.MAX}", "50", "Swap utilization of the hypervisor, %"),
-    Macro("{$KVM.HOST.LOAD.MAX}", "4", "Load average over 5 minutes, per CPU"),
+    Macro("{$KVM.UNREAD.TIME}", "3m", "libvirt that does not answer, or of which something cannot be read, for this long is a problem"),
+    Macro("{$KVM.STRANGE.TIME}", "5m", "What only a person can put right (a typing error, a stray QEMU) is a problem after this time"),
+    Macro("{$KVM.LATENCY.WARN}", warning("host.latency"), "Seconds that libvirt may take to connect and list the VMs: warning"),
+    Macro("{$KVM.LATENCY.MAX}", critical("host.latency"), "The same: average. To be reached it needs a Timeout of agent and server beyond it"),
+    Macro("{$KVM.LATENCY.TIME}", "10m", "For how long"),
+    Macro("{$KVM.HOST.CPU.WARN}", warning("host.cpu"), "CPU utilization of the hypervisor, %: warning"),
+    Macro("{$KVM.HOST.CPU.MAX}", critical("host.cpu"), "The same: average"),
+    Macro("{$KVM.HOST.CPU.TIME}", "15m", "For how long"),
+    Macro("{$KVM.HOST.MEMORY.WARN}", warning("host.memory"), "Memory utilization of the hypervisor, %: warning"),
+    Macro("{$KVM.HOST.MEMORY.MAX}", critical("host.memory"), "The same: average"),
+    Macro("{$KVM.HOST.MEMORY.TIME}", "10m", "For how long; huge pages and swap, too"),
+    Macro("{$KVM.HOST.HUGEPAGES.MAX}", warning("host.hugepages"), "Huge pages of the hypervisor in use, %"),
+    Macro("{$KVM.HOST.SWAP.WARN}", warning("host.swap"), "Swap utilization of the hypervisor, %: warning"),
+    Macro("{$KVM.HOST.SWAP.MAX}", critical("host.swap"), "The same: average"),
+    Macro("{$KVM.HOST.LOAD.WARN}", warning("host.load"), "Load average over 5 minutes, per CPU: warning"),
+    Macro("{$KVM.HOST.LOAD.MAX}", critical("host.load"), "The same: average"),
+    Macro("{$KVM.HOST.LOAD.TIME}", "15m", "For how long"),
     Macro("{$KVM.HOST.VCPU.OVERCOMMIT.MAX}", "500", "vCPUs of active VMs, % of the CPUs"),
     Macro("{$KVM.HOST.MEMORY.OVERCOMMIT.MAX}", "150", "Memory that active VMs can take, % of the host's"),
-)
+    Macro("{$KVM.HOST.OVERCOMMIT.TIME}", "15m", "For how long; VMs that are being moved count twice"),
+)  # fmt: skip
 
 
 SHOWN = (
@@ -69,95 +85,157 @@ def items(scope: Scope) -> tuple[Item, ...]:
 
 def triggers(host: Scope) -> tuple[Trigger, ...]:
     """What can be wrong with it."""
-    no_data, no_answer = "KVM: No data", "KVM: libvirt does not answer"
+    return (*_of_reading(), *_of_load(host))
 
-    def over(name: str, metric: str, macro: str, severity: str, meaning: str, cure: str, scope: str) -> Trigger:
-        expression = f"min({host.ref(metric)},5m)>{{$KVM.{macro}}}"
-        return Trigger(f"KVM: {name}", expression, severity, meaning, cure, scope, opdata="{ITEM.LASTVALUE1}")
 
+def _of_reading() -> tuple[Trigger, ...]:
+    """Whether anything is known of it."""
+    no_data, no_answer, time = "KVM: No data", "KVM: libvirt does not answer", "{$KVM.UNREAD.TIME}"
     return (
-        Trigger(
+        alarm(
             no_data,
-            "nodata(/T/kvm.time,{$KVM.NODATA})=1",
             "HIGH",
+            # Zabbix looks at it every half a minute by itself, and knows when a proxy is away
+            When("nodata(/T/kvm.time,{$KVM.NODATA})=1", "nodata(/T/kvm.time,{$KVM.NODATA})=0", "{$KVM.NODATA}"),
             "Nothing has arrived from the hypervisor: it, its agent or the timer that pushes is down. Its VMs keep "
             "their last values and raise no problems of their own.",
             "ping the hypervisor; look at its agent's log, or run zabbix_kvm send there by hand.",
             "availability",
+            tells="for {$KVM.NODATA}, the last is of {ITEM.LASTVALUE1}",
+            shows="last data {ITEM.LASTVALUE1}",
         ),
-        Trigger(
+        alarm(
             no_answer,
-            "length(last(/T/kvm.error))>0",
             "HIGH",
-            "kvmwatch runs, but libvirt could not be read. VMs run on without it.",
+            held("/T/kvm.worked", 0, time),
+            "kvmwatch runs, but libvirt could not be read, several times in a row. VMs run on without it.",
             "do what the message says; systemctl restart libvirtd (or virtqemud) does not touch running VMs.",
             "availability",
-            event_name="KVM: libvirt does not answer: {?last(/{HOST.HOST}/kvm.error)}",
+            tells=f"{text('/T/kvm.error')} (for {time})",
+            shows="worked: {ITEM.LASTVALUE1}",
             depends=(no_data,),
         ),
-        Trigger(
+        alarm(
             "KVM: Not everything could be read",
-            "min(/T/kvm.unread,#3)>0",
             "WARNING",
+            over("/T/kvm.unread", "0", time, hovers=False),
             "libvirt tells of the VMs, but not of all else that is watched: the daemon or the driver for it is missing "
             "or hangs. What could not be read keeps its last values and raises no problems.",
             "do what the message says.",
             "availability",
-            event_name="KVM: Could not be read: {?last(/{HOST.HOST}/kvm.unread.text)}",
+            tells=f"{text('/T/kvm.unread.text')} (for {time})",
+            shows="{ITEM.LASTVALUE1} could not be read",
             depends=(no_answer,),
         ),
-        over(
+        alarm(
+            "KVM: kvmwatch is too old for this template",
+            "WARNING",
+            When(f"last(/T/kvm.format)<{documents.FORMAT}", f"last(/T/kvm.format)>={documents.FORMAT}"),
+            "The package on the hypervisor (or on the proxy that asks it) is older than the template: it does not tell what "
+            "the triggers of VMs look at, so none of them is told.",
+            "install the package of the same release there; or import the older templates again.",
+            "availability",
+            tells=f"it is {text('/T/kvm.version')}",
+            shows="data of format {ITEM.LASTVALUE1}",
+        ),
+        alarm(
+            "KVM: Metadata of VMs cannot be used",
+            "WARNING",
+            given("/T/kvm.mistakes", "{$KVM.STRANGE.TIME}"),
+            "There is a typing error in what owners of VMs say in their metadata (expectation, thresholds). The rest of it "
+            "counts.",
+            "virsh metadata NAME urn:kvmwatch:1 shows it; set it anew.",
+            "notice",
+        ),
+    )
+
+
+def _of_load(host: Scope) -> tuple[Trigger, ...]:
+    """What it uses, and what it has promised."""
+
+    def both(name: str, metric: str, macro: str, time: str, meanings: tuple[str, str], cure: str, scope: str,
+             unit: str = "") -> tuple[Trigger, ...]:  # fmt: skip
+        ref, last = host.ref(metric), f"{{$KVM.{time}.TIME}}"
+        limits = (over(ref, f"{{$KVM.{macro}.{level}}}", last, unit) for level in ("WARN", "MAX"))
+        return pair(f"KVM: {name}", tuple(limits), meanings, cure, scope)  # type: ignore[arg-type]
+
+    def one(name: str, metric: str, macro: str, time: str, meaning: str, cure: str, scope: str) -> Trigger:
+        when = over(host.ref(metric), f"{{$KVM.{macro}.MAX}}", f"{{$KVM.{time}.TIME}}", " %")
+        return alarm(f"KVM: {name}", "WARNING", when, meaning, cure, scope)
+
+    return (
+        *both(
             "libvirt is slow",
-            *("latency", "LATENCY.MAX", "WARNING"),
-            "libvirt takes long to connect and to list the VMs.",
+            *("latency", "LATENCY", "LATENCY"),
+            (
+                "libvirt takes long to connect and to list the VMs.",
+                "libvirt takes very long to connect and to list the VMs.",
+            ),
             "look at the host's load, and at whether many clients ask libvirtd.",
             "performance",
+            " s",
         ),
-        over(
+        *both(
             "CPU utilization is high",
-            *("cpu_busy_per_cpu", "HOST.CPU.MAX", "WARNING"),
-            "The hypervisor's CPUs have been busy for 5 minutes: VMs wait for them (see their steal).",
+            *("cpu_busy_per_cpu", "HOST.CPU", "HOST.CPU"),
+            (
+                "The hypervisor's CPUs are busy: VMs wait for them (see their steal).",
+                "The hypervisor's CPUs have nothing left to give: all VMs wait for them.",
+            ),
             "move VMs away; the dashboard's page VMs shows who uses them.",
             "performance",
+            " %",
         ),
-        over(
+        *both(
             "Memory utilization is high",
-            *("memory_usage", "HOST.MEMORY.MAX", "AVERAGE"),
-            "The hypervisor can hardly give out memory without swapping; the kernel may end a QEMU.",
+            *("memory_usage", "HOST.MEMORY", "HOST.MEMORY"),
+            (
+                "The hypervisor has little memory left to give out without swapping.",
+                "The hypervisor can hardly give out memory without swapping; the kernel may end a QEMU.",
+            ),
             "move VMs away, or squeeze balloons.",
             "capacity",
+            " %",
         ),
-        over(
+        one(
             "Huge pages utilization is high",
-            *("hugepages_usage", "HOST.HUGEPAGES.MAX", "WARNING"),
+            *("hugepages_usage", "HOST.HUGEPAGES", "HOST.MEMORY"),
             "The hypervisor has hardly any huge pages left: the next VM that is made of them will not start here.",
             "move VMs away, or set more aside: virsh allocpages; /sys/kernel/mm/hugepages shows them.",
             "capacity",
         ),
-        over(
+        *both(
             "Swap utilization is high",
-            *("swap_usage", "HOST.SWAP.MAX", "WARNING"),
-            "Memory of VMs lies in the hypervisor's swap: they are slow.",
+            *("swap_usage", "HOST.SWAP", "HOST.MEMORY"),
+            (
+                "Memory of VMs lies in the hypervisor's swap: they are slow.",
+                "The hypervisor's swap is nearly used up; the kernel may end a QEMU then.",
+            ),
             "move VMs away, then swapoff -a and swapon -a.",
             "capacity",
+            " %",
         ),
-        over(
+        *both(
             "Load average is high",
-            *("load_per_cpu", "HOST.LOAD.MAX", "WARNING"),
-            "Many processes wait for a CPU or for storage.",
+            *("load_per_cpu", "HOST.LOAD", "HOST.LOAD"),
+            (
+                "Many processes wait for a CPU or for storage.",
+                "Very many processes wait for a CPU or for storage.",
+            ),
             "compare CPU utilization and waiting for I/O to see which.",
             "performance",
+            " per CPU",
         ),
-        over(
+        one(
             "vCPU overcommit is high",
-            *("vcpu_overcommit", "HOST.VCPU.OVERCOMMIT.MAX", "WARNING"),
+            *("vcpu_overcommit", "HOST.VCPU.OVERCOMMIT", "HOST.OVERCOMMIT"),
             "The active VMs have many more vCPUs than there are CPUs.",
             "start no more VMs here, or move some away.",
             "capacity",
         ),
-        over(
+        one(
             "Memory overcommit is high",
-            *("memory_overcommit", "HOST.MEMORY.OVERCOMMIT.MAX", "WARNING"),
+            *("memory_overcommit", "HOST.MEMORY.OVERCOMMIT", "HOST.OVERCOMMIT"),
             "The active VMs can take much more memory than there is.",
             "start no more VMs here, or move some away.",
             "capacity",
@@ -214,6 +292,48 @@ def _about(master: str) -> tuple[Item, ...]:
             description="Why the hypervisor could not be read; empty when it could.",
             master=master,
             steps=(Step("JSONPATH", ("$.error",), "CUSTOM_VALUE", ""), THROTTLE),
+            tags=tags,
+        ),
+        Item(
+            name="Reading worked",
+            key="kvm.worked",
+            value_type="UNSIGNED",
+            description="1 when libvirt could be read, else 0.",
+            master=master,
+            steps=(
+                Step("JSONPATH", ("$.error",), "CUSTOM_VALUE", "1"),
+                Step("REGEX", ("^1$", "1"), "CUSTOM_VALUE", "0"),
+            ),
+            value_map=YES_NO,
+            tags=tags,
+        ),
+        since_before("$.read", master),
+        Item(
+            name="Conditions of the VMs",
+            key=CONDITIONS,
+            value_type="TEXT",
+            description="UUID to condition of all VMs there are, for their items. Not kept.",
+            master=master,
+            steps=(Step("JSONPATH", ("$.conditions",), "DISCARD_VALUE"),),
+            history="0",
+            tags=(("component", "raw"),),
+        ),
+        Item(
+            name="Format of the data",
+            key="kvm.format",
+            value_type="UNSIGNED",
+            description="Which templates it is for; older releases than those that tell it give 1.",
+            master=master,
+            steps=(Step("JSONPATH", ("$.format",), "CUSTOM_VALUE", "1"), THROTTLE),
+            tags=tags,
+        ),
+        Item(
+            name="Metadata that cannot be used",
+            key="kvm.mistakes",
+            value_type="TEXT",
+            description="Of which VMs, and why; empty when all of it can.",
+            master=master,
+            steps=(Step("JSONPATH", ("$.mistakes",), "DISCARD_VALUE"), THROTTLE),
             tags=tags,
         ),
         Item(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from zabbix_templates import domain, guest, host, network, pool
+from zabbix_templates import domain, guest, host, interface, network, pool
 from zabbix_templates.dashboards import overview, prototypes, side_by_side
 from zabbix_templates.model import Dashboard, HostPrototype, Item, Macro, Page, Rule, Template
 from zabbix_templates.scope import VALUE_MAPS, Owner, Scope
@@ -214,7 +214,7 @@ def _dashboard(itself: Scope, owner: Owner) -> Dashboard:
             prototypes("Disks", (f"{vm}Disk {{#DISK.NAME}}: Throughput", f"{vm}Disk {{#DISK.NAME}}: Latency"), 3),
             prototypes(
                 "Network",
-                (f"{vm}Interface {{#IF.MAC}}: Traffic", f"{vm}Interface {{#IF.MAC}}: Errors and drops"),
+                tuple(f"{vm}Interface {interface.NAME}: {name}" for name in ("Traffic", "Errors and drops")),
                 3,
             ),
             prototypes("Storage pools", ("Pool {#POOL.NAME}: Space", "Pool {#POOL.NAME}: Utilization"), 2),

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from zabbix_templates.defaults import critical, warning
 from zabbix_templates.model import Graph, Macro, Rule, Trigger
-from zabbix_templates.scope import LINK, YES_NO, Owner, Shown
+from zabbix_templates.scope import LINK, YES_NO, Owner, Scope, Shown
+from zabbix_templates.triggers import SETTLED, When, alarm, held, pair, sum_over
 
 MACROS = (
-    Macro("{$KVM.IF.ERRORS.MAX}", "1", "Errors a second. Context: VM and MAC address"),
-    Macro("{$KVM.IF.DROPS.MAX}", "10", "Drops a second. Context: VM and MAC address"),
+    Macro("{$KVM.IF.ERRORS.WARN}", warning("network.errors"), "Errors a second: warning. Context: VM and MAC address"),
+    Macro("{$KVM.IF.ERRORS.MAX}", critical("network.errors"), "The same: average. Context: VM and MAC address"),
+    Macro("{$KVM.IF.DROPS.WARN}", warning("network.drops"), "Drops a second: warning. Context: VM and MAC address"),
+    Macro("{$KVM.IF.DROPS.MAX}", critical("network.drops"), "The same: average. Context: VM and MAC address"),
+    Macro("{$KVM.IF.TIME}", "10m", "For how long. Context: VM and MAC address"),
+    Macro("{$KVM.IF.DOWN.TIME}", "3m", "Cut off or set down for this long is a problem. Context: VM and MAC address"),
     Macro("{$KVM.IF.MATCHES}", ".*", "Interfaces to discover, by the network or bridge they hang on"),
     Macro("{$KVM.IF.NOT_MATCHES}", "CHANGE_IF_NEEDED", "Interfaces not to discover"),
 )  # fmt: skip
+
+#: what people know of an interface
+NAME = "{#IF.SOURCE} {#IF.MAC}"
 
 
 SHOWN = (
@@ -29,12 +38,7 @@ SHOWN = (
 
 def rule(owner: Owner) -> Rule:
     """Their discovery rule."""
-    scope = owner.part("interface", "interfaces", "mac", "{#IF.MAC}", "Interface {#IF.MAC}", "interface")
-    running = f"last({scope.ref('vm_state')})=1"
-
-    def both(name: str) -> str:
-        return f"(min({scope.ref(f'rx_{name}')},5m)+min({scope.ref(f'tx_{name}')},5m))"
-
+    scope = owner.part("interface", "interfaces", "mac", "{#IF.MAC}", f"Interface {NAME}", "interface")
     return owner.rule(
         "interfaces",
         "Interface discovery",
@@ -42,40 +46,15 @@ def rule(owner: Owner) -> Rule:
         filters=(("{#IF.SOURCE}", "{$KVM.IF.MATCHES}", "{$KVM.IF.NOT_MATCHES}"),),
         items=(*scope.items(SHOWN), owner.state_of(scope)),
         triggers=(
-            Trigger(
-                f"{scope.title}Errors",
-                f"{running} and {both('errors')}>{owner.macro('IF.ERRORS.MAX', '{#IF.MAC}')}" + owner.alerts(),
-                "WARNING",
-                "Packets were lost by errors for 5 minutes.",
+            *_losing(
+                *(owner, scope, "Errors", "ERRORS", "Packets are lost by errors"),
                 "look at the bridge or network it hangs on, and at the guest's driver.",
-                "performance",
             ),
-            Trigger(
-                f"{scope.title}Drops",
-                f"{running} and {both('drops')}>{owner.macro('IF.DROPS.MAX', '{#IF.MAC}')}" + owner.alerts(),
-                "WARNING",
-                "Packets were dropped for 5 minutes: the guest, or the host, does not keep up.",
+            *_losing(
+                *(owner, scope, "Drops", "DROPS", "Packets are dropped: the guest, or the host, does not keep up"),
                 "look at the guest's CPU and steal; use virtio with several queues.",
-                "performance",
             ),
-            Trigger(
-                f"{scope.title}Link is set down",
-                f"{running} and last({scope.ref('link_down')})=1" + owner.alerts(),
-                "WARNING",
-                "The VM's definition has the link of this interface down.",
-                "virsh domif-setlink NAME MAC up, if that is not intended.",
-                "notice",
-            ),
-            Trigger(
-                f"{scope.title}Cut off from the network",
-                f"{running} and last({scope.ref('attached')})=0" + owner.alerts(),
-                "HIGH",
-                "On the host its tap is down, gone, or not in the bridge that the VM's definition names, or that "
-                "bridge is down.",
-                "virsh domiflist NAME names the tap; ip link set TAP up, ip link set TAP master BRIDGE; when the tap is "
-                "gone, stop and start the VM.",
-                "availability",
-            ),
+            *_cut_off(owner, scope),
         ),
         graphs=(
             Graph(f"{scope.title}Traffic", (scope.key("rx_bytes"), scope.key("tx_bytes"))),
@@ -84,4 +63,51 @@ def rule(owner: Owner) -> Rule:
                 (scope.key("rx_errors"), scope.key("tx_errors"), scope.key("rx_drops"), scope.key("tx_drops")),
             ),
         ),
-    )  # fmt: skip
+    )
+
+
+def _losing(owner: Owner, scope: Scope, name: str, macro: str, meaning: str, cure: str) -> tuple[Trigger, ...]:
+    time = owner.macro("IF.TIME", "{#IF.MAC}")
+    both = tuple(scope.ref(f"{direction}_{macro.lower()}") for direction in ("rx", "tx"))
+
+    def over(level: str) -> When:
+        return sum_over(both, owner.macro(f"IF.{macro}.{level}", "{#IF.MAC}"), time, " a second")
+
+    return pair(
+        f"{scope.title}{name}",
+        (over("WARN"), over("MAX")),
+        (f"{meaning}.", f"{meaning}, many of them."),
+        cure,
+        "performance",
+        (owner.running(scope.ref("vm_state"), time), owner.alerts()),
+        shows="received {ITEM.LASTVALUE1}, sent {ITEM.LASTVALUE2}",
+    )
+
+
+def _cut_off(owner: Owner, scope: Scope) -> tuple[Trigger, ...]:
+    time = owner.macro("IF.DOWN.TIME", "{#IF.MAC}")
+    guards = (SETTLED, owner.running(scope.ref("vm_state"), time), owner.alerts())
+    cut_off = f"{scope.title}Cut off from the network"
+    return (
+        alarm(
+            f"{scope.title}Link is set down",
+            "WARNING",
+            held(scope.ref("link_down"), 1, time),
+            "The VM's definition has the link of this interface down.",
+            "virsh domif-setlink NAME MAC up, if that is not intended.",
+            "notice",
+            guards,
+            depends=(cut_off,),
+        ),
+        alarm(
+            cut_off,
+            "HIGH",
+            held(scope.ref("attached"), 0, time),
+            "On the host its tap is down, gone, or not in the bridge that the VM's definition names, or that "
+            "bridge is down.",
+            "virsh domiflist NAME names the tap; ip link set TAP up, ip link set TAP master BRIDGE; when the tap is "
+            "gone, stop and start the VM.",
+            "availability",
+            guards,
+        ),
+    )

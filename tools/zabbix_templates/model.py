@@ -44,7 +44,10 @@ class Item(NamedTuple):
 
 
 class Trigger(NamedTuple):
-    """A trigger or trigger prototype. ``meaning`` and ``cure`` make its description, the runbook's line."""
+    """A trigger or trigger prototype, made by :mod:`zabbix_templates.triggers`.
+
+    ``meaning`` and ``cure`` make its description, the runbook's line.
+    """
 
     name: str
     expression: str
@@ -56,6 +59,7 @@ class Trigger(NamedTuple):
     event_name: str = ""
     depends: tuple[str, ...] = ()  # names of other triggers of the same template or rule
     manual_close: bool = False
+    recovery: str = ""  # what must be true for the problem to end; empty: that the expression is not
 
 
 class Graph(NamedTuple):

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from zabbix_templates.model import Macro, Rule, Trigger
-from zabbix_templates.scope import YES_NO, Scope, Shown
+from zabbix_templates.model import Macro, Rule
+from zabbix_templates.scope import ACTIVE, REMOVED, YES_NO, Scope, Shown
+from zabbix_templates.triggers import SETTLED, Guard, alarm, held, now
 
 MACROS = (
+    Macro(
+        "{$KVM.NET.TIME}",
+        "5m",
+        "A network that is not as it should be for this long is a problem. Context: its name",
+    ),
     Macro("{$KVM.NET.MATCHES}", ".*", "Virtual networks to discover"),
     Macro("{$KVM.NET.NOT_MATCHES}", "CHANGE_IF_NEEDED", "Virtual networks not to discover"),
 )
 
 
 SHOWN = (
-    Shown("active", "Active", value_map=YES_NO, component="network"),
+    Shown("active", "Active", steady=True, value_map=ACTIVE, removed=str(REMOVED), component="network"),
     Shown("autostart", "Autostart", steady=True, value_map=YES_NO, component="network"),
     Shown("bridge_up", "Bridge is up", steady=True, value_map=YES_NO, component="network"),
     Shown("leases", "DHCP leases", value_type="UNSIGNED", steady=True, component="network"),
@@ -24,8 +30,10 @@ def rule(master: str) -> Rule:
     """Their discovery rule."""
     scope = Scope(
         "network", '$.networks[?(@.uuid == "{#NET.UUID}")]', False, "[{#NET.UUID}]", "Network {#NET.NAME}: ", master,
-        (("network", "{#NET.NAME}"),),
+        (("network", "{#NET.NAME}"),), "$.networks",
     )  # fmt: skip
+    time = '{$KVM.NET.TIME:"{#NET.NAME}"}'
+    active = scope.ref("active")
     return Rule(
         name="Virtual network discovery",
         key="kvm.discovery[networks]",
@@ -35,23 +43,25 @@ def rule(master: str) -> Rule:
         filters=(("{#NET.NAME}", "{$KVM.NET.MATCHES}", "{$KVM.NET.NOT_MATCHES}"),),
         items=scope.items(SHOWN),
         triggers=(
-            Trigger(
+            alarm(
                 "Network {#NET.NAME}: Inactive though it should be active",
-                f"last({scope.ref('active')})=0 and last({scope.ref('autostart')})=1",
                 "HIGH",
+                held(active, 0, time) & now(scope.ref("autostart"), "=", "1"),
                 "The network has autostart and is not active: VMs on it cannot be started.",
                 "virsh net-start NAME says why it does not; or switch its autostart off.",
                 "availability",
+                (SETTLED,),
             ),
-            Trigger(
+            alarm(
                 "Network {#NET.NAME}: Bridge is down or gone",
-                f"last({scope.ref('active')})=1 and last({scope.ref('bridge_up')})=0",
                 "HIGH",
+                held(scope.ref("bridge_up"), 0, time),
                 "libvirt has the network active, but its bridge was removed or set down on the host: its VMs are "
                 "cut off.",
                 "ip link set BRIDGE up; when it is gone, virsh net-destroy NAME and virsh net-start NAME, then put the "
                 "taps of its VMs back into it.",
                 "availability",
+                (SETTLED, Guard(f"last({active})=1", f"last({active})<>1")),
             ),
         ),
     )

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from zabbix_templates.filling import filling
+from kvmwatch.model import states
+from zabbix_templates.defaults import critical, warning
+from zabbix_templates.filling import Limits, filling, levels
 from zabbix_templates.model import Graph, Macro, Rule, Trigger
-from zabbix_templates.scope import POOL_STATE, YES_NO, Scope, Shown
+from zabbix_templates.scope import POOL_STATE, REMOVED, YES_NO, Scope, Shown
+from zabbix_templates.triggers import SETTLED, Guard, When, alarm, given, held, now
 
 MACROS = (
     Macro("{$KVM.POOL.MATCHES}", ".*", "Storage pools to discover"),
     Macro("{$KVM.POOL.NOT_MATCHES}", "CHANGE_IF_NEEDED", "Storage pools not to discover"),
-    Macro("{$KVM.POOL.WARN}", "85", "Utilization of a pool, %: warning. Context: the pool's name"),
-    Macro("{$KVM.POOL.MAX}", "95", "Utilization of a pool, %: high. Context: the pool's name"),
+    Macro(
+        "{$KVM.POOL.WARN}", warning("pool.usage"), "Utilization of a pool, %: warning. Context: the pool's name"
+    ),
+    Macro("{$KVM.POOL.MAX}", critical("pool.usage"), "Utilization of a pool, %: high. Context: the pool's name"),
+    Macro(
+        "{$KVM.POOL.THIN.WARN}",
+        warning("pool.thin_data"),
+        "Utilization of a thin pool, %: warning. Context: the pool's name",
+    ),
+    Macro("{$KVM.POOL.THIN.MAX}", critical("pool.thin_data"), "The same: high. Context: the pool's name"),
+    Macro(
+        "{$KVM.POOL.TIME}", "5m", "What is wrong with a pool for this long is a problem. Context: the pool's name"
+    ),
     Macro(
         "{$KVM.POOL.TIMELEFT}",
         "7d",
@@ -26,7 +40,7 @@ MACROS = (
 
 
 SHOWN = (
-    Shown("state", "State", value_map=POOL_STATE, component="storage"),
+    Shown("state", "State", steady=True, value_map=POOL_STATE, removed=str(REMOVED), component="storage"),
     Shown("autostart", "Autostart", steady=True, value_map=YES_NO, component="storage"),
     Shown("answered", "Storage answers", value_map=YES_NO, component="storage"),
     Shown("fault", "Fault of its storage", value_type="CHAR", steady=True, component="storage"),
@@ -43,32 +57,13 @@ SHOWN = (
 )
 
 
-def _thin(title: str, usage: str, warn: str, most: str) -> tuple[Trigger, ...]:
-    """Nearly full and full: of a thin pool's data and of its metadata."""
-    full = f"{title} is full"
-    meaning = (
-        "The fullest thin pool of the volume group has {}; when it is full, the VMs on its volumes get I/O errors."
-    )
-    cure = "lvs shows which; lvextend it (--poolmetadatasize for metadata), or delete thin volumes and snapshots."
-    return (
-        Trigger(full, f"min({usage},5m)>{most}", "HIGH", meaning.format("next to no room"), cure, "capacity",
-                opdata="{ITEM.LASTVALUE1}"),
-        Trigger(f"{title} is nearly full", f"min({usage},5m)>{warn}", "WARNING", meaning.format("little room left"), cure,
-                "capacity", opdata="{ITEM.LASTVALUE1}", depends=(full,)),
-    )  # fmt: skip
-
-
 def rule(master: str) -> Rule:
     """Their discovery rule."""
     scope = Scope(
         "pool", '$.pools[?(@.uuid == "{#POOL.UUID}")]', False, "[{#POOL.UUID}]", "Pool {#POOL.NAME}: ", master,
-        (("pool", "{#POOL.NAME}"),),
+        (("pool", "{#POOL.NAME}"),), "$.pools",
     )  # fmt: skip
-
-    def macro(name: str) -> str:
-        return f'{{$KVM.POOL.{name}:"{{#POOL.NAME}}"}}'
-
-    state, name = scope.ref("state"), "{#POOL.NAME}"
+    name = "{#POOL.NAME}"
     return Rule(
         name="Storage pool discovery",
         key="kvm.discovery[pools]",
@@ -77,69 +72,112 @@ def rule(master: str) -> Rule:
         master=master,
         filters=(("{#POOL.NAME}", "{$KVM.POOL.MATCHES}", "{$KVM.POOL.NOT_MATCHES}"),),
         items=scope.items(SHOWN),
-        triggers=(
-            Trigger(
-                f"Pool {name}: Inactive though it should be active",
-                f"last({state})=0 and last({scope.ref('autostart')})=1",
-                "HIGH",
-                "The pool has autostart and is not active: VMs on it cannot be started.",
-                "virsh pool-start NAME says why it does not; or switch its autostart off.",
-                "availability",
-            ),
-            Trigger(
-                f"Pool {name}: Degraded or inaccessible",
-                f"last({state})=3 or last({state})=4",
-                "HIGH",
-                "libvirt says that the pool has lost redundancy, or cannot be reached.",
-                "look at the storage behind it.",
-                "availability",
-                opdata="{ITEM.LASTVALUE1}",
-            ),
-            Trigger(
-                f"Pool {name}: Its storage is gone",
-                f"length(last({scope.ref('fault')}))>0",
-                "HIGH",
-                "Its directory is gone or does not work, or nothing is mounted where its file system should be. "
-                "libvirt calls it running all the same; VMs on it cannot be started, or write somewhere else.",
-                "mount it or bring its directory back, then virsh pool-refresh NAME.",
-                "availability",
-                opdata="{ITEM.LASTVALUE1}",
-            ),
-            Trigger(
-                f"Pool {name}: Storage does not answer",
-                f"max({scope.ref('answered')},#3)=0",
-                "HIGH",
-                "Asking the pool's file system how full it is blocks: a dead NFS server, mostly.",
-                "look at the mount and its server; VMs on it hang, too.",
-                "availability",
-            ),
-            *filling(
-                f"Pool {name}: ",
-                "A storage pool",
-                scope.ref("usage"),
-                (macro("WARN"), macro("MAX"), macro("TIMELEFT")),
-                "delete or move volumes, or add storage; thin disks on it stop their VMs when it is full.",
-            ),
-            *(
-                trigger
-                for key, what in (("thin_data", "data"), ("thin_metadata", "metadata"))
-                for trigger in _thin(
-                    f"Pool {name}: Thin pool's {what}", scope.ref(key), macro("WARN"), macro("MAX")
-                )
-            ),
-            Trigger(
-                f"Pool {name}: Over-allocated and filling up",
-                f"last({scope.ref('overcommit')})>{macro('OVERCOMMIT.MAX')} "
-                f"and last({scope.ref('usage')})>{macro('OVERCOMMIT.FROM')}",
-                "WARNING",
-                "More is promised to volumes than there is, and what there is gets used up.",
-                "add storage before the VMs take what they were promised, or move volumes.",
-                "capacity",
-                opdata="promised {ITEM.LASTVALUE1}, used {ITEM.LASTVALUE2}",
-            ),
-        ),
+        triggers=(*_of_state(scope), *_of_room(scope)),
         graphs=(
             Graph(f"Pool {name}: Space", tuple(scope.key(key) for key in ("used", "available")), stacked=True),
             Graph(f"Pool {name}: Utilization", (scope.key("usage"),), percent=True),
+        ),
+    )
+
+
+def _macro(name: str) -> str:
+    return f'{{$KVM.POOL.{name}:"{{#POOL.NAME}}"}}'
+
+
+def _of_state(scope: Scope) -> tuple[Trigger, ...]:
+    """What libvirt says of it, and what is at its path."""
+    state, time = scope.ref("state"), _macro("TIME")
+    there = Guard(f"last({state})<{REMOVED}", f"last({state})={REMOVED}")
+    gone, silent = f"{scope.title}Its storage is gone", f"{scope.title}Storage does not answer"
+    bad = held(state, states.POOL_DEGRADED, time) | held(state, states.POOL_INACCESSIBLE, time)
+    return (
+        alarm(
+            f"{scope.title}Inactive though it should be active",
+            "HIGH",
+            held(state, states.POOL_INACTIVE, time) & now(scope.ref("autostart"), "=", "1"),
+            "The pool has autostart and is not active: VMs on it cannot be started.",
+            "virsh pool-start NAME says why it does not; or switch its autostart off.",
+            "availability",
+            (SETTLED,),
+        ),
+        alarm(
+            f"{scope.title}Degraded or inaccessible",
+            "HIGH",
+            bad,
+            "libvirt says that the pool has lost redundancy, or cannot be reached.",
+            "look at the storage behind it.",
+            "availability",
+            (SETTLED,),
+            tells=f"{{ITEM.LASTVALUE1}} for {time}",
+            depends=(gone, silent),
+        ),
+        alarm(
+            gone,
+            "HIGH",
+            given(scope.ref("fault"), time),
+            "Its directory is gone or does not work, or nothing is mounted where its file system should be. "
+            "libvirt calls it running all the same; VMs on it cannot be started, or write somewhere else.",
+            "mount it or bring its directory back, then virsh pool-refresh NAME.",
+            "availability",
+            (SETTLED, there),
+        ),
+        alarm(
+            silent,
+            "HIGH",
+            held(scope.ref("answered"), 0, time),
+            "Asking the pool's file system how full it is blocks: a dead NFS server, mostly.",
+            "look at the mount and its server; VMs on it hang, too.",
+            "availability",
+            (SETTLED, there),
+        ),
+    )
+
+
+def _of_room(scope: Scope) -> tuple[Trigger, ...]:
+    """How full it is."""
+    state = scope.ref("state")
+    usage, overcommit = scope.ref("usage"), scope.ref("overcommit")
+    # what is not running any more keeps the figures that it had
+    running = Guard(f"last({state})<>{states.POOL_INACTIVE} and last({state})<{REMOVED}",
+                    f"last({state})={states.POOL_INACTIVE} or last({state})={REMOVED}")  # fmt: skip
+    most, start, time = _macro("OVERCOMMIT.MAX"), _macro("OVERCOMMIT.FROM"), _macro("TIME")
+    meaning = (
+        "The fullest thin pool of the volume group has {}; when it is full, the VMs on its volumes get I/O errors."
+    )
+    return (
+        *filling(
+            scope.title,
+            "A storage pool",
+            usage,
+            Limits(*map(_macro, ("WARN", "MAX", "TIME", "TIMELEFT"))),
+            "delete or move volumes, or add storage; thin disks on it stop their VMs when it is full.",
+            (running,),
+        ),
+        *(
+            trigger
+            for key, what in (("thin_data", "data"), ("thin_metadata", "metadata"))
+            for trigger in levels(
+                f"{scope.title}Thin pool's {what} ",
+                scope.ref(key),
+                Limits(*map(_macro, ("THIN.WARN", "THIN.MAX", "TIME", "TIMELEFT"))),
+                (meaning.format("little room left"), meaning.format("next to no room")),
+                "lvs shows which; lvextend it (--poolmetadatasize for metadata), or delete thin volumes and snapshots.",
+                (running,),
+            )
+        ),
+        alarm(
+            f"{scope.title}Over-allocated and filling up",
+            "WARNING",
+            When(
+                f"last({overcommit})>{most} and min({usage},{time})>{start}",
+                f"last({overcommit})<={most} or max({usage},{time})<={start}",
+            ),
+            "More is promised to volumes than there is, and what there is gets used up.",
+            "add storage before the VMs take what they were promised, or move volumes.",
+            "capacity",
+            (running,),
+            tells=f"promised {{ITEM.LASTVALUE1}} (over {most} %), used {{ITEM.LASTVALUE2}} (over {start} %)",
+            shows="promised {ITEM.LASTVALUE1}, used {ITEM.LASTVALUE2}",
+            depends=(f"{scope.title}Is nearly full", f"{scope.title}Is full"),
         ),
     )

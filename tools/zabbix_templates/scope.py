@@ -4,33 +4,46 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from zabbix_kvm import conditions
 from zabbix_kvm.discovery import PARTS
 
 from kvmwatch.model.derived import DERIVED
 from kvmwatch.model.metrics import COUNTER, catalogue
-from zabbix_templates.model import Item, Rule, Step, Tags
+from zabbix_templates.model import Item, Macro, Rule, Step, Tags
+from zabbix_templates.triggers import Guard, held
 
-YES_NO, STATE, POOL_STATE, AGENT, LINK = (
+YES_NO, STATE, CONDITION, POOL_STATE, ACTIVE, AGENT, LINK, REPORT = (
     "KVM yes or no",
     "KVM domain state",
+    "KVM condition",
     "KVM pool state",
+    "KVM network state",
     "KVM guest agent",
     "KVM link",
+    "KVM memory report",
 )
+#: of a pool or network that libvirt does not have any more
+REMOVED = 9
 
 VALUE_MAPS = {
     STATE: (
         *(("0", "no state"), ("1", "running"), ("2", "blocked"), ("3", "paused"), ("4", "shutting down")),
         *(("5", "shut off"), ("6", "crashed"), ("7", "suspended")),
     ),
+    CONDITION: tuple((str(number), text) for number, text in enumerate(conditions.TEXTS)),
+    REPORT: (("0", "reported"), ("1", "not reported any more"), ("2", "reported without values")),
+    ACTIVE: (("0", "inactive"), ("1", "active"), (str(REMOVED), "removed")),
     AGENT: (("0", "not connected"), ("1", "connected")),
     LINK: (("0", "up"), ("1", "set down")),
     YES_NO: (("0", "no"), ("1", "yes")),
-    POOL_STATE: (("0", "inactive"), ("1", "building"), ("2", "running"), ("3", "degraded"), ("4", "inaccessible")),
+    POOL_STATE: (
+        *(("0", "inactive"), ("1", "building"), ("2", "running"), ("3", "degraded"), ("4", "inaccessible")),
+        (str(REMOVED), "removed"),
+    ),
 }
 
 THROTTLE = Step("DISCARD_UNCHANGED_HEARTBEAT", ("1h",))
-# of a value on which a trigger hangs that has no other: a changed macro is heeded only when a value comes
+# of a value that is made with a macro: a changed one is heeded only when a value comes
 SOON = Step("DISCARD_UNCHANGED_HEARTBEAT", ("5m",))
 RATE = Step("CHANGE_PER_SECOND")
 
@@ -38,6 +51,38 @@ _KINDS = {metric.full_name: metric.declaration.kind for metric in catalogue()}
 _KINDS |= {f"{derived.entity}.{derived.name}": derived.kind for derived in DERIVED}
 _HELP = {metric.full_name: metric.declaration.help for metric in catalogue()}
 _HELP |= {f"{derived.entity}.{derived.name}": derived.help for derived in DERIVED}
+
+
+#: the item with the conditions of all VMs
+CONDITIONS = "kvm.conditions"
+_EXPECTED = """\
+var wanted = '{macro}';
+if (wanted === 'auto') {{
+    return value;
+}}
+if (['running', 'any', 'shutoff', 'paused'].indexOf(wanted) < 0) {{
+    throw 'KVM.VM.EXPECT: "' + wanted + '" is none of auto, running, any, shutoff, paused';
+}}
+return wanted;"""
+#: of whatever is read again and again
+MACROS = (
+    Macro("{$KVM.SETTLE.TIME}", "5m", "No problems of states for this time after the readings were interrupted (reboot of "
+          "the hypervisor, restart of libvirt or of the agent)"),
+)  # fmt: skip
+
+
+def since_before(path: str, master: str) -> Item:
+    """The time from one reading that worked to the next."""
+    return Item(
+        name="Time since the reading before",
+        key="kvm.gap",
+        units="s",
+        description="Seconds from one reading that worked to the next: more than {$KVM.INTERVAL} when they were "
+        "interrupted.",
+        master=master,
+        steps=(Step("JSONPATH", (path,), "DISCARD_VALUE"), Step("SIMPLE_CHANGE")),
+        tags=(("component", "libvirt"),),
+    )
 
 
 class Shown(NamedTuple):
@@ -54,6 +99,7 @@ class Shown(NamedTuple):
     instead: str | None = None  # value where the document has none
     component: str = ""
     inventory: str = ""
+    removed: str = ""  # value when the record is not in its list any more (see Scope.listed)
 
 
 class Scope(NamedTuple):
@@ -66,6 +112,7 @@ class Scope(NamedTuple):
     title: str  # before the item's name
     master: str
     tags: Tags = ()
+    listed: str = ""  # JSONPath of the list that the record is in
 
     def key(self, name: str) -> str:
         """The item key of a metric."""
@@ -88,6 +135,13 @@ class Scope(NamedTuple):
         rate = _KINDS.get(full_name) == COUNTER
         fails = "DISCARD_VALUE" if shown.instead is None else "CUSTOM_VALUE"
         steps = [Step("JSONPATH", (self.picked(shown.name),), fails, shown.instead)]
+        if shown.removed:
+            # without the list, it is not known
+            within = self.picked(shown.name).replace(self.listed, "$", 1)
+            steps = [
+                Step("JSONPATH", (self.listed,), "DISCARD_VALUE"),
+                Step("JSONPATH", (within,), "CUSTOM_VALUE", shown.removed),
+            ]
         if rate:
             steps.append(RATE)
         if shown.times != 1:
@@ -152,22 +206,62 @@ class Owner(NamedTuple):
         context = " ".join(filter(None, (self.context, *parts)))
         return f'{{$KVM.{name}:"{context}"}}' if context else f"{{$KVM.{name}}}"
 
+    def condition(self) -> Item:
+        """The VM's condition. One that is in no document any more is gone, and says so with the next one."""
+        return self._condition(self.scope(), "condition", "Condition", "state")
+
     def state_of(self, part: Scope) -> Item:
-        """The VM's state beside a part: a trigger prototype can only use items of its own rule."""
+        """The VM's condition beside a part: a trigger prototype can only use items of its own rule."""
+        return self._condition(part, "vm_state", "Condition of its VM", part.entity)
+
+    def _condition(self, scope: Scope, key: str, title: str, component: str) -> Item:
+        if self.single:
+            step = Step("JSONPATH", ("$.condition",), "DISCARD_VALUE")
+        else:
+            step = Step("JSONPATH", ('$["{#VM.UUID}"]',), "CUSTOM_VALUE", str(conditions.GONE))
         return Item(
-            name=f"{part.title}State of its VM",
-            key=part.key("vm_state"),
+            name=f"{scope.title}{title}",
+            key=scope.key(key),
             value_type="UNSIGNED",
-            description="For the triggers of this rule: they are about running VMs.",
-            master=self.master,
-            steps=(Step("JSONPATH", (self.scope().picked("state"),), "DISCARD_VALUE"), SOON),
-            value_map=STATE,
-            tags=(("component", part.entity), *part.tags),
+            description="What its state and reason mean; the triggers look at this.",
+            master=self.master if self.single else CONDITIONS,
+            steps=(step, THROTTLE),
+            value_map=CONDITION,
+            tags=(("component", component), *scope.tags),
         )
 
-    def alerts(self) -> str:
-        """The last factor of every expression: whether this VM's problems are to be told here."""
-        return f" and {self.macro('VM.ALERTS')}=1"
+    def expected(self) -> Item:
+        """What the VM should be: what the macro says or, when that says auto, its metadata and its autostart."""
+        vm, macro = self.scope(), self.macro("VM.EXPECT")
+        return Item(
+            name=f"{vm.title}Expected state",
+            key=vm.key("expected"),
+            value_type="CHAR",
+            description="What {$KVM.VM.EXPECT} says or, when that is auto, the VM's metadata or its autostart.",
+            master=vm.master,
+            steps=(
+                Step("JSONPATH", (vm.picked("expected"),), "DISCARD_VALUE"),
+                SOON,
+                Step("JAVASCRIPT", (_EXPECTED.format(macro=macro),)),
+            ),
+            tags=(("component", "state"), *vm.tags),
+        )
+
+    def alerts(self) -> Guard:
+        """Whether this VM's problems are to be told here: a guard of each of its triggers."""
+        macro = self.macro("VM.ALERTS")
+        return Guard(f"{macro}=1", f"{macro}<>1")
+
+    def running(self, state: str, time: str) -> Guard:
+        """Whether it has been running for this time: a start is no time for verdicts.
+
+        A problem is not ended by a moment in which it is paused (for a snapshot), only when it is off or not here.
+        """
+        return Guard(held(state, conditions.RUNNING, time).expression, f"last({state})>={conditions.CRASHED}")
+
+    def watched(self, state: str) -> Guard:
+        """Whether it is one of this hypervisor's that is to be watched."""
+        return Guard(f"last({state})<{conditions.ELSEWHERE}", f"last({state})>={conditions.ELSEWHERE}")
 
     def rule(
         self,

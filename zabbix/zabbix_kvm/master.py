@@ -13,13 +13,13 @@ from ipaddress import ip_address
 from typing import Any
 
 from kvmwatch import __version__
-from kvmwatch.model import measured, states
+from kvmwatch.model import derived, measured, states
 from kvmwatch.model.derived import DERIVED
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import declarations
 from kvmwatch.model.snapshot import LONGEST_WHY, Domain, Host, Network, Pool, Snapshot, Unread, Uplink
 from kvmwatch.model.text import readable
-from zabbix_kvm import discovery
+from zabbix_kvm import conditions, discovery
 
 GROUPS = (
     Group.SHUT_OFF
@@ -63,6 +63,8 @@ LEFT_OUT = {
         for name in ("cpu_time", "rss", "read_bytes", "write_bytes", "threads", "open_files")
     },
 }
+#: of the documents: what the templates need that older ones do not have
+FORMAT = 2
 _DIGITS = 4  # 0.1 ms
 _LONGEST_TEXT = 2000  # characters; a problem's name holds 2048
 _LONGEST_CHAR = 255  # of an item's value
@@ -76,12 +78,19 @@ def document(snapshot: Snapshot) -> Json:
     made: Json = {
         "time": round(snapshot.time, 3),
         "version": __version__,
+        "format": FORMAT,
+        # only of a reading that worked: the time from one to the next tells whether they were interrupted
+        "read": round(snapshot.time, 3),
         "discovery": {},
         "unread": _unread(snapshot),
+        "mistakes": _mistakes(snapshot),
     }
+    if snapshot.has(Group.NONE):
+        # one that is not in it is gone
+        made["conditions"] = conditions.of_all(snapshot)
     if snapshot.host:
         made["host"] = _host(snapshot.host, snapshot.domains)
-    made["domains"] = [_domain(domain) for domain in snapshot.domains]
+    made["domains"] = [_domain(domain, snapshot.time) for domain in snapshot.domains]
     # a list without them would tell Zabbix that they are gone; and hosts of guests are called after their
     # hypervisor, and would all get another name
     named = snapshot.has(Group.HOST) and (not snapshot.host or snapshot.host.hostname)
@@ -110,6 +119,16 @@ def _unread(snapshot: Snapshot) -> Json:
     return {"count": len(told), "text": readable("; ".join(told), _LONGEST_TEXT)}
 
 
+def _mistakes(snapshot: Snapshot) -> str:
+    """What of the owners' metadata cannot be used, and whose it is; empty when all can."""
+    told = [
+        readable(f"VM {domain.name}: {domain.policy.error}", LONGEST_WHY)
+        for domain in snapshot.domains
+        if domain.policy.error
+    ]
+    return readable("; ".join(told), _LONGEST_TEXT)
+
+
 def _all_unread(snapshot: Snapshot) -> Iterator[tuple[str, Unread]]:
     """Whose it is, and what could not be read; a domain that does not answer has a problem of its own."""
     things: list[tuple[str, Any]] = [("", snapshot), ("", snapshot.host)] if snapshot.host else [("", snapshot)]
@@ -130,21 +149,24 @@ def _known_to_be_watched(domain: Domain) -> bool:
 
 def failure(message: str) -> Json:
     """Make the document of a hypervisor that could not be read: items keep what they have, the error is told."""
-    return {"time": round(time.time(), 3), "version": __version__, "error": readable(message, _LONGEST_TEXT)}
+    now = round(time.time(), 3)
+    return {"time": now, "version": __version__, "format": FORMAT, "error": readable(message, _LONGEST_TEXT)}
 
 
 def guests(snapshot: Snapshot) -> Iterator[tuple[str, Json]]:
     """Give the UUID and the document of each domain that is a host of its own in Zabbix.
 
-    One that was migrated away is left to the hypervisor that has it now.
+    One that was migrated away is left to the hypervisor that has it now. One that is to be left alone tells only
+    that, so that its host falls silent.
     """
     hypervisor = snapshot.host.hostname if snapshot.host else None
     for domain in snapshot.domains:
-        if domain.policy.ignore or domain.why.meaning is states.ELSEWHERE:
+        if domain.why.meaning is states.ELSEWHERE:
             continue
-        found = {kind: list(part.rows(domain)) for kind, part in discovery.PARTS.items()}
-        head = _known(time=round(snapshot.time, 3), hypervisor=hypervisor, discovery=found)
-        yield domain.uuid, head | _domain(domain)
+        head = _known(time=round(snapshot.time, 3), hypervisor=hypervisor, condition=conditions.of(domain))
+        if not domain.policy.ignore:
+            head["discovery"] = {kind: list(part.rows(domain)) for kind, part in discovery.PARTS.items()}
+        yield domain.uuid, head | _domain(domain, snapshot.time)
 
 
 def _host(host: Host, domains: tuple[Domain, ...]) -> Json:
@@ -158,12 +180,12 @@ def _host(host: Host, domains: tuple[Domain, ...]) -> Json:
     }
 
 
-def _domain(domain: Domain) -> Json:
+def _domain(domain: Domain, now: float) -> Json:
     identity = {
         "uuid": domain.uuid,
         "name": domain.name,
         "state": domain.state,
-        "reason": domain.why.text,
+        "reason": _reason(domain),
     }
     if domain.policy.ignore:
         return identity | {"ignore": 1}
@@ -174,6 +196,7 @@ def _domain(domain: Domain) -> Json:
         expected=domain.expected,
         not_responding=round(domain.not_responding or 0, 1),
         agent=_flag(domain.agent_connected),
+        memory_report=_memory_report(domain, now),
         **_values("domain", domain),
     )
     parts = {
@@ -201,6 +224,24 @@ def _addresses(domain: Domain) -> str | None:
             return made + _MORE
         made = longer
     return made or None
+
+
+def _reason(domain: Domain) -> str:
+    """The reason of its state, and which disks hold it."""
+    faulty = [f"{disk.name}: {disk.error}" for disk in domain.disks if disk.error]
+    return f"{domain.why.text} ({', '.join(faulty)})" if faulty else domain.why.text
+
+
+def _memory_report(domain: Domain, now: float) -> int | None:
+    """0: the guest reports its memory; 1: it has stopped; 2: it answers without values; None: it need not."""
+    stats = domain.stats
+    if domain.state not in (states.RUNNING, states.BLOCKED) or not domain.balloon_period:
+        return None
+    if not stats.balloon_updated or domain.not_responding is not None:
+        return None
+    if now - stats.balloon_updated > derived.balloon_limit(domain.balloon_period):
+        return 1
+    return 2 if derived.memory_usage(domain) is None else 0
 
 
 def _pool(pool: Pool) -> Json:
