@@ -109,7 +109,7 @@ problem's name says which VM, disk or interface, and its description what stands
 How to change a threshold: [for the checks](thresholds.md), [in Zabbix](zabbix.md#tune). When a line says UNKNOWN:
 [troubleshooting](troubleshooting.md).
 """
-_OF_HYPERVISOR = ("Hypervisor", "libvirt", "No data", "Not everything", "kvmwatch is too old", "Metadata")
+_OF_HYPERVISOR = ("Hypervisor", "libvirt", "No data", "Not everything", "kvmwatch is", "Metadata")
 
 
 def render() -> str:
@@ -146,10 +146,10 @@ def alerts() -> Iterator[Alert]:
 
 
 def _problem(trigger: Trigger, of_hypervisor: bool) -> str:
-    name = re.sub(r"^VM( \{#VM\.NAME\})?: ", "", trigger.name)
+    name = re.sub(r"^VM( \{#VM\.LABEL\})?: ", "", trigger.name)
     name = re.sub(r"^(Disk|Interface) (\{#[A-Z.]+\} ?)+: ", "", name)
     name = re.sub(r"^File system \{#[A-Z.]+\}: (.)", lambda found: f"File system {found[1].lower()}", name)
-    name = re.sub(r"^(Pool|Network) \{#[A-Z.]+\}: ", r"\1: ", name)
+    name = re.sub(r"^(Pool|Network|Uplink) \{#[A-Z.]+\}: ", r"\1: ", name)
     name = re.sub(r"^KVM: ", "", name)
     ambiguous = (
         of_hypervisor and re.search(r"utilization|overcommit|Load", name) and trigger.name.startswith("KVM: ")
@@ -160,8 +160,8 @@ def _problem(trigger: Trigger, of_hypervisor: bool) -> str:
 def _section(alert: Alert) -> str:
     if alert.check in ("disk", "network") or alert.problem.startswith(("File system", "Allocation")):
         return "Disks, interfaces and file systems of a VM"
-    if alert.problem.startswith(("Pool", "Network")):
-        return "Storage pools and networks"
+    if alert.problem.startswith(("Pool", "Network", "Uplink")):
+        return "Storage pools, networks and what carries them"
     if alert.problem.startswith(_OF_HYPERVISOR):
         return "The hypervisor"
     return "A VM"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from kvmwatch.model import pool_kinds
 from kvmwatch.model.metrics import COUNTER, GAUGE, Value
-from kvmwatch.model.snapshot import Disk, Domain, Filesystem, Host, Network, Pool
+from kvmwatch.model.snapshot import Disk, Domain, Filesystem, Host, Interface, Network, Pool
 
 
 def memory_usage(domain: Domain) -> Value:
@@ -112,6 +112,19 @@ def load_per_cpu(host: Host) -> Value:
     return _per(host.stats.load5, host.stats.cpus)
 
 
+#: the values of ``interface.link``, for people; the last where it cannot be seen from here
+LINKS = ("up", "set down", "cut off", "set up")
+
+
+def link(interface: Interface) -> Value:
+    """Whether the guest can reach the network by it: the number of one of LINKS."""
+    if interface.stats.attached == 0:
+        return 2
+    if interface.link_down:
+        return 1
+    return 3 if interface.stats.attached is None else 0
+
+
 def percent(part: Value, whole: Value) -> Value:
     """*part* in % of *whole*; None where either is unknown or there is no whole."""
     return None if part is None or not whole else part / whole * 100
@@ -132,6 +145,10 @@ def _total(pairs: Iterable[tuple[Value, Value]]) -> Value:
 
 def _minus(one: Value, other: Value) -> Value:
     return None if one is None or other is None else one - other
+
+
+def _numbered(texts: Iterable[str]) -> str:
+    return ", ".join(f"{number} {text}" for number, text in enumerate(texts))
 
 
 def _vcpu_time(domain: Domain) -> Value:
@@ -202,6 +219,23 @@ DERIVED = (
         lambda domain: _total((i.stats.rx_bytes, i.stats.tx_bytes) for i in domain.interfaces),
     ),
     Derived("domain", "memory_usage", GAUGE, "%", "Memory the guest cannot give away", memory_usage),
+    Derived(
+        *("domain", "swap", COUNTER, "B", "Memory the guest swapped in and out"),
+        lambda domain: _total([(domain.stats.swap_in, domain.stats.swap_out)]),
+    ),
+    Derived(
+        *("disk", "bytes", COUNTER, "B", "Bytes the guest read and wrote"),
+        lambda disk: _total([(disk.stats.read_bytes, disk.stats.write_bytes)]),
+    ),
+    Derived(
+        *("interface", "errors", COUNTER, "", "Errors, both directions"),
+        lambda interface: _total([(interface.stats.rx_errors, interface.stats.tx_errors)]),
+    ),
+    Derived(
+        *("interface", "drops", COUNTER, "", "Packets dropped, both directions"),
+        lambda interface: _total([(interface.stats.rx_drops, interface.stats.tx_drops)]),
+    ),
+    Derived("interface", "link", GAUGE, "", f"Way to the network: {_numbered(LINKS)}", link),
     Derived("disk", "allocation_usage", GAUGE, "%", "Room the image takes, of the capacity", allocation_usage),
     Derived("filesystem", "usage", GAUGE, "%", "Bytes in use, of the size", filesystem_usage),
     Derived("pool", "usage", GAUGE, "%", "Bytes in use, of those used or still to be written", pool_usage),

@@ -23,7 +23,9 @@ DOCUMENT = json.loads(
 )
 ALL = templates()
 #: items about a part that are not values of its record: made of others, or of the domain it belongs to
-OWN = re.compile(r"kvm\.(disk\.\w+_latency|(disk|interface|filesystem)\.vm_state|domain\.condition|conditions)")
+OWN = re.compile(
+    r"kvm\.(disk\.\w+_latency|(disk|interface|filesystem)\.(details_)?vm_state|domain\.condition|conditions)"
+)
 
 
 def items(template: Template) -> list[Item]:
@@ -42,7 +44,7 @@ def test_no_metric_is_forgotten(template: Template) -> None:
     names = {metric.full_name for metric in catalogue()} - master.LEFT_OUT.keys()
     names |= {f"{derived.entity}.{derived.name}" for derived in DERIVED}
     if template.name == "KVM Guest":
-        names = {name for name in names if name.split(".")[0] not in ("host", "pool", "network")}
+        names = {name for name in names if name.split(".")[0] not in ("host", "pool", "network", "uplink")}
     shown = {item.key.removeprefix("kvm.").split("[")[0] for item in items(template)}
     forgotten = sorted(names - shown)
     files = sorted({f"tools/zabbix_templates/{name.split('.')[0]}.py" for name in forgotten})
@@ -108,6 +110,7 @@ def known_keys() -> set[str]:
         **{"domain": "domains[]", "vcpu": "domains[].vcpus[]", "disk": "domains[].disks[]"},
         **{"interface": "domains[].interfaces[]", "filesystem": "domains[].filesystems[]"},
         **{"pool": "pools[]", "network": "networks[]", "host": "host"},
+        "uplink": "uplinks[]",
     }
     names = {metric.full_name for metric in catalogue()} - master.LEFT_OUT.keys()
     names |= {f"{derived.entity}.{derived.name}" for derived in DERIVED}

@@ -6,7 +6,7 @@ from zabbix_kvm import conditions
 
 from zabbix_templates.defaults import critical, warning
 from zabbix_templates.model import Graph, Item, Macro, Rule, Step, Trigger
-from zabbix_templates.scope import YES_NO, Owner, Scope, Shown
+from zabbix_templates.scope import DETAILS_VM_STATE, YES_NO, Owner, Scope, Shown
 from zabbix_templates.triggers import SETTLED, Guard, When, alarm, held, pair
 
 MACROS = (
@@ -28,16 +28,21 @@ SHOWN = (
     Shown("read_requests", "Reads", "!r/s"),
     Shown("write_requests", "Writes", "!w/s"),
     Shown("flush_requests", "Flushes", "!f/s"),
-    Shown("read_bytes", "Read rate", "Bps"),
-    Shown("write_bytes", "Write rate", "Bps"),
+    Shown("bytes", "Throughput", "Bps"),
     Shown("read_time", "Reads under way (mean)"),
     Shown("write_time", "Writes under way (mean)"),
     Shown("flush_time", "Flushes under way (mean)"),
+    Shown("errors", "I/O errors hold the VM", steady=True, value_map=YES_NO),
+)
+#: what few look at: only where it is asked for
+DETAILS = (
+    Shown("read_bytes", "Read rate", "Bps"),
+    Shown("write_bytes", "Write rate", "Bps"),
     Shown("capacity", "Capacity", "B", steady=True),
     Shown("allocation", "Allocation on the host", "B", steady=True),
     Shown("allocation_usage", "Allocation of capacity", "%", steady=True),
-    Shown("errors", "I/O errors hold the VM", steady=True, value_map=YES_NO),
 )
+_FILTERS = (("{#DISK.NAME}", "{$KVM.DISK.MATCHES}", "{$KVM.DISK.NOT_MATCHES}"),)
 #: kind of requests: title, plural, which limits
 _REQUESTS = (
     ("read", "Read", "Reads", "LATENCY"),
@@ -46,25 +51,44 @@ _REQUESTS = (
 )
 
 
+def _scope(owner: Owner) -> Scope:
+    return owner.part("disk", "disks", "name", "{#DISK.NAME}", "Disk {#DISK.NAME}", "disk")
+
+
 def rule(owner: Owner) -> Rule:
     """Their discovery rule."""
-    scope = owner.part("disk", "disks", "name", "{#DISK.NAME}", "Disk {#DISK.NAME}", "disk")
+    scope = _scope(owner)
     latencies = tuple(_latency(scope, kind, title) for kind, title, _, _ in _REQUESTS)
     return owner.rule(
         "disks",
         "Disk discovery",
         "The disks of each VM; drives for media are left out.",
-        filters=(("{#DISK.NAME}", "{$KVM.DISK.MATCHES}", "{$KVM.DISK.NOT_MATCHES}"),),
-        items=(*scope.items(SHOWN), *latencies, owner.state_of(scope)),
+        filters=_FILTERS,
+        items=(*scope.items(SHOWN), *latencies, *owner.state_of(scope)),
         triggers=(
             *(trigger for request in _REQUESTS for trigger in _slow(owner, scope, *request)),
-            *_faults(owner, scope),
+            _faults(owner, scope),
         ),
         graphs=(
             Graph(f"{scope.title}Operations", (scope.key("read_requests"), scope.key("write_requests"))),
-            Graph(f"{scope.title}Throughput", (scope.key("read_bytes"), scope.key("write_bytes"))),
+            Graph(f"{scope.title}Throughput", (scope.key("bytes"),)),
             Graph(f"{scope.title}Latency", tuple(latency.key for latency in latencies)),
         ),
+    )  # fmt: skip
+
+
+def details(owner: Owner) -> Rule:
+    """The discovery rule of what few look at."""
+    scope = _scope(owner)
+    return owner.rule(
+        "disks",
+        "Disk detail discovery",
+        "What few look at of disks, and the room that their images take: none unless {$KVM.DETAILS.MATCHES} says of which.",
+        filters=(*_FILTERS, (owner.whose("{#DISK.NAME}"), "{$KVM.DETAILS.MATCHES}", "")),
+        key="disk_details",
+        items=(*scope.items(DETAILS), *owner.state_of(scope, DETAILS_VM_STATE)),
+        triggers=(_growing(owner, scope),),
+        graphs=(Graph(f"{scope.title}Reads and writes", (scope.key("read_bytes"), scope.key("write_bytes"))),),
     )  # fmt: skip
 
 
@@ -93,42 +117,44 @@ def _slow(owner: Owner, scope: Scope, kind: str, title: str, plural: str, limits
         ),
         "look at the hypervisor's storage, and at which VMs keep it busy.",
         "performance",
-        (owner.running(scope.ref("vm_state"), time), owner.alerts()),
+        (owner.running(owner.state_ref(scope), time), owner.alerts()),
     )
 
 
-def _faults(owner: Owner, scope: Scope) -> tuple[Trigger, ...]:
-    name, state, usage = "{#DISK.NAME}", scope.ref("vm_state"), scope.ref("allocation_usage")
+def _faults(owner: Owner, scope: Scope) -> Trigger:
+    state, paused = owner.state_ref(scope), conditions.IO_ERROR
+    return alarm(
+        f"{scope.title}I/O errors",
+        "HIGH",
+        held(scope.ref("errors"), 1, owner.macro("DISK.ERRORS.TIME", "{#DISK.NAME}")),
+        "The storage of this disk gives errors, and the VM goes on (that one is paused for them is told of the VM).",
+        "make room or mend the storage; virsh domblkerror NAME says which it is.",
+        "availability",
+        (
+            Guard(f"last({state})<{paused}", f"last({state})>={paused}"),
+            SETTLED,
+            owner.alerts(),
+        ),
+    )
+
+
+def _growing(owner: Owner, scope: Scope) -> Trigger:
+    name, usage = "{#DISK.NAME}", scope.ref("allocation_usage")
+    state = owner.state_ref(scope, DETAILS_VM_STATE)
     most, grown = owner.macro("DISK.ALLOCATION.MAX", name), owner.macro("DISK.ALLOCATION.GROWTH", name)
-    paused = conditions.IO_ERROR
-    return (
-        alarm(
-            f"{scope.title}I/O errors",
-            "HIGH",
-            held(scope.ref("errors"), 1, owner.macro("DISK.ERRORS.TIME", name)),
-            "The storage of this disk gives errors, and the VM goes on (that one is paused for them is told of the VM).",
-            "make room or mend the storage; virsh domblkerror NAME says which it is.",
-            "availability",
-            (
-                Guard(f"last({state})<{paused}", f"last({state})>={paused}"),
-                SETTLED,
-                owner.alerts(),
-            ),
+    return alarm(
+        f"{scope.title}Allocation is near its capacity",
+        "WARNING",
+        When(
+            f"last({usage})>{most} and last({usage})-min({usage},1d)>{grown}",
+            f"last({usage})<={most} or last({usage})-min({usage},1d)<={grown}",
         ),
-        alarm(
-            f"{scope.title}Allocation is near its capacity",
-            "WARNING",
-            When(
-                f"last({usage})>{most} and last({usage})-min({usage},1d)>{grown}",
-                f"last({usage})<={most} or last({usage})-min({usage},1d)<={grown}",
-            ),
-            "A thin image has grown a lot within the last day, nearly to its full size. Off unless "
-            "{$KVM.DISK.ALLOCATION.MAX} is set.",
-            "free space inside of the guest and trim (fstrim), or make the disk larger.",
-            "capacity",
-            (owner.watched(state), owner.alerts()),
-            tells=f"{{ITEM.LASTVALUE1}} (over {most} %)",
-        ),
+        "A thin image has grown a lot within the last day, nearly to its full size. Off unless "
+        "{$KVM.DISK.ALLOCATION.MAX} is set, too.",
+        "free space inside of the guest and trim (fstrim), or make the disk larger.",
+        "capacity",
+        (owner.watched(state), owner.alerts()),
+        tells=f"{{ITEM.LASTVALUE1}} (over {most} %)",
     )
 
 
@@ -138,9 +164,9 @@ def _latency(scope: Scope, kind: str, title: str) -> Item:
         name=f"{scope.title}{title} latency",
         key=scope.key(f"{kind}_latency"),
         units="s",
-        description=f"Mean time of a {kind}; no value while there are none.",
+        description=f"Mean time of a {kind} over {{$KVM.WINDOW}}; no value while there are none.",
         type="CALCULATED",
-        delay="{$KVM.INTERVAL}",
+        delay="{$KVM.WINDOW}",  # more often, it would tell the same requests again
         formula=f"avg(/{scope.key(f'{kind}_time')},{{$KVM.WINDOW}})/avg(/{scope.key(f'{kind}_requests')},{{$KVM.WINDOW}})".replace("avg(/", "avg(//"),
         steps=(Step("CHECK_NOT_SUPPORTED", ("",), "DISCARD_VALUE"),),
         tags=(("component", scope.entity), *scope.tags),

@@ -7,7 +7,7 @@ from zabbix_kvm import conditions
 from zabbix_templates.defaults import critical, period, warning
 from zabbix_templates.model import Graph, Item, Macro, Rule, Trigger
 from zabbix_templates.scope import AGENT, REPORT, STATE, Owner, Shown
-from zabbix_templates.triggers import SETTLED, Guard, When, alarm, held, now, over, pair, sum_over, text
+from zabbix_templates.triggers import SETTLED, Guard, When, alarm, held, now, over, pair, text
 
 MACROS = (
     Macro("{$KVM.VM.ALERTS}", "1", "0: no problems of VMs. Context: the VM's name"),
@@ -47,35 +47,34 @@ MACROS = (
 SHOWN = (
     Shown("state", "State", value_map=STATE, component="state"),
     Shown("reason", "Reason of the state", steady=True, value_type="CHAR", component="state"),
-    Shown("id", "Number of this run", value_type="UNSIGNED", component="state"),
-    Shown("not_responding", "QEMU has not answered for", "s", component="state"),
+    Shown("id", "Number of this run", steady=True, value_type="UNSIGNED", component="state"),
+    Shown("started", "Running since", "unixtime", steady=True, value_type="UNSIGNED", component="state"),
+    Shown("not_responding", "QEMU has not answered for", "s", calm="2m", component="state"),
     Shown("agent", "Guest agent", steady=True, value_map=AGENT, component="state"),
     Shown("cpu_time_per_vcpu", "CPU utilization", "%", 100, most=1000, component="cpu"),
-    Shown(
-        "emulator_time",
-        "CPU of emulator and I/O threads (100 % is one CPU)",
-        "%",
-        100,
-        most=100000,
-        component="cpu",
-    ),
     Shown("cpu_delay_per_vcpu", "CPU steal", "%", 100, most=1000, component="cpu"),
     Shown("vcpu_count", "vCPUs", steady=True, value_type="UNSIGNED", component="cpu"),
     Shown("memory_usage", "Memory utilization", "%", component="memory"),
-    Shown("memory_usable", "Memory usable without swapping", "B", component="memory"),
-    Shown("memory_current", "Memory given (balloon)", "B", component="memory"),
+    Shown("memory_current", "Memory given (balloon)", "B", steady=True, component="memory"),
     Shown("memory_maximum", "Memory maximum", "B", steady=True, component="memory"),
     Shown("memory_rss", "Host memory of QEMU", "B", component="memory"),
-    Shown("swap_in", "Swapped in", "Bps", component="memory"),
-    Shown("swap_out", "Swapped out", "Bps", component="memory"),
-    Shown("major_faults", "Major page faults", "!faults/s", component="memory"),
+    Shown("swap", "Swapped in and out", "Bps", calm="5m", component="memory"),
     Shown("memory_report", "Memory report", steady=True, value_map=REPORT, component="memory"),
-    Shown("balloon_updated", "Memory last reported", "unixtime", value_type="UNSIGNED", component="memory"),
     Shown("disk_bytes", "Disk throughput", "Bps", component="storage"),
     Shown("network_bytes", "Network traffic", "bps", 8, component="network"),
+    Shown("addresses", "IP addresses", steady=True, value_type="CHAR", component="network"),
     Shown("snapshots", "Snapshots", steady=True, value_type="UNSIGNED", component="storage"),
-    Shown("oldest_snapshot", "Oldest snapshot", "unixtime", value_type="UNSIGNED", component="storage"),
+    Shown(
+        "oldest_snapshot", "Oldest snapshot", "unixtime", steady=True, value_type="UNSIGNED", component="storage"
+    ),
 )
+#: what few look at: only where it is asked for
+DETAILS = (
+    Shown("emulator_time", "CPU of emulator and I/O threads (100 % is one CPU)", "%", 100, most=100000, component="cpu"),
+    Shown("memory_usable", "Memory usable without swapping", "B", component="memory"),
+    Shown("major_faults", "Major page faults", "!faults/s", component="memory"),
+    Shown("balloon_updated", "Memory last reported", "unixtime", value_type="UNSIGNED", component="memory"),
+)  # fmt: skip
 
 
 def rule(owner: Owner) -> Rule:
@@ -90,6 +89,19 @@ def rule(owner: Owner) -> Rule:
         items=items(owner),
         triggers=triggers(owner),
         graphs=graphs(owner),
+    )
+
+
+def details(owner: Owner) -> Rule:
+    """The discovery rule of what few look at."""
+    return Rule(
+        name="VM detail discovery",
+        key="kvm.discovery[domain_details]",
+        path="$.discovery.domains",
+        description="What few look at of VMs as a whole: none unless {$KVM.DETAILS.MATCHES} says of which.",
+        master=owner.master,
+        filters=(*owner.filters, ("{#VM.NAME}", "{$KVM.DETAILS.MATCHES}", "")),
+        items=owner.scope().items(DETAILS),
     )
 
 
@@ -290,7 +302,7 @@ def _of_load(owner: Owner) -> tuple[Trigger, ...]:
         return over(vm.ref(metric), warn, time, " %"), over(vm.ref(metric), most, time, " %")
 
     memory = f"{title}Memory is low"
-    swap = (vm.ref("swap_in"), vm.ref("swap_out"))
+    swap = vm.ref("swap")
     squeezed = over(vm.ref("memory_usage"), macro("VM.MEMORY.SQUEEZED"), macro("VM.MEMORY.TIME"), " %")
     current, maximum = vm.ref("memory_current"), vm.ref("memory_maximum")
     return (
@@ -341,8 +353,8 @@ def _of_load(owner: Owner) -> tuple[Trigger, ...]:
         *pair(
             f"{title}Swapping",
             (
-                sum_over(swap, macro("VM.SWAP.WARN"), macro("VM.SWAP.TIME"), " B/s"),
-                sum_over(swap, macro("VM.SWAP.MAX"), macro("VM.SWAP.TIME"), " B/s"),
+                over(swap, macro("VM.SWAP.WARN"), macro("VM.SWAP.TIME"), " B/s"),
+                over(swap, macro("VM.SWAP.MAX"), macro("VM.SWAP.TIME"), " B/s"),
             ),
             (
                 "The guest has been swapping for {$KVM.VM.SWAP.TIME}.",
@@ -351,7 +363,6 @@ def _of_load(owner: Owner) -> tuple[Trigger, ...]:
             "give it more memory, or find what takes it.",
             "performance",
             running("VM.SWAP.TIME"),
-            shows="{ITEM.LASTVALUE1} + {ITEM.LASTVALUE2}",
         ),
     )
 
@@ -431,14 +442,14 @@ def graphs(owner: Owner) -> tuple[Graph, ...]:
     return (
         Graph(
             f"{owner.title}CPU",
-            (vm.key("cpu_time_per_vcpu"), vm.key("cpu_delay_per_vcpu"), vm.key("emulator_time")),
+            (vm.key("cpu_time_per_vcpu"), vm.key("cpu_delay_per_vcpu")),
         ),
         Graph(
             f"{owner.title}Memory",
-            (vm.key("memory_rss"), vm.key("memory_current"), vm.key("memory_usable"), vm.key("memory_maximum")),
+            (vm.key("memory_rss"), vm.key("memory_current"), vm.key("memory_maximum")),
         ),
         Graph(f"{owner.title}Memory utilization", (vm.key("memory_usage"),), percent=True),
-        Graph(f"{owner.title}Swapping", (vm.key("swap_in"), vm.key("swap_out"))),
+        Graph(f"{owner.title}Swapping", (vm.key("swap"),)),
         Graph(f"{owner.title}Disk throughput", (vm.key("disk_bytes"),)),
         Graph(f"{owner.title}Network traffic", (vm.key("network_bytes"),)),
     )

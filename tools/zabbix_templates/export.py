@@ -9,6 +9,8 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 from typing import Any
 
+from zabbix_kvm.discovery import OF_VM
+
 from zabbix_templates.model import (
     Dashboard,
     Graph,
@@ -99,6 +101,7 @@ class _Exporter:
             "delay": item.delay,
             "history": item.history,
             "trends": item.trends,
+            "status": None if item.enabled else "DISABLED",
             "value_type": item.value_type,
             "units": item.units,
             "params": item.formula,
@@ -236,18 +239,18 @@ def _rule_steps(rule: Rule) -> list[Tree]:
     ]
     if rule.part:
         # behind the throttling, so that it runs only when something changed
-        steps.append(
-            {"type": "JAVASCRIPT", "parameters": [_ROWS.format(part=rule.part, macros=json.dumps(rule.macros))]}
-        )
+        rows = _ROWS.format(part=rule.part, of_vm=json.dumps(OF_VM), macros=json.dumps(rule.macros))
+        steps.append({"type": "JAVASCRIPT", "parameters": [rows]})
     return steps
 
 
 #: makes a row of every part of every domain
 _ROWS = """\
-var macros = {macros}, rows = [];
+var of_vm = {of_vm}, macros = {macros}, rows = [];
 JSON.parse(value).forEach(function (vm) {{
     (vm.{part} || []).forEach(function (values) {{
-        var row = {{"{{#VM.UUID}}": vm["{{#VM.UUID}}"], "{{#VM.NAME}}": vm["{{#VM.NAME}}"]}};
+        var row = {{}};
+        of_vm.forEach(function (macro) {{ row[macro] = vm[macro]; }});
         macros.forEach(function (macro, number) {{ row[macro] = values[number]; }});
         rows.push(row);
     }});
@@ -284,7 +287,7 @@ def _filter(rule: Rule) -> Tree | None:
 
 
 def _letter(conditions: list[Tree]) -> str:
-    return "ABCDEFGH"[len(conditions)]
+    return "ABCDEFGHIJKLMNOP"[len(conditions)]
 
 
 def _tags(tags: Iterable[tuple[str, str]]) -> list[Tree]:

@@ -39,14 +39,14 @@ def rule(owner: Owner) -> Rule:
             ("{#FS.MOUNTPOINT}", "{$KVM.FS.MATCHES}", "{$KVM.FS.NOT_MATCHES}"),
             ("{#FS.TYPE}", "{$KVM.FS.TYPE.MATCHES}", ""),
         ),
-        items=(*scope.items(SHOWN), owner.state_of(scope)),
+        items=(*scope.items(SHOWN), *owner.state_of(scope)),
         triggers=filling(
             scope.title,
             "File system",
             usage,
             Limits(*(owner.macro(f"FS.{name}", mount) for name in ("WARN", "MAX", "TIME", "TIMELEFT"))),
             "free space inside of the guest, or make its disk larger.",
-            (owner.watched(scope.ref("vm_state")), owner.alerts()),
+            (owner.watched(owner.state_ref(scope)), owner.alerts()),
         ),
         graphs=(Graph(f"{scope.title}Utilization", (scope.key("usage"),), percent=True),),
     )

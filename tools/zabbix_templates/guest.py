@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zabbix_templates import disk, domain, filesystem, filling, interface, scope, vcpu
 from zabbix_templates.dashboards import overview, prototypes
-from zabbix_templates.model import Dashboard, Item, Macro, Rule, Step, Template
+from zabbix_templates.model import Dashboard, Item, Macro, Rule, Step, Template, Trigger
 from zabbix_templates.scope import (
     AGENT,
     CONDITION,
@@ -17,6 +17,7 @@ from zabbix_templates.scope import (
     Owner,
     since_before,
 )
+from zabbix_templates.triggers import alarm, changed
 
 NAME = "KVM Guest"
 MASTER = "kvm.guest"
@@ -30,13 +31,15 @@ _PARTS = (vcpu, disk, interface, filesystem)
 MACROS = (
     Macro("{$KVM.WINDOW}", "3m", "Latencies are means over this time; at least two intervals"),
     Macro("{$KVM.LLD.LIFETIME}", "7d", "How long what is not there any more is kept"),
-    *(*scope.MACROS, *domain.MACROS, *disk.MACROS, *interface.MACROS, *filesystem.MACROS, *filling.MACROS),
-)
+    Macro("{$KVM.DETAILS.MATCHES}", "^$", "VMs of which also that is kept which few look at; on a guest's own host: its disks and interfaces"),
+    *(*scope.MACROS, *domain.MACROS, *vcpu.MACROS, *disk.MACROS, *interface.MACROS, *filesystem.MACROS),
+    *filling.MACROS,
+)  # fmt: skip
 
 
 def part_rules(owner: Owner) -> tuple[Rule, ...]:
     """The discovery rules of a VM's parts."""
-    return tuple(part.rule(owner) for part in _PARTS)
+    return (*(part.rule(owner) for part in _PARTS), *(part.details(owner) for part in (disk, interface)))
 
 
 def template() -> Template:
@@ -85,14 +88,37 @@ def template() -> Template:
                 tags=(("component", "libvirt"),),
                 inventory="LOCATION",
             ),
+            Item(
+                name="Title",
+                key="kvm.domain.title",
+                value_type="CHAR",
+                description="What people call it: its title, or its name in OpenStack or OpenNebula.",
+                master=MASTER,
+                steps=(Step("JSONPATH", ("$.title",), "DISCARD_VALUE"), THROTTLE),
+                tags=(("component", "state"),),
+            ),
             since_before("$.time", MASTER),
             *domain.items(_OWNER),
+            # no rule can switch these on
+            *_OWNER.scope().items(tuple(shown._replace(enabled=False) for shown in domain.DETAILS)),
         ),
         rules=part_rules(_OWNER),
-        triggers=domain.triggers(_OWNER),
+        triggers=(*domain.triggers(_OWNER), _moved()),
         graphs=domain.graphs(_OWNER),
         dashboards=(_dashboard(),),
         value_maps=tuple((name, VALUE_MAPS[name]) for name in (STATE, CONDITION, AGENT, LINK, REPORT, YES_NO)),
+    )
+
+
+def _moved() -> Trigger:
+    return alarm(
+        "VM: Moved to another hypervisor",
+        "INFO",
+        changed("/T/kvm.hypervisor"),
+        "The VM was migrated, or stopped there and started here. Told for an hour at most.",
+        "nothing, if that was intended.",
+        "notice",
+        manual_close=True,
     )
 
 

@@ -7,7 +7,7 @@ from zabbix_kvm import master as documents
 from zabbix_templates.defaults import critical, warning
 from zabbix_templates.model import Graph, Item, Macro, Step, Trigger
 from zabbix_templates.scope import CONDITIONS, THROTTLE, YES_NO, Scope, Shown, since_before
-from zabbix_templates.triggers import When, alarm, given, held, over, pair, text
+from zabbix_templates.triggers import When, alarm, changed, given, held, over, pair, text
 
 MACROS = (
     Macro("{$KVM.NODATA}", "5m", "No data for this long is a problem"),
@@ -16,6 +16,7 @@ MACROS = (
     Macro("{$KVM.LATENCY.WARN}", warning("host.latency"), "Seconds that libvirt may take to connect and list the VMs: warning"),
     Macro("{$KVM.LATENCY.MAX}", critical("host.latency"), "The same: average. To be reached it needs a Timeout of agent and server beyond it"),
     Macro("{$KVM.LATENCY.TIME}", "10m", "For how long"),
+    Macro("{$KVM.HOST.RESTART.TIME}", "10m", "How long a restart of the hypervisor is told"),
     Macro("{$KVM.HOST.CPU.WARN}", warning("host.cpu"), "CPU utilization of the hypervisor, %: warning"),
     Macro("{$KVM.HOST.CPU.MAX}", critical("host.cpu"), "The same: average"),
     Macro("{$KVM.HOST.CPU.TIME}", "15m", "For how long"),
@@ -56,6 +57,7 @@ SHOWN = (
     Shown("vcpu_overcommit", "vCPU overcommit", "%", component="cpu"),
     Shown("memory_overcommit", "Memory overcommit", "%", component="memory"),
     Shown("latency", "libvirt response time", "s", component="libvirt"),
+    Shown("uptime", "Uptime", "uptime", component="cpu"),
     Shown("hostname", "Host name", value_type="CHAR", steady=True, component="libvirt", inventory="NAME"),
     Shown("libvirt_version", "libvirt version", value_type="CHAR", steady=True, component="libvirt"),
     Shown(
@@ -85,7 +87,7 @@ def items(scope: Scope) -> tuple[Item, ...]:
 
 def triggers(host: Scope) -> tuple[Trigger, ...]:
     """What can be wrong with it."""
-    return (*_of_reading(), *_of_load(host))
+    return (*_of_reading(), *_of_load(host), *_of_changes(host))
 
 
 def _of_reading() -> tuple[Trigger, ...]:
@@ -147,6 +149,31 @@ def _of_reading() -> tuple[Trigger, ...]:
             "virsh metadata NAME urn:kvmwatch:1 shows it; set it anew.",
             "notice",
         ),
+    )
+
+
+def _of_changes(host: Scope) -> tuple[Trigger, ...]:
+    """What is told once, for whoever wonders later."""
+
+    def other(name: str, ref: str, meaning: str) -> Trigger:
+        cure = "nothing, if somebody updated it; VMs that run go on with the QEMU that they were started with."
+        return alarm(f"KVM: {name}", "INFO", changed(ref), meaning, cure, "notice", manual_close=True)
+
+    uptime = host.ref("uptime")
+    return (
+        alarm(
+            "KVM: Hypervisor restarted",
+            "INFO",
+            When(f"last({uptime})<{{$KVM.HOST.RESTART.TIME}}", f"last({uptime})>={{$KVM.HOST.RESTART.TIME}}"),
+            "The hypervisor was booted within {$KVM.HOST.RESTART.TIME}.",
+            "nothing, if that was intended; else look at its log of the time before (journalctl -b -1).",
+            "notice",
+            tells="up for {ITEM.LASTVALUE1}",
+            manual_close=True,
+        ),
+        other("libvirt is of another version", host.ref("libvirt_version"), "libvirt was updated, or went back."),
+        other("Hypervisor is of another version", host.ref("hypervisor"), "QEMU was updated, or went back."),
+        other("kvmwatch is of another version", "/T/kvm.version", "kvmwatch was updated, or went back."),
     )
 
 

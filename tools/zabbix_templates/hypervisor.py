@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from zabbix_templates import domain, guest, host, interface, network, pool
+from zabbix_templates import domain, guest, host, interface, network, pool, uplink
 from zabbix_templates.dashboards import overview, prototypes, side_by_side
 from zabbix_templates.model import Dashboard, HostPrototype, Item, Macro, Page, Rule, Template
 from zabbix_templates.scope import VALUE_MAPS, Owner, Scope
@@ -95,6 +95,16 @@ _MACROS = (
     Macro("{$KVM.VM.MATCHES}", ".*", "VMs to discover, a regular expression over the name"),
     Macro("{$KVM.VM.NOT_MATCHES}", "CHANGE_IF_NEEDED", "VMs not to discover"),
     Macro(
+        "{$KVM.VM.STATE.MATCHES}",
+        ".*",
+        "VMs to discover, by their state when it is first seen: running, wanted (does not run and should), off",
+    ),
+    Macro(
+        "{$KVM.VM.STATE.NOT_MATCHES}",
+        "CHANGE_IF_NEEDED",
+        "VMs not to discover, by the same; ^off$ leaves out templates and golden images",
+    ),
+    Macro(
         "{$KVM.VM.PARTS.MATCHES}",
         ".*",
         "VMs whose vCPUs, disks, interfaces and file systems are discovered here; ^$ where guests are hosts of their own",
@@ -104,6 +114,12 @@ _MACROS = (
         "^$",
         "VMs (by UUID) that become hosts of their own with the template KVM Guest; .* for all",
     ),
+)
+
+
+_FILTERS = (
+    ("{#VM.NAME}", "{$KVM.VM.MATCHES}", "{$KVM.VM.NOT_MATCHES}"),
+    ("{#VM.STATE}", "{$KVM.VM.STATE.MATCHES}", "{$KVM.VM.STATE.NOT_MATCHES}"),
 )
 
 
@@ -129,13 +145,13 @@ def _template(way: Way) -> Template:
         single=False,
         master=way.key,
         parameters=("{#VM.UUID}",),
-        title="VM {#VM.NAME}: ",
-        tags=(("vm", "{#VM.NAME}"),),
+        title="VM {#VM.LABEL}: ",
+        tags=(("vm", "{#VM.NAME}"), ("title", "{#VM.TITLE}")),
         context="{#VM.NAME}",
         time="/T/kvm.time",
         lists="$.discovery",
         within=True,
-        filters=(("{#VM.NAME}", "{$KVM.VM.MATCHES}", "{$KVM.VM.NOT_MATCHES}"),),
+        filters=_FILTERS,
         filters_of_parts=(("{#VM.NAME}", "{$KVM.VM.PARTS.MATCHES}", ""),),
     )
     return Template(
@@ -143,13 +159,13 @@ def _template(way: Way) -> Template:
         description=f"A KVM/libvirt hypervisor with its VMs, storage pools and networks, by kvmwatch. {way.says}",
         setup=way.setup,
         macros=(
-            *(*guest.MACROS, *_MACROS, *host.MACROS, *pool.MACROS, *network.MACROS),
+            *(*guest.MACROS, *_MACROS, *host.MACROS, *pool.MACROS, *network.MACROS, *uplink.MACROS),
             *(*way.macros, _interval(way)),
         ),
         items=(master, *host.items(itself)),
         rules=(
-            *(domain.rule(owner), *guest.part_rules(owner)),
-            *(pool.rule(way.key), network.rule(way.key), _guests(way.key)),
+            *(domain.rule(owner), domain.details(owner), *guest.part_rules(owner)),
+            *(pool.rule(way.key), network.rule(way.key), uplink.rule(way.key), _guests(way.key)),
         ),
         triggers=host.triggers(itself),
         graphs=host.graphs(itself),
@@ -175,12 +191,12 @@ def _guests(master: str) -> Rule:
         master=master,
         filters=(
             ("{#VM.UUID}", "{$KVM.GUEST.HOSTS}", ""),
-            ("{#VM.NAME}", "{$KVM.VM.MATCHES}", "{$KVM.VM.NOT_MATCHES}"),
+            *_FILTERS,
         ),
         hosts=(
             HostPrototype(
                 "{#VM.UUID}",
-                "{#VM.NAME} ({#VM.HYPERVISOR})",
+                "{#VM.LABEL} ({#VM.HYPERVISOR})",
                 ("KVM guests",),
                 ("KVM guests/{#VM.HYPERVISOR}",),
                 guest.NAME,
@@ -216,6 +232,9 @@ def _dashboard(itself: Scope, owner: Owner) -> Dashboard:
                 "Network",
                 tuple(f"{vm}Interface {interface.NAME}: {name}" for name in ("Traffic", "Errors and drops")),
                 3,
+            ),
+            prototypes(
+                "Uplinks", ("Uplink {#UPLINK.NAME}: Traffic", "Uplink {#UPLINK.NAME}: Errors and drops"), 2
             ),
             prototypes("Storage pools", ("Pool {#POOL.NAME}: Space", "Pool {#POOL.NAME}: Utilization"), 2),
         ),

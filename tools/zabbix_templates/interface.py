@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from kvmwatch.model.derived import LINKS
 from zabbix_templates.defaults import critical, warning
 from zabbix_templates.model import Graph, Macro, Rule, Trigger
-from zabbix_templates.scope import LINK, YES_NO, Owner, Scope, Shown
-from zabbix_templates.triggers import SETTLED, When, alarm, held, pair, sum_over
+from zabbix_templates.scope import LINK, Owner, Scope, Shown
+from zabbix_templates.triggers import SETTLED, When, alarm, held, over, pair
 
 MACROS = (
     Macro("{$KVM.IF.ERRORS.WARN}", warning("network.errors"), "Errors a second: warning. Context: VM and MAC address"),
@@ -25,26 +26,32 @@ NAME = "{#IF.SOURCE} {#IF.MAC}"
 SHOWN = (
     Shown("rx_bytes", "Bits received", "bps", 8),
     Shown("tx_bytes", "Bits sent", "bps", 8),
+    Shown("errors", "Errors", "!pps", calm="5m"),
+    Shown("drops", "Drops", "!pps", calm="5m"),
+    Shown("link", "Link", steady=True, value_map=LINK),
+)
+#: what few look at: only where it is asked for
+DETAILS = (
     Shown("rx_packets", "Packets received", "!pps"),
     Shown("tx_packets", "Packets sent", "!pps"),
-    Shown("rx_errors", "Receive errors", "!pps"),
-    Shown("tx_errors", "Send errors", "!pps"),
-    Shown("rx_drops", "Receive drops", "!pps"),
-    Shown("tx_drops", "Send drops", "!pps"),
-    Shown("link_down", "Link", steady=True, value_map=LINK),
-    Shown("attached", "Attached", steady=True, value_map=YES_NO),
 )
+_FILTERS = (("{#IF.SOURCE}", "{$KVM.IF.MATCHES}", "{$KVM.IF.NOT_MATCHES}"),)
+_SET_DOWN, _CUT_OFF = (LINKS.index(text) for text in ("set down", "cut off"))
+
+
+def _scope(owner: Owner) -> Scope:
+    return owner.part("interface", "interfaces", "mac", "{#IF.MAC}", f"Interface {NAME}", "interface")
 
 
 def rule(owner: Owner) -> Rule:
     """Their discovery rule."""
-    scope = owner.part("interface", "interfaces", "mac", "{#IF.MAC}", f"Interface {NAME}", "interface")
+    scope = _scope(owner)
     return owner.rule(
         "interfaces",
         "Interface discovery",
         "The interfaces of each VM that have counters. Directions are as the guest sees them.",
-        filters=(("{#IF.SOURCE}", "{$KVM.IF.MATCHES}", "{$KVM.IF.NOT_MATCHES}"),),
-        items=(*scope.items(SHOWN), owner.state_of(scope)),
+        filters=_FILTERS,
+        items=(*scope.items(SHOWN), *owner.state_of(scope)),
         triggers=(
             *_losing(
                 *(owner, scope, "Errors", "ERRORS", "Packets are lost by errors"),
@@ -58,41 +65,50 @@ def rule(owner: Owner) -> Rule:
         ),
         graphs=(
             Graph(f"{scope.title}Traffic", (scope.key("rx_bytes"), scope.key("tx_bytes"))),
-            Graph(
-                f"{scope.title}Errors and drops",
-                (scope.key("rx_errors"), scope.key("tx_errors"), scope.key("rx_drops"), scope.key("tx_drops")),
-            ),
+            Graph(f"{scope.title}Errors and drops", (scope.key("errors"), scope.key("drops"))),
         ),
+    )
+
+
+def details(owner: Owner) -> Rule:
+    """The discovery rule of what few look at."""
+    scope = _scope(owner)
+    return owner.rule(
+        "interfaces",
+        "Interface detail discovery",
+        "What few look at of interfaces: none unless {$KVM.DETAILS.MATCHES} says of which.",
+        filters=(*_FILTERS, (owner.whose("{#IF.MAC}"), "{$KVM.DETAILS.MATCHES}", "")),
+        key="interface_details",
+        items=scope.items(DETAILS),
+        graphs=(Graph(f"{scope.title}Packets", (scope.key("rx_packets"), scope.key("tx_packets"))),),
     )
 
 
 def _losing(owner: Owner, scope: Scope, name: str, macro: str, meaning: str, cure: str) -> tuple[Trigger, ...]:
     time = owner.macro("IF.TIME", "{#IF.MAC}")
-    both = tuple(scope.ref(f"{direction}_{macro.lower()}") for direction in ("rx", "tx"))
 
-    def over(level: str) -> When:
-        return sum_over(both, owner.macro(f"IF.{macro}.{level}", "{#IF.MAC}"), time, " a second")
+    def lost(level: str) -> When:
+        return over(scope.ref(macro.lower()), owner.macro(f"IF.{macro}.{level}", "{#IF.MAC}"), time, " a second")
 
     return pair(
         f"{scope.title}{name}",
-        (over("WARN"), over("MAX")),
+        (lost("WARN"), lost("MAX")),
         (f"{meaning}.", f"{meaning}, many of them."),
         cure,
         "performance",
-        (owner.running(scope.ref("vm_state"), time), owner.alerts()),
-        shows="received {ITEM.LASTVALUE1}, sent {ITEM.LASTVALUE2}",
+        (owner.running(owner.state_ref(scope), time), owner.alerts()),
     )
 
 
 def _cut_off(owner: Owner, scope: Scope) -> tuple[Trigger, ...]:
     time = owner.macro("IF.DOWN.TIME", "{#IF.MAC}")
-    guards = (SETTLED, owner.running(scope.ref("vm_state"), time), owner.alerts())
+    guards = (SETTLED, owner.running(owner.state_ref(scope), time), owner.alerts())
     cut_off = f"{scope.title}Cut off from the network"
     return (
         alarm(
             f"{scope.title}Link is set down",
             "WARNING",
-            held(scope.ref("link_down"), 1, time),
+            held(scope.ref("link"), _SET_DOWN, time),
             "The VM's definition has the link of this interface down.",
             "virsh domif-setlink NAME MAC up, if that is not intended.",
             "notice",
@@ -102,7 +118,7 @@ def _cut_off(owner: Owner, scope: Scope) -> tuple[Trigger, ...]:
         alarm(
             cut_off,
             "HIGH",
-            held(scope.ref("attached"), 0, time),
+            held(scope.ref("link"), _CUT_OFF, time),
             "On the host its tap is down, gone, or not in the bridge that the VM's definition names, or that "
             "bridge is down.",
             "virsh domiflist NAME names the tap; ip link set TAP up, ip link set TAP master BRIDGE; when the tap is "

@@ -36,11 +36,13 @@ class Item(NamedTuple):
     value_map: str = ""
     tags: Tags = ()
     inventory: str = ""
+    trended: bool = True  # whether anybody looks at its mean of a year ago
+    enabled: bool = True
 
     @property
     def trends(self) -> str:
-        """A year for numbers, none for texts."""
-        return "365d" if self.value_type in ("FLOAT", "UNSIGNED") else "0"
+        """A year for numbers that have a trend, none for states, times and texts."""
+        return "365d" if self.trended and self.value_type in ("FLOAT", "UNSIGNED") else "0"
 
 
 class Trigger(NamedTuple):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from zabbix_kvm import conditions
 from zabbix_kvm.discovery import PARTS
 
+from kvmwatch.model import derived
 from kvmwatch.model.derived import DERIVED
 from kvmwatch.model.metrics import COUNTER, catalogue
 from zabbix_templates.model import Item, Macro, Rule, Step, Tags
@@ -34,7 +35,7 @@ VALUE_MAPS = {
     REPORT: (("0", "reported"), ("1", "not reported any more"), ("2", "reported without values")),
     ACTIVE: (("0", "inactive"), ("1", "active"), (str(REMOVED), "removed")),
     AGENT: (("0", "not connected"), ("1", "connected")),
-    LINK: (("0", "up"), ("1", "set down")),
+    LINK: tuple((str(number), text) for number, text in enumerate(derived.LINKS)),
     YES_NO: (("0", "no"), ("1", "yes")),
     POOL_STATE: (
         *(("0", "inactive"), ("1", "building"), ("2", "running"), ("3", "degraded"), ("4", "inaccessible")),
@@ -48,9 +49,9 @@ SOON = Step("DISCARD_UNCHANGED_HEARTBEAT", ("5m",))
 RATE = Step("CHANGE_PER_SECOND")
 
 _KINDS = {metric.full_name: metric.declaration.kind for metric in catalogue()}
-_KINDS |= {f"{derived.entity}.{derived.name}": derived.kind for derived in DERIVED}
+_KINDS |= {f"{one.entity}.{one.name}": one.kind for one in DERIVED}
 _HELP = {metric.full_name: metric.declaration.help for metric in catalogue()}
-_HELP |= {f"{derived.entity}.{derived.name}": derived.help for derived in DERIVED}
+_HELP |= {f"{one.entity}.{one.name}": one.help for one in DERIVED}
 
 
 #: the item with the conditions of all VMs
@@ -100,6 +101,8 @@ class Shown(NamedTuple):
     component: str = ""
     inventory: str = ""
     removed: str = ""  # value when the record is not in its list any more (see Scope.listed)
+    calm: str = ""  # mostly the same, and looked at over a time: discard unchanged, but for this long at most
+    enabled: bool = True
 
 
 class Scope(NamedTuple):
@@ -150,6 +153,8 @@ class Scope(NamedTuple):
             steps.append(Step("IN_RANGE", ("0", str(shown.most)), "DISCARD_VALUE"))
         if shown.steady:
             steps.append(THROTTLE)
+        if shown.calm:
+            steps.append(Step("DISCARD_UNCHANGED_HEARTBEAT", (shown.calm,)))
         whole = shown.units == "B" or shown.value_map
         return Item(
             name=f"{self.title}{shown.title}",
@@ -163,7 +168,19 @@ class Scope(NamedTuple):
             value_map=shown.value_map,
             tags=(("component", shown.component or self.entity), *self.tags),
             inventory=shown.inventory,
+            trended=not shown.value_map and shown.units not in _TIMELESS and shown.name not in _NUMBERED,
+            enabled=shown.enabled,
         )
+
+
+#: units of what has no mean: moments, and how long something has been so
+_TIMELESS = ("unixtime", "uptime")
+#: and numbers that tell one from another
+_NUMBERED = ("id",)
+
+
+#: keys of a part's item with the condition of its VM, for its rule and for that of its details
+VM_STATE, DETAILS_VM_STATE = "vm_state", "details_vm_state"
 
 
 class Owner(NamedTuple):
@@ -210,9 +227,20 @@ class Owner(NamedTuple):
         """The VM's condition. One that is in no document any more is gone, and says so with the next one."""
         return self._condition(self.scope(), "condition", "Condition", "state")
 
-    def state_of(self, part: Scope) -> Item:
-        """The VM's condition beside a part: a trigger prototype can only use items of its own rule."""
-        return self._condition(part, "vm_state", "Condition of its VM", part.entity)
+    def state_of(self, part: Scope, key: str = VM_STATE) -> tuple[Item, ...]:
+        """The VM's condition beside a part: a trigger prototype can use no prototypes but those of its own rule.
+
+        Where the VM is the host, its condition is no prototype.
+        """
+        return () if self.single else (self._condition(part, key, "Condition of its VM", part.entity),)
+
+    def state_ref(self, part: Scope, key: str = VM_STATE) -> str:
+        """That item in an expression about the part."""
+        return self.scope().ref("condition") if self.single else part.ref(key)
+
+    def whose(self, part: str) -> str:
+        """What a filter that chooses VMs looks at: their names or, where the VM is the host, those of its parts."""
+        return "{#VM.NAME}" if self.within else part
 
     def _condition(self, scope: Scope, key: str, title: str, component: str) -> Item:
         if self.single:
@@ -269,12 +297,13 @@ class Owner(NamedTuple):
         name: str,
         description: str,
         filters: tuple[tuple[str, str, str], ...] = (),
+        key: str = "",
         **more: object,
     ) -> Rule:
         """The discovery rule of a kind of parts, with its own filters besides those of the VMs."""
         return Rule(
             name=name,
-            key=f"kvm.discovery[{kind}]",
+            key=f"kvm.discovery[{key or kind}]",
             path=f"{self.lists}.{'domains' if self.within else kind}",
             part=kind if self.within else "",
             macros=PARTS[kind].macros,

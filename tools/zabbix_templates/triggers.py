@@ -7,7 +7,7 @@ readings were interrupted, and not because a value hovers around its limit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from zabbix_templates.model import Trigger
@@ -74,7 +74,7 @@ def held(ref: str, value: int, time: str, tells: str = "") -> When:
 def over(ref: str, limit: str, time: str, unit: str = "", hovers: bool = True) -> When:
     """Whether it has been over the limit all the time; it ends when it was not for the same time.
 
-    Not for items that are discarded while they do not change. Without ``hovers`` it ends with the first value that is
+    Of items that are discarded while they do not change, only for those whose heartbeat is shorter than the time. Without ``hovers`` it ends with the first value that is
     not over the limit.
     """
     return When(
@@ -82,21 +82,6 @@ def over(ref: str, limit: str, time: str, unit: str = "", hovers: bool = True) -
         f"max({ref},{time})<={limit}" if hovers else f"last({ref})<={limit}",
         time,
         f"{{ITEM.LASTVALUE1}} (over {limit}{unit} for {time})",
-    )
-
-
-def sum_over(refs: Sequence[str], limit: str, time: str, unit: str = "") -> When:
-    """Whether a sum of values has been over the limit all the time."""
-
-    def total(function: str, parameter: str) -> str:
-        return "(" + "+".join(f"{function}({ref},{parameter})" for ref in refs) + ")"
-
-    return When(
-        f"{total('min', time)}>{limit} and {total('last', f'#1:now-{time}')}>{limit}",
-        f"{total('max', time)}<={limit}",
-        time,
-        " + ".join(f"{{ITEM.LASTVALUE{number}}}" for number in range(1, len(refs) + 1))
-        + f" (over {limit}{unit} for {time})",
     )
 
 
@@ -114,6 +99,23 @@ def now(ref: str, comparison: str, value: str, tells: str = "{ITEM.LASTVALUE1}")
     """Whether its newest value compares so: for what is no fault of moments. Never enough for what wakes people."""
     ends = {"=": "<>", "<>": "=", ">": "<=", "<": ">="}[comparison]
     return When(f"last({ref}){comparison}{value}", f"last({ref}){ends}{value}", "", tells)
+
+
+def changed(ref: str) -> When:
+    """Whether its newest value is another one than the one before; told until the next value comes.
+
+    For texts that are discarded while they do not change.
+    """
+    return When(
+        f"last({ref})<>last({ref},#2)",
+        f"last({ref})=last({ref},#2)",
+        "",
+        f"from {_before(ref)} to {{ITEM.LASTVALUE1}}",
+    )
+
+
+def _before(ref: str) -> str:
+    return f"{{?last({ref.replace('/T/', '/{HOST.HOST}/')},#2)}}"
 
 
 def text(ref: str) -> str:

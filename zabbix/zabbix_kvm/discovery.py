@@ -22,6 +22,10 @@ Values = tuple[Any, ...]
 RUNNING, WANTED, OFF = "running", "wanted", "off"
 
 
+#: the macros of every row that is about a domain
+OF_VM = ("{#VM.UUID}", "{#VM.NAME}", "{#VM.TITLE}", "{#VM.LABEL}", "{#VM.STATE}")
+
+
 class Part(NamedTuple):
     """A kind of parts of a domain: the macros that tell one, and their values for each."""
 
@@ -124,13 +128,8 @@ def _of(domain: Domain) -> Row:
 
     {#VM.TITLE} is what people call it; {#VM.LABEL} has both names where they differ.
     """
-    return {
-        "{#VM.UUID}": domain.uuid,
-        "{#VM.NAME}": in_context(domain.name),
-        "{#VM.TITLE}": domain.title or domain.name,
-        "{#VM.LABEL}": domain.label,
-        "{#VM.STATE}": _state(domain),
-    }
+    names = (domain.uuid, in_context(domain.name), domain.title or domain.name, domain.label)
+    return dict(zip(OF_VM, (*names, _state(domain))))
 
 
 def _state(domain: Domain) -> str:

@@ -57,6 +57,9 @@ LEFT_OUT = {
     "domain.memory_caches": "in memory_usable",
     "domain.minor_faults": "no sign of trouble",
     "network.addresses": "in usage",
+    **{f"domain.swap_{way}": "in swap" for way in ("in", "out")},
+    **{f"interface.{way}_{what}": f"in {what}" for way in ("rx", "tx") for what in ("errors", "drops")},
+    "interface.attached": "in link",
     "disk.highest_offset": "matters only to thin volumes on block devices",
     **{
         f"process.{name}": "the process view is check_kvm_process's; CPU and memory of QEMU are in domain"
@@ -203,8 +206,7 @@ def _domain(domain: Domain, now: float) -> Json:
         "vcpus": [{"id": vcpu.number, **_values("vcpu", vcpu)} for vcpu in domain.vcpus],
         "disks": [{"name": disk.name, **_values("disk", disk)} for disk in measured.disks(domain)],
         "interfaces": [
-            {"mac": interface.key, "link_down": int(interface.link_down), **_values("interface", interface)}
-            for interface in measured.interfaces(domain)
+            {"mac": interface.key, **_values("interface", interface)} for interface in measured.interfaces(domain)
         ],
         "filesystems": [
             {"mountpoint": filesystem.key, **_values("filesystem", filesystem)}
