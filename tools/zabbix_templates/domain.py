@@ -6,7 +6,7 @@ from zabbix_kvm import conditions
 
 from zabbix_templates.defaults import critical, period, warning
 from zabbix_templates.model import Graph, Item, Macro, Rule, Trigger
-from zabbix_templates.scope import AGENT, REPORT, STATE, Owner, Shown
+from zabbix_templates.scope import AGENT, CALM, REPORT, SOON, STATE, Owner, Shown
 from zabbix_templates.triggers import SETTLED, Guard, When, alarm, held, now, over, pair, text
 
 MACROS = (
@@ -58,7 +58,7 @@ SHOWN = (
     Shown("memory_current", "Memory given (balloon)", "B", steady=True, component="memory"),
     Shown("memory_maximum", "Memory maximum", "B", steady=True, component="memory"),
     Shown("memory_rss", "Host memory of QEMU", "B", component="memory"),
-    Shown("swap", "Swapped in and out", "Bps", calm="5m", component="memory"),
+    Shown("swap", "Swapped in and out", "Bps", calm=CALM, component="memory"),
     Shown("memory_report", "Memory report", steady=True, value_map=REPORT, component="memory"),
     Shown("disk_bytes", "Disk throughput", "Bps", component="storage"),
     Shown("network_bytes", "Network traffic", "bps", 8, component="network"),
@@ -107,7 +107,12 @@ def details(owner: Owner) -> Rule:
 
 def items(owner: Owner) -> tuple[Item, ...]:
     """The items of a VM as a whole."""
-    return (*owner.scope().items(SHOWN), owner.condition(), owner.expected())
+    shown = owner.scope().items(SHOWN)
+    if owner.single:
+        # below a hypervisor, that it comes with each collection tells that the VM is there
+        state, *others = shown
+        shown = (state._replace(steps=(*state.steps, SOON)), *others)
+    return (*shown, owner.condition(), owner.expected())
 
 
 def triggers(owner: Owner) -> tuple[Trigger, ...]:

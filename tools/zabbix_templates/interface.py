@@ -5,7 +5,7 @@ from __future__ import annotations
 from kvmwatch.model.derived import LINKS
 from zabbix_templates.defaults import critical, warning
 from zabbix_templates.model import Graph, Macro, Rule, Trigger
-from zabbix_templates.scope import LINK, Owner, Scope, Shown
+from zabbix_templates.scope import CALM, LINK, Owner, Scope, Shown
 from zabbix_templates.triggers import SETTLED, When, alarm, held, over, pair
 
 MACROS = (
@@ -26,8 +26,8 @@ NAME = "{#IF.SOURCE} {#IF.MAC}"
 SHOWN = (
     Shown("rx_bytes", "Bits received", "bps", 8),
     Shown("tx_bytes", "Bits sent", "bps", 8),
-    Shown("errors", "Errors", "!pps", calm="5m"),
-    Shown("drops", "Drops", "!pps", calm="5m"),
+    Shown("errors", "Errors", "!pps", calm=CALM),
+    Shown("drops", "Drops", "!pps", calm=CALM),
     Shown("link", "Link", steady=True, value_map=LINK),
 )
 #: what few look at: only where it is asked for

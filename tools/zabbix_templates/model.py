@@ -19,6 +19,10 @@ class Step(NamedTuple):
     instead: Optional[str] = None  # the custom value
 
 
+#: units of what has no mean: moments, and how long something has been so
+TIMELESS = ("unixtime", "uptime")
+
+
 class Item(NamedTuple):
     """An item or item prototype. Without ``master`` it is collected by its own ``type``."""
 
@@ -42,7 +46,8 @@ class Item(NamedTuple):
     @property
     def trends(self) -> str:
         """A year for numbers that have a trend, none for states, times and texts."""
-        return "365d" if self.trended and self.value_type in ("FLOAT", "UNSIGNED") else "0"
+        trended = self.trended and not self.value_map and self.units not in TIMELESS
+        return "365d" if trended and self.value_type in ("FLOAT", "UNSIGNED") else "0"
 
 
 class Trigger(NamedTuple):

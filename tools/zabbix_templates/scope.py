@@ -47,6 +47,8 @@ THROTTLE = Step("DISCARD_UNCHANGED_HEARTBEAT", ("1h",))
 # of a value that is made with a macro: a changed one is heeded only when a value comes
 SOON = Step("DISCARD_UNCHANGED_HEARTBEAT", ("5m",))
 RATE = Step("CHANGE_PER_SECOND")
+#: for ``Shown.calm``: shorter than the ten minutes over which triggers look at it
+CALM = "8m"
 
 _KINDS = {metric.full_name: metric.declaration.kind for metric in catalogue()}
 _KINDS |= {f"{one.entity}.{one.name}": one.kind for one in DERIVED}
@@ -168,14 +170,12 @@ class Scope(NamedTuple):
             value_map=shown.value_map,
             tags=(("component", shown.component or self.entity), *self.tags),
             inventory=shown.inventory,
-            trended=not shown.value_map and shown.units not in _TIMELESS and shown.name not in _NUMBERED,
+            trended=shown.name not in _NUMBERED,
             enabled=shown.enabled,
         )
 
 
-#: units of what has no mean: moments, and how long something has been so
-_TIMELESS = ("unixtime", "uptime")
-#: and numbers that tell one from another
+#: numbers that tell one from another, and have no mean
 _NUMBERED = ("id",)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zabbix_templates.model import Graph, Macro, Rule
-from zabbix_templates.scope import YES_NO, Scope, Shown
+from zabbix_templates.scope import CALM, YES_NO, Scope, Shown
 from zabbix_templates.triggers import SETTLED, When, alarm, held
 
 MACROS = (
@@ -19,10 +19,10 @@ SHOWN = (
     Shown("speed", "Speed", "bps", steady=True, value_type="UNSIGNED"),
     Shown("rx_bytes", "Bits received", "bps", 8),
     Shown("tx_bytes", "Bits sent", "bps", 8),
-    Shown("rx_errors", "Receive errors", "!pps", calm="5m"),
-    Shown("tx_errors", "Send errors", "!pps", calm="5m"),
-    Shown("rx_drops", "Receive drops", "!pps", calm="5m"),
-    Shown("tx_drops", "Send drops", "!pps", calm="5m"),
+    Shown("rx_errors", "Receive errors", "!pps", calm=CALM),
+    Shown("tx_errors", "Send errors", "!pps", calm=CALM),
+    Shown("rx_drops", "Receive drops", "!pps", calm=CALM),
+    Shown("tx_drops", "Send drops", "!pps", calm=CALM),
 )
 
 
