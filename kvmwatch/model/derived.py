@@ -221,19 +221,19 @@ DERIVED = (
     Derived("domain", "memory_usage", GAUGE, "%", "Memory the guest cannot give away", memory_usage),
     Derived(
         *("domain", "swap", COUNTER, "B", "Memory the guest swapped in and out"),
-        lambda domain: _total([(domain.stats.swap_in, domain.stats.swap_out)]),
+        lambda domain: _plus(domain.stats.swap_in, domain.stats.swap_out),
     ),
     Derived(
         *("disk", "bytes", COUNTER, "B", "Bytes the guest read and wrote"),
-        lambda disk: _total([(disk.stats.read_bytes, disk.stats.write_bytes)]),
+        lambda disk: _plus(disk.stats.read_bytes, disk.stats.write_bytes),
     ),
     Derived(
         *("interface", "errors", COUNTER, "", "Errors, both directions"),
-        lambda interface: _total([(interface.stats.rx_errors, interface.stats.tx_errors)]),
+        lambda interface: _plus(interface.stats.rx_errors, interface.stats.tx_errors),
     ),
     Derived(
         *("interface", "drops", COUNTER, "", "Packets dropped, both directions"),
-        lambda interface: _total([(interface.stats.rx_drops, interface.stats.tx_drops)]),
+        lambda interface: _plus(interface.stats.rx_drops, interface.stats.tx_drops),
     ),
     Derived("interface", "link", GAUGE, "", f"Way to the network: {_numbered(LINKS)}", link),
     Derived("disk", "allocation_usage", GAUGE, "%", "Room the image takes, of the capacity", allocation_usage),

@@ -1,0 +1,39 @@
+"""Values that follow from others: what is told of two directions at once, and whether an interface leads anywhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from kvmwatch.model.derived import DERIVED, LINKS, link
+from kvmwatch.model.metrics import DiskStats, DomainStats, InterfaceStats
+from kvmwatch.model.snapshot import Disk, Domain, Interface
+
+
+@pytest.mark.parametrize(
+    ("set_down", "attached", "known"),
+    [
+        *((False, 1, "up"), (True, 1, "set down"), (False, 0, "cut off"), (True, 0, "cut off")),
+        *((False, None, "set up"), (True, None, "set down")),
+    ],
+)
+def test_link(set_down: bool, attached: float | None, known: str) -> None:
+    """That it is up is said only where it was seen."""
+    interface = Interface("52:54:00:00:00:01", link_down=set_down, stats=InterfaceStats(attached=attached))
+    assert LINKS[int(link(interface) or 0)] == known
+
+
+SUMS = [
+    ("domain.swap", Domain("u", "n", 1, 1, 1, 0.0), DomainStats, "swap_in", "swap_out"),
+    ("disk.bytes", Disk("vda"), DiskStats, "read_bytes", "write_bytes"),
+    ("interface.errors", Interface("m"), InterfaceStats, "rx_errors", "tx_errors"),
+    ("interface.drops", Interface("m"), InterfaceStats, "rx_drops", "tx_drops"),
+]
+
+
+@pytest.mark.parametrize(("name", "record", "stats", "one", "other"), SUMS, ids=[name for name, *_ in SUMS])
+def test_sums_of_two_directions(name: str, record: Domain | Disk | Interface, stats: type, one: str, other: str) -> None:  # fmt: skip
+    (of,) = (derived.of for derived in DERIVED if f"{derived.entity}.{derived.name}" == name)
+    assert of(record._replace(stats=stats(**{one: 3, other: 4}))) == 7
+    assert of(record._replace(stats=stats(**{one: 0, other: 0}))) == 0
+    assert of(record._replace(stats=stats())) is None, "what is not known is not 0"
+    assert of(record._replace(stats=stats(**{one: 3}))) is None, "and a half would jump when the other comes"
