@@ -86,7 +86,7 @@ def until_guests(site: zabbix.Zabbix, push: Callable[..., str], count: int) -> N
 
     def known() -> bool:
         found = site.call(
-            "item.get", group="KVM guests", search={"key_": "kvm.disk.capacity["}, output=["lastclock"]
+            "item.get", group="KVM guests", search={"key_": "kvm.disk.errors["}, output=["lastclock"]
         )
         if sum(bool(int(item["lastclock"])) for item in found) == count:
             return True
@@ -94,7 +94,7 @@ def until_guests(site: zabbix.Zabbix, push: Callable[..., str], count: int) -> N
         push("--guests")
         return False
 
-    eventually("every guest has a disk with a capacity", known, 1800)
+    eventually("every guest has a disk with values", known, 1800)
 
 
 def timed(what: str, step: Callable[[], object]) -> object:

@@ -16,6 +16,8 @@ from xml.etree import ElementTree
 import pytest
 from commands import Command
 
+from kvmwatch.model.derived import LINKS
+
 if TYPE_CHECKING:
     from bed import Bed
 
@@ -84,16 +86,16 @@ def assert_well(command: Command) -> None:
     assert network.code < CRITICAL, network.out
     assert "its tap" not in network.out
     assert "its bridge" not in network.out
-    assert zabbix(command) == (1, 1)
+    assert zabbix(command) == ("up", 1)
 
 
-def zabbix(command: Command) -> tuple[int | None, int | None]:
-    """``attached`` of the guest's interface and ``bridge_up`` of the network in the master item."""
+def zabbix(command: Command) -> tuple[str, int | None]:
+    """``link`` of the guest's interface and ``bridge_up`` of the network in the master item."""
     ran = command("zabbix_kvm", "collect", "-d", "way1")
     document = json.loads(ran.out)
     (domain,) = document["domains"]
     (network,) = (network for network in document["networks"] if network["name"] == "way")
-    return domain["interfaces"][0].get("attached"), network.get("bridge_up")
+    return LINKS[domain["interfaces"][0]["link"]], network.get("bridge_up")
 
 
 def assert_cut_off(command: Command, why: str) -> None:
@@ -150,7 +152,7 @@ def test_a_tap(command: Command, way: Way, what: str) -> None:
     harm(tap)
     try:
         assert_cut_off(command, says.format(tap=tap))
-        assert zabbix(command) == (0, 1)
+        assert zabbix(command) == ("cut off", 1)
         assert command("check_kvm_net").code == OK, "the network itself is well"
     finally:
         heal(tap)
@@ -161,7 +163,7 @@ def test_a_tap_that_is_removed(command: Command, way: Way) -> None:
     ip("link", "del", tap)
     try:
         assert_cut_off(command, f"its tap {tap} is gone")
-        assert zabbix(command) == (0, 1)
+        assert zabbix(command) == ("cut off", 1)
     finally:
         way.guest.destroy()
         way.guest.create()
@@ -177,7 +179,7 @@ def test_a_bridge_that_is_down(command: Command, way: Way) -> None:
         assert "\n[OK] idle inactive" in ran.out
         assert command("check_kvm_net", *REMOTE).code == OK, "over the network nobody can tell"
         assert_cut_off(command, f"its bridge {BRIDGE} is down")
-        assert zabbix(command) == (0, 0)
+        assert zabbix(command) == ("cut off", 0)
     finally:
         ip("link", "set", BRIDGE, "up")
 
@@ -191,7 +193,7 @@ def test_a_bridge_that_is_removed(command: Command, way: Way) -> None:
         assert f"way its bridge {BRIDGE} is gone" in ran.first
         assert command("check_kvm_net", "-x", "way").code == OK
         assert_cut_off(command, f"its tap {tap} is not in bridge {BRIDGE} but in none")
-        assert zabbix(command) == (0, 0)
+        assert zabbix(command) == ("cut off", 0)
     finally:
         way.network.destroy()
         way.network.create()
@@ -209,7 +211,7 @@ def test_a_network_that_is_stopped_while_a_guest_is_on_it(command: Command, way:
         assert ("way inactive though it should be active (autostart)" in ran.first) == bool(autostart)
         assert "way inactive" in ran.first
         assert_cut_off(command, f"its tap {tap} is not in bridge {BRIDGE} but in none")
-        assert zabbix(command) == (0, None)
+        assert zabbix(command) == ("cut off", None)
     finally:
         way.network.create()
         way.network.setAutostart(1)
@@ -222,7 +224,7 @@ def test_a_paused_guest_may_have_its_tap_down(command: Command, way: Way) -> Non
     ip("link", "set", tap, "down")
     try:
         assert "its tap" not in command("check_kvm_network", "-d", "way1", "-v").out
-        assert zabbix(command) == (None, 1)
+        assert zabbix(command) == ("set up", 1)
         way.guest.resume()
         # libvirt sets a macvtap up now, and leaves another as it is
         assert_cut_off(command, f"its tap {tap} is down")

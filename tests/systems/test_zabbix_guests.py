@@ -59,12 +59,12 @@ def test_by_prototype(fleet: Zabbix, kvm: Command, bed: Bed) -> None:
         wake(fleet, bed)
         eventually("web1 has a host", lambda: fleet.call("host.get", filter={"host": web1}))
         eventually("it takes values", lambda: push_guest(kvm, "web1"))
-        capacity = "kvm.disk.capacity[vda]"
+        errors = "kvm.disk.errors[vda]"
 
         def has_disks() -> bool:
             time.sleep(2)
             push_guest(kvm, "web1")
-            return fleet.items(web1).get(capacity, {}).get("lastvalue") == str(64 << 20)
+            return bool(int(fleet.items(web1).get(errors, {}).get("lastclock", 0)))
 
         eventually("its disks are discovered and measured", has_disks)
         assert fleet.host(web1)["name"] == "web1 (kvm1)"
@@ -83,7 +83,7 @@ def test_migrated_vm_keeps_its_host_and_its_history(
     keep_in_step(kvm)
     host = fleet.host(MOVER)
     assert (host["name"], groups(fleet)) == ("mover1", {"KVM guests", "KVM guests/kvm1"})
-    written = "kvm.disk.write_bytes[vda]"
+    written = "kvm.disk.bytes[vda]"
     eventually("its disk is measured", lambda: pushed(kvm, "mover1") and value(fleet, written))
     eventually("its inventory names kvm1", lambda: pushed(kvm, "mover1") and location(fleet) == "kvm1")
     item = fleet.items(MOVER)["kvm.domain.cpu_time_per_vcpu"]["itemid"]

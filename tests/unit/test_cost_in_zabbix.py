@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from kvmwatch.model.metrics import DiskStats, InterfaceStats
 from kvmwatch.model.snapshot import Disk, Domain, Interface, Snapshot
 
 ALL = templates()
+PAGE = Path(__file__).parents[2] / "docs" / "zabbix.md"
 MOST_ITEMS = 60
 MOST_VALUES = 0.5  # a second
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -89,6 +91,8 @@ def test_of_a_typical_vm(template: Template) -> None:
     a_second = sum(values(item, known) for item in found)
     often = sorted(((values(item, known), item.key) for item in found), reverse=True)
     assert len(found) <= MOST_ITEMS, f"{template.name}: {len(found)} items"
+    said = rf"\b{len(found)} (items )?on {'a' if template.name == 'KVM Guest' else 'its'}\b"
+    assert re.search(said, PAGE.read_text(encoding="utf-8")), f"docs/zabbix.md does not say {len(found)}"
     assert a_second < MOST_VALUES, f"{template.name}: {a_second:.3f} values a second, most of them {often[:40]}"
 
 
