@@ -6,12 +6,15 @@ import contextlib
 import json
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 from commands import Command
+from guests import guest
+from waiting import eventually
 
 if TYPE_CHECKING:
     from bed import Bed
@@ -26,8 +29,8 @@ def ip(*arguments: str) -> None:
     subprocess.run(["ip", *arguments], check=True, capture_output=True)
 
 
-def collected(command: Command, *options: str, **more: Any) -> dict[str, Any]:
-    ran = command("zabbix_kvm", "collect", "-d", "web1", *options, **more)
+def collected(command: Command, *options: str, name: str = "web1", **more: Any) -> dict[str, Any]:
+    ran = command("zabbix_kvm", "collect", "-d", name, *options, **more)
     assert (ran.code, ran.err) == (0, "")
     document: dict[str, Any] = json.loads(ran.out)
     return document
@@ -94,3 +97,25 @@ def test_from_elsewhere_none_of_it_is_known(command: Command, neighbour: None, c
     assert "uplinks" not in document
     assert "uplinks" not in document["discovery"]
     assert document["unread"]["text"] == ""
+
+
+def test_a_reboot_inside_shows_in_the_page_faults(command: Command, bed: Bed) -> None:
+    """It leaves the same QEMU, and the same run."""
+    domain = bed.define(guest("reboot1", args="lab.cpu=1"))
+
+    def faults() -> dict[str, Any]:
+        (found,) = collected(command, name="reboot1")["domains"]
+        return found if "major_faults" in found else {}
+
+    def settled() -> dict[str, Any]:
+        one = faults()
+        time.sleep(3)  # the guest reports every two
+        return one if one and one["major_faults"] == faults().get("major_faults") else {}
+
+    try:
+        before = eventually("the guest has booted and reports", settled)
+        domain.reset(0)
+        # of that a reading in the middle of the boot tells at the latest
+        eventually("it counts anew", lambda: (now := faults()) and now["major_faults"] < before["major_faults"])
+    finally:
+        bed.remove("reboot1")

@@ -59,6 +59,14 @@ SHOWN = (
     Shown("memory_maximum", "Memory maximum", "B", steady=True, component="memory"),
     Shown("memory_rss", "Host memory of QEMU", "B", component="memory"),
     Shown("swap", "Swapped in and out", "Bps", calm=CALM, component="memory"),
+    Shown(
+        "major_faults",
+        "Major page faults since the guest's boot",
+        steady=True,
+        raw=True,
+        value_type="UNSIGNED",
+        component="memory",
+    ),
     Shown("memory_report", "Memory report", steady=True, value_map=REPORT, component="memory"),
     Shown("disk_bytes", "Disk throughput", "Bps", component="storage"),
     Shown("network_bytes", "Network traffic", "bps", 8, component="network"),
@@ -72,7 +80,6 @@ SHOWN = (
 DETAILS = (
     Shown("emulator_time", "CPU of emulator and I/O threads (100 % is one CPU)", "%", 100, most=100000, component="cpu"),
     Shown("memory_usable", "Memory usable without swapping", "B", component="memory"),
-    Shown("major_faults", "Major page faults", "!faults/s", component="memory"),
     Shown("balloon_updated", "Memory last reported", "unixtime", value_type="UNSIGNED", component="memory"),
 )  # fmt: skip
 
@@ -246,6 +253,7 @@ def _of_state(owner: Owner) -> tuple[Trigger, ...]:
         ),
         *gone,
         _restarted(owner, title, watched),
+        _rebooted(owner, title, watched),
     )  # fmt: skip
 
 
@@ -290,6 +298,27 @@ def _restarted(owner: Owner, title: str, watched: Guard) -> Trigger:
         (Guard(f"max(/T/kvm.gap,{time})<{{$KVM.INTERVAL}}*2.5"), watched, owner.alerts()),
         tells=f"within {time}; it is {text(reason)}",
         shows="run {ITEM.LASTVALUE1}",
+        manual_close=True,
+    )
+
+
+def _rebooted(owner: Owner, title: str, watched: Guard) -> Trigger:
+    vm, time = owner.scope(), owner.macro("VM.RESTART.TIME")
+    faults, run = vm.ref("major_faults"), vm.ref("id")
+    when = When(
+        f"last({faults})<last({faults},#2) and last({run})=last({run},#1:now-{time})",
+        f"last({faults})>=last({faults},#2) or last({run})<>last({run},#1:now-{time})",
+    )
+    return alarm(
+        f"{title}Rebooted inside",
+        "INFO",
+        when,
+        "The guest counts its page faults anew, and its QEMU is the same: it was rebooted from inside or reset, or reverted to a "
+        "snapshot. Known only of guests that report their memory.",
+        "nothing, if that was intended; else look at the guest's log of the time before.",
+        "notice",
+        (watched, owner.alerts()),
+        tells="{ITEM.LASTVALUE1} page faults since then",
         manual_close=True,
     )
 

@@ -103,6 +103,7 @@ class Shown(NamedTuple):
     component: str = ""
     inventory: str = ""
     removed: str = ""  # value when the record is not in its list any more (see Scope.listed)
+    raw: bool = False  # the counter itself, not its rate
     calm: str = ""  # mostly the same, and looked at over a time: discard unchanged, but for this long at most
     enabled: bool = True
 
@@ -137,7 +138,7 @@ class Scope(NamedTuple):
 
     def _item(self, shown: Shown) -> Item:
         full_name = f"{self.entity}.{shown.name}"
-        rate = _KINDS.get(full_name) == COUNTER
+        rate = _KINDS.get(full_name) == COUNTER and not shown.raw
         fails = "DISCARD_VALUE" if shown.instead is None else "CUSTOM_VALUE"
         steps = [Step("JSONPATH", (self.picked(shown.name),), fails, shown.instead)]
         if shown.removed:
@@ -170,7 +171,7 @@ class Scope(NamedTuple):
             value_map=shown.value_map,
             tags=(("component", shown.component or self.entity), *self.tags),
             inventory=shown.inventory,
-            trended=shown.name not in _NUMBERED,
+            trended=shown.name not in _NUMBERED and not shown.raw,
             enabled=shown.enabled,
         )
 
