@@ -21,12 +21,12 @@ from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Pool, Unread
 from kvmwatch.reading import pool_paths, thin_pools
-from kvmwatch.reading.connection import Connection, is_local, is_ssh, uri_scheme
+from kvmwatch.reading.connection import Connection, is_local, is_ssh, one_line, uri_scheme
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch.reading.hypervisor import Hypervisor
 from kvmwatch.reading.lanes import PATIENCE, Crew
 from kvmwatch.reading.pool_paths import Views
-from kvmwatch.reading.pool_questions import Described, Volumes, count_volumes, describe, error_text
+from kvmwatch.reading.pool_questions import Described, Volumes, count_volumes, describe
 from kvmwatch.reading.pool_records import Local, Progress, made
 
 _LANES = 2  # libvirt answers for a pool from memory; what may hang is given new lanes
@@ -110,7 +110,7 @@ class _Reading:
         try:
             then(progress, future.result())
         except (libvirt.libvirtError, KvmwatchError, OSError, ValueError) as error:  # ValueError: no UTF-8
-            progress.failure = error_text(error)
+            progress.failure = one_line(error)
 
     def _ask(self, progress: Progress, work: _Ask, then: _Next) -> None:
         future = self._crew.submit(work)
