@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,6 +64,12 @@ class Command:
             env={**os.environ, "KVMWATCH_STATE_DIR": str(self._state), **(env or {})},
         )
         return Ran(ran.returncode, ran.stdout, ran.stderr, time.monotonic() - begun)
+
+
+def together(command: Command, calls: Sequence[tuple[str, ...]], at_once: int = 4) -> list[Ran]:
+    """Run some commands, a few at a time: most of them wait, for the second of a sample."""
+    with ThreadPoolExecutor(at_once) as pool:
+        return list(pool.map(lambda words: command(*words), calls))
 
 
 class InProcess(Command):
