@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Collection
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 from kvmwatch.reading.deadline import Awake, Deadline
 
@@ -20,12 +20,13 @@ _LOOK = 0.02  # seconds between two looks at who is being asked
 _MOST = 0.1  # seconds that count between two
 
 
-class Walked(NamedTuple, Generic[Answer]):
+class Walked(Generic[Answer]):  # a named tuple of a generic kind is only for Python 3.11 and later
     """UUID to answer, without those that gave None; UUID to seconds of those that held their question up."""
 
-    answers: dict[str, Answer]
-    held: dict[str, float]
-    unasked: frozenset[str]  # there was no time left for them
+    def __init__(self, answers: dict[str, Answer], held: dict[str, float], unasked: frozenset[str]) -> None:
+        self.answers = answers
+        self.held = held
+        self.unasked = unasked  # there was no time left for them
 
 
 def walk(
