@@ -27,8 +27,10 @@ def empty_uri(tmp_path: Path) -> str:
 
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("uri", [DEFAULT_URI, EXAMPLE_URI])
-def test_check_gives_one_status_line_that_equals_its_exit_code(command: Command, check: str, uri: str) -> None:
-    ran = command(f"check_kvm_{check}", "-u", uri)
+def test_check_gives_one_status_line_that_equals_its_exit_code(
+    command: Command, started: Command, check: str, uri: str
+) -> None:
+    ran = (started if uri == EXAMPLE_URI else command)(f"check_kvm_{check}", "-u", uri)
     conforming(ran.out, ran.code)
     assert ran.first.startswith(f"KVM_{check.upper()} ")
     assert ran.err == ""
@@ -250,13 +252,44 @@ def test_names_are_printed_as_utf8_in_any_locale(command: Command, locale: str) 
         assert "Büro VM" in ran.out
 
 
-def test_help_and_version(command: Command) -> None:
-    for check in CHECKS:
-        ran = command(f"check_kvm_{check}", "-h")
-        assert ran.code == 0
-        assert "metrics of -w and -c:" in ran.out
-        assert command(f"check_kvm_{check}", "-V").out.startswith("kvmwatch ")
-    assert command("zabbix_kvm", "-h").code == 0
+#: every subcommand, every way to end, and every kind of error
+FORKED = (
+    ("check_kvm_state", "-u", EXAMPLE_URI, "-v"),
+    ("check_kvm_cpu", "-w", "nonsense"),
+    ("check_kvm_host", "-h"),
+    ("check_kvm_pool", "-V"),
+    ("nagios_kvm", "config", "--format", "icinga2", "--host", "kvm1", "-u", EXAMPLE_URI),
+    ("nagios_kvm", "publish", "--host", "kvm1", "--check", "net", "-u", EXAMPLE_URI, "--to", "/nonexistent"),
+    ("zabbix_kvm",),
+    ("zabbix_kvm", "-h"),
+    ("zabbix_kvm", "collect", "-u", EXAMPLE_URI),
+    ("zabbix_kvm", "collect", "-u", "nonsense", "-vv"),
+    ("zabbix_kvm", "discover", "filesystems", "-u", DEFAULT_URI),
+    ("zabbix_kvm", "send", "-u", EXAMPLE_URI, "--config", "/dev/null", "--sender", "false"),
+    ("zabbix_kvm", "provision", "--url", "http://localhost:1"),
+    ("zabbix_kvm", "verify", "--url", "http://localhost:1"),
+)
+
+
+@pytest.mark.parametrize("words", FORKED, ids=" ".join)
+def test_a_forked_command_does_as_a_started_one(
+    command: Command, started: Command, words: tuple[str, ...]
+) -> None:
+    """So that what the tests of this folder see is what users get."""
+    forked, real = (run(*words, env={"ZABBIX_TOKEN": "t"}) for run in (command, started))
+    assert (forked.code, *map(without_clock, forked[1:3])) == (real.code, *map(without_clock, real[1:3]))
+
+
+def without_clock(text: str) -> str:
+    """The test driver's counters are its clock; and errors of libraries have addresses in memory."""
+    return re.sub(r"0x[0-9a-f]+|[0-9.]+(e[-+][0-9]+)?", "0", text)
+
+
+@pytest.mark.parametrize("name", ["nagios_kvm", "zabbix_kvm"])
+def test_help_and_version(command: Command, name: str) -> None:
+    """Those of the checks are in test_conformance."""
+    assert command(name, "-h").out.startswith(f"usage: {name} [-h]")
+    assert command(name, "-V").out.startswith("kvmwatch ")
 
 
 def test_state_directory_that_cannot_be_written(command: Command) -> None:

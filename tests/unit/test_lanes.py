@@ -51,7 +51,7 @@ def test_the_others_are_read(hanging: set[str], gently: bool, named: bool) -> No
         known.update(found)
         return found
 
-    results, outcome = each_chunk(lambda: Crew(Connection), UUIDS, read, hung, Deadline(6), PATIENCE)
+    results, outcome = each_chunk(lambda: Crew(Connection), UUIDS, read, hung, Deadline(5), PATIENCE)
     wanted = set(UUIDS) if gently else set(UUIDS) - hanging
     assert set(results) == wanted
     assert len(results) == len(wanted), "nobody twice"
