@@ -10,12 +10,12 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from importlib import import_module
 from importlib.metadata import distribution
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
+from born import be
 from check_kvm.frame import plugin
 from nagios_kvm.services import all_checks
 
@@ -78,13 +78,13 @@ def together(command: Command, calls: Sequence[tuple[str, ...]], at_once: int = 
 
 
 def _modules() -> list[str]:
-    """All of ours, and what they import only when it is needed; by importing none here."""
+    """All of ours, and what they import only when it is needed."""
     folders = {"kvmwatch": ".", "check_kvm": "checks", "nagios_kvm": "checks", "zabbix_kvm": "zabbix"}
     root = Path(__file__).parents[1]
     ours = (
         module.name
         for package, folder in folders.items()
-        for module in pkgutil.walk_packages([str(root / folder / package)], f"{package}.", onerror=None)
+        for module in pkgutil.walk_packages([str(root / folder / package)], f"{package}.")
     )
     return [*ours, "configparser", "psutil", "pyzabbix", "requests"]
 
@@ -121,7 +121,7 @@ class Forked(Command):
         words = [str(self.bin / name), *arguments]
         environment = {**os.environ, "KVMWATCH_STATE_DIR": str(self._state), **(env or {})}
         (out, stdout), (err, stderr) = _BORN.Pipe(duplex=False), _BORN.Pipe(duplex=False)
-        process = _BORN.Process(target=_be, args=(_ENTRIES[name], words, os.getcwd(), environment, stdout, stderr))
+        process = _BORN.Process(target=be, args=(_ENTRIES[name], words, os.getcwd(), environment, stdout, stderr))
         with ThreadPoolExecutor(2) as readers, out, err:
             with stdout, stderr:
                 process.start()
@@ -138,26 +138,6 @@ class Forked(Command):
 def _whole(said: Connection) -> str:
     with open(said.fileno(), encoding="utf-8", closefd=False) as file:
         return file.read()
-
-
-def _be(
-    entry: str, words: list[str], folder: str, environment: dict[str, str], stdout: Connection, stderr: Connection
-) -> None:
-    """What the script of a command does, in a process of its own."""
-    for file, number in ((os.open(os.devnull, os.O_RDONLY), 0), (stdout.fileno(), 1), (stderr.fileno(), 2)):
-        os.dup2(file, number)
-    stdout.close()
-    stderr.close()
-    sys.stdout, sys.stderr = (
-        open(number, "w", buffering, stream.encoding, stream.errors, closefd=False)  # noqa: SIM115
-        for number, stream, buffering in ((1, sys.stdout, -1), (2, sys.stderr, 1))
-    )
-    sys.argv[:] = words
-    os.chdir(folder)
-    os.environ.clear()
-    os.environ.update(environment)
-    module, _, function = entry.partition(":")
-    sys.exit(getattr(import_module(module), function)())
 
 
 class InProcess(Command):

@@ -202,7 +202,8 @@ def test_a_program_that_does_not_end(
     else:
         arguments = (*CONFIG, "-u", EXAMPLE_URI, "--output", str(file), way, script)
     line = ended(started(*arguments, "-t", "2", env=mark), arguments[0])
-    assert "was not done within the time limit" in line
+    # the latter where the machine is so busy that the watchdog comes first
+    assert "was not done within the time limit" in line or f"stopped while running {script}" in line
     assert file.read_text() == "the old one\n", "what could not be loaded is tried again by the next run"
 
 
