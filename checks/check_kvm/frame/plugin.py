@@ -16,18 +16,18 @@ from check_kvm.frame.thresholds import MetricSpec, Thresholds
 from check_kvm.frame.verdict import Verdict
 from kvmwatch.command import watchdog
 from kvmwatch.command.options import DEFAULT_TIMEOUT, Parser, parser
-from kvmwatch.command.roster import Roster
 from kvmwatch.command.watchdog import Said
 from kvmwatch.model.doing import doing
 from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Domain, Network, Pool, Snapshot, timings
-from kvmwatch.reading.collect import Reader
+from kvmwatch.reading.connection import Connecting
 from kvmwatch.reading.deadline import Deadline
 
 if TYPE_CHECKING:
     from kvmwatch.model.rates import Samples
+    from kvmwatch.reading.collect import Reader
 
 Thing = TypeVar("Thing", Pool, Network)
 
@@ -94,7 +94,7 @@ def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
     groups = check.reads
     if check.guest_agent and options.guest_agent:
         groups |= Group.FILESYSTEM
-    reader = Reader(options.uri, groups, domains_wanted, deadline, Roster(options.state_dir, options.uri))
+    reader = _reader(options, groups, domains_wanted, deadline)
     snapshot = reader.read()
     if check.remembers:
         with doing("reading or keeping the counters of the last run (--state-dir)"):
@@ -110,6 +110,16 @@ def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
     if options.verbose >= 3:
         text += labels.text(timings(snapshot)) + "\n"
     return text, code
+
+
+def _reader(options: argparse.Namespace, groups: Group, selection: Selection, deadline: Deadline) -> Reader:
+    """Connect to libvirt, which takes about as long as it takes to load what reads it: hence both at once."""
+    connecting = Connecting(options.uri)
+    from kvmwatch.command.roster import Roster  # noqa: PLC0415
+    from kvmwatch.reading.collect import Reader  # noqa: PLC0415
+
+    roster = Roster(options.state_dir, options.uri)
+    return Reader(options.uri, groups, selection, deadline, roster, connecting)
 
 
 def judged(check: Check, snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
