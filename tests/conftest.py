@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from check_kvm.frame import plugin
+from check_kvm.frame import sampling
 from commands import Command, InProcess
 from generated import assert_up_to_date
 from hypothesis import settings
@@ -57,7 +57,7 @@ def in_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Iterator[InProcess]:
     """The checks within this process, with half a second between samples; nothing is printed beside what they say."""
-    monkeypatch.setattr(plugin, "_SAMPLING", MIN_SECONDS + 0.05)
+    monkeypatch.setattr(sampling, "_SAMPLING", MIN_SECONDS + 0.05)
     yield InProcess(tmp_path / "state")
     assert capfd.readouterr() == ("", "")
 

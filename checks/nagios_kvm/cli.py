@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from check_kvm.frame import output, perfdata
-from check_kvm.frame.plugin import Check, add_site_options, rated, site_config
+from check_kvm.frame.check_options import add_site_options, site_config
+from check_kvm.frame.plugin import Check
+from check_kvm.frame.sampling import rated
 
 from kvmwatch import __version__
 from kvmwatch.command import frame

@@ -12,6 +12,7 @@ import libvirt
 import pytest
 from check_kvm import net
 from check_kvm.frame import output, plugin
+from check_kvm.frame.siteconfig import SiteConfig
 from sysfs import Made, Sysfs
 
 from kvmwatch.model import derived
@@ -113,7 +114,7 @@ def test_a_network_that_hangs_is_told_and_no_other(host: Sysfs) -> None:
 def judged(*found: Network) -> tuple[str, int]:
     snapshot = Snapshot("qemu:///system", 0, 0, networks=found)
     return output.render(
-        "net", plugin.judged(net.CHECK, snapshot, plugin.checked_thresholds(net.CHECK, plugin.SiteConfig()))
+        "net", plugin.judged(net.CHECK, snapshot, plugin.checked_thresholds(net.CHECK, SiteConfig()))
     )
 
 
