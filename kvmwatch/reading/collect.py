@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,7 +15,7 @@ from kvmwatch.model.metrics import Value
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Domain, Host, Snapshot
 from kvmwatch.reading import control, records
-from kvmwatch.reading.connection import Connecting, explained
+from kvmwatch.reading.connection import explained
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch.reading.domains import DomainReader
 from kvmwatch.reading.hypervisor import Hypervisor
@@ -31,15 +30,6 @@ T = TypeVar("T")
 
 _OF_PARTS = Group.HOST | Group.POOLS | Group.NETWORKS
 _OF_LINKS = Group.INTERFACE | Group.NETWORKS
-#: what few commands need is imported where it is used; that of these groups before, while libvirt lets us in
-_USED_FOR = (
-    (_OF_PARTS, "parts"),
-    (Group.POOLS, "storage"),
-    (Group.NETWORKS, "networks"),
-    (_OF_LINKS, "ways"),
-    (Group.DEFINITION, "domain_xml"),
-    (Group.CPU | Group.MEMORY | Group.DISK, "lanes"),
-)
 _SHARE = 0.8  # of the time that is left may go into waiting for what is not about the domains
 
 
@@ -47,23 +37,13 @@ class Reader:
     """Reads snapshots of one hypervisor. Every method raises KvmwatchError with one line for the user."""
 
     def __init__(
-        self,
-        uri: str,
-        groups: Group,
-        selection: Selection,
-        deadline: Deadline,
-        roster: Roster | None = None,
-        connecting: Connecting | None = None,
+        self, uri: str, groups: Group, selection: Selection, deadline: Deadline, roster: Roster | None = None
     ) -> None:
-        """Connect, if nobody has begun to. ``roster`` keeps the list of domains for when libvirt's own waits."""
+        """Connect. ``roster`` is where the list of domains is kept for when libvirt's own does not answer."""
         self.groups = groups
         self._selection = selection
         self._deadline = deadline
-        connecting = connecting or Connecting(uri)
-        for wanted, module in _USED_FOR:
-            if groups & wanted:
-                importlib.import_module(f"kvmwatch.reading.{module}")
-        self._hypervisor = Hypervisor(uri, deadline, connecting)
+        self._hypervisor = Hypervisor(uri, deadline)
         self._roster = roster
 
     def read(self) -> Snapshot:

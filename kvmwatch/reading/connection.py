@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,7 +11,6 @@ from urllib.parse import urlsplit
 import libvirt
 
 from kvmwatch.model.errors import KvmwatchError
-from kvmwatch.reading.deadline import Started
 
 Connection = Any  # libvirt.virConnect; the binding has no type hints
 LibvirtDomain = Any  # libvirt.virDomain
@@ -59,22 +57,6 @@ def open_readonly(uri: str) -> Connection:
         return libvirt.openReadOnly(uri)
     except libvirt.libvirtError as error:
         raise explained(error, uri) from error
-
-
-class Connecting(Started[Connection]):
-    """A read-only connection that is being opened, while whoever began it does something else."""
-
-    def __init__(self, uri: str) -> None:
-        """Begin to connect. What ``wait`` raises is KvmwatchError."""
-        self.uri = uri
-        self.took = 0.0  # seconds, once it is open
-        super().__init__(self._open)
-
-    def _open(self) -> Connection:
-        started = time.monotonic()
-        connection = open_readonly(self.uri)
-        self.took = time.monotonic() - started
-        return connection
 
 
 def open_readwrite(uri: str) -> Connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
@@ -11,7 +12,7 @@ import libvirt
 
 from kvmwatch.model.errors import DeadlineExceeded
 from kvmwatch.reading import bulk
-from kvmwatch.reading.connection import Connecting, Connection, explained, is_local, open_readonly, uri_scheme
+from kvmwatch.reading.connection import Connection, explained, is_local, open_readonly, uri_scheme
 from kvmwatch.reading.deadline import Deadline, Started
 
 if TYPE_CHECKING:
@@ -27,14 +28,14 @@ class Hypervisor:
     :mod:`~kvmwatch.reading.classic`.
     """
 
-    def __init__(self, uri: str, deadline: Deadline, connecting: Connecting | None = None) -> None:
-        """Connect, or wait for the connection to this URI that somebody began. Raises KvmwatchError."""
+    def __init__(self, uri: str, deadline: Deadline) -> None:
+        """Connect. Raises KvmwatchError."""
         self.uri = uri
         self._deadline = deadline
-        connecting = connecting or Connecting(uri)
+        started = time.monotonic()
+        self.connection: Connection = self.call(lambda: open_readonly(uri))
+        self.connected_in = time.monotonic() - started
         self.provider = _provider(uri)
-        self.connection: Connection = self.wait(connecting)
-        self.connected_in = connecting.took
 
     def call(self, function: Callable[[], T]) -> T:
         """Make a call. Raises KvmwatchError; DeadlineExceeded is one."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from nagiosplugin import Unknown
 
@@ -17,17 +16,15 @@ from check_kvm.frame.thresholds import MetricSpec, Thresholds
 from check_kvm.frame.verdict import Verdict
 from kvmwatch.command import watchdog
 from kvmwatch.command.options import DEFAULT_TIMEOUT
+from kvmwatch.command.roster import Roster
 from kvmwatch.command.watchdog import Said
 from kvmwatch.model.doing import doing
 from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Domain, Network, Pool, Snapshot, timings
-from kvmwatch.reading.connection import Connecting
+from kvmwatch.reading.collect import Reader
 from kvmwatch.reading.deadline import Deadline
-
-if TYPE_CHECKING:
-    from kvmwatch.reading.collect import Reader
 
 Thing = TypeVar("Thing", Pool, Network)
 
@@ -92,7 +89,7 @@ def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
     groups = check.reads
     if check.guest_agent and options.guest_agent:
         groups |= Group.FILESYSTEM
-    reader = _reader(options, groups, domains_wanted, deadline)
+    reader = Reader(options.uri, groups, domains_wanted, deadline, Roster(options.state_dir, options.uri))
     snapshot = reader.read()
     if check.remembers:
         with doing("reading or keeping the counters of the last run (--state-dir)"):
@@ -108,16 +105,6 @@ def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
     if options.verbose >= 3:
         text += labels.text(timings(snapshot)) + "\n"
     return text, code
-
-
-def _reader(options: argparse.Namespace, groups: Group, selection: Selection, deadline: Deadline) -> Reader:
-    """Connect to libvirt, which takes about as long as it takes to load what reads it: hence both at once."""
-    connecting = Connecting(options.uri)
-    from kvmwatch.command.roster import Roster  # noqa: PLC0415
-    from kvmwatch.reading.collect import Reader  # noqa: PLC0415
-
-    roster = Roster(options.state_dir, options.uri)
-    return Reader(options.uri, groups, selection, deadline, roster, connecting)
 
 
 def judged(check: Check, snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
