@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import multiprocessing.connection
 import os
 import pkgutil
 import subprocess
@@ -122,22 +122,33 @@ class Forked(Command):
         environment = {**os.environ, "KVMWATCH_STATE_DIR": str(self._state), **(env or {})}
         (out, stdout), (err, stderr) = _BORN.Pipe(duplex=False), _BORN.Pipe(duplex=False)
         process = _BORN.Process(target=be, args=(_ENTRIES[name], words, os.getcwd(), environment, stdout, stderr))
-        with ThreadPoolExecutor(2) as readers, out, err:
+        with out, err:
             with stdout, stderr:
                 process.start()
             try:
-                told = [readers.submit(_whole, said) for said in (out, err)]
-                process.join(timeout)
+                said = _whole((out, err), begun + timeout)
+                process.join(begun + timeout - time.monotonic())
                 if process.exitcode is None:
-                    raise subprocess.TimeoutExpired(words, timeout)
-                return Ran(process.exitcode, told[0].result(), told[1].result(), time.monotonic() - begun)
+                    raise TimeoutError(f"{words} does not end")
+                return Ran(process.exitcode, *said, time.monotonic() - begun)
             finally:
                 process.kill()
 
 
-def _whole(said: Connection) -> str:
-    with open(said.fileno(), encoding="utf-8", closefd=False) as file:
-        return file.read()
+def _whole(ends: Sequence[Connection], end: float) -> list[str]:
+    """What comes out of these, until all who hold the other ends have closed them. Raises TimeoutError."""
+    said = {of: bytearray() for of in ends}
+    open_ = set(ends)
+    while open_:
+        ready = multiprocessing.connection.wait(open_, max(0.0, end - time.monotonic()))
+        if not ready:
+            raise TimeoutError(f"somebody holds its output: {list(said.values())}")
+        for of in ready:
+            piece = os.read(of.fileno(), 65536)
+            said[of] += piece
+            if not piece:
+                open_.remove(of)
+    return [text.decode() for text in said.values()]
 
 
 class InProcess(Command):
