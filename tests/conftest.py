@@ -11,6 +11,7 @@ import pytest
 from check_kvm.frame import sampling
 from commands import Command, InProcess
 from generated import assert_up_to_date
+from hanging import ALL_OVER
 from hypothesis import settings
 
 from kvmwatch.model.rates import MIN_SECONDS
@@ -27,6 +28,11 @@ settings.register_profile("here", deadline=None)
 # in CI the same examples in every run: what fails there fails for everybody
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+def pytest_sessionfinish() -> None:
+    """Let go of what hangs in threads, which Python would wait for."""
+    ALL_OVER.set()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

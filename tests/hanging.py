@@ -18,6 +18,9 @@ HYPERVISOR = f"""<node><domain type='test'><name>{NAME}</name><memory>1024</memo
 <pool type='dir'><name>{NAME}</name><target><path>/tmp</path></target></pool>
 <network><name>{NAME}</name></network></node>"""
 
+#: set when the tests are over: no thread that hangs in them outlives them
+ALL_OVER = threading.Event()
+
 #: programs that do not end, alone or with children, and take SIGTERM or not
 PROGRAMS = {
     "sleeps": "exec sleep 600",
