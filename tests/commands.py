@@ -25,6 +25,7 @@ CHECKS = tuple(check.name for check in all_checks())
 EXAMPLE_SERVICES = sum(8 if check.of_each_domain else 1 for check in all_checks() if check.by_default)
 #: those that need more than libvirt, which the test driver cannot give
 LOCAL_CHECKS = ("process",)
+SET_PIPE_SIZE = 1031  # fcntl.F_SETPIPE_SZ, since Python 3.10
 KINDS = ("domains", "disks", "interfaces", "vcpus", "filesystems", "pools", "networks")
 
 

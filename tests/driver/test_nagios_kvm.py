@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import EXAMPLE_SERVICES, EXAMPLE_URI, Command
+from commands import EXAMPLE_SERVICES, EXAMPLE_URI, SET_PIPE_SIZE, Command
 from nagios_kvm.names import ServiceName
 from testdriver import node
 
@@ -19,7 +19,6 @@ HOST = ("-u", EXAMPLE_URI, "--host", "kvm1")
 FORMATS = ("nagios", "icinga2", "director")
 #: checks whose values do not move with the test driver's clock
 STEADY = ("state", "memory", "snapshot", "agent", "pool", "net")
-_SET_PIPE_SIZE = 1031  # fcntl.F_SETPIPE_SZ, since Python 3.10
 
 
 def published(folder: Path) -> dict[str, tuple[int, str]]:
@@ -62,7 +61,7 @@ def test_pipe_that_nobody_empties_is_given_up_in_time(command: Command, tmp_path
     pipe = tmp_path / "nagios.cmd"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    fcntl.fcntl(reader, _SET_PIPE_SIZE, 4096)
+    fcntl.fcntl(reader, SET_PIPE_SIZE, 4096)
     try:
         results: list[str] = []
         begun = time.monotonic()

@@ -5,6 +5,7 @@ How soon is not measured here: only that it ends long before what hangs would.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import CHECKS, EXAMPLE_URI, Command, Ran
+from commands import CHECKS, EXAMPLE_URI, SET_PIPE_SIZE, Command, Ran
 from hanging import APIS, HYPERVISOR, NAME, PROGRAMS, REGEX, Behaviour, Handler, api, packed, program
 from testdriver import node
 
@@ -379,9 +380,10 @@ def test_a_reader_that_does_not_read(command: Command, mark: dict[str, str], arg
 def test_a_reader_that_stops_reading(command: Command, tmp_path: Path, mark: dict[str, str]) -> None:
     """What it has got is the beginning of the document and nothing else."""
     file = tmp_path / "many.xml"
-    file.write_text(node(f"vm{number}" for number in range(100)))
+    file.write_text(node(f"vm{number}" for number in range(30)))
     reader, writer = os.pipe()
-    assert unread(command, (*ZABBIX, "collect", "-u", f"test://{file}"), writer, mark) == 3
+    fcntl.fcntl(writer, SET_PIPE_SIZE, 4096)
+    assert unread(command, (*ZABBIX, "collect", "-u", f"test://{file}"), writer, mark, "4") == 3
     os.close(writer)
     with open(reader, encoding="utf-8") as got:
         text = got.read()
@@ -389,9 +391,11 @@ def test_a_reader_that_stops_reading(command: Command, tmp_path: Path, mark: dic
     assert "\n" not in text
 
 
-def unread(command: Command, arguments: tuple[str, ...], writer: int, mark: dict[str, str]) -> int:
+def unread(
+    command: Command, arguments: tuple[str, ...], writer: int, mark: dict[str, str], limit: str = "2"
+) -> int:
     """Run a command whose output and errors nobody reads, and give its exit code."""
-    words: tuple[str | Path, ...] = (command.bin / arguments[0], *arguments[1:], "-t", "2")
+    words: tuple[str | Path, ...] = (command.bin / arguments[0], *arguments[1:], "-t", limit)
     if "--nonsense" in arguments:  # what cannot be parsed has no -t
         shorter = "from check_kvm import state; state.plugin.DEFAULT_TIMEOUT = 2; state.main()"
         words = (sys.executable, "-c", shorter, *arguments[1:])
