@@ -23,7 +23,7 @@ test-quick: lint test-unit ## Run what needs no root and no daemon: lint, unit a
 
 .PHONY: test-unit
 test-unit: $(READY) ## Run the unit and test driver tests: no root, no daemon
-	@$(PYTHON) -m pytest -q --numprocesses 6 tests/unit tests/driver  # they mostly wait, for the second of a sample
+	@PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest -q --numprocesses 8 --dist worksteal tests/driver tests/unit  # those that wait begin first
 
 .PHONY: test-lab
 test-lab: $(READY) ## Run the lab tests: a real libvirtd with real QEMU guests, in namespaces of their own

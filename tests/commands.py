@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import multiprocessing.connection
 import os
+import pkgutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import distribution
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
+from born import be
 from check_kvm.frame import plugin
 from nagios_kvm.services import all_checks
 
@@ -18,6 +25,7 @@ CHECKS = tuple(check.name for check in all_checks())
 EXAMPLE_SERVICES = sum(8 if check.of_each_domain else 1 for check in all_checks() if check.by_default)
 #: those that need more than libvirt, which the test driver cannot give
 LOCAL_CHECKS = ("process",)
+SET_PIPE_SIZE = 1031  # fcntl.F_SETPIPE_SZ, since Python 3.10
 KINDS = ("domains", "disks", "interfaces", "vcpus", "filesystems", "pools", "networks", "uplinks")
 LOCAL_KINDS = ("uplinks",)
 
@@ -63,6 +71,86 @@ class Command:
             env={**os.environ, "KVMWATCH_STATE_DIR": str(self._state), **(env or {})},
         )
         return Ran(ran.returncode, ran.stdout, ran.stderr, time.monotonic() - begun)
+
+
+def together(command: Command, calls: Sequence[tuple[str, ...]], at_once: int = 4) -> list[Ran]:
+    """Run some commands, a few at a time: most of them wait, for the second of a sample."""
+    with ThreadPoolExecutor(at_once) as pool:
+        return list(pool.map(lambda words: command(*words), calls))
+
+
+def _modules() -> list[str]:
+    """All of ours, and what they import only when it is needed."""
+    folders = {"kvmwatch": ".", "check_kvm": "checks", "nagios_kvm": "checks", "zabbix_kvm": "zabbix"}
+    root = Path(__file__).parents[1]
+    ours = (
+        module.name
+        for package, folder in folders.items()
+        for module in pkgutil.walk_packages([str(root / folder / package)], f"{package}.")
+    )
+    return [*ours, "configparser", "psutil", "pyzabbix", "requests"]
+
+
+#: a process that has imported all that commands need, and has done nothing with it, gives birth to them
+_BORN = multiprocessing.get_context("forkserver")
+_BORN.set_forkserver_preload(_modules())
+_ENTRIES = {
+    entry.name: entry.value for entry in distribution("kvmwatch").entry_points if entry.group == "console_scripts"
+}
+#: what is read when Python, or a library, is started
+_OF_THE_START = ("LANG", "LC_", "PYTHON", "LIBVIRT_DEBUG", "LIBVIRT_LOG")
+
+
+class Forked(Command):
+    """Runs commands in processes of their own, forked from one that has imported everything: most of a start's time.
+
+    What a process has is its own: stdin, stdout and stderr, arguments, environment, signals, exit code. Only /proc
+    does not show its environment (that of the programs it starts, it does). What concerns the start of Python, and
+    of course each command's, needs a :class:`Command`.
+    """
+
+    def __call__(
+        self,
+        name: str,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        user: int | None = None,
+        timeout: float = 60,
+    ) -> Ran:
+        if user is not None or any(variable.startswith(_OF_THE_START) for variable in env or ()):
+            return super().__call__(name, *arguments, env=env, user=user, timeout=timeout)
+        begun = time.monotonic()
+        words = [str(self.bin / name), *arguments]
+        environment = {**os.environ, "KVMWATCH_STATE_DIR": str(self._state), **(env or {})}
+        (out, stdout), (err, stderr) = _BORN.Pipe(duplex=False), _BORN.Pipe(duplex=False)
+        process = _BORN.Process(target=be, args=(_ENTRIES[name], words, os.getcwd(), environment, stdout, stderr))
+        with out, err:
+            with stdout, stderr:
+                process.start()
+            try:
+                said = _whole((out, err), begun + timeout)
+                process.join(begun + timeout - time.monotonic())
+                if process.exitcode is None:
+                    raise TimeoutError(f"{words} does not end")
+                return Ran(process.exitcode, *said, time.monotonic() - begun)
+            finally:
+                process.kill()
+
+
+def _whole(ends: Sequence[Connection], end: float) -> list[str]:
+    """What comes out of these, until all who hold the other ends have closed them. Raises TimeoutError."""
+    said = {of: bytearray() for of in ends}
+    open_ = set(ends)
+    while open_:
+        ready = multiprocessing.connection.wait(open_, max(0.0, end - time.monotonic()))
+        if not ready:
+            raise TimeoutError(f"somebody holds its output: {list(said.values())}")
+        for of in ready:
+            piece = os.read(of.fileno(), 65536)
+            said[of] += piece
+            if not piece:
+                open_.remove(of)
+    return [text.decode() for text in said.values()]
 
 
 class InProcess(Command):

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from check_kvm.frame import plugin
+from check_kvm.frame import sampling
 from commands import Command, InProcess
 from generated import assert_up_to_date
+from hanging import ALL_OVER
 from hypothesis import settings
 
 from kvmwatch.model.rates import MIN_SECONDS
@@ -22,10 +23,16 @@ TESTS = Path(__file__).parent
 GOLDEN = TESTS / "golden"
 
 
+# how long an example takes tells nothing on a machine that does other things as well
+settings.register_profile("here", deadline=None)
 # in CI the same examples in every run: what fails there fails for everybody
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+def pytest_sessionfinish() -> None:
+    """Let go of what hangs in threads, which Python would wait for."""
+    ALL_OVER.set()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -56,7 +63,7 @@ def in_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Iterator[InProcess]:
     """The checks within this process, with half a second between samples; nothing is printed beside what they say."""
-    monkeypatch.setattr(plugin, "_SAMPLING", MIN_SECONDS + 0.05)
+    monkeypatch.setattr(sampling, "_SAMPLING", MIN_SECONDS + 0.05)
     yield InProcess(tmp_path / "state")
     assert capfd.readouterr() == ("", "")
 

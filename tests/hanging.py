@@ -18,6 +18,9 @@ HYPERVISOR = f"""<node><domain type='test'><name>{NAME}</name><memory>1024</memo
 <pool type='dir'><name>{NAME}</name><target><path>/tmp</path></target></pool>
 <network><name>{NAME}</name></network></node>"""
 
+#: set when the tests are over: no thread that hangs in them outlives them
+ALL_OVER = threading.Event()
+
 #: programs that do not end, alone or with children, and take SIGTERM or not
 PROGRAMS = {
     "sleeps": "exec sleep 600",
@@ -70,7 +73,7 @@ def api(behave: Behaviour) -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     server.behave = behave  # type: ignore[attr-defined]
-    serving = threading.Thread(target=server.serve_forever, daemon=True)
+    serving = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     serving.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from argparse_manpage.manpage import Manpage
-from check_kvm.frame import plugin
+from check_kvm.frame import check_options
 from nagios_kvm import cli as nagios_kvm
 from nagios_kvm.services import all_checks
 from zabbix_kvm import cli as zabbix_kvm
@@ -35,7 +35,7 @@ _FILES = {
 
 def pages() -> dict[str, str]:
     """File name to text."""
-    parsers = {f"check_kvm_{check.name}": plugin.parser_of(check) for check in all_checks()}
+    parsers = {f"check_kvm_{check.name}": check_options.parser_of(check) for check in all_checks()}
     parsers |= {"nagios_kvm": nagios_kvm.parser(), "zabbix_kvm": zabbix_kvm.parser()}
     # argparse wraps usage lines for the terminal it finds, and each Python at other places; man wraps them by itself
     with patch.dict(os.environ, COLUMNS="100000"):

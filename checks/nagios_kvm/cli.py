@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from check_kvm.frame import output, perfdata
-from check_kvm.frame.plugin import Check, add_site_options, rated, site_config
+from check_kvm.frame.check_options import add_site_options, site_config
+from check_kvm.frame.plugin import Check
+from check_kvm.frame.sampling import rated
 
 from kvmwatch import __version__
 from kvmwatch.command import frame
 from kvmwatch.command.frame import Outcome
-from kvmwatch.command.options import Parser, add_common, seconds
+from kvmwatch.command.options import Parser, add_allow_http, add_common, seconds
 from kvmwatch.command.roster import Roster
 from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.model.groups import Group
@@ -84,7 +86,7 @@ def _publish(options: argparse.Namespace) -> Outcome:
 
     deadline = Deadline(options.timeout)
     chosen = services.checks(options.check)
-    target = targets.find(options.to, options.credentials, options.ca_file)
+    target = targets.find(options.to, options.credentials, options.ca_file, options.allow_http)
     config = site_config(options.config)
     host = options.host or _host_name(options.uri)
     style = output.Style(options.perfdata)
@@ -172,6 +174,7 @@ def parser() -> Parser:
     publish.add_argument(
         "--ca-file", metavar="FILE", help="for a URL: certificate of the CA that signed Icinga's (its ca.crt)"
     )
+    add_allow_http(publish)
     publish.add_argument(
         "--perfdata", choices=perfdata.STYLES, default=perfdata.FULL, help="as the checks have it (default: full)"
     )

@@ -22,13 +22,13 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
+from zlib import crc32
 
 SYSTEM_DIRECTORY = "/var/lib/kvmwatch"
 LIMIT = 64 << 20  # bytes; no file of ours comes near
 
-_OURS = re.compile(r"(kvm_[a-z]+|roster)-[0-9a-f]{16}(?P<kind>\.json|[a-z0-9_]{8}\.tmp)")
+_OURS = re.compile(r"(kvm_[a-z]+|roster)-[0-9a-f]{8}(?P<kind>\.json|[a-z0-9_]{8}\.tmp)")
 _SUFFIX, _TEMPORARY = ".json", ".tmp"
 _DAY = 86400
 _FORGOTTEN_AFTER = 7 * _DAY  # seconds; files of command lines that nobody runs any more
@@ -46,8 +46,9 @@ def directory(asked_for: str | None) -> Path:
 
 
 def path(folder: Path, kind: str, *identity: object) -> Path:
-    """Name a file: its ``kind`` (kvm_CHECK, roster) and what else it belongs to (URI, selection), as a hash."""
-    name = f"{kind}-{sha256(repr(identity).encode()).hexdigest()[:16]}{_SUFFIX}"
+    """Name a file: its ``kind`` (kvm_CHECK, roster) and what it belongs to (URI, selection), as a checksum."""
+    # all command lines are this user's own, so nobody makes two of them collide; hashlib would bring OpenSSL
+    name = f"{kind}-{crc32(repr(identity).encode()):08x}{_SUFFIX}"
     if not _OURS.fullmatch(name):
         raise ValueError(f"{name}: tidy() would not know it for ours; add its kind to _OURS")
     return folder / name

@@ -148,9 +148,10 @@ class Reader:
 
     def _selected(self, survey: Survey) -> Survey:
         """What of it -d and -x select."""
+        uuids = survey.uuids  # once: it asks each domain
 
         def matches(name: str, uuid: str) -> bool:
-            return self._selection.matches(name, uuid, survey.uuids)
+            return self._selection.matches(name, uuid, uuids)
 
         return survey._replace(
             listed=[(d, fields) for d, fields in survey.listed if matches(d.name(), d.UUIDString())],

@@ -9,7 +9,7 @@ import libvirt
 
 from kvmwatch.reading.connection import UNSUPPORTED, Connection, LibvirtDomain, one_line
 from kvmwatch.reading.deadline import Deadline
-from kvmwatch.reading.walk import walk
+from kvmwatch.reading.walk import Walked, walk
 
 if TYPE_CHECKING:
     from kvmwatch.reading.hypervisor import Hypervisor
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 #: not running any more, or a driver without it
 _NOTHING_TO_TELL = (*UNSUPPORTED, libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_DOMAIN)
 STUCK_AFTER = 2.0  # seconds; less under a short deadline
+_LOOK_AGAIN = 0.2  # seconds
 
 
 def patience(deadline: Deadline) -> float:
@@ -43,8 +44,16 @@ def hung(
         connection = hypervisor.another()
         return lambda uuid: _looked_up(connection, uuid, limit, untold)
 
-    walked = walk(uuids, questioner, deadline, limit, lanes=1)
-    return walked.answers | walked.held
+    def asked(uuids: Collection[str]) -> Walked[float]:
+        return walk(uuids, questioner, deadline, limit, lanes=1)
+
+    walked = asked(uuids)
+
+    def again(uuids: Collection[str]) -> dict[str, float]:
+        walked = asked(uuids)
+        return walked.answers | walked.held
+
+    return _sure(walked.answers, again, deadline) | walked.held
 
 
 def occupied(
@@ -52,8 +61,27 @@ def occupied(
 ) -> dict[str, float]:
     """The same, asked through the domains' own connection, by one who may be left waiting."""
     limit = patience(deadline)
-    asked = ((domain.UUIDString(), _of(domain, limit, untold)) for domain in domains)
-    return {uuid: waited for uuid, waited in asked if waited is not None}
+    known = {domain.UUIDString(): domain for domain in domains}
+
+    def asked(uuids: Collection[str]) -> dict[str, float]:
+        answers = ((uuid, _of(known[uuid], limit, untold)) for uuid in uuids)
+        return {uuid: waited for uuid, waited in answers if waited is not None}
+
+    return _sure(asked(known), asked, deadline)
+
+
+def _sure(
+    late: dict[str, float], ask: Callable[[Collection[str]], dict[str, float]], deadline: Deadline
+) -> dict[str, float]:
+    """Those that are late, without those that have only just become so and are not when they are asked again.
+
+    After a machine stood still for a while every QEMU that was just being asked is late, and then answers.
+    """
+    fresh = [uuid for uuid, waited in late.items() if waited < 2 * patience(deadline)]
+    if not fresh:
+        return late
+    deadline.sleep(_LOOK_AGAIN)
+    return {uuid: waited for uuid, waited in late.items() if uuid not in fresh} | ask(fresh)
 
 
 def _looked_up(connection: Connection, uuid: str, limit: float, untold: Untold | None) -> float | None:

@@ -43,6 +43,27 @@ class Deadline:
         time.sleep(min(seconds, self.remaining()))
 
 
+class Awake:
+    """Counts the seconds for which this process could look around.
+
+    A machine that stood still for a while (suspended, itself a paused VM, without any CPU) is no domain that does
+    not answer; so of what passes between two looks no more counts than they may be apart.
+    """
+
+    def __init__(self, most: float) -> None:
+        """``most`` is the number of seconds that count between two looks."""
+        self.seconds = 0.0
+        self._most = most
+        self._looked = time.monotonic()
+
+    def look(self) -> float:
+        """Count what has passed since the last look, and give all that has counted."""
+        now = time.monotonic()
+        self.seconds += min(now - self._looked, self._most)
+        self._looked = now
+        return self.seconds
+
+
 class Started(Generic[T]):
     """A call that runs in a thread of its own, which is left behind when the call hangs."""
 

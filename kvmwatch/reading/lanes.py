@@ -14,13 +14,12 @@ shared, controlInfo was seen to block as long as one of them was in a call that 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import NamedTuple, TypeVar
 
 from kvmwatch.reading.connection import Connection, LibvirtDomain, looked_up
-from kvmwatch.reading.deadline import Deadline
+from kvmwatch.reading.deadline import Awake, Deadline
 
 T = TypeVar("T")
 
@@ -86,6 +85,7 @@ def each_chunk(
     stuck: dict[str, float] = {}
     waiting: set[str] = set()
     since: dict[Future[list[T]], float] = {}
+    clock = Awake(2 * PATIENCE)
     crew = make_crew()
     pending: dict[Future[list[T]], list[str]] = {}
 
@@ -97,12 +97,12 @@ def each_chunk(
         submit(chunk)
     while pending and deadline.remaining():
         done, _ = wait(pending, min(PATIENCE, deadline.remaining()), FIRST_COMPLETED)
+        now = clock.look()
         for future in done:
             del pending[future]
             results.extend(future.result())
         if done or not deadline.remaining():
             continue
-        now = time.monotonic()
         running = {future: chunk for future, chunk in pending.items() if future.running()}
         late = {future for future in running if now - since.setdefault(future, now) >= patience}
         found = hung([uuid for chunk in running.values() for uuid in chunk if uuid not in stuck])

@@ -13,7 +13,7 @@ from kvmwatch.model import states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import PoolStats
 from kvmwatch.model.snapshot import Pool, Unread
-from kvmwatch.reading.connection import Connection
+from kvmwatch.reading.connection import Connection, one_line
 from kvmwatch.reading.deadline import Deadline
 
 #: what a question about a volume or a pool is answered with when that is gone
@@ -59,7 +59,7 @@ def describe(connection: Connection, listed: Pool) -> Described:
         except (libvirt.libvirtError, ElementTree.ParseError, ValueError) as error:  # ValueError: no UTF-8
             if _code(error) == libvirt.VIR_ERR_NO_STORAGE_POOL:
                 raise
-            unread.append(Unread(Group.POOLS, what, error_text(error)))
+            unread.append(Unread(Group.POOLS, what, one_line(error)))
             return None
 
     try:
@@ -90,7 +90,7 @@ def count_volumes(connection: Connection, uuid: str, until: Deadline) -> Volumes
     try:
         volumes = connection.storagePoolLookupByUUIDString(uuid).listAllVolumes(0)
     except (libvirt.libvirtError, ValueError) as error:
-        return Volumes(why=error_text(error))
+        return Volumes(why=one_line(error))
     there = capacity = gone = failed = 0
     why = ""
     for volume in volumes:
@@ -104,7 +104,7 @@ def count_volumes(connection: Connection, uuid: str, until: Deadline) -> Volumes
                 gone += 1
             else:
                 failed += 1
-                why = why or error_text(error)
+                why = why or one_line(error)
     return Volumes(len(volumes), there, capacity, gone, failed, why)
 
 
@@ -117,8 +117,3 @@ def _is_gone(error: libvirt.libvirtError) -> bool:
 
 def _code(error: Exception) -> int | None:
     return error.get_error_code() if isinstance(error, libvirt.libvirtError) else None
-
-
-def error_text(error: Exception) -> str:
-    """The text of an error on one line."""
-    return " ".join(str(error).split())

@@ -21,15 +21,15 @@ from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Pool, Unread
 from kvmwatch.reading import pool_paths, thin_pools
-from kvmwatch.reading.connection import Connection, is_local, is_ssh, uri_scheme
+from kvmwatch.reading.connection import Connection, is_local, is_ssh, one_line, uri_scheme
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch.reading.hypervisor import Hypervisor
 from kvmwatch.reading.lanes import PATIENCE, Crew
 from kvmwatch.reading.pool_paths import Views
-from kvmwatch.reading.pool_questions import Described, Volumes, count_volumes, describe, error_text
+from kvmwatch.reading.pool_questions import Described, Volumes, count_volumes, describe
 from kvmwatch.reading.pool_records import Local, Progress, made
 
-_LANES = 2  # libvirt answers for a pool from memory; what may hang is given new lanes
+_LANES = 2  # libvirt answers for a pool from memory; what may hang is given new lanes, twice as many
 _SHARE = 0.5  # of the remaining time that all pools together may take
 _SHARE_OF_VOLUMES = 0.9  # of that: by then a pool with too many of them has to stop
 _SHARE_OF_LVS = 0.8  # of what then remains
@@ -82,7 +82,10 @@ class _Reading:
         self._deadline = deadline
         self._known = known
         self._lanes, self._patience = _LANES, PATIENCE
-        self._crew: Crew = hypervisor.crew(_LANES)
+        # a connection costs as much as four questions, and the one that listed them has nothing else to do;
+        # by ssh it is that of the other parts, too
+        alone = not is_ssh(hypervisor.uri)
+        self._crew = Crew(lambda: hypervisor.connection, lanes=1) if alone else hypervisor.crew(_LANES)
         self._pending: dict[Future[Any], tuple[Progress, _Next]] = {}
         self._asked: dict[Future[Any], _Ask] = {}  # those of them that are libvirt's
         self._threads: ThreadPoolExecutor | None = None
@@ -110,7 +113,7 @@ class _Reading:
         try:
             then(progress, future.result())
         except (libvirt.libvirtError, KvmwatchError, OSError, ValueError) as error:  # ValueError: no UTF-8
-            progress.failure = error_text(error)
+            progress.failure = one_line(error)
 
     def _ask(self, progress: Progress, work: _Ask, then: _Next) -> None:
         future = self._crew.submit(work)

@@ -7,25 +7,26 @@ that domain then waits, also libvirt's list of all of them. Each other domain ca
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Collection
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
-from kvmwatch.reading.deadline import Deadline
+from kvmwatch.reading.deadline import Awake, Deadline
 
 Answer = TypeVar("Answer")
 
 _LANES = 4
 _LOOK = 0.02  # seconds between two looks at who is being asked
+_MOST = 0.1  # seconds that count between two
 
 
-class Walked(NamedTuple, Generic[Answer]):
+class Walked(Generic[Answer]):  # a named tuple of a generic kind is only for Python 3.11 and later
     """UUID to answer, without those that gave None; UUID to seconds of those that held their question up."""
 
-    answers: dict[str, Answer]
-    held: dict[str, float]
-    unasked: frozenset[str]  # there was no time left for them
+    def __init__(self, answers: dict[str, Answer], held: dict[str, float], unasked: frozenset[str]) -> None:
+        self.answers = answers
+        self.held = held
+        self.unasked = unasked  # there was no time left for them
 
 
 def walk(
@@ -44,10 +45,11 @@ def walk(
     waiting = deque(uuids)
     answers: dict[str, Answer] = {}
     held: dict[str, float] = {}
-    walkers = [_Walker(waiting, questioner, answers) for _ in range(min(lanes, len(waiting)))]
+    clock = Awake(_MOST)
+    walkers = [_Walker(waiting, questioner, answers, clock) for _ in range(min(lanes, len(waiting)))]
     while walkers and deadline.remaining():
         walkers[0].join(min(_LOOK, deadline.remaining()))
-        now = time.monotonic()
+        now = clock.look()
         for walker in walkers[:]:
             asking = walker.asking
             if not walker.is_alive():
@@ -59,11 +61,11 @@ def walk(
                 held[asking[0]] = now - asking[1]
                 walkers.remove(walker)
                 if waiting:
-                    walkers.append(_Walker(waiting, questioner, answers))
+                    walkers.append(_Walker(waiting, questioner, answers, clock))
     for walker in walkers:  # the time is over
         asking = walker.asking
         if asking:
-            held[asking[0]] = time.monotonic() - asking[1]
+            held[asking[0]] = clock.look() - asking[1]
     unasked = frozenset(waiting)
     waiting.clear()
     return Walked({uuid: answer for uuid, answer in dict(answers).items() if uuid not in held}, held, unasked)
@@ -77,13 +79,15 @@ class _Walker(Generic[Answer]):
         waiting: deque[str],
         questioner: Callable[[], Callable[[str], Answer | None]],
         answers: dict[str, Answer],
+        clock: Awake,
     ) -> None:
-        self.asking: tuple[str, float] | None = None  # whom, and since when (CLOCK_MONOTONIC)
+        self.asking: tuple[str, float] | None = None  # whom, and since when (of the clock)
         self.error: Exception | None = None
         self.connected = False
         self._waiting = waiting
         self._questioner = questioner
         self._answers = answers
+        self._clock = clock
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -99,7 +103,7 @@ class _Walker(Generic[Answer]):
             self.connected = True
             while self._waiting:
                 uuid = self._waiting.popleft()
-                self.asking = uuid, time.monotonic()
+                self.asking = uuid, self._clock.seconds
                 answer = ask(uuid)
                 self.asking = None
                 if answer is not None:

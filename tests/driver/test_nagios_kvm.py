@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -10,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import EXAMPLE_SERVICES, EXAMPLE_URI, Command
+from commands import EXAMPLE_SERVICES, EXAMPLE_URI, SET_PIPE_SIZE, Command
 from nagios_kvm.names import ServiceName
 from testdriver import node
 
@@ -60,12 +61,13 @@ def test_pipe_that_nobody_empties_is_given_up_in_time(command: Command, tmp_path
     pipe = tmp_path / "nagios.cmd"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    fcntl.fcntl(reader, SET_PIPE_SIZE, 4096)
     try:
         results: list[str] = []
         begun = time.monotonic()
         while time.monotonic() - begun < 60 and not results:
             # each run leaves something in the pipe, until it is full
-            ran = command("nagios_kvm", "publish", *HOST, "--to", str(pipe), "-t", "4")
+            ran = command("nagios_kvm", "publish", *HOST, "--to", str(pipe), "-t", "3")
             results += [ran.err] if ran.code else []
         (error,) = results
         assert re.fullmatch(
@@ -154,6 +156,10 @@ def test_rejected_definitions_do_not_replace_the_old_ones(command: Command, tmp_
             "is neither a command file (a pipe), nor a check-result folder",
         ),
         (("publish", *HOST, "--to", "https://localhost:1"), "needs --credentials FILE"),
+        (
+            ("publish", *HOST, "--to", "http://192.0.2.1:5665", "--credentials", "/dev/null"),
+            "or give --allow-http",
+        ),
         ((), "the following arguments are required: COMMAND"),
     ],
 )

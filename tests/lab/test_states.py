@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from commands import CHECKS, KINDS, Command
+from commands import CHECKS, KINDS, Command, together
 
 if TYPE_CHECKING:
     from bed import Bed
@@ -139,7 +139,5 @@ def test_remote_hypervisor_gives_the_same(command: Command, bed: Bed, check: str
 def test_commands_leave_no_line_in_libvirts_log(command: Command, bed: Bed) -> None:
     log = bed.daemon.log
     before = log.read_text()
-    for check in CHECKS:
-        command(f"check_kvm_{check}")
-    command("zabbix_kvm", "collect")
+    together(command, [*((f"check_kvm_{check}",) for check in CHECKS), ("zabbix_kvm", "collect")])
     assert log.read_text() == before

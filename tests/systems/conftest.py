@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from commands import Command
+from prepared import Prepared
 from running import running
 from testdriver import node
 from waiting import eventually
@@ -16,6 +17,22 @@ if TYPE_CHECKING:
     from second import Second
 
     from zabbix import Zabbix
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the tests last whose modules want something that is made meanwhile."""
+    items.sort(key=lambda item: hasattr(getattr(item, "module", None), "WANTED"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def prepared(request: pytest.FixtureRequest) -> Iterator[Prepared]:
+    """What the modules whose tests are to run want to have made in the background."""
+    made = Prepared()
+    for item in request.session.items:
+        if not item.get_closest_marker("skip"):
+            made.begin(getattr(getattr(item, "module", None), "WANTED", {}))
+    yield made
+    made.down()
 
 
 @pytest.fixture(scope="session")

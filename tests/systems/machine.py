@@ -19,6 +19,7 @@ from pathlib import Path
 import inside
 import pytest
 from commands import Ran
+from prepared import Prepared
 from waiting import eventually
 
 RELEASES = ("bookworm", "trixie")
@@ -36,11 +37,15 @@ needed = pytest.mark.skipif(
 )
 
 
-def build() -> Path:
+def build(_prepared: Prepared) -> Path:
     """Build our source and binary packages from the checkout; give their folder."""
     folder = inside.WORK / "deb"
     subprocess.run([CHECKOUT / "tools" / "deb", folder], check=True, stdout=subprocess.DEVNULL)
     return folder
+
+
+#: for those who want them
+PACKAGES = {"packages": build}
 
 
 class Machine:

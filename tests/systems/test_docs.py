@@ -13,12 +13,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-import machine
 import pages
 import pytest
-from machine import THIS_RELEASE, Machine, needed
+from machine import PACKAGES, THIS_RELEASE, Machine, needed
 from pages import ROOT, Step
-from running import running
+from prepared import Prepared
 from waiting import PATIENCE, eventually
 
 from zabbix import LOGIN, URL, USER
@@ -73,20 +72,28 @@ def here(step: Step) -> bool:
     return not any(re.match(pattern, step.command) for pattern in ELSEWHERE)
 
 
+def make_base(prepared: Prepared) -> Machine:
+    """Make a system with what a reader has; our packages lie in its /root."""
+    made = prepared.up(Machine(THIS_RELEASE))
+    made.apt("install", *INSTALLED)
+    for package in prepared.take("packages").glob("*_all.deb"):
+        shutil.copy(package, made.path("/root"))
+    made.path("/etc/apt/apt.conf.d/99yes").write_text('APT::Get::Assume-Yes "true";\n')
+    with open(made.path("/etc/zabbix/zabbix_agentd.conf"), "a") as agent:
+        agent.write("ListenIP=127.0.0.2\n")
+    # Icinga's own example is a host with this machine's name, which is kvm1, too
+    made.path("/etc/icinga2/conf.d/hosts.conf").unlink()
+    subprocess.run(["make", "--silent", "wheel", f"DIST={made.path('/root/dist')}"], check=True, cwd=ROOT)
+    return made
+
+
+WANTED = {**PACKAGES, "a reader's system": make_base}
+
+
 @pytest.fixture(scope="module")
-def base(bed: Bed) -> Iterator[Machine]:
-    """A system with what a reader has; our packages lie in its /root."""
-    with running(Machine(THIS_RELEASE)) as made:
-        made.apt("install", *INSTALLED)
-        for package in machine.build().glob("*_all.deb"):
-            shutil.copy(package, made.path("/root"))
-        made.path("/etc/apt/apt.conf.d/99yes").write_text('APT::Get::Assume-Yes "true";\n')
-        with open(made.path("/etc/zabbix/zabbix_agentd.conf"), "a") as agent:
-            agent.write("ListenIP=127.0.0.2\n")
-        # Icinga's own example is a host with this machine's name, which is kvm1, too
-        made.path("/etc/icinga2/conf.d/hosts.conf").unlink()
-        subprocess.run(["make", "--silent", "wheel", f"DIST={made.path('/root/dist')}"], check=True, cwd=ROOT)
-        yield made
+def base(prepared: Prepared, bed: Bed) -> Machine:
+    made: Machine = prepared.take("a reader's system")
+    return made
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from email.utils import format_datetime, localtime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import installed
 import pytest
 from commands import CHECKS
-from machine import RELEASES, Machine, build, needed
+from machine import PACKAGES, RELEASES, THIS_RELEASE, Machine, needed
+from prepared import Prepared
 from running import running
 from waiting import eventually
 
@@ -42,19 +43,51 @@ STATUS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 NRPE = "/etc/nagios/nrpe.d/kvmwatch.cfg"
 
 
-@pytest.fixture(scope="module")
-def packages() -> Path:
-    """The folder of the packages that ``make deb`` builds here: what a user has, whatever the release."""
-    return build()
+def make_installed(release: str, prepared: Prepared) -> Machine:
+    """Make a new system with our packages on it, and after them the monitoring systems."""
+    made = prepared.up(Machine(release))
+    # what is built here is what a user has, whatever the release
+    made.apt("install", *prepared.take("packages").glob("*_all.deb"))
+    made.apt("install", *MONITORING, "systemd-sysv", "dbus", "sudo", "polkitd", "man-db")
+    return made
+
+
+def make_newer(prepared: Prepared) -> list[Path]:
+    """Build the source package's next version as a packager would, and have lintian look at it."""
+    packages = prepared.take("packages")
+    with running(Machine(THIS_RELEASE)) as builder:
+        builder.apt("install", *BUILDING)
+        work = builder.path("/root/build")
+        work.mkdir()
+        for file in packages.iterdir():
+            shutil.copy(file, work)
+        lintian = "lintian --fail-on warning,error"
+        builder.do("sh", "-ec", f"cd /root/build; {lintian} *.dsc; dpkg-source -x *.dsc source")
+        for file in ("checks/nagios/kvmwatch.cfg", "checks/nrpe/kvmwatch.cfg"):
+            path = work / "source" / file
+            path.write_text(path.read_text() + "# of the next version\n")
+        log = work / "source" / "debian" / "changelog"
+        entry = log.read_text()
+        later = re.sub(r"\(([^)]+)\)", r"(\1+next)", entry, count=1)
+        log.write_text(re.sub(r">  .*", f">  {format_datetime(localtime())}", later, count=1) + "\n" + entry)
+        builder.do("sh", "-ec", "cd /root/build/source; dpkg-buildpackage --no-sign --build=binary 2>&1")
+        builder.do("sh", "-ec", f"cd /root/build; {lintian} *+next*.changes")
+        kept = packages.parent / "deb-next"
+        kept.mkdir()
+        return [Path(shutil.copy(file, kept)) for file in work.glob("*+next_all.deb")]
+
+
+WANTED = {
+    **PACKAGES,
+    **{f"our packages on {release}": partial(make_installed, release) for release in RELEASES},
+    "the next version": make_newer,
+}
 
 
 @pytest.fixture(scope="module", params=RELEASES)
-def machine(request: pytest.FixtureRequest, bed: Bed, packages: Path) -> Iterator[Machine]:
-    """A new system with our packages on it, and after them the monitoring systems."""
-    with running(Machine(request.param)) as made:
-        made.apt("install", *packages.glob("*_all.deb"))
-        made.apt("install", *MONITORING, "systemd-sysv", "dbus", "sudo", "polkitd", "man-db")
-        yield made
+def machine(request: pytest.FixtureRequest, prepared: Prepared, bed: Bed) -> Machine:
+    made: Machine = prepared.take(f"our packages on {request.param}")
+    return made
 
 
 def test_every_command_runs_and_has_a_manual(machine: Machine) -> None:
@@ -155,8 +188,8 @@ def test_polkit_rule_opens_a_closed_socket_to_our_users_only(machine: Machine) -
     assert not may_read("nobody")
 
 
-def test_upgrade_keeps_what_the_administrator_changed(machine: Machine, packages: Path) -> None:
-    newer = built_on(machine.release, packages)
+def test_upgrade_keeps_what_the_administrator_changed(machine: Machine, prepared: Prepared) -> None:
+    newer = prepared.take("the next version")
     nrpe = machine.path(NRPE)
     nrpe.write_text(nrpe.read_text().replace("check_kvm_cpu\n", "check_kvm_cpu -w 80\n", 1))
     counters = set(machine.path("/var/lib/kvmwatch/nagios").glob("*.json"))
@@ -185,27 +218,3 @@ def test_removal_leaves_configuration_and_purging_nothing(machine: Machine) -> N
         "/etc/sudoers.d/kvmwatch-zabbix",
         "/etc/polkit-1/rules.d/60-kvmwatch.rules",
     }
-
-
-def built_on(release: str, packages: Path) -> list[Path]:
-    """Build the source package's next version on a release, as a packager would, and have lintian look at it."""
-    with running(Machine(release)) as builder:
-        builder.apt("install", *BUILDING)
-        work = builder.path("/root/build")
-        work.mkdir()
-        for file in packages.iterdir():
-            shutil.copy(file, work)
-        lintian = "lintian --fail-on warning,error"
-        builder.do("sh", "-ec", f"cd /root/build; {lintian} *.dsc; dpkg-source -x *.dsc source")
-        for file in ("checks/nagios/kvmwatch.cfg", "checks/nrpe/kvmwatch.cfg"):
-            path = work / "source" / file
-            path.write_text(path.read_text() + "# of the next version\n")
-        log = work / "source" / "debian" / "changelog"
-        entry = log.read_text()
-        later = re.sub(r"\(([^)]+)\)", r"(\1+next)", entry, count=1)
-        log.write_text(re.sub(r">  .*", f">  {format_datetime(localtime())}", later, count=1) + "\n" + entry)
-        builder.do("sh", "-ec", "cd /root/build/source; dpkg-buildpackage --no-sign --build=binary 2>&1")
-        builder.do("sh", "-ec", f"cd /root/build; {lintian} *+next*.changes")
-        kept = packages.parent / f"deb-{release}"
-        kept.mkdir()
-        return [Path(shutil.copy(file, kept)) for file in work.glob("*+next_all.deb")]

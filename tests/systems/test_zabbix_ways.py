@@ -53,7 +53,7 @@ NOTHING = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 def test_external_check_over_ssh(watched: Zabbix, kvm: Command, sshd: None, tmp_path: Path) -> None:
     file = tmp_path / "hypervisors.ini"
-    file.write_text(f"[remote1]\nway = external\n{{$KVM.URI}} = {SSH_URI}\n{{$KVM.INTERVAL}} = 10s\n")
+    file.write_text(f"[remote1]\nway = external\n{{$KVM.URI}} = {SSH_URI}\n{{$KVM.INTERVAL}} = 5s\n")
     assert provision(kvm, "--hypervisors", str(file), "--no-dashboard").code == 0
     has_values(watched, "remote1")
     macros = {"KVM_URI": SSH_URI.replace("2222", "2223")}
@@ -68,6 +68,7 @@ def test_external_check_over_ssh(watched: Zabbix, kvm: Command, sshd: None, tmp_
 def test_active_agent(watched: Zabbix, kvm: Command) -> None:
     assert provision(kvm, "--hypervisor", "active1", "--way", "active", "--no-dashboard").code == 0
     watched.set_macros("active1", KVM_INTERVAL="5s")
+    watched.active_agent("active1")
     has_values(watched, "active1")
 
 

@@ -6,7 +6,10 @@ Only for use inside the lab's namespaces; everything is on their loopback and in
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
+import socket
+import struct
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -55,8 +58,7 @@ PidFile={WORK}/agent.pid
 Server=127.0.0.1
 ServerActive=127.0.0.1
 ListenIP=127.0.0.1
-Hostname=kvm1,active1
-RefreshActiveChecks=60
+Hostname=kvm1
 Timeout=10
 Include={WORK}/agent.d/*.conf
 """
@@ -108,6 +110,16 @@ class Zabbix:
         shutil.copy(WORK / "bin" / "zabbix_kvm", WORK / "external")
         (WORK / "agentd.conf").write_text(AGENT_CONF)
         self._start("zabbix", "zabbix_agentd", "--foreground", "--config", WORK / "agentd.conf")
+
+    def active_agent(self, name: str) -> None:
+        """Start an agent that is only active, for a host that is known: it asks when it starts, and again in a minute."""
+        eventually(f"the server has checks for {name}", lambda: checks_for(name) == "success")
+        configuration = WORK / f"{name}.conf"
+        configuration.write_text(
+            f"LogFile={WORK}/{name}.log\nPidFile={WORK}/{name}.pid\nServerActive=127.0.0.1\nStartAgents=0\n"
+            f"Hostname={name}\nTimeout=10\nInclude={WORK}/agent.d/*.conf\n"
+        )
+        self._start("zabbix", "zabbix_agentd", "--foreground", "--config", configuration)
 
     def host(self, name: str) -> dict[str, Any]:
         """A host by its technical name."""
@@ -200,6 +212,17 @@ class Zabbix:
                     env={"PATH": path, "HOME": "/", "LC_ALL": "C.UTF-8"},
                 )
             )
+
+
+def checks_for(host: str) -> str:
+    """What the server answers an active agent of a host: "success" when it has checks for it."""
+    asked = json.dumps({"request": "active checks", "host": host}).encode()
+    with (
+        socket.create_connection(("127.0.0.1", 10051), timeout=PATIENCE) as server,
+        server.makefile("rb") as answer,
+    ):
+        server.sendall(b"ZBXD\1" + struct.pack("<Q", len(asked)) + asked)
+        return str(json.loads(answer.read()[13:])["response"])
 
 
 def unsupported(zabbix: Zabbix, host: str) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from check_kvm.frame import output, plugin, siteconfig
+from check_kvm.frame import output, plugin, sampling, siteconfig
 from check_kvm.frame.perfdata import Measured
 from check_kvm.frame.plugin import Check
 from check_kvm.frame.siteconfig import SiteConfig
@@ -281,7 +281,7 @@ def test_selection(
     check: Check, options: tuple[str, ...], selected: tuple[str, ...], uri: str, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(plugin, "_SAMPLING", 60.0)  # without rates, rather than a second later
+    monkeypatch.setattr(sampling, "_SAMPLING", 60.0)  # without rates, rather than a second later
     given = [uuid_of(uri, check, "alpha2") if option == "UUID" else option for option in options]
     text, _ = plugin.run(check, ["-u", uri, "-v", "--state-dir", str(tmp_path), "--perfdata", "none", *given])
     told = {name for name in NAMES if re.search(rf"\b{name}\b", text)}

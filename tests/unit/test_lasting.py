@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from check_kvm.frame import output, plugin
+from check_kvm.frame import output, plugin, sampling
 from check_kvm.frame.thresholds import Thresholds
 from check_kvm.state import CHECK
 
@@ -90,7 +90,7 @@ def test_it_is_remembered_between_runs(tmp_path: Path) -> None:
     options = argparse.Namespace(state_dir=str(tmp_path), uri="test:///default")
 
     def run(at: float, state: int) -> int:
-        seen = plugin.rated(Reader(), look(at, state, 1), "kvm_state", options, Selection(), Deadline(10))  # type: ignore[arg-type]
+        seen = sampling.rated(Reader(), look(at, state, 1), "kvm_state", options, Selection(), Deadline(10))  # type: ignore[arg-type]
         return told(seen)[1]
 
     now = time.time()

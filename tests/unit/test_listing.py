@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import libvirt
 import pytest
+from hanging import ALL_OVER
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -68,7 +68,7 @@ class World:
     def getAllDomainStats(self, _stats: int, _flags: int) -> list[Any]:  # noqa: N802
         self.listed += 1
         if self.list_waits:
-            threading.Event().wait()
+            ALL_OVER.wait()
         state = {"state.state": 1, "state.reason": 1}
         return [(Domain(self, uuid), dict(state)) for uuid in sorted(self.there)]
 
@@ -77,7 +77,7 @@ class World:
 
     def lookupByUUIDString(self, uuid: str) -> Domain:  # noqa: N802
         if uuid in self.held:
-            threading.Event().wait()
+            ALL_OVER.wait()
         if uuid not in self.there:
             error = libvirt.libvirtError("gone")
             error.err = (NO_DOMAIN, 0, "gone", 2, None, None, None, 0, 0)
@@ -191,7 +191,7 @@ def test_when_it_answers_again_all_is_as_ever() -> None:
 def test_walk_asks_all_that_can_be_asked(held: set[str]) -> None:
     def ask(uuid: str) -> str:
         if uuid in held:
-            threading.Event().wait()
+            ALL_OVER.wait()
         return uuid.upper()
 
     walked = walk(NAMES, lambda: ask, Deadline(30), 0.02)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +11,8 @@ import libvirt
 import pytest
 from check_kvm import net
 from check_kvm.frame import output, plugin
+from check_kvm.frame.siteconfig import SiteConfig
+from hanging import ALL_OVER
 from sysfs import Made, Sysfs
 
 from kvmwatch.model import derived
@@ -103,7 +104,7 @@ def read(host: Sysfs, *handles: Handle, uri: str = "network:///system") -> tuple
 
 def test_a_network_that_hangs_is_told_and_no_other(host: Sysfs) -> None:
     hanging = Handle("lan")
-    hanging.asked = hanging.XMLDesc = lambda *_: threading.Event().wait()  # type: ignore[assignment]
+    hanging.asked = hanging.XMLDesc = lambda *_: ALL_OVER.wait()  # type: ignore[assignment]
     found = {one.name: one for one in read(host, hanging, Handle("wan"))}
     assert judged(found["lan"])[1] == 3
     assert found["lan"].unread
@@ -113,7 +114,7 @@ def test_a_network_that_hangs_is_told_and_no_other(host: Sysfs) -> None:
 def judged(*found: Network) -> tuple[str, int]:
     snapshot = Snapshot("qemu:///system", 0, 0, networks=found)
     return output.render(
-        "net", plugin.judged(net.CHECK, snapshot, plugin.checked_thresholds(net.CHECK, plugin.SiteConfig()))
+        "net", plugin.judged(net.CHECK, snapshot, plugin.checked_thresholds(net.CHECK, SiteConfig()))
     )
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import libvirt
 import pytest
+from hanging import ALL_OVER
 
 from kvmwatch.model.groups import Group
 from kvmwatch.reading import parts
@@ -32,7 +32,7 @@ def failing(trouble: Exception | None) -> Callable[[Any, Deadline], Any]:
 
     def read(_hypervisor: Any, _deadline: Deadline) -> Any:
         if trouble is None:
-            threading.Event().wait()
+            ALL_OVER.wait()
         raise trouble  # type: ignore[misc]
 
     return read

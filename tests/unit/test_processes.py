@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 import pytest
 from check_kvm.frame import output, plugin
+from check_kvm.frame.siteconfig import SiteConfig
 from check_kvm.process import CHECK
 
 from kvmwatch.model import states
@@ -113,7 +114,7 @@ def pids(snapshot: Snapshot, known: bool) -> list[int]:
 def judged(snapshot: Snapshot) -> tuple[str, int]:
     """The check's output of what is ours."""
     ours = tuple(process for process in snapshot.processes if process.uuid in (UUID, OTHER))
-    thresholds = plugin.checked_thresholds(CHECK, plugin.SiteConfig())
+    thresholds = plugin.checked_thresholds(CHECK, SiteConfig())
     verdict = plugin.judged(CHECK, snapshot._replace(processes=ours), thresholds)
     return output.render("process", verdict, output.Style(verbose=1))
 

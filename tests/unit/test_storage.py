@@ -367,7 +367,7 @@ def test_a_lane_that_cannot_connect_is_the_pools_trouble_alone() -> None:
     def refuse() -> Connection:
         raise BROKEN
 
-    hypervisor: Any = Refusing(REMOTE, Connection([Played(0)]))
+    hypervisor: Any = Refusing("qemu+ssh://kvm2/system", Connection([Played(0)]))
     (pool,) = storage.read(hypervisor, Deadline(60))
     assert code_of(pool) == UNKNOWN
     assert pool.unread[0].text == "could not be read: it fails over two lines"

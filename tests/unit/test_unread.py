@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from check_kvm.frame import output, plugin
+from check_kvm.frame.siteconfig import SiteConfig
 from nagios_kvm.services import all_checks
 from zabbix_kvm import master
 
@@ -26,7 +27,7 @@ def snapshot(*groups: Group) -> Snapshot:
     ids=lambda value: getattr(value, "name", None),
 )
 def test_a_check_without_what_it_is_there_for_is_unknown(check: plugin.Check, group: Group) -> None:
-    thresholds = plugin.checked_thresholds(check, plugin.SiteConfig())
+    thresholds = plugin.checked_thresholds(check, SiteConfig())
     text, code = output.render(check.name, plugin.judged(check, snapshot(group), thresholds))
     assert (code == 3) == (group in check.groups)
     assert (f"{group.name} could not be read: its daemon is away" in text) == (group in check.groups)
@@ -47,7 +48,7 @@ def test_what_is_not_there_is_no_trouble_for_zabbix_but_nothing_to_be_ok_about()
     assert master.document(read)["unread"]["count"] == 0
     assert master.document(read)["pools"] == []
     (pool,) = (check for check in all_checks() if check.name == "pool")
-    verdict = plugin.judged(pool, read, plugin.checked_thresholds(pool, plugin.SiteConfig()))
+    verdict = plugin.judged(pool, read, plugin.checked_thresholds(pool, SiteConfig()))
     assert output.render("pool", verdict)[1] == 3
 
 
@@ -62,9 +63,7 @@ def test_a_note_is_at_the_end_of_the_first_line_and_changes_no_verdict(
     domains = tuple(Domain(name, name, 1, 1, 1, 0, rates=DomainStats(cpu_time=1)) for name in names)
     domains = tuple(domain._replace(stats=DomainStats(vcpu_count=1)) for domain in domains)
     for check in all_checks():
-        thresholds = plugin.checked_thresholds(
-            check, plugin.SiteConfig(), (), critical if check.name == "cpu" else ()
-        )
+        thresholds = plugin.checked_thresholds(check, SiteConfig(), (), critical if check.name == "cpu" else ())
         without = Snapshot("qemu:///system", 0, 0, Host("kvm1", "QEMU", "11", "10", 0), domains)
         noted, code = output.render(check.name, plugin.judged(check, without._replace(note=NOTE), thresholds))
         text, code_without = output.render(check.name, plugin.judged(check, without, thresholds))
@@ -81,7 +80,7 @@ def test_a_domain_that_could_not_be_read_is_unknown_and_told() -> None:
         "text": "VM web1: metadata: denied",
     }
     for check in (check for check in all_checks() if check.of_each_domain):
-        verdict = plugin.judged(check, read, plugin.checked_thresholds(check, plugin.SiteConfig()))
+        verdict = plugin.judged(check, read, plugin.checked_thresholds(check, SiteConfig()))
         text, code = output.render(check.name, verdict)
         assert (code, check.name) == (3, check.name)
         assert "web1 metadata could not be read: denied" in text

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import NamedTuple
 
-from check_kvm.frame import plugin
+from check_kvm.frame import check_options
+from check_kvm.frame.plugin import Check
 from nagios_kvm.services import all_checks
 
 PLUGINS = "/usr/lib/nagios/plugins"  # Debian's; Icinga's own constant PluginDir elsewhere
@@ -41,9 +42,9 @@ def commands() -> tuple[Command, ...]:
     return tuple(_command(check) for check in all_checks())
 
 
-def _command(check: plugin.Check) -> Command:
+def _command(check: Check) -> Command:
     # argparse has no public list of a parser's options
-    actions = plugin.parser_of(check)._actions
+    actions = check_options.parser_of(check)._actions
     options = tuple(_option(action) for action in actions if action.dest not in ("help", "version"))
     return Command(check.name, " ".join(check.description.split()), options, check.of_each_domain)
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from nagiosplugin import Unknown
 
-from check_kvm.frame import labels, output, perfdata
-from check_kvm.frame.siteconfig import SiteConfig, load
+from check_kvm.frame import labels, output, sampling
+from check_kvm.frame.check_options import parser_of, site_config
+from check_kvm.frame.siteconfig import SiteConfig
 from check_kvm.frame.thresholds import MetricSpec, Thresholds
 from check_kvm.frame.verdict import Verdict
 from kvmwatch.command import watchdog
-from kvmwatch.command.options import DEFAULT_TIMEOUT, Parser, parser
+from kvmwatch.command.options import DEFAULT_TIMEOUT
 from kvmwatch.command.roster import Roster
 from kvmwatch.command.watchdog import Said
 from kvmwatch.model.doing import doing
@@ -26,12 +26,7 @@ from kvmwatch.model.snapshot import Domain, Network, Pool, Snapshot, timings
 from kvmwatch.reading.collect import Reader
 from kvmwatch.reading.deadline import Deadline
 
-if TYPE_CHECKING:
-    from kvmwatch.model.rates import Samples
-
 Thing = TypeVar("Thing", Pool, Network)
-
-_SAMPLING = 1.0  # seconds between the two samples of a first run
 
 
 class Check(NamedTuple):
@@ -98,7 +93,7 @@ def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
     snapshot = reader.read()
     if check.remembers:
         with doing("reading or keeping the counters of the last run (--state-dir)"):
-            snapshot = rated(reader, snapshot, f"kvm_{check.name}", options, selection, deadline)
+            snapshot = sampling.rated(reader, snapshot, f"kvm_{check.name}", options, selection, deadline)
     if check.selects != "domain":
         snapshot = _narrowed(snapshot, selection)
     verdict = judged(check, config.applied(snapshot), thresholds)
@@ -136,13 +131,6 @@ def judged(check: Check, snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
     return verdict
 
 
-def site_config(path: str | None) -> SiteConfig:
-    """Read --config, if it was given. Raises UsageError."""
-    if path is None:
-        return SiteConfig()
-    return load(path)
-
-
 def checked_thresholds(
     check: Check, config: SiteConfig, warning: Sequence[str] = (), critical: Sequence[str] = ()
 ) -> Thresholds:
@@ -153,53 +141,6 @@ def checked_thresholds(
         (*config.of_check(check.name, "warning"), *warning),
         (*config.of_check(check.name, "critical"), *critical),
     )
-
-
-def rated(
-    reader: Reader,
-    snapshot: Snapshot,
-    command: str,
-    options: argparse.Namespace,
-    selection: Selection,
-    deadline: Deadline,
-) -> Snapshot:
-    """Give the snapshot rates since the last run of this command line; what lacks one is read a second time.
-
-    Passing states are given the time since which they last.
-    """
-    from kvmwatch.command.history import History  # noqa: PLC0415 - check_kvm_pool does without
-    from kvmwatch.model.lasting import unkept, with_since  # noqa: PLC0415
-    from kvmwatch.model.rates import lacking, with_rates  # noqa: PLC0415
-
-    history = History(options.state_dir, command, options.uri, selection)
-    previous = history.load()
-    snapshot = with_since(snapshot, previous)
-    counted = _kept(snapshot)
-    if not counted:
-        if previous:  # else what passed meanwhile would be taken for what comes back
-            history.save({})
-        return snapshot  # nothing has a rate here, so nothing is worth waiting for
-    first = with_rates(snapshot, previous)
-    without = lacking(first, reader.groups)
-    if without and deadline.remaining() > _SAMPLING + 2 * reader.again_takes(snapshot):
-        deadline.sleep(_SAMPLING)
-        snapshot = with_since(reader.read_again(snapshot, without), previous)
-        problem = history.save(_kept(snapshot))
-        return unkept(with_rates(snapshot, previous, counted), problem)._replace(note=problem)
-    problem = history.save(counted)
-    if not without or with_rates(snapshot) != first:
-        return unkept(first, problem)._replace(note=problem)
-    return unkept(first, problem)._replace(
-        unrated=f"no rates: -t {deadline.seconds:g} leaves no time for a second reading; "
-        + (f"{problem}, or give a longer -t" if problem else "the next run will have them")
-    )
-
-
-def _kept(snapshot: Snapshot) -> Samples:
-    """What the next run compares with."""
-    from kvmwatch.model import lasting, rates  # noqa: PLC0415
-
-    return rates.samples(snapshot) | lasting.samples(snapshot)
 
 
 def _say_unmatched(check: Check, selection: Selection, snapshot: Snapshot, verdict: Verdict) -> None:
@@ -226,73 +167,6 @@ def _narrowed(snapshot: Snapshot, selection: Selection) -> Snapshot:
         return tuple(thing for thing in things if selection.matches(thing.name, thing.uuid, uuids))
 
     return snapshot._replace(pools=selected(snapshot.pools), networks=selected(snapshot.networks))
-
-
-def parser_of(check: Check) -> Parser:
-    """The options of a check."""
-    lines = [f"  {metric.name:<20} {metric.help}{_defaults(metric)}" for metric in check.metrics]
-    epilog = "metrics of -w and -c:\n" + "\n".join(lines) + (
-        "\n\nRANGE is a plugin range: 80 (alert over 80), 10: (under 10), @10:20 (inside); empty: never."
-        "\nA domain's own metadata wins over --config's [domain PATTERN], that over -w and -c, those over "
-        "--config's\n[defaults]. Exit: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."
-    )  # fmt: skip
-    made = parser(f"check_kvm_{check.name}", check.description, epilog)
-    for letter, name in (("-w", "warning"), ("-c", "critical")):
-        made.add_argument(
-            letter,
-            f"--{name}",
-            action="append",
-            default=[],
-            metavar="[METRIC=]RANGE",
-            help=f"{name} outside this range; without METRIC: {check.metrics[0].name}; repeatable",
-        )
-    add_site_options(made)
-    made.add_argument(
-        "--perfdata",
-        choices=perfdata.STYLES,
-        default=perfdata.FULL,
-        help="of every VM, only the highest and the sum or mean of each metric, or none (default: full)",
-    )
-    made.add_argument(
-        "--max-output",
-        type=_limit,
-        default=output.DEFAULT_LIMIT,
-        metavar="BYTES",
-        help="print no more than this, and say what was left out "
-        f"(default: {output.DEFAULT_LIMIT}, what Nagios takes)",
-    )
-    if check.guest_agent:
-        made.add_argument(
-            "--guest-agent",
-            action="store_true",
-            help="ask the QEMU guest agents for file systems; libvirt allows that only to a connection that "
-            "is not read-only, so this opens one",
-        )
-    return made
-
-
-def add_site_options(made: argparse.ArgumentParser) -> None:
-    """Add ``--config`` and ``--state-dir``."""
-    made.add_argument(
-        "--config", metavar="FILE", help="INI file with thresholds for all VMs, and per VM what metadata can say"
-    )
-    made.add_argument(
-        "--state-dir",
-        metavar="DIR",
-        help="where counters and passing states are kept between runs (default: $KVMWATCH_STATE_DIR, else the "
-        "user's own folder in /var/lib/kvmwatch, else its cache)",
-    )
-
-
-def _limit(text: str) -> int:
-    if not text.isdecimal() or int(text) < output.LEAST_LIMIT:
-        raise argparse.ArgumentTypeError(f"{text!r}: use a number of bytes, {output.LEAST_LIMIT} or more")
-    return int(text)
-
-
-def _defaults(metric: MetricSpec) -> str:
-    given = [f"{letter} {spec}" for letter, spec in (("-w", metric.warning), ("-c", metric.critical)) if spec]
-    return f" [{' '.join(given)}]" if given else ""
 
 
 def _prefix(check: Check) -> str:

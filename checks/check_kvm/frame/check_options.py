@@ -1,0 +1,88 @@
+"""The options of a check, and those that it shares with nagios_kvm."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from check_kvm.frame import output, perfdata
+from check_kvm.frame.siteconfig import SiteConfig, load
+from check_kvm.frame.thresholds import MetricSpec
+from kvmwatch.command.options import Parser, parser
+
+if TYPE_CHECKING:
+    from check_kvm.frame.plugin import Check
+
+
+def parser_of(check: Check) -> Parser:
+    """The options of a check."""
+    lines = [f"  {metric.name:<20} {metric.help}{_defaults(metric)}" for metric in check.metrics]
+    epilog = "metrics of -w and -c:\n" + "\n".join(lines) + (
+        "\n\nRANGE is a plugin range: 80 (alert over 80), 10: (under 10), @10:20 (inside); empty: never."
+        "\nA domain's own metadata wins over --config's [domain PATTERN], that over -w and -c, those over "
+        "--config's\n[defaults]. Exit: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."
+    )  # fmt: skip
+    made = parser(f"check_kvm_{check.name}", check.description, epilog)
+    for letter, name in (("-w", "warning"), ("-c", "critical")):
+        made.add_argument(
+            letter,
+            f"--{name}",
+            action="append",
+            default=[],
+            metavar="[METRIC=]RANGE",
+            help=f"{name} outside this range; without METRIC: {check.metrics[0].name}; repeatable",
+        )
+    add_site_options(made)
+    made.add_argument(
+        "--perfdata",
+        choices=perfdata.STYLES,
+        default=perfdata.FULL,
+        help="of every VM, only the highest and the sum or mean of each metric, or none (default: full)",
+    )
+    made.add_argument(
+        "--max-output",
+        type=_limit,
+        default=output.DEFAULT_LIMIT,
+        metavar="BYTES",
+        help="print no more than this, and say what was left out "
+        f"(default: {output.DEFAULT_LIMIT}, what Nagios takes)",
+    )
+    if check.guest_agent:
+        made.add_argument(
+            "--guest-agent",
+            action="store_true",
+            help="ask the QEMU guest agents for file systems; libvirt allows that only to a connection that "
+            "is not read-only, so this opens one",
+        )
+    return made
+
+
+def site_config(path: str | None) -> SiteConfig:
+    """Read --config, if it was given. Raises UsageError."""
+    if path is None:
+        return SiteConfig()
+    return load(path)
+
+
+def add_site_options(made: argparse.ArgumentParser) -> None:
+    """Add ``--config`` and ``--state-dir``."""
+    made.add_argument(
+        "--config", metavar="FILE", help="INI file with thresholds for all VMs, and per VM what metadata can say"
+    )
+    made.add_argument(
+        "--state-dir",
+        metavar="DIR",
+        help="where counters and passing states are kept between runs (default: $KVMWATCH_STATE_DIR, else the "
+        "user's own folder in /var/lib/kvmwatch, else its cache)",
+    )
+
+
+def _limit(text: str) -> int:
+    if not text.isdecimal() or int(text) < output.LEAST_LIMIT:
+        raise argparse.ArgumentTypeError(f"{text!r}: use a number of bytes, {output.LEAST_LIMIT} or more")
+    return int(text)
+
+
+def _defaults(metric: MetricSpec) -> str:
+    given = [f"{letter} {spec}" for letter, spec in (("-w", metric.warning), ("-c", metric.critical)) if spec]
+    return f" [{' '.join(given)}]" if given else ""

@@ -1,0 +1,63 @@
+"""Rates since the last run, or where there was none since a moment ago; and since when passing states last."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from kvmwatch.model.selection import Selection
+from kvmwatch.model.snapshot import Snapshot
+from kvmwatch.reading.deadline import Deadline
+
+if TYPE_CHECKING:
+    from kvmwatch.model.rates import Samples
+    from kvmwatch.reading.collect import Reader
+
+_SAMPLING = 1.0  # seconds between the two samples of a first run
+
+
+def rated(
+    reader: Reader,
+    snapshot: Snapshot,
+    command: str,
+    options: argparse.Namespace,
+    selection: Selection,
+    deadline: Deadline,
+) -> Snapshot:
+    """Give the snapshot rates since the last run of this command line; what lacks one is read a second time.
+
+    Passing states are given the time since which they last.
+    """
+    from kvmwatch.command.history import History  # noqa: PLC0415 - check_kvm_pool does without
+    from kvmwatch.model.lasting import unkept, with_since  # noqa: PLC0415
+    from kvmwatch.model.rates import lacking, with_rates  # noqa: PLC0415
+
+    history = History(options.state_dir, command, options.uri, selection)
+    previous = history.load()
+    snapshot = with_since(snapshot, previous)
+    counted = _kept(snapshot)
+    if not counted:
+        if previous:  # else what passed meanwhile would be taken for what comes back
+            history.save({})
+        return snapshot  # nothing has a rate here, so nothing is worth waiting for
+    first = with_rates(snapshot, previous)
+    without = lacking(first, reader.groups)
+    if without and deadline.remaining() > _SAMPLING + 2 * reader.again_takes(snapshot):
+        deadline.sleep(_SAMPLING)
+        snapshot = with_since(reader.read_again(snapshot, without), previous)
+        problem = history.save(_kept(snapshot))
+        return unkept(with_rates(snapshot, previous, counted), problem)._replace(note=problem)
+    problem = history.save(counted)
+    if not without or with_rates(snapshot) != first:
+        return unkept(first, problem)._replace(note=problem)
+    return unkept(first, problem)._replace(
+        unrated=f"no rates: -t {deadline.seconds:g} leaves no time for a second reading; "
+        + (f"{problem}, or give a longer -t" if problem else "the next run will have them")
+    )
+
+
+def _kept(snapshot: Snapshot) -> Samples:
+    """What the next run compares with."""
+    from kvmwatch.model import lasting, rates  # noqa: PLC0415
+
+    return rates.samples(snapshot) | lasting.samples(snapshot)
