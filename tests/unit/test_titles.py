@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from check_kvm.cpu import CHECK
+from check_kvm import cpu, memory
 from check_kvm.frame import output, plugin
+from check_kvm.frame.plugin import Check
 from check_kvm.frame.thresholds import Thresholds
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kvmwatch.model import text
+from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Snapshot
 from kvmwatch.model.text import labelled
 from kvmwatch.reading.domain_xml import parse
@@ -64,10 +66,13 @@ def test_a_label_begins_with_the_name_and_is_short(name: str, known: str) -> Non
     assert len(label) <= max(len(name), text.LONGEST_LABEL)
 
 
-def test_checks_say_it_and_keep_their_labels() -> None:
+@pytest.mark.parametrize("check", [cpu.CHECK, memory.CHECK], ids=lambda check: check.name)
+def test_checks_that_read_the_xml_say_it_and_all_keep_their_labels(check: Check) -> None:
+    """Whatever else was read: nagios_kvm judges all with one reading, and says what the single checks say."""
     vm = Domain("u", "instance-2a", 1, 1, 1, 1000.0, title="Shop", not_responding=40.0)
     snapshot = Snapshot("qemu:///system", 0, 0, domains=(vm,))
-    verdict = plugin.judged(CHECK, snapshot, Thresholds("cpu", CHECK.metrics))
-    said, _ = output.render("cpu", verdict)
-    assert "instance-2a (Shop) not responding for 40 s" in said
+    verdict = plugin.judged(check, snapshot, Thresholds(check.name, check.metrics))
+    said, _ = output.render(check.name, verdict)
+    name = "instance-2a (Shop)" if Group.DEFINITION in check.groups else "instance-2a"
+    assert f"- {name} not responding for 40 s" in said
     assert next(subject._label for subject in verdict.subjects) == "instance-2a"

@@ -117,13 +117,13 @@ class Verdict:
         for domain in snapshot.domains:
             if active_only and not domain.active:
                 if len(snapshot.domains) == 1:  # asked for just this one: say why there is nothing to judge
-                    self.subject(domain.label).say(Ok, states.label(domain.state))
+                    self.subject(self.called(domain)).say(Ok, states.label(domain.state))
                 continue
             policy, problem = self.thresholds.usable(domain.policy)
             held = domain.state == states.NOSTATE  # so that nothing is known of it
             silent = (active_only or held) and domain.not_responding is not None
             unread = () if silent else domain.unread  # of which that is the reason
-            subject = self.subject(domain.label, domain.name, policy=policy, unread=unread)
+            subject = self.subject(self.called(domain), domain.name, policy=policy, unread=unread)
             if problem:
                 subject.say(Warn, f"has unusable kvmwatch metadata: {problem}")
             if silent:
@@ -131,11 +131,19 @@ class Verdict:
                 subject.silent = True
             yield domain, subject
 
+    def called(self, domain: Domain) -> str:
+        """A domain's name, with the one that people know where the check reads that: it is in the XML."""
+        return domain.label if Group.DEFINITION in self.groups else domain.name
+
     def part(self, domain: Domain, subject: Subject, name: str, key: str, unread: Unreads = ()) -> Subject:
         """Open a subject for a disk, an interface or a file system of a domain."""
         silent = domain.not_responding is not None
         return self.subject(
-            f"{domain.label} {name}", domain.name, key, policy=subject._policy, unread=() if silent else unread
+            f"{self.called(domain)} {name}",
+            domain.name,
+            key,
+            policy=subject._policy,
+            unread=() if silent else unread,
         )
 
     def sorted_subjects(self) -> list[Subject]:
