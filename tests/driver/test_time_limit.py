@@ -173,7 +173,7 @@ def test_an_agent_is_told_in_the_document(command: Command, hypervisor: str, mar
     assert (ran.code, ran.err) == (0, "")
     assert ran.seconds < LONG_BEFORE
     document = json.loads(ran.out)
-    assert document.keys() == {"time", "version", "error"}
+    assert document.keys() == {"time", "version", "format", "error"}
     assert document["error"].startswith("not done within 1 s")
 
 

@@ -138,13 +138,8 @@ class Verdict:
     def part(self, domain: Domain, subject: Subject, name: str, key: str, unread: Unreads = ()) -> Subject:
         """Open a subject for a disk, an interface or a file system of a domain."""
         silent = domain.not_responding is not None
-        return self.subject(
-            f"{self.called(domain)} {name}",
-            domain.name,
-            key,
-            policy=subject._policy,
-            unread=() if silent else unread,
-        )
+        called = f"{self.called(domain)} {name}"
+        return self.subject(called, domain.name, key, policy=subject._policy, unread=() if silent else unread)
 
     def sorted_subjects(self) -> list[Subject]:
         """The subjects, worst first."""
