@@ -133,3 +133,5 @@ def test_the_list_is_given_only_when_all_are_known_that_hang_on_something() -> N
         why = (Unread(group, "it", "why"),)
         less = snapshot._replace(domains=(vm._replace(unread=why),)) if group is Group.DEFINITION else snapshot._replace(unread=why)  # fmt: skip
         assert not discovery.knows_uplinks(less), group
+    held = vm._replace(state=0, not_responding=5.0)
+    assert not discovery.knows_uplinks(snapshot._replace(domains=(vm, held)))

@@ -109,7 +109,9 @@ def uplinks(snapshot: Snapshot) -> Iterator[Row]:
 def knows_uplinks(snapshot: Snapshot) -> bool:
     """Whether all that the domains and networks hang on is known: else some would be missing in the list."""
     known = all(part.group is not Group.DEFINITION for domain in snapshot.domains for part in domain.unread)
-    return known and snapshot.has(Group.NONE) and snapshot.has(Group.NETWORKS)
+    # one that somebody holds could not be asked what it has
+    silent = any(domain.not_responding is not None and not domain.interfaces for domain in snapshot.domains)
+    return known and not silent and snapshot.has(Group.NONE) and snapshot.has(Group.NETWORKS)
 
 
 def _rows(part: Part) -> Callable[[Snapshot], Iterator[Row]]:
