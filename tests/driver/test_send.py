@@ -90,6 +90,15 @@ def test_each_value_has_the_time_of_the_reading(command: Command, tmp_path: Path
     assert len(lines) == 9
 
 
+def test_a_guest_is_told_its_own_uuid(command: Command, tmp_path: Path) -> None:
+    """By which its host asks hypervisors for it."""
+    sent(command, tmp_path, "none", "--guests-only")
+    (file,) = tmp_path.glob("given.*")
+    for line in file.read_text().splitlines():
+        host, _key, _time, text = line.split(" ", 3)
+        assert json.loads(json.loads(text))["discovery"]["vm"] == [{"{#VM.UUID}": json.loads(host)}]
+
+
 def test_a_server_that_is_away_costs_this_run_and_the_next_one_is_taken(command: Command, tmp_path: Path) -> None:
     script = tmp_path / "away"
     script.write_text(

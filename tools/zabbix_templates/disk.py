@@ -71,7 +71,9 @@ def rule(owner: Owner) -> Rule:
             Trigger(
                 f"{scope.title}Allocation is near its capacity",
                 f"last({scope.ref('allocation_usage')})>{owner.macro('DISK.ALLOCATION.MAX', name)} "
-                f"and last({scope.ref('allocation_usage')})>min({scope.ref('allocation_usage')},1d)" + owner.alerts(),
+                f"and last({scope.ref('allocation_usage')})>min({scope.ref('allocation_usage')},1d)"
+                + owner.alerts()
+                + owner.here(scope),
                 "WARNING",
                 "A thin image has grown nearly to its full size within the last day (preallocated ones do not count).",
                 "free space inside of the guest and trim (fstrim), or make the disk larger.",

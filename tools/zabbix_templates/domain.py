@@ -68,7 +68,7 @@ def rule(owner: Owner) -> Rule:
         description='The VMs, running or not; those with <watch ignore="yes"/> in their metadata are left out.',
         master=owner.master,
         filters=owner.filters,
-        items=owner.scope().items(SHOWN),
+        items=(*owner.scope().items(SHOWN), *owner.own_host()),
         triggers=triggers(owner),
         graphs=graphs(owner),
     )
@@ -76,7 +76,7 @@ def rule(owner: Owner) -> Rule:
 
 def triggers(owner: Owner) -> tuple[Trigger, ...]:
     """What can be wrong with a VM as a whole."""
-    vm, alerts, macro = owner.scope(), owner.alerts(), owner.macro
+    vm, alerts, macro = owner.scope(), owner.alerts() + owner.here(), owner.macro
     running = f"last({vm.ref('state')})=1"
     title = owner.title or "VM: "
     crashed = f"{title}Crashed"

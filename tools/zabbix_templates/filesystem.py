@@ -37,14 +37,14 @@ def rule(owner: Owner) -> Rule:
             ("{#FS.MOUNTPOINT}", "{$KVM.FS.MATCHES}", "{$KVM.FS.NOT_MATCHES}"),
             ("{#FS.TYPE}", "{$KVM.FS.TYPE.MATCHES}", ""),
         ),
-        items=scope.items(SHOWN),
+        items=(*scope.items(SHOWN), *((owner.state_of(scope),) if owner.here() else ())),
         triggers=filling(
             scope.title,
             "File system",
             usage,
             (owner.macro("FS.WARN", mount), owner.macro("FS.MAX", mount), owner.macro("FS.TIMELEFT", mount)),
             "free space inside of the guest, or make its disk larger.",
-            owner.alerts(),
+            owner.alerts() + owner.here(scope),
         ),
         graphs=(Graph(f"{scope.title}Utilization", (scope.key("usage"),), percent=True),),
     )

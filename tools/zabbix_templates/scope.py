@@ -30,6 +30,10 @@ VALUE_MAPS = {
 }
 
 THROTTLE = Step("DISCARD_UNCHANGED_HEARTBEAT", ("1h",))
+#: of a VM below a hypervisor: whether its own host has data
+OWN_HOST = "own_host"
+#: of a guest's own host, followed by its UUID: whether it has data
+HEARD = "kvm.guest.heard"
 # of a value on which a trigger hangs that has no other: a changed macro is heeded only when a value comes
 SOON = Step("DISCARD_UNCHANGED_HEARTBEAT", ("5m",))
 RATE = Step("CHANGE_PER_SECOND")
@@ -153,8 +157,11 @@ class Owner(NamedTuple):
         return f'{{$KVM.{name}:"{context}"}}' if context else f"{{$KVM.{name}}}"
 
     def state_of(self, part: Scope) -> Item:
-        """The VM's state beside a part: a trigger prototype can only use items of its own rule."""
-        return Item(
+        """The VM's state beside a part: a trigger prototype can only use items of its own rule.
+
+        Below a hypervisor it is "no state" for as long as the VM's own host tells its problems: see :meth:`own_host`.
+        """
+        state = Item(
             name=f"{part.title}State of its VM",
             key=part.key("vm_state"),
             value_type="UNSIGNED",
@@ -164,10 +171,56 @@ class Owner(NamedTuple):
             value_map=STATE,
             tags=(("component", part.entity), *part.tags),
         )
+        if not self.parameters:
+            return state
+        vm = self.scope()
+        return state._replace(
+            name=f"{part.title}State of its VM, if its problems are told here",
+            description="For the triggers of this rule: they are about running VMs. No state: the VM's own host tells "
+            "its problems.",
+            master="",
+            type="CALCULATED",
+            delay="{$KVM.INTERVAL}",
+            formula=f"last(//{vm.key('state')})*(1-last(//{vm.key(OWN_HOST)}))",
+            steps=(Step("CHECK_NOT_SUPPORTED", ("",), "DISCARD_VALUE"), SOON),
+        )
 
     def alerts(self) -> str:
-        """The last factor of every expression: whether this VM's problems are to be told here."""
+        """The last factor of every expression: whether this VM's problems are wanted."""
         return f" and {self.macro('VM.ALERTS')}=1"
+
+    def here(self, part: Scope | None = None) -> str:
+        """A factor of every expression, of the VM or of a part: not while the VM's own host tells its problems."""
+        if not self.parameters:
+            return ""
+        if part:
+            return f" and last({part.ref('vm_state')})>0"
+        return f" and last({self.scope().ref(OWN_HOST)})=0"
+
+    def own_host(self) -> tuple[Item, ...]:
+        """Below a hypervisor: whether the VM is a host of its own that has data. Nothing for a guest itself.
+
+        Asked of Zabbix itself, wherever that host's data comes from. The key there has the UUID in it, so that an index
+        of Zabbix's database finds it; a host that is not there, is disabled, or has said nothing yet: no.
+        """
+        if not self.parameters:
+            return ()
+        vm = self.scope()
+        return (
+            Item(
+                name=f"{self.title}Its own host tells its problems",
+                key=vm.key(OWN_HOST),
+                value_type="UNSIGNED",
+                description="Whether the VM is a host of its own (template KVM Guest) that has fresh data. While it is, "
+                "that host tells the VM's problems, and this one does not.",
+                type="CALCULATED",
+                delay="{$KVM.INTERVAL}",
+                formula=f"max(last_foreach(/*/{HEARD}[{vm.parameters[1:-1]}]))",
+                steps=(Step("CHECK_NOT_SUPPORTED", ("",), "CUSTOM_VALUE", "0"), SOON),
+                value_map=YES_NO,
+                tags=(("component", "state"), *vm.tags),
+            ),
+        )
 
     def rule(
         self,

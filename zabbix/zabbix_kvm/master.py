@@ -133,6 +133,7 @@ def guests(snapshot: Snapshot) -> Iterator[tuple[str, Json]]:
         if domain.policy.ignore or domain.why.meaning is states.ELSEWHERE:
             continue
         found = {kind: list(part.rows(domain)) for kind, part in discovery.PARTS.items()}
+        found["vm"] = [{"{#VM.UUID}": domain.uuid}]
         head = _known(time=round(snapshot.time, 3), hypervisor=hypervisor, discovery=found)
         yield domain.uuid, head | _domain(domain)
 
