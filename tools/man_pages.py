@@ -27,7 +27,7 @@ _FILES = {
     "check_kvm": ".TP\n/var/lib/kvmwatch/\ncounters of the last run, in a folder per user",
     "nagios_kvm": ".TP\n/etc/default/kvmwatch-publish, /etc/default/kvmwatch-config\noptions of the timers\n"
     ".TP\n/var/lib/kvmwatch/\ncounters of the last run, in a folder per user",
-    "zabbix_kvm": ".TP\n/etc/default/kvmwatch-send, /etc/default/kvmwatch-guests\noptions of the timers\n"
+    "zabbix_kvm": ".TP\n/etc/default/kvmwatch-send, /etc/default/kvmwatch-send@NAME, /etc/default/kvmwatch-guests\noptions of the timers and their instances\n"
     ".TP\n/etc/zabbix/zabbix_agentd.conf, /etc/zabbix/zabbix_agent2.conf\nwhere send finds server, host name and TLS\n"
     ".TP\n/usr/share/kvmwatch/templates/\nwhat provision imports",
 }

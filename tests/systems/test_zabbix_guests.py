@@ -53,7 +53,7 @@ def test_by_prototype(fleet: Zabbix, kvm: Command, bed: Bed) -> None:
     web1 = bed.lookup("web1").UUIDString()
     refused = kvm("zabbix_kvm", "send", "--guests-only", "-d", "web1", "--config", CONFIG)
     assert (refused.code, refused.out) == (2, "")
-    assert "accepted 0 of 1 values" in refused.err
+    assert "accepted 0 of 1 values of guests" in refused.err
     fleet.set_macros(HV, KVM_GUEST_HOSTS=f"^{web1}$")
     try:
         wake(fleet, bed)
@@ -120,6 +120,60 @@ def test_removed_vm_has_its_host_disabled_and_a_returning_one_enabled(
     assert fleet.host(MOVER)["status"] == "0"
 
 
+QUIET = uuid_of("quiet1")
+OFF = "Not running though it should be"
+SILENT = "VM: No data of its own"
+AT_ONCE = {"KVM_VM_DOWN_TIME": "5s", "KVM_SETTLE_TIME": "10s"}
+
+
+@pytest.fixture
+def quiet(fleet: Zabbix, second: Second, kvm: Command) -> Iterator[None]:
+    """A VM that is off and should run, on kvm2, with a host of its own, at a pace for tests."""
+    domain = second.connect().defineXML(guest("quiet1"))
+    domain.setAutostart(1)
+    state = f"kvm.domain.state[{QUIET}]"
+    eventually(
+        "kvm2 tells of it", lambda: push_kvm2(kvm) and fleet.items("kvm2").get(state, {}).get("lastvalue") == "5"
+    )
+    keep_in_step(kvm)
+    fleet.set_macros(QUIET, KVM_INTERVAL="3s", KVM_GUEST_NODATA="24s", **AT_ONCE)
+    fleet.set_macros("kvm2", **AT_ONCE)
+    yield
+    domain.undefine()
+    push_kvm2(kvm)
+    for host in fleet.call("host.get", filter={"host": QUIET}):
+        fleet.api.do_request("host.delete", [host["hostid"]])
+
+
+def test_a_problem_of_a_vm_is_told_once_and_never_by_nobody(fleet: Zabbix, kvm: Command, quiet: None) -> None:
+    def tells(host: str, problem: str) -> bool:
+        return any(name.startswith(problem) for name in fleet.problems(host))
+
+    own, there = f"VM: {OFF}", f"VM quiet1: {OFF}"
+    eventually("its hypervisor tells it", lambda: push_kvm2(kvm) and tells("kvm2", there))
+    eventually(
+        "its own host does, and then its hypervisor does not",
+        lambda: push_kvm2(kvm) and tells(QUIET, own) and not tells("kvm2", there),
+    )
+    assert not tells(QUIET, SILENT)
+    eventually(
+        "its data stops: its host tells that, and its hypervisor tells its problem again",
+        lambda: push_alone(kvm) and tells(QUIET, SILENT) and tells("kvm2", there),
+    )
+    eventually("its data comes again", lambda: push_kvm2(kvm) and not tells(QUIET, SILENT))
+    eventually("its hypervisor leaves it alone", lambda: push_kvm2(kvm) and not tells("kvm2", there))
+
+    told = f"kvm.guest.told[{QUIET}]"
+    eventually("the hypervisor is silent, too", lambda: fleet.items(QUIET)[told]["lastvalue"] == "0")
+    assert not tells(QUIET, SILENT), "that is the hypervisor's problem"
+    assert not tells("kvm2", there)
+    eventually("its hypervisor is back", lambda: push_alone(kvm) and fleet.items(QUIET)[told]["lastvalue"] != "0")
+    assert not tells(QUIET, SILENT), "the guests' data has had no time to come"
+    assert push_kvm2(kvm)
+    assert unsupported(fleet, QUIET) == []
+    assert unsupported(fleet, "kvm2") == []
+
+
 def test_two_prototypes_cannot_have_the_same_vm(
     fleet: Zabbix, kvm: Command, bed: Bed, second: Second, mover: None
 ) -> None:
@@ -166,10 +220,14 @@ def pushed(kvm: Command, name: str) -> bool:
 
 
 def push_kvm2(kvm: Command) -> bool:
+    return push_alone(kvm, "--guests")
+
+
+def push_alone(kvm: Command, *options: str) -> bool:
+    """Push kvm2's own data, without the guests' unless told so."""
     time.sleep(1)
     arguments = ("--uri", other.URI_READ_ONLY, "--host", "kvm2", "--config", CONFIG)
-    kvm("zabbix_kvm", "send", "--guests-only", *arguments)
-    return kvm("zabbix_kvm", "send", *arguments).code == 0
+    return kvm("zabbix_kvm", "send", *options, *arguments).code == 0
 
 
 def push_as(fleet: Zabbix, kvm: Command, document: str) -> bool:

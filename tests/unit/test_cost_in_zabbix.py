@@ -17,7 +17,7 @@ from kvmwatch.model.snapshot import Disk, Domain, Interface, Snapshot
 
 ALL = templates()
 PAGE = Path(__file__).parents[2] / "docs" / "zabbix.md"
-MOST_ITEMS = 60
+MOST_ITEMS = 62
 MOST_VALUES = 0.5  # a second
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -54,7 +54,9 @@ def rows(rule: Rule, domain: Domain) -> Iterator[dict[str, Any]]:
     """What the rule's list has of the domain, before its filters."""
     snapshot = Snapshot("qemu:///system", 0, 0, domains=(domain,))
     kind = rule.part or rule.path.rsplit(".", 1)[-1]
-    if kind == "domains" or kind in discovery.PARTS:
+    if kind == "vm":
+        yield {"{#VM.UUID}": domain.uuid}
+    elif kind == "domains" or kind in discovery.PARTS:
         yield from discovery.KINDS[kind][0](snapshot)
 
 

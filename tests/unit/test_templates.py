@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from generated import assert_up_to_date
 from zabbix_kvm import master
-from zabbix_templates import export, readme
+from zabbix_templates import export, guest, readme
 from zabbix_templates.all import templates
-from zabbix_templates.model import Item, Template
+from zabbix_templates.model import Item, Rule, Template
+from zabbix_templates.scope import HEARD
 
 from kvmwatch.model.derived import DERIVED
 from kvmwatch.model.metrics import catalogue
@@ -144,3 +145,103 @@ def test_every_discovery_list_is_in_the_document(template: Template) -> None:
         with_part = [row for row in rows if rule.part in row]
         assert with_part, rule.name
         assert all(len(values) == len(rule.macros) for row in with_part for values in row[rule.part])
+
+
+HYPERVISORS = [template for template in ALL if template.name != guest.NAME]
+
+
+def of_vms(template: Template) -> list[Rule]:
+    """The rules of a hypervisor that find VMs and their parts."""
+    return [rule for rule in template.rules if any("{#VM.UUID}" in item.key for item in rule.items)]
+
+
+@pytest.mark.parametrize("template", HYPERVISORS, ids=lambda template: template.folder)
+def test_every_problem_of_a_vm_asks_whether_its_own_host_tells_it(template: Template) -> None:
+    """And no rule asks for the item of another: Zabbix refuses such a prototype."""
+    for rule in of_vms(template):
+        own = {item.key for item in rule.items}
+        for trigger in rule.triggers:
+            asked = set(re.findall(r"/T/(kvm\.\w+\.(?:own_host|(?:details_)?vm_state)\[[^]]*\])", trigger.expression))
+            assert asked, (
+                f"{trigger.name!r} of {template.name} misses a guard alerts() or state_of() of tools/zabbix_templates/scope.py"
+            )
+            assert asked <= own, f"{trigger.name!r} of {template.name}"
+
+
+@pytest.mark.parametrize("template", HYPERVISORS, ids=lambda template: template.folder)
+def test_what_guests_count_comes_with_each_collection_that_has_read_the_vm(template: Template) -> None:
+    key = f"{guest.TELLS}[{{#VM.UUID}}]"
+    (item,) = (item for item in items(template) if item.key == key)
+    assert item.value_type in ("FLOAT", "UNSIGNED")
+    assert [(step.type, step.fails) for step in item.steps] == [("JSONPATH", "DISCARD_VALUE")], (
+        f"{key} is counted by {guest.NAME}: it needs a value from each collection that has the VM, and from no other"
+    )
+    assert all("state" in domain for domain in DOCUMENT["domains"])
+
+
+def test_hosts_ask_each_other_for_items_that_there_are() -> None:
+    """Formulas with /*/ ask all hosts: guests ask hypervisors, and hypervisors guests."""
+    keys = {template.name: {item.key for item in items(template)} for template in ALL}
+    (of_guests,) = (names for name, names in keys.items() if name == guest.NAME)
+    for template in ALL:
+        others = [of_guests] if template in HYPERVISORS else [keys[other.name] for other in HYPERVISORS]
+        for item in items(template):
+            for key in re.findall(r"/\*/(kvm\.[\w.]+\[[^]]*\])", item.formula):
+                assert all(key in names for names in others), f"{template.name}: {item.key} asks for {key}"
+            for key in re.findall(r"//(kvm\.[\w.]+(?:\[[^]*]*\])?)[,)]", item.formula):
+                assert key in keys[template.name], f"{template.name}: {item.key} asks for {key}"
+
+
+class Pace(NamedTuple):
+    """What the macros of a guest's host say, in seconds."""
+
+    interval: int = 60
+    window: int = 300
+
+
+class Hour(NamedTuple):
+    """The last hour on a guest's own host: its data, and the values of "told", of which so many were not 0."""
+
+    values: int = 0
+    told: int = 60
+    some: int = 60
+
+
+@pytest.mark.parametrize(
+    ("values", "told", "pace", "hour", "heard"),
+    [
+        (1, 0, Pace(), Hour(56), 1),  # data comes, whatever hypervisors say
+        (5, 5, Pace(), Hour(60), 1),
+        (0, 5, Pace(), Hour(55), 0),  # hypervisors tell of the VM, its data has stopped
+        (0, 3, Pace(), Hour(55), 0),
+        (0, 2, Pace(), Hour(55), -1),  # a hypervisor that was away is back: its guests' data is given time to come
+        (0, 1, Pace(), Hour(55), -1),  # it died behind its guests' last data
+        (0, 0, Pace(), Hour(55), -1),  # it is away or unread, or the VM is gone: as it was
+        (0, 0, Pace(), Hour(0, 16, 5), -1),  # for an hour
+        (0, 2, Pace(), Hour(0, 14, 2), -1),  # and is back
+        (0, 10, Pace(30), Hour(110), 0),
+        (0, 5, Pace(30), Hour(110), -1),
+        (0, 3, Pace(300, 1200), Hour(8), 0),
+        (0, 2, Pace(300, 1200), Hour(8), -1),
+        (0, 1, Pace(), Hour(11), -1),  # data comes every 5 minutes, the macros are for 1 minute: slower, not blind
+        (0, 1, Pace(), Hour(0, 14, 11), 0),
+    ],
+)
+def test_when_a_guest_has_data(values: int, told: int, pace: Pace, hour: Hour, heard: int) -> None:
+    """The formula as Zabbix computes it; -1 is discarded by the step behind it."""
+    (template,) = (template for template in ALL if template.name == guest.NAME)
+    (item,) = (item for item in items(template) if item.key.startswith(HEARD))
+    python = re.sub(r"(?<![<>])=", "==", item.formula)
+    for pattern, value in (
+        (r"count\(//kvm\.time,1h\)", hour.values),
+        (r"count\(//kvm\.time,[^)]*\)", values),
+        (r"last\(//kvm\.guest\.told\[[^]]*\]\)", told),
+        (r'count\(//kvm\.guest\.told\[[^]]*\],1h,"gt","0"\)', hour.some),
+        (r"count\(//kvm\.guest\.told\[[^]]*\],1h\)", hour.told),
+        (r"\{\$KVM\.INTERVAL\}", pace.interval),
+        (r"\{\$KVM\.GUEST\.NODATA\}", pace.window),
+    ):
+        python, found = re.subn(pattern, str(value), python)
+        assert found, pattern
+    assert eval(python) == heard
+    assert ("IN_RANGE", ("0", "1"), "DISCARD_VALUE") in [step[:3] for step in item.steps]

@@ -117,7 +117,7 @@ def _slow(owner: Owner, scope: Scope, kind: str, title: str, plural: str, limits
         ),
         "look at the hypervisor's storage, and at which VMs keep it busy.",
         "performance",
-        (owner.running(owner.state_ref(scope), time), owner.alerts()),
+        (owner.running(owner.state_ref(scope), time), owner.alerts(scope)),
     )
 
 
@@ -133,7 +133,7 @@ def _faults(owner: Owner, scope: Scope) -> Trigger:
         (
             Guard(f"last({state})<{paused}", f"last({state})>={paused}"),
             SETTLED,
-            owner.alerts(),
+            owner.alerts(scope),
         ),
     )
 
@@ -153,7 +153,7 @@ def _growing(owner: Owner, scope: Scope) -> Trigger:
         "{$KVM.DISK.ALLOCATION.MAX} is set, too.",
         "free space inside of the guest and trim (fstrim), or make the disk larger.",
         "capacity",
-        (owner.watched(state), owner.alerts()),
+        (owner.watched(state), owner.alerts(scope)),
         tells=f"{{ITEM.LASTVALUE1}} (over {most} %)",
     )
 

@@ -119,7 +119,7 @@ def items(owner: Owner) -> tuple[Item, ...]:
         # below a hypervisor, that it comes with each collection tells that the VM is there
         state, *others = shown
         shown = (state._replace(steps=(*state.steps, SOON)), *others)
-    return (*shown, owner.condition(), owner.expected())
+    return (*shown, owner.condition(), owner.expected(), *owner.own_host())
 
 
 def triggers(owner: Owner) -> tuple[Trigger, ...]:

@@ -96,13 +96,13 @@ def _losing(owner: Owner, scope: Scope, name: str, macro: str, meaning: str, cur
         (f"{meaning}.", f"{meaning}, many of them."),
         cure,
         "performance",
-        (owner.running(owner.state_ref(scope), time), owner.alerts()),
+        (owner.running(owner.state_ref(scope), time), owner.alerts(scope)),
     )
 
 
 def _cut_off(owner: Owner, scope: Scope) -> tuple[Trigger, ...]:
     time = owner.macro("IF.DOWN.TIME", "{#IF.MAC}")
-    guards = (SETTLED, owner.running(owner.state_ref(scope), time), owner.alerts())
+    guards = (SETTLED, owner.running(owner.state_ref(scope), time), owner.alerts(scope))
     cut_off = f"{scope.title}Cut off from the network"
     return (
         alarm(

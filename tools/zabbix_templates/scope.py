@@ -44,6 +44,10 @@ VALUE_MAPS = {
 }
 
 THROTTLE = Step("DISCARD_UNCHANGED_HEARTBEAT", ("1h",))
+#: of a VM below a hypervisor: whether its own host has data
+OWN_HOST = "own_host"
+#: of a guest's own host, followed by its UUID: whether it has data
+HEARD = "kvm.guest.heard"
 # of a value that is made with a macro: a changed one is heeded only when a value comes
 SOON = Step("DISCARD_UNCHANGED_HEARTBEAT", ("5m",))
 RATE = Step("CHANGE_PER_SECOND")
@@ -226,14 +230,36 @@ class Owner(NamedTuple):
 
     def condition(self) -> Item:
         """The VM's condition. One that is in no document any more is gone, and says so with the next one."""
-        return self._condition(self.scope(), "condition", "Condition", "state")
+        scope = self.scope()
+        if self.single:
+            step = Step("JSONPATH", ("$.condition",), "DISCARD_VALUE")
+        else:
+            step = Step("JSONPATH", ('$["{#VM.UUID}"]',), "CUSTOM_VALUE", str(conditions.GONE))
+        return self._condition(scope, "condition", "Condition", "state")._replace(
+            description="What its state and reason mean; the triggers look at this.",
+            master=self.master if self.single else CONDITIONS,
+            steps=(step, THROTTLE),
+        )
 
     def state_of(self, part: Scope, key: str = VM_STATE) -> tuple[Item, ...]:
         """The VM's condition beside a part: a trigger prototype can use no prototypes but those of its own rule.
 
-        Where the VM is the host, its condition is no prototype.
+        It is "left alone" for as long as the VM's own host tells its problems: see :meth:`own_host`. Where the VM is
+        the host, its condition is no prototype.
         """
-        return () if self.single else (self._condition(part, key, "Condition of its VM", part.entity),)
+        if self.single:
+            return ()
+        vm = self.scope()
+        own = f"last(//{vm.key(OWN_HOST)})"
+        return (
+            self._condition(part, key, "Condition of its VM, if its problems are told here", part.entity)._replace(
+                description="For the triggers of this rule. Left alone: also when the VM's own host tells its problems.",
+                type="CALCULATED",
+                delay="{$KVM.INTERVAL}",
+                formula=f"last(//{vm.key('condition')})*(1-{own})+{conditions.LEFT_ALONE}*{own}",
+                steps=(Step("CHECK_NOT_SUPPORTED", ("",), "DISCARD_VALUE"), THROTTLE),
+            ),
+        )
 
     def state_ref(self, part: Scope, key: str = VM_STATE) -> str:
         """That item in an expression about the part."""
@@ -244,17 +270,10 @@ class Owner(NamedTuple):
         return "{#VM.NAME}" if self.within else part
 
     def _condition(self, scope: Scope, key: str, title: str, component: str) -> Item:
-        if self.single:
-            step = Step("JSONPATH", ("$.condition",), "DISCARD_VALUE")
-        else:
-            step = Step("JSONPATH", ('$["{#VM.UUID}"]',), "CUSTOM_VALUE", str(conditions.GONE))
         return Item(
             name=f"{scope.title}{title}",
             key=scope.key(key),
             value_type="UNSIGNED",
-            description="What its state and reason mean; the triggers look at this.",
-            master=self.master if self.single else CONDITIONS,
-            steps=(step, THROTTLE),
             value_map=CONDITION,
             tags=(("component", component), *scope.tags),
         )
@@ -276,10 +295,16 @@ class Owner(NamedTuple):
             tags=(("component", "state"), *vm.tags),
         )
 
-    def alerts(self) -> Guard:
-        """Whether this VM's problems are to be told here: a guard of each of its triggers."""
+    def alerts(self, part: Scope | None = None) -> Guard:
+        """Whether this VM's problems are to be told here: a guard of each of its triggers, and of those of its parts.
+
+        Of a part its own item with the VM's condition says whether the VM's own host tells them (:meth:`state_of`).
+        """
         macro = self.macro("VM.ALERTS")
-        return Guard(f"{macro}=1", f"{macro}<>1")
+        if self.single or part:
+            return Guard(f"{macro}=1", f"{macro}<>1")
+        own = f"last({self.scope().ref(OWN_HOST)})"
+        return Guard(f"{macro}=1 and {own}=0", f"{macro}<>1 or {own}=1")
 
     def running(self, state: str, time: str) -> Guard:
         """Whether it has been running for this time: a start is no time for verdicts.
@@ -291,6 +316,31 @@ class Owner(NamedTuple):
     def watched(self, state: str) -> Guard:
         """Whether it is one of this hypervisor's that is to be watched."""
         return Guard(f"last({state})<{conditions.ELSEWHERE}", f"last({state})>={conditions.ELSEWHERE}")
+
+    def own_host(self) -> tuple[Item, ...]:
+        """Below a hypervisor: whether the VM is a host of its own that has data. Nothing for a guest itself.
+
+        Asked of Zabbix itself, wherever that host's data comes from. The key there has the UUID in it, so that an index
+        of Zabbix's database finds it; a host that is not there, is disabled, or has said nothing yet: no.
+        """
+        if self.single:
+            return ()
+        vm = self.scope()
+        return (
+            Item(
+                name=f"{self.title}Its own host tells its problems",
+                key=vm.key(OWN_HOST),
+                value_type="UNSIGNED",
+                description="Whether the VM is a host of its own (template KVM Guest) that has fresh data. While it is, "
+                "that host tells the VM's problems, and this one does not.",
+                type="CALCULATED",
+                delay="{$KVM.INTERVAL}",
+                formula=f"max(last_foreach(/*/{HEARD}[{vm.parameters[1:-1]}]))",
+                steps=(Step("CHECK_NOT_SUPPORTED", ("",), "CUSTOM_VALUE", "0"), SOON),
+                value_map=YES_NO,
+                tags=(("component", "state"), *vm.tags),
+            ),
+        )
 
     def rule(
         self,

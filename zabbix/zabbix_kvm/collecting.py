@@ -128,40 +128,66 @@ def _send(options: argparse.Namespace) -> Outcome:
     from zabbix_kvm import sender  # noqa: PLC0415 - brings subprocess, which the agent's items do not need
 
     config = options.config or sender.default_config()
-    host = options.host or sender.CONFIGURED_HOST
-    failed: KvmwatchError | None = None
     deadline = Deadline(options.timeout)
+    failed: KvmwatchError | None = None
+    snapshot: Snapshot | None = None
     try:
         # what is left of the time is for sending
-        values = list(_values(_read(options, master.GROUPS, deadline.share(0.6)), options, host))
+        snapshot = _read(options, master.GROUPS, deadline.share(0.6))
+        document = master.document(snapshot)
     except KvmwatchError as error:
         if options.guests_only:
             raise
         failed = error
         document = master.failure(str(error))
-        values = [sender.Value(host, COLLECT_KEY, document["time"], _json(document))]
-    if not values:
-        return Outcome("nothing to send: no guests")
-    answers = sender.send(values, config, options.sender, deadline)
+
+    def sent(values: list[Any]) -> list[Any]:
+        return sender.send(values, config, options.sender, deadline) if values else []
+
+    # apart from its guests: who took how many is all that the sender tells
+    own = [] if options.guests_only else sent([_own(options, document)])
     if failed:
         raise failed
-    text = "; ".join(f"{answer.server} accepted {answer.processed} of {answer.total} values" for answer in answers)
-    if all(answer.processed == answer.total for answer in answers):
-        return Outcome(text)
-    print(
-        f"zabbix_kvm: {text}; Zabbix refuses values for hosts that it does not know (yet) or that lack the item "
-        f"({COLLECT_KEY}: template KVM Hypervisor by Zabbix trapper; {GUEST_KEY}: template KVM Guest): "
-        "see zabbix_kvm verify",
-        file=sys.stderr,
-    )
-    return Outcome("", _FAILED)
+    guests = sent(list(_guests(options, snapshot)) if snapshot else [])
+    return _told(own, guests, options)
 
 
-def _values(snapshot: Snapshot, options: argparse.Namespace, host: str) -> Iterator[Any]:
+def _told(own: list[Any], guests: list[Any], options: argparse.Namespace) -> Outcome:
+    """What is said of the answers, and whether it is a failure: a VM that is no host in Zabbix is none."""
+    said = [f"{answer.server} accepted {answer.processed} of {answer.total} values" for answer in own]
+    said += [
+        f"{answer.server} accepted {answer.processed} of {answer.total} values of guests" for answer in guests
+    ]
+    if not said:
+        return Outcome("nothing to send: no guests")
+    refused = [answer for answer in own if answer.processed < answer.total]
+    if options.guests_only:
+        refused += [answer for answer in guests if not answer.processed]
+    text = "; ".join(said)
+    if refused:
+        print(
+            f"zabbix_kvm: {text}; Zabbix refuses values for hosts that it does not know (yet), that another "
+            "server or proxy monitors, whose TLS settings differ, or that lack the item "
+            f"({COLLECT_KEY}: template KVM Hypervisor by Zabbix trapper; {GUEST_KEY}: template KVM Guest): "
+            "see zabbix_kvm verify",
+            file=sys.stderr,
+        )
+        return Outcome("", _FAILED)
+    missing = max((answer.total - answer.processed for answer in guests), default=0)
+    if missing:
+        text += f"; {missing} guests are no hosts of their own there (yet)"
+    return Outcome(text)
+
+
+def _own(options: argparse.Namespace, document: master.Json) -> Any:
+    from zabbix_kvm.sender import CONFIGURED_HOST, Value  # noqa: PLC0415
+
+    return Value(options.host or CONFIGURED_HOST, COLLECT_KEY, document["time"], _json(document))
+
+
+def _guests(options: argparse.Namespace, snapshot: Snapshot) -> Iterator[Any]:
     from zabbix_kvm.sender import Value  # noqa: PLC0415
 
-    if not options.guests_only:
-        yield Value(host, COLLECT_KEY, snapshot.time, _json(master.document(snapshot)))
     if options.guests or options.guests_only:
         for uuid, document in master.guests(snapshot):
             yield Value(uuid, GUEST_KEY, snapshot.time, _json(document))

@@ -41,9 +41,6 @@ def keep_in_step(provisioner: Provisioner) -> None:
     there = {vm.uuid for vm in seen}
     names = Counter(vm.name for vm in found.values())
     template = provisioner.template(GUEST_TEMPLATE)
-    for host in hypervisors:
-        # a problem of a VM is told by its own host
-        provisioner.complete(_full(provisioner, host), [], [], {"{$KVM.VM.ALERTS}": "0"})
     known = {
         host["host"]: host
         for host in api.call(
@@ -117,12 +114,6 @@ def _vms(provisioner: Provisioner, host: Record) -> list[Found]:
         if matched and name and (clock >= collected or not clock):
             found.append(Found(matched[1], name, host["host"], states.is_active(int(item["lastvalue"])), clock))
     return found
-
-
-def _full(provisioner: Provisioner, host: Record) -> Record:
-    full = provisioner.host(host["host"])
-    assert full is not None, "it was listed just now"
-    return full
 
 
 def _update(provisioner: Provisioner, host: Record, vm: Found, name: str, wanted: list[str]) -> None:

@@ -168,7 +168,8 @@ def guests(snapshot: Snapshot) -> Iterator[tuple[str, Json]]:
             continue
         head = _known(time=round(snapshot.time, 3), hypervisor=hypervisor, condition=conditions.of(domain))
         if not domain.policy.ignore:
-            head["discovery"] = {kind: list(part.rows(domain)) for kind, part in discovery.PARTS.items()}
+            found = {kind: list(part.rows(domain)) for kind, part in discovery.PARTS.items()}
+            head["discovery"] = {**found, "vm": [{"{#VM.UUID}": domain.uuid}]}
         yield domain.uuid, head | _domain(domain, snapshot.time)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from kvmwatch.model.errors import KvmwatchError
-from zabbix_kvm import noc
+from zabbix_kvm import noc, pace
 from zabbix_kvm.api import Api, Record
 from zabbix_kvm.sites import Site
 
@@ -152,13 +152,17 @@ class Provisioner:
                 groups=[{"groupid": group} for group in groups],
                 templates=[{"templateid": template}],
                 interfaces=[_interface(site)] if site.way in _WITH_INTERFACE else [],
-                macros=[{"macro": macro, "value": value} for macro, value in site.macros],
+                macros=[
+                    {"macro": macro, "value": value}
+                    for macro, value in pace.following(dict(site.macros), {}).items()
+                ],
                 inventory_mode=int(_INVENTORY_AUTOMATIC),
                 **({"name": site.name} if site.name else {}),
                 **(self.api.proxy(site.proxy) if site.proxy else {}),
             )
             return
-        self.complete(host, groups, [template], dict(site.macros))
+        there = {macro["macro"]: macro.get("value", "") for macro in host["macros"]}
+        self.complete(host, groups, [template], pace.following(dict(site.macros), there))
         self._settle(host, site)
 
     def _settle(self, host: Record, site: Site) -> None:
