@@ -64,6 +64,17 @@ def kvm(tmp_path_factory: pytest.TempPathFactory) -> Command:
     return Command(tmp_path_factory.mktemp("state"))
 
 
+#: what takes minutes, for tests that will not wait so long
+QUICK = dict.fromkeys(
+    (
+        *("KVM_SETTLE_TIME", "KVM_UNREAD_TIME", "KVM_STRANGE_TIME", "KVM_POOL_TIME", "KVM_NET_TIME"),
+        *("KVM_VM_DOWN_TIME", "KVM_VM_FAULT_TIME", "KVM_VM_PAUSED_TIME", "KVM_VM_UNKNOWN_TIME"),
+        *("KVM_IF_DOWN_TIME", "KVM_DISK_ERRORS_TIME", "KVM_VM_RESPONSE_TIME"),
+    ),
+    "10s",
+)
+
+
 @pytest.fixture(scope="session")
 def watched(zabbix: Zabbix, kvm: Command) -> Zabbix:
     """Zabbix with the lab's hypervisor provisioned, at a pace for tests."""
@@ -71,7 +82,7 @@ def watched(zabbix: Zabbix, kvm: Command) -> Zabbix:
 
     ran = provision(kvm, "--hypervisor", f"{HV}=127.0.0.1")
     assert ran.code == 0, ran.err
-    zabbix.set_macros(HV, KVM_INTERVAL="5s", KVM_WINDOW="1m", KVM_LLD_LIFETIME="0")
+    zabbix.set_macros(HV, KVM_INTERVAL="5s", KVM_WINDOW="1m", KVM_LLD_LIFETIME="0", **QUICK)
     eventually(
         "the last discovered item has a value",
         lambda: any(

@@ -142,16 +142,46 @@ class Zabbix:
         found = self.call(
             "item.get",
             hostids=[hosts[0]["hostid"]],
-            output=["key_", "name", "state", "error", "lastvalue", "lastclock", "value_type", "units", "type"],
+            output=[
+                "key_",
+                "name",
+                "state",
+                "error",
+                "lastvalue",
+                "lastclock",
+                "value_type",
+                "units",
+                "type",
+                "history",
+            ],
             selectPreprocessing="extend",
             **more,
         )
         return {item["key_"]: item for item in found}
 
     def problems(self, host: str) -> dict[str, int]:
-        """The names of the open problems of a host, with their severities."""
-        found = self.call("problem.get", hostids=[self.host(host)["hostid"]], output=["name", "severity"])
-        return {problem["name"]: int(problem["severity"]) for problem in found}
+        """The triggers of the open problems of a host by name, with their severities."""
+        return {name: int(problem["severity"]) for name, problem in self._problems(host).items()}
+
+    def told(self, host: str) -> dict[str, str]:
+        """The same with what a mail would have as its subject."""
+        return {name: str(problem["name"]) for name, problem in self._problems(host).items()}
+
+    def _problems(self, host: str, **more: Any) -> dict[str, dict[str, Any]]:
+        number = self.host(host)["hostid"]
+        found = self.call("problem.get", hostids=[number], output=["name", "severity", "objectid"], **more)
+        triggers = self.call(
+            "trigger.get",
+            triggerids=[problem["objectid"] for problem in found],
+            output=["description"],
+            expandDescription=True,
+        )
+        names = {trigger["triggerid"]: trigger["description"] for trigger in triggers}
+        return {names[problem["objectid"]]: problem for problem in found if problem["objectid"] in names}
+
+    def availability(self, host: str) -> set[str]:
+        """The names of the open problems about availability."""
+        return set(self._problems(host, tags=[{"tag": "scope", "value": "availability", "operator": 1}]))
 
     def set_macros(self, host: str, **macros: str) -> None:
         """Set macros of a host: KVM_VM_CPU=... is {$KVM.VM.CPU}."""

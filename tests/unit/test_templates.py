@@ -161,7 +161,9 @@ def test_every_problem_of_a_vm_asks_whether_its_own_host_tells_it(template: Temp
     for rule in of_vms(template):
         own = {item.key for item in rule.items}
         for trigger in rule.triggers:
-            asked = set(re.findall(r"/T/(kvm\.\w+\.(?:own_host|(?:details_)?vm_state)\[[^]]*\])", trigger.expression))
+            asked = set(
+                re.findall(r"/T/(kvm\.\w+\.(?:own_host|(?:details_)?vm_state)\[[^]]*\])", trigger.expression)
+            )
             assert asked, (
                 f"{trigger.name!r} of {template.name} misses a guard alerts() or state_of() of tools/zabbix_templates/scope.py"
             )

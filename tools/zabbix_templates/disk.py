@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from zabbix_kvm import conditions
-
 from zabbix_templates.defaults import critical, warning
 from zabbix_templates.model import Graph, Item, Macro, Rule, Step, Trigger
 from zabbix_templates.scope import DETAILS_VM_STATE, YES_NO, Owner, Scope, Shown
-from zabbix_templates.triggers import SETTLED, Guard, When, alarm, held, pair
+from zabbix_templates.triggers import SETTLED, When, alarm, held, pair
 
 MACROS = (
     Macro("{$KVM.DISK.LATENCY.WARN}", warning("disk.read_latency"), "Mean latency of reads or writes, seconds: warning. Context: VM and disk: \"web1 vda\""),
@@ -18,7 +16,8 @@ MACROS = (
     Macro("{$KVM.DISK.REQUESTS.MIN}", "0.1", "No verdict on the latency of fewer requests a second (mean over the same time). Context: VM and disk"),
     Macro("{$KVM.DISK.ERRORS.TIME}", "2m", "I/O errors of a disk for this long are a problem. Context: VM and disk"),
     Macro("{$KVM.DISK.ALLOCATION.MAX}", "1000", "Allocation of a growing image, % of its capacity; as it is, none: thin images grow to their full size when they are old. Context: VM and disk"),
-    Macro("{$KVM.DISK.ALLOCATION.GROWTH}", "5", "... that has grown by more than this within a day, % of its capacity. Context: VM and disk"),
+    Macro("{$KVM.DISK.ALLOCATION.GROWTH}", "5", "... that has grown by more than this, % of its capacity ... Context: VM and disk"),
+    Macro("{$KVM.DISK.ALLOCATION.TIME}", "1d", "... within this time. Context: VM and disk"),
     Macro("{$KVM.DISK.MATCHES}", ".*", "Disks to discover, by target name"),
     Macro("{$KVM.DISK.NOT_MATCHES}", "CHANGE_IF_NEEDED", "Disks not to discover"),
 )  # fmt: skip
@@ -103,7 +102,7 @@ def _slow(owner: Owner, scope: Scope, kind: str, title: str, plural: str, limits
         return When(
             f"last({newest})>{limit} and avg({took},{time})>{limit}*avg({requests},{time}) "
             f"and avg({requests},{time})>={least}",
-            f"avg({took},{time})<={limit}*avg({requests},{time})",
+            f"avg({took},{time})<={limit}*avg({requests},{time}) or avg({requests},{time})<{least}",
             time,
             f"{{ITEM.LASTVALUE1}} (mean over {limit} s for {time})",
         )
@@ -122,34 +121,30 @@ def _slow(owner: Owner, scope: Scope, kind: str, title: str, plural: str, limits
 
 
 def _faults(owner: Owner, scope: Scope) -> Trigger:
-    state, paused = owner.state_ref(scope), conditions.IO_ERROR
+    errors = owner.macro("DISK.ERRORS.TIME", "{#DISK.NAME}")
     return alarm(
         f"{scope.title}I/O errors",
         "HIGH",
-        held(scope.ref("errors"), 1, owner.macro("DISK.ERRORS.TIME", "{#DISK.NAME}")),
+        held(scope.ref("errors"), 1, errors),
         "The storage of this disk gives errors, and the VM goes on (that one is paused for them is told of the VM).",
         "make room or mend the storage; virsh domblkerror NAME says which it is.",
         "availability",
-        (
-            Guard(f"last({state})<{paused}", f"last({state})>={paused}"),
-            SETTLED,
-            owner.alerts(scope),
-        ),
+        (SETTLED, owner.running(owner.state_ref(scope), errors), owner.alerts(scope)),
     )
 
 
 def _growing(owner: Owner, scope: Scope) -> Trigger:
     name, usage = "{#DISK.NAME}", scope.ref("allocation_usage")
     state = owner.state_ref(scope, DETAILS_VM_STATE)
-    most, grown = owner.macro("DISK.ALLOCATION.MAX", name), owner.macro("DISK.ALLOCATION.GROWTH", name)
+    most, grown, time = (owner.macro(f"DISK.ALLOCATION.{macro}", name) for macro in ("MAX", "GROWTH", "TIME"))
     return alarm(
         f"{scope.title}Allocation is near its capacity",
         "WARNING",
         When(
-            f"last({usage})>{most} and last({usage})-min({usage},1d)>{grown}",
-            f"last({usage})<={most} or last({usage})-min({usage},1d)<={grown}",
+            f"last({usage})>{most} and last({usage})-min({usage},{time})>{grown}",
+            f"last({usage})<={most} or last({usage})-min({usage},{time})<={grown}",
         ),
-        "A thin image has grown a lot within the last day, nearly to its full size. Off unless "
+        "A thin image has grown a lot within {$KVM.DISK.ALLOCATION.TIME}, nearly to its full size. Off unless "
         "{$KVM.DISK.ALLOCATION.MAX} is set, too.",
         "free space inside of the guest and trim (fstrim), or make the disk larger.",
         "capacity",

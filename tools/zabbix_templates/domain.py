@@ -141,9 +141,17 @@ def _of_state(owner: Owner) -> tuple[Trigger, ...]:
     def being(number: int, time: str, tells: str = "") -> When:
         return held(condition, number, macro(time), f"{tells or why} for {macro(time)}")
 
-    def wanted(*words: str) -> When:
+    def wanted(*words: str, time: str = "") -> When:
+        """Whether this is expected; with a time, it was so at its beginning as well."""
+
+        def one_of(value: str) -> str:
+            return " or ".join(f'{value}="{word}"' for word in words)
+
+        now_and_then = [one_of(f"last({expected})")]
+        if time:
+            now_and_then.append(one_of(f"last({expected},#1:now-{macro(time)})"))
         return When(
-            " or ".join(f'last({expected})="{word}"' for word in words),
+            " and ".join(f"({part})" for part in now_and_then),
             " and ".join(f'last({expected})<>"{word}"' for word in words),
         )
 
@@ -155,7 +163,7 @@ def _of_state(owner: Owner) -> tuple[Trigger, ...]:
             (meaning, meaning),
             cure,
             "availability",
-            (owner.alerts(),),
+            guards,
             severities=("WARNING", "HIGH"),
         )
 
@@ -176,7 +184,7 @@ def _of_state(owner: Owner) -> tuple[Trigger, ...]:
         alarm(
             f"{title}Not running though it should be",
             "HIGH",
-            being(conditions.OFF, "VM.DOWN.TIME", f"off ({why})") & wanted("running", "paused"),
+            being(conditions.OFF, "VM.DOWN.TIME", f"off ({why})") & wanted("running", "paused", time="VM.DOWN.TIME"),
             "The VM has autostart (or its metadata, or {$KVM.VM.EXPECT}, says that it should run) and is shut off or suspended.",
             "virsh start NAME (or virsh dompmwakeup NAME); if that is intended, switch autostart off or set expect=\"any\" in its metadata.",
             "availability",
@@ -236,7 +244,7 @@ def _of_state(owner: Owner) -> tuple[Trigger, ...]:
         alarm(
             f"{title}Running though it should be shut off",
             "WARNING",
-            being(conditions.RUNNING, "VM.DOWN.TIME", f"it should be {text(expected)}, and runs") & wanted("shutoff", "paused"),
+            being(conditions.RUNNING, "VM.DOWN.TIME", f"it should be {text(expected)}, and runs") & wanted("shutoff", "paused", time="VM.DOWN.TIME"),
             "Its metadata, or {$KVM.VM.EXPECT}, says that it should be shut off or paused, and it runs.",
             "find out who started it; virsh shutdown NAME.",
             "notice",
@@ -249,7 +257,7 @@ def _of_state(owner: Owner) -> tuple[Trigger, ...]:
             "The VM's QEMU process has not answered libvirt; the guest may hang, and nothing can be measured of it.",
             "look at its storage (NFS?) and at dmesg on the hypervisor; virsh domcontrol NAME says the same.",
             "availability",
-            (watched, owner.alerts()),
+            (owner.watched(condition, macro("VM.RESPONSE.TIME")), owner.alerts()),
         ),
         *gone,
         _restarted(owner, title, watched),

@@ -46,7 +46,7 @@ def rule(owner: Owner) -> Rule:
             usage,
             Limits(*(owner.macro(f"FS.{name}", mount) for name in ("WARN", "MAX", "TIME", "TIMELEFT"))),
             "free space inside of the guest, or make its disk larger.",
-            (owner.watched(owner.state_ref(scope)), owner.alerts(scope)),
+            (owner.running(owner.state_ref(scope), owner.macro("FS.TIME", mount)), owner.alerts(scope)),
         ),
         graphs=(Graph(f"{scope.title}Utilization", (scope.key("usage"),), percent=True),),
     )

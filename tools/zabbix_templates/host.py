@@ -7,7 +7,7 @@ from zabbix_kvm import master as documents
 from zabbix_templates.defaults import critical, warning
 from zabbix_templates.model import Graph, Item, Macro, Step, Trigger
 from zabbix_templates.scope import CONDITIONS, THROTTLE, YES_NO, Scope, Shown, since_before
-from zabbix_templates.triggers import When, alarm, changed, given, held, over, pair, text
+from zabbix_templates.triggers import SETTLED, When, alarm, changed, given, held, over, pair, text
 
 MACROS = (
     Macro("{$KVM.NODATA}", "5m", "No data for this long is a problem"),
@@ -148,6 +148,7 @@ def _of_reading() -> tuple[Trigger, ...]:
             "counts.",
             "virsh metadata NAME urn:kvmwatch:1 shows it; set it anew.",
             "notice",
+            (SETTLED,),
         ),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zabbix_templates.model import Macro, Rule
 from zabbix_templates.scope import ACTIVE, REMOVED, YES_NO, Scope, Shown
-from zabbix_templates.triggers import SETTLED, Guard, alarm, held, now
+from zabbix_templates.triggers import SETTLED, alarm, always, held
 
 MACROS = (
     Macro(
@@ -46,7 +46,7 @@ def rule(master: str) -> Rule:
             alarm(
                 "Network {#NET.NAME}: Inactive though it should be active",
                 "HIGH",
-                held(active, 0, time) & now(scope.ref("autostart"), "=", "1"),
+                held(active, 0, time) & held(scope.ref("autostart"), 1, time),
                 "The network has autostart and is not active: VMs on it cannot be started.",
                 "virsh net-start NAME says why it does not; or switch its autostart off.",
                 "availability",
@@ -61,7 +61,7 @@ def rule(master: str) -> Rule:
                 "ip link set BRIDGE up; when it is gone, virsh net-destroy NAME and virsh net-start NAME, then put the "
                 "taps of its VMs back into it.",
                 "availability",
-                (SETTLED, Guard(f"last({active})=1", f"last({active})<>1")),
+                (SETTLED, always(active, "=", 1, time)),
             ),
         ),
     )

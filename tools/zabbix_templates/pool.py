@@ -7,7 +7,7 @@ from zabbix_templates.defaults import critical, warning
 from zabbix_templates.filling import Limits, filling, levels
 from zabbix_templates.model import Graph, Macro, Rule, Trigger
 from zabbix_templates.scope import POOL_STATE, REMOVED, YES_NO, Scope, Shown
-from zabbix_templates.triggers import SETTLED, Guard, When, alarm, given, held, now
+from zabbix_templates.triggers import SETTLED, Guard, When, alarm, always, given, held
 
 MACROS = (
     Macro("{$KVM.POOL.MATCHES}", ".*", "Storage pools to discover"),
@@ -87,14 +87,14 @@ def _macro(name: str) -> str:
 def _of_state(scope: Scope) -> tuple[Trigger, ...]:
     """What libvirt says of it, and what is at its path."""
     state, time = scope.ref("state"), _macro("TIME")
-    there = Guard(f"last({state})<{REMOVED}", f"last({state})={REMOVED}")
+    there = always(state, "<", REMOVED, time)
     gone, silent = f"{scope.title}Its storage is gone", f"{scope.title}Storage does not answer"
     bad = held(state, states.POOL_DEGRADED, time) | held(state, states.POOL_INACCESSIBLE, time)
     return (
         alarm(
             f"{scope.title}Inactive though it should be active",
             "HIGH",
-            held(state, states.POOL_INACTIVE, time) & now(scope.ref("autostart"), "=", "1"),
+            held(state, states.POOL_INACTIVE, time) & held(scope.ref("autostart"), 1, time),
             "The pool has autostart and is not active: VMs on it cannot be started.",
             "virsh pool-start NAME says why it does not; or switch its autostart off.",
             "availability",
@@ -138,9 +138,13 @@ def _of_room(scope: Scope) -> tuple[Trigger, ...]:
     state = scope.ref("state")
     usage, overcommit = scope.ref("usage"), scope.ref("overcommit")
     # what is not running any more keeps the figures that it had
-    running = Guard(f"last({state})<>{states.POOL_INACTIVE} and last({state})<{REMOVED}",
-                    f"last({state})={states.POOL_INACTIVE} or last({state})={REMOVED}")  # fmt: skip
     most, start, time = _macro("OVERCOMMIT.MAX"), _macro("OVERCOMMIT.FROM"), _macro("TIME")
+    active, inactive = (f"last({state}){sign}{states.POOL_INACTIVE}" for sign in ("<>", "="))
+    there = always(state, "<", REMOVED, time)
+    running = Guard(
+        f"{active} and last({state},#1:now-{time})<>{states.POOL_INACTIVE} and {there.holds}",
+        f"{inactive} or {there.fails}",
+    )
     meaning = (
         "The fullest thin pool of the volume group has {}; when it is full, the VMs on its volumes get I/O errors."
     )

@@ -11,7 +11,7 @@ from kvmwatch.model import derived
 from kvmwatch.model.derived import DERIVED
 from kvmwatch.model.metrics import COUNTER, catalogue
 from zabbix_templates.model import Item, Macro, Rule, Step, Tags
-from zabbix_templates.triggers import Guard, held
+from zabbix_templates.triggers import Guard, always, held
 
 YES_NO, STATE, CONDITION, POOL_STATE, ACTIVE, AGENT, LINK, REPORT = (
     "KVM yes or no",
@@ -48,11 +48,11 @@ THROTTLE = Step("DISCARD_UNCHANGED_HEARTBEAT", ("1h",))
 OWN_HOST = "own_host"
 #: of a guest's own host, followed by its UUID: whether it has data
 HEARD = "kvm.guest.heard"
-# of a value that is made with a macro: a changed one is heeded only when a value comes
-SOON = Step("DISCARD_UNCHANGED_HEARTBEAT", ("5m",))
-RATE = Step("CHANGE_PER_SECOND")
-#: for ``Shown.calm``: shorter than the ten minutes over which triggers look at it
+#: of what changes seldom: shorter than the ten minutes over which triggers look at it
 CALM = "8m"
+# of a value that is made with a macro: a changed one is heeded only when a value comes
+SOON = Step("DISCARD_UNCHANGED_HEARTBEAT", (CALM,))
+RATE = Step("CHANGE_PER_SECOND")
 
 _KINDS = {metric.full_name: metric.declaration.kind for metric in catalogue()}
 _KINDS |= {f"{one.entity}.{one.name}": one.kind for one in DERIVED}
@@ -309,12 +309,20 @@ class Owner(NamedTuple):
     def running(self, state: str, time: str) -> Guard:
         """Whether it has been running for this time: a start is no time for verdicts.
 
-        A problem is not ended by a moment in which it is paused (for a snapshot), only when it is off or not here.
+        A problem is not ended by a moment in which it is paused (for a snapshot), only when that lasts, and when it is
+        off or not here.
         """
-        return Guard(held(state, conditions.RUNNING, time).expression, f"last({state})>={conditions.CRASHED}")
+        running = conditions.RUNNING
+        return Guard(
+            held(state, running, time).expression,
+            f"last({state})>={conditions.CRASHED} or last({state})<>{running} and last({state},#1:now-{time})<>{running} "
+            f'and count({state},{time},"eq",{running})=0',
+        )
 
-    def watched(self, state: str) -> Guard:
-        """Whether it is one of this hypervisor's that is to be watched."""
+    def watched(self, state: str, time: str = "") -> Guard:
+        """Whether it is one of this hypervisor's that is to be watched, and was so for this time."""
+        if time:
+            return always(state, "<", conditions.ELSEWHERE, time)
         return Guard(f"last({state})<{conditions.ELSEWHERE}", f"last({state})>={conditions.ELSEWHERE}")
 
     def own_host(self) -> tuple[Item, ...]:

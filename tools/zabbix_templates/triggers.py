@@ -71,6 +71,15 @@ def held(ref: str, value: int, time: str, tells: str = "") -> When:
     )
 
 
+def always(ref: str, comparison: str, value: int, time: str) -> Guard:
+    """That an item's value compares so, and did at the beginning of the time; a problem ends when it does not now."""
+    ends = {"=": "<>", "<": ">="}[comparison]
+    now_and_then = (f"last({ref})", f"last({ref},#1:now-{time})")
+    return Guard(
+        " and ".join(f"{value_of}{comparison}{value}" for value_of in now_and_then), f"last({ref}){ends}{value}"
+    )
+
+
 def over(ref: str, limit: str, time: str, unit: str = "", hovers: bool = True) -> When:
     """Whether it has been over the limit all the time; it ends when it was not for the same time.
 
