@@ -17,7 +17,7 @@ from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Snapshot, timings
 from kvmwatch.reading.collect import Reader
 from kvmwatch.reading.deadline import Deadline
-from zabbix_kvm import discovery, master
+from zabbix_kvm import conditions, discovery, master
 
 COLLECT_KEY = "kvm.collect"
 GUEST_KEY = "kvm.guest"
@@ -148,7 +148,10 @@ def _send(options: argparse.Namespace) -> Outcome:
     own = [] if options.guests_only else sent([_own(options, document)])
     if failed:
         raise failed
-    guests = sent(list(_guests(options, snapshot)) if snapshot else [])
+    assert snapshot
+    guests = sent(list(_guests(options, snapshot, left_alone=False)))
+    # few of these are hosts: whose VM is to be left alone only since a moment ago, and they fall silent by it
+    sent(list(_guests(options, snapshot, left_alone=True)))
     return _told(own, guests, options)
 
 
@@ -185,12 +188,13 @@ def _own(options: argparse.Namespace, document: master.Json) -> Any:
     return Value(options.host or CONFIGURED_HOST, COLLECT_KEY, document["time"], _json(document))
 
 
-def _guests(options: argparse.Namespace, snapshot: Snapshot) -> Iterator[Any]:
+def _guests(options: argparse.Namespace, snapshot: Snapshot, left_alone: bool) -> Iterator[Any]:
     from zabbix_kvm.sender import Value  # noqa: PLC0415
 
     if options.guests or options.guests_only:
         for uuid, document in master.guests(snapshot):
-            yield Value(uuid, GUEST_KEY, snapshot.time, _json(document))
+            if (document["condition"] == conditions.LEFT_ALONE) == left_alone:
+                yield Value(uuid, GUEST_KEY, snapshot.time, _json(document))
 
 
 def _read(options: argparse.Namespace, groups: Group, deadline: Deadline | None = None) -> Snapshot:
