@@ -15,7 +15,7 @@ from check_kvm.frame.plugin import Check, add_site_options, rated, site_config
 from kvmwatch import __version__
 from kvmwatch.command import frame
 from kvmwatch.command.frame import Outcome
-from kvmwatch.command.options import Parser, add_common, seconds
+from kvmwatch.command.options import Parser, add_allow_http, add_common, seconds
 from kvmwatch.command.roster import Roster
 from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.model.groups import Group
@@ -84,7 +84,7 @@ def _publish(options: argparse.Namespace) -> Outcome:
 
     deadline = Deadline(options.timeout)
     chosen = services.checks(options.check)
-    target = targets.find(options.to, options.credentials, options.ca_file)
+    target = targets.find(options.to, options.credentials, options.ca_file, options.allow_http)
     config = site_config(options.config)
     host = options.host or _host_name(options.uri)
     style = output.Style(options.perfdata)
@@ -172,6 +172,7 @@ def parser() -> Parser:
     publish.add_argument(
         "--ca-file", metavar="FILE", help="for a URL: certificate of the CA that signed Icinga's (its ca.crt)"
     )
+    add_allow_http(publish)
     publish.add_argument(
         "--perfdata", choices=perfdata.STYLES, default=perfdata.FULL, help="as the checks have it (default: full)"
     )

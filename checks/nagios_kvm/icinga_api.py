@@ -12,7 +12,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.ssl_ import create_urllib3_context
 
 from kvmwatch.command import given
-from kvmwatch.command.web import Session, one_line
+from kvmwatch.command.web import Session, check_private, one_line
 from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.reading.deadline import Deadline
 from nagios_kvm.judging import Result, Taken
@@ -49,10 +49,11 @@ def session(ca_file: str | None = None, limit: int = _LIMIT) -> Session:
 class IcingaApi:
     """A session with certificate verification and credentials from a file."""
 
-    def __init__(self, url: str, credentials: str | None, ca_file: str | None) -> None:
-        """``url``: https://HOST:5665. Raises UsageError when the credentials cannot be read."""
+    def __init__(self, url: str, credentials: str | None, ca_file: str | None, allow_http: bool = False) -> None:
+        """``url``: https://HOST:5665. KvmwatchError when others could read the credentials, or this cannot."""
         if not credentials:
             raise UsageError("--to URL needs --credentials FILE with 'user = ...' and 'password = ...'")
+        check_private(url, allow_http)
         self._url = url.rstrip("/").removesuffix("/v1")
         self._session = session(ca_file)
         self._session.auth = _credentials(credentials)

@@ -21,12 +21,15 @@ Target = Callable[[str, list[Result], Deadline], Taken]
 _ATOMIC = select.PIPE_BUF  # what a pipe takes of a writer in one piece
 
 
-def find(to: str, credentials: str | None, ca_file: str | None) -> Target:
-    """The target that a file or URL names. Raises KvmwatchError, UsageError among them."""
+def find(to: str, credentials: str | None, ca_file: str | None, allow_http: bool = False) -> Target:
+    """The target that a file or URL names. Raises KvmwatchError, UsageError among them.
+
+    Credentials go unencrypted to another machine only with ``allow_http``.
+    """
     if to.startswith(("https://", "http://")):
         from nagios_kvm.icinga_api import IcingaApi  # noqa: PLC0415 - brings requests
 
-        return IcingaApi(to, credentials, ca_file).send
+        return IcingaApi(to, credentials, ca_file, allow_http).send
     try:
         mode = os.stat(to).st_mode
     except OSError as error:

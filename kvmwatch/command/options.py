@@ -12,6 +12,7 @@ from kvmwatch.model.errors import UsageError
 from kvmwatch.reading.connection import default_uri
 
 DEFAULT_TIMEOUT = 10.0
+ALLOW_HTTP = "--allow-http"
 
 
 class Parser(argparse.ArgumentParser):
@@ -67,6 +68,15 @@ def add_common(made: argparse.ArgumentParser) -> None:
         "-v", "--verbose", action="count", default=0, help="say more; -vv adds tracebacks, -vvv timings"
     )
     made.add_argument("-V", "--version", action="version", version=f"kvmwatch {__version__}")
+
+
+def add_allow_http(made: argparse.ArgumentParser) -> None:
+    """Add the option that lets ``web.check_private`` pass."""
+    made.add_argument(
+        ALLOW_HTTP,
+        action="store_true",
+        help="send the credentials unencrypted, where the URL is http:// and not this machine's",
+    )
 
 
 def uri(text: str) -> str:

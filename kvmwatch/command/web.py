@@ -7,18 +7,39 @@ comes, and follows redirects with what was for somebody else.
 from __future__ import annotations
 
 import io
+import ipaddress
 import zlib
 from typing import Any
 
 import requests
 import urllib3
 
-from kvmwatch.model.errors import DeadlineExceeded
+from kvmwatch.command.options import ALLOW_HTTP
+from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError
 from kvmwatch.reading.deadline import Deadline, Started
 
 _PIECE = 65536
 _TOLD = 200  # characters of what an API says that are repeated
 _ZLIB_OR_GZIP = zlib.MAX_WBITS | 32
+
+
+def check_private(url: str, allowed: bool) -> None:
+    """Whether credentials may go to a URL: encrypted, or to this machine; or ``allowed``. Else a KvmwatchError."""
+    try:
+        parsed = urllib3.util.parse_url(url)  # as the request will read it
+    except urllib3.exceptions.LocationParseError:
+        raise KvmwatchError(f"{one_line(repr(url))} is not a URL") from None
+    if parsed.scheme != "https" and not _is_here(parsed.host or "") and not allowed:
+        raise KvmwatchError(
+            f"{one_line(url)}: everybody on the way could read the credentials; use https://, or give {ALLOW_HTTP}"
+        )
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 class Session(requests.Session):  # type: ignore[misc]
@@ -40,6 +61,13 @@ class Session(requests.Session):  # type: ignore[misc]
             return started.wait(Deadline(options["timeout"]))
         except DeadlineExceeded:
             raise requests.Timeout("no whole answer in time") from None
+
+    def merge_environment_settings(self, url: str, *options: Any) -> Any:
+        """What the environment says of proxies and CAs; there is no proxy between us and this machine itself."""
+        merged = super().merge_environment_settings(url, *options)
+        if _is_here(urllib3.util.parse_url(url).host or ""):
+            merged["proxies"] = {}
+        return merged
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """None: no redirect is followed."""

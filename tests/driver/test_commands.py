@@ -115,6 +115,17 @@ def test_zabbix_bad_options(command: Command) -> None:
         assert "Traceback" not in ran.err
 
 
+@pytest.mark.parametrize("subcommand", ["provision", "verify"])
+def test_zabbix_credentials_do_not_go_in_clear(command: Command, subcommand: str) -> None:
+    env = {"ZABBIX_URL": "http://zabbix.example.com/zabbix", "ZABBIX_TOKEN": "secret"}
+    ran = command("zabbix_kvm", subcommand, env=env)
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err == (
+        "zabbix_kvm: http://zabbix.example.com/zabbix: everybody on the way could read the credentials; "
+        "use https://, or give --allow-http\n"
+    )
+
+
 def test_pattern_that_matches_nothing_is_unknown_and_the_rest_is_judged(command: Command) -> None:
     ran = command("check_kvm_state", "-u", EXAMPLE_URI, "-d", "web9", "-d", "web1")
     assert ran.code == 3

@@ -154,6 +154,10 @@ def test_rejected_definitions_do_not_replace_the_old_ones(command: Command, tmp_
             "is neither a command file (a pipe), nor a check-result folder",
         ),
         (("publish", *HOST, "--to", "https://localhost:1"), "needs --credentials FILE"),
+        (
+            ("publish", *HOST, "--to", "http://192.0.2.1:5665", "--credentials", "/dev/null"),
+            "or give --allow-http",
+        ),
         ((), "the following arguments are required: COMMAND"),
     ],
 )

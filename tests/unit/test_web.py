@@ -11,7 +11,8 @@ import pytest
 import requests
 from hanging import Handler, api
 
-from kvmwatch.command.web import Session, one_line
+from kvmwatch.command.web import Session, check_private, one_line
+from kvmwatch.model.errors import KvmwatchError
 
 BODY = json.dumps({"name": "Büro", "values": [0] * 1000}).encode()
 
@@ -58,3 +59,53 @@ def test_no_redirect_is_followed(code: int) -> None:
 def test_what_others_say_is_one_short_line() -> None:
     assert one_line("a\n  b\tc") == "a b c"
     assert len(one_line("x " * 1_000_000)) < 250
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("https://zabbix.example.com/zabbix", "HTTPS://192.0.2.1:5665", "https://[2001:db8::1]/"),
+        *("http://localhost/zabbix", "http://LOCALHOST:8080", "http://127.0.0.1:8088", "http://127.1.2.3/"),
+        *("http://[::1]:5665", "http://user@[::1]/"),
+    ],
+)
+def test_credentials_go_encrypted_or_to_this_machine(url: str) -> None:
+    check_private(url, allowed=False)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(
+            "http://zabbix.example.com/zabbix",
+            "HTTP://192.0.2.1:5665",
+            "http://[2001:db8::1]/",
+            "ftp://example.com",
+        ),
+        # this machine's name only at first sight
+        *("http://localhost.example.com/", "http://127.0.0.1.example.com/", "http://localhost@example.com/"),
+        *("http://127.0.0.1@example.com/", "http://example.com#@localhost/", "http://example.com/\\@localhost/"),
+        *("http://example.com?@127.0.0.1", "http:///zabbix", "http://0x7f000001/"),
+    ],
+)
+def test_credentials_go_to_others_in_clear_only_when_asked(url: str) -> None:
+    with pytest.raises(KvmwatchError, match=r"use https://, or give --allow-http") as refused:
+        check_private(url, allowed=False)
+    assert len(str(refused.value).splitlines()) == 1
+    check_private(url, allowed=True)
+
+
+def test_no_url() -> None:
+    with pytest.raises(KvmwatchError, match="is not a URL"):
+        check_private("http://localhost:port", allowed=True)
+
+
+def test_no_proxy_is_asked_about_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://192.0.2.1:3128")
+    monkeypatch.delenv("no_proxy", raising=False)
+
+    def proxies(url: str) -> object:
+        return Session(1).merge_environment_settings(url, {}, None, None, None)["proxies"]
+
+    assert proxies("http://localhost:8088/api") == {}
+    assert proxies("http://zabbix.example.com/api") == {"http": "http://192.0.2.1:3128"}

@@ -15,7 +15,7 @@ import pyzabbix
 import requests
 
 from kvmwatch.command import given, watchdog
-from kvmwatch.command.web import Session, one_line
+from kvmwatch.command.web import Session, check_private, one_line
 from kvmwatch.model.doing import doing
 from kvmwatch.model.errors import KvmwatchError
 
@@ -64,10 +64,14 @@ def _file(file: str) -> Mapping[str, str]:
 class Api:
     """A session. Every method raises KvmwatchError with one line for the user."""
 
-    def __init__(self, url: str, login: Credentials, timeout: float) -> None:
-        """Connect and log in; ``timeout`` is for each request as a whole, in seconds."""
+    def __init__(self, url: str, login: Credentials, timeout: float, allow_http: bool = False) -> None:
+        """Connect and log in; ``timeout`` is for each request as a whole, in seconds.
+
+        Credentials go unencrypted to another machine only with ``allow_http``.
+        """
         if "://" not in url:
             raise KvmwatchError(f"{url!r} is not a URL; use for instance https://zabbix.example.com/zabbix")
+        check_private(url, allow_http)
         self.url = url
         self._answers = True
         front_end = url.removesuffix("/api_jsonrpc.php").rstrip("/")

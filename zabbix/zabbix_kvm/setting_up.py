@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kvmwatch.command.frame import Outcome
-from kvmwatch.command.options import seconds
+from kvmwatch.command.options import add_allow_http, seconds
 from kvmwatch.model.errors import UsageError
 
 
@@ -66,6 +66,7 @@ def _add_api_options(command: argparse.ArgumentParser) -> None:
         help="file with 'token = ...', or 'user = ...' and 'password = ...' "
         "(default: $ZABBIX_TOKEN, or $ZABBIX_USER and $ZABBIX_PASSWORD)",
     )
+    add_allow_http(command)
     command.add_argument(
         "-t", "--timeout", type=seconds, default=60.0, metavar="SECONDS", help="for each request (default: 60)"
     )
@@ -77,7 +78,7 @@ def _api(options: argparse.Namespace) -> Any:
 
     if not options.url:
         raise UsageError("which Zabbix? give --url https://zabbix.example.com/zabbix, or set ZABBIX_URL")
-    return Api(options.url, credentials(options.credentials), options.timeout)
+    return Api(options.url, credentials(options.credentials), options.timeout, options.allow_http)
 
 
 def _provision(options: argparse.Namespace) -> Outcome:
