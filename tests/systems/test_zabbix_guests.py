@@ -85,7 +85,7 @@ def test_migrated_vm_keeps_its_host_and_its_history(
     assert (host["name"], groups(fleet)) == ("mover1", {"KVM guests", "KVM guests/kvm1"})
     written = "kvm.disk.write_bytes[vda]"
     eventually("its disk is measured", lambda: pushed(kvm, "mover1") and value(fleet, written))
-    eventually("its inventory names kvm1", lambda: pushed(kvm, "mover1") and location(fleet) == "kvm1")
+    eventually("its inventory names kvm1", lambda: pushed(kvm, "mover1") and chassis(fleet) == "kvm1")
     item = fleet.items(MOVER)["kvm.domain.cpu_time_per_vcpu"]["itemid"]
     before = history(fleet, item)
 
@@ -96,7 +96,7 @@ def test_migrated_vm_keeps_its_host_and_its_history(
     moved = fleet.host(MOVER)
     assert moved["hostid"] == host["hostid"]
     assert groups(fleet) == {"KVM guests", "KVM guests/kvm2"}
-    eventually("its inventory names kvm2", lambda: push_kvm2(kvm) and location(fleet) == "kvm2")
+    eventually("its inventory names kvm2", lambda: push_kvm2(kvm) and chassis(fleet) == "kvm2")
     eventually("its history goes on", lambda: push_kvm2(kvm) and history(fleet, item)[-1] > before[-1])
     assert history(fleet, item)[0] == before[0]
     assert fleet.problems(MOVER) == {}, "a migration is no restart"
@@ -201,8 +201,8 @@ def groups(fleet: Zabbix) -> set[str]:
     return {group["name"] for group in host["groups"]}
 
 
-def location(fleet: Zabbix) -> str:
-    return str(fleet.host(MOVER)["inventory"]["location"])
+def chassis(fleet: Zabbix) -> str:
+    return str(fleet.host(MOVER)["inventory"]["chassis"])
 
 
 def value(fleet: Zabbix, key: str) -> Any:

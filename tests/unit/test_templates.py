@@ -24,6 +24,21 @@ DOCUMENT = json.loads(
 ALL = templates()
 #: items about a part that are not values of its record: made of others, or of the domain it belongs to
 OWN = re.compile(r"kvm\.(disk\.\w+_latency|(disk|interface)\.vm_state)")
+#: the inventory fields that a template of Zabbix's own fills, in 6.0 or 7.0: linking two that fill the same one is refused
+OFFICIAL_INVENTORY = {
+    *("CONTACT", "LOCATION", "LOCATION_LAT", "LOCATION_LON", "MACADDRESS_A", "MODEL", "NAME", "NOTES", "OS"),
+    *(
+        "OS_SHORT",
+        "POC_1_EMAIL",
+        "POC_1_NAME",
+        "SERIALNO_A",
+        "SITE_CITY",
+        "SITE_COUNTRY",
+        "SITE_STATE",
+        "SOFTWARE",
+    ),
+    *(*(f"SOFTWARE_APP_{letter}" for letter in "ABCDE"), "SOFTWARE_FULL", "TYPE", "VENDOR"),
+}
 
 
 def items(template: Template) -> list[Item]:
@@ -138,3 +153,9 @@ def test_every_discovery_list_is_in_the_document(template: Template) -> None:
         with_part = [row for row in rows if rule.part in row]
         assert with_part, rule.name
         assert all(len(values) == len(rule.macros) for row in with_part for values in row[rule.part])
+
+
+@pytest.mark.parametrize("template", ALL, ids=lambda template: template.folder)
+def test_no_inventory_field_is_that_of_an_official_template(template: Template) -> None:
+    linked = {item.inventory for item in items(template)} - {""}
+    assert not linked & OFFICIAL_INVENTORY, f"{template.name} cannot be linked beside the templates of Zabbix"

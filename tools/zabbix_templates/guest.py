@@ -72,7 +72,7 @@ def template() -> Template:
                 master=MASTER,
                 steps=(Step("JSONPATH", ("$.hypervisor",), "DISCARD_VALUE"), THROTTLE),
                 tags=(("component", "libvirt"),),
-                inventory="LOCATION",
+                inventory="CHASSIS",
             ),
             *_OWNER.scope().items(domain.SHOWN),
         ),
