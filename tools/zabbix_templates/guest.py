@@ -96,7 +96,7 @@ def _dashboard() -> Dashboard:
                     *(("CPU", vm.key("cpu_time_per_vcpu")), ("Steal", vm.key("cpu_delay_per_vcpu"))),
                     *(("Memory", vm.key("memory_usage")), ("Guest agent", vm.key("agent"))),
                 ),
-                [(name, name) for name in graphs],
+                [(name, f"VM: {name}") for name in graphs],
             ),
             prototypes("Disks", ("Disk {#DISK.NAME}: Throughput", "Disk {#DISK.NAME}: Latency"), 3),
             prototypes("Network", ("Interface {#IF.MAC}: Traffic", "Interface {#IF.MAC}: Errors and drops"), 3),
