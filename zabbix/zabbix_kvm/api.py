@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import configparser
 import os
+import pwd
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Optional
 
@@ -21,6 +23,7 @@ from kvmwatch.model.doing import doing
 from kvmwatch.model.errors import KvmwatchError
 
 _TOKEN_IN_HEADER = (6, 4)
+_AGENT_USER = "zabbix"
 _AT_ONCE = 20  # records of a request: some seconds of work, where a request may take -t
 _LIMIT = 32 * 1024 * 1024  # bytes of an answer; the items of a hypervisor with 1,000 VMs are half of that
 
@@ -64,11 +67,24 @@ def credentials(file: str | None, environment: Mapping[str, str] = os.environ) -
 def _file(file: str) -> Mapping[str, str]:
     parser = configparser.ConfigParser(interpolation=None)
     text = given.read("--credentials", file, private=True)
+    if _agent_reads(file):
+        raise KvmwatchError(
+            f"{file} can be read by user zabbix, whose agent hands out every file that it can read; chown root: it"
+        )
     try:
         parser.read_string("[zabbix]\n" + text.removeprefix("[zabbix]"))
     except configparser.Error:
         raise KvmwatchError(f"{file} has other lines than token = ..., user = ... or password = ...") from None
     return parser["zabbix"]
+
+
+def _agent_reads(file: str) -> bool:
+    try:
+        agent = pwd.getpwnam(_AGENT_USER)
+    except KeyError:
+        return False
+    found = os.stat(file)
+    return found.st_uid == agent.pw_uid or bool(found.st_mode & stat.S_IRGRP and found.st_gid == agent.pw_gid)
 
 
 class Api:

@@ -108,6 +108,12 @@ def keep_in_step(provisioner: Provisioner, keys: dict[str, Psk], patience: Patie
     template = provisioner.template(GUEST_TEMPLATE)
     hosts = _hosts(provisioner.api, template, found)
     ours = {uuid: host for uuid, host in hosts.items() if _is_ours(host)}
+    for uuid, host in hosts.items():
+        if uuid in found and template not in {one["templateid"] for one in host["parentTemplates"]}:
+            provisioner.changes.fail(
+                f"host {host['name']} is called {uuid}, as that of VM {found[uuid].name} would be, and has no "
+                f"template {GUEST_TEMPLATE}: link it, or call that host otherwise"
+            )
     guests = _Guests(provisioner, homes, hosts, found)
     guests.make(template)
     guests.follow({uuid: host for uuid, host in ours.items() if uuid in found})
@@ -286,6 +292,7 @@ def _hosts(api: Api, template: str, found: Iterable[str]) -> dict[str, Record]:
     asked: Record = {
         "output": "extend",
         "selectTags": "extend",
+        "selectParentTemplates": ["templateid"],
         api.groups_of_host: ["groupid", "name"],
     }
     hosts = api.call("host.get", templateids=[template], **asked) + api.call(
