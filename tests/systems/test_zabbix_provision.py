@@ -361,9 +361,9 @@ def test_guests_share_proxy_and_tls_of_their_hypervisor_and_move_with_their_vm(s
         assert (host["tls_accept"], host["tls_issuer"], host["tls_subject"]) == ("4", "CN=ca", "CN=kvm1")
         site.unchanged("--guests")
 
-        site.call("host.update", hostid=second, **PSK)
-        site.push("proxied1")
+        # the other one tells later that it runs there; after this neither takes anything in clear any more
         site.push("proxied2", "other", "shared")
+        site.call("host.update", hostid=second, **PSK)
         ran = site.provision("--guests", code=2)
         assert "cannot make hosts of the new VMs on proxied2" not in ran.err, "there is none"
         assert "its VM is on proxied2, which uses a pre-shared key; give it with --psk FILE" in ran.err
