@@ -11,6 +11,7 @@ from check_kvm.frame import check_options
 from nagios_kvm import cli as nagios_kvm
 from nagios_kvm.services import all_checks
 from zabbix_kvm import cli as zabbix_kvm
+from zabbix_kvm import external
 
 from kvmwatch import __version__
 from kvmwatch.command.options import Parser
@@ -20,8 +21,10 @@ MAN = Path(__file__).parents[1] / "docs" / "man"
 _EXIT_STATUS = {
     "check_kvm": "0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN: as the plugin API has it.",
     "nagios_kvm": "0 when all is done, 2 when results were refused, 3 when it could not be done: stderr says why.",
-    "zabbix_kvm": "0 when all is done, 2 when values were refused, 3 when it could not be done: stderr says why. "
+    "zabbix_kvm": "0 when all is done, 2 when values or changes were refused, 3 when it could not be done: stderr says "
+    "why. "
     "That of verify is a check's: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.",
+    "zabbix_kvm_external": "0 with a document, which says what went wrong, else 3 and stderr says why.",
 }
 _FILES = {
     "check_kvm": ".TP\n/var/lib/kvmwatch/\ncounters of the last run, in a folder per user",
@@ -30,6 +33,7 @@ _FILES = {
     "zabbix_kvm": ".TP\n/etc/default/kvmwatch-send, /etc/default/kvmwatch-send@NAME, /etc/default/kvmwatch-guests\noptions of the timers and their instances\n"
     ".TP\n/etc/zabbix/zabbix_agentd.conf, /etc/zabbix/zabbix_agent2.conf\nwhere send finds server, host name and TLS\n"
     ".TP\n/usr/share/kvmwatch/templates/\nwhat provision imports",
+    "zabbix_kvm_external": f".TP\n{external.ALLOWED}\nthe URIs that external checks may collect from, one a line",
 }
 
 
@@ -37,6 +41,7 @@ def pages() -> dict[str, str]:
     """File name to text."""
     parsers = {f"check_kvm_{check.name}": check_options.parser_of(check) for check in all_checks()}
     parsers |= {"nagios_kvm": nagios_kvm.parser(), "zabbix_kvm": zabbix_kvm.parser()}
+    parsers |= {"zabbix_kvm_external": external.parser()}
     # argparse wraps usage lines for the terminal it finds, and each Python at other places; man wraps them by itself
     with patch.dict(os.environ, COLUMNS="100000"):
         return {f"{name}.1": _page(name, parser, sorted(parsers)) for name, parser in parsers.items()}

@@ -97,3 +97,14 @@ def seconds(text: str) -> float:
     if not 0 < seconds < math.inf:
         raise argparse.ArgumentTypeError("the time limit must be more than 0 seconds")
     return seconds
+
+
+def wait(text: str) -> float:
+    """Read for how long to wait, in whatever unit: from 0 to "inf"."""
+    try:
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not number >= 0:
+        raise argparse.ArgumentTypeError("it must be 0 or more")
+    return number

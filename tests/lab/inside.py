@@ -45,7 +45,14 @@ def main() -> int:
 def prepare() -> None:
     """Mount what libvirt writes to or looks at, and write its configuration."""
     mount("-t", "proc", "proc", "/proc")
-    for folder in ("/run", "/etc/libvirt", "/var/lib/libvirt", "/var/log/libvirt", "/var/cache/libvirt"):
+    for folder in (
+        "/run",
+        "/etc/kvmwatch",
+        "/etc/libvirt",
+        "/var/lib/libvirt",
+        "/var/log/libvirt",
+        "/var/cache/libvirt",
+    ):
         os.makedirs(folder, exist_ok=True)
         mount("-t", "tmpfs", "-o", "mode=0755", "lab", folder)
     # a /sys that shows this network namespace, with the machine's cgroups bound back in

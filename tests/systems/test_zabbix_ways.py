@@ -11,6 +11,7 @@ import pytest
 import second as other
 from commands import Command
 from waiting import eventually, eventually_equal
+from zabbix_kvm import external
 
 from zabbix import CONFIG, WORK, Zabbix, provision, unsupported
 
@@ -55,9 +56,15 @@ def test_external_check_over_ssh(watched: Zabbix, kvm: Command, sshd: None, tmp_
     file = tmp_path / "hypervisors.ini"
     file.write_text(f"[remote1]\nway = external\n{{$KVM.URI}} = {SSH_URI}\n{{$KVM.INTERVAL}} = 5s\n")
     assert provision(kvm, "--hypervisors", str(file), "--no-dashboard").code == 0
+    other_port = SSH_URI.replace("2222", "2223")
+    external.ALLOWED.write_text(f"{SSH_URI}\n{other_port}\n")
     has_values(watched, "remote1")
-    macros = {"KVM_URI": SSH_URI.replace("2222", "2223")}
-    watched.set_macros("remote1", **macros)
+    watched.set_macros("remote1", KVM_URI=f"{SSH_URI}&command=/bin/sh")
+    eventually(
+        "a URI of somebody else's choice is told",
+        lambda: "is not in" in watched.items("remote1")["kvm.error"]["lastvalue"],
+    )
+    watched.set_macros("remote1", KVM_URI=other_port)
     eventually(
         "a wrong port is told",
         lambda: "port 2223: Connection refused" in watched.items("remote1")["kvm.error"]["lastvalue"],

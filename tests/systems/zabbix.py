@@ -107,7 +107,7 @@ class Zabbix:
         """Start this machine's agent, as its own user, with the UserParameters that we ship."""
         installed.commands(WORK / "bin")
         shutil.copy(CHECKOUT / "zabbix" / "agent" / "kvmwatch.conf", WORK / "agent.d")
-        shutil.copy(WORK / "bin" / "zabbix_kvm", WORK / "external")
+        shutil.copy(WORK / "bin" / "zabbix_kvm_external", WORK / "external" / "zabbix_kvm")
         (WORK / "agentd.conf").write_text(AGENT_CONF)
         self._start("zabbix", "zabbix_agentd", "--foreground", "--config", WORK / "agentd.conf")
 

@@ -27,6 +27,21 @@ ALL = templates()
 OWN = re.compile(
     r"kvm\.(disk\.\w+_latency|(disk|interface|filesystem)\.(details_)?vm_state|domain\.condition|conditions)"
 )
+#: the inventory fields that a template of Zabbix's own fills, in 6.0 or 7.0: linking two that fill the same one is refused
+OFFICIAL_INVENTORY = {
+    *("CONTACT", "LOCATION", "LOCATION_LAT", "LOCATION_LON", "MACADDRESS_A", "MODEL", "NAME", "NOTES", "OS"),
+    *(
+        "OS_SHORT",
+        "POC_1_EMAIL",
+        "POC_1_NAME",
+        "SERIALNO_A",
+        "SITE_CITY",
+        "SITE_COUNTRY",
+        "SITE_STATE",
+        "SOFTWARE",
+    ),
+    *(*(f"SOFTWARE_APP_{letter}" for letter in "ABCDE"), "SOFTWARE_FULL", "TYPE", "VENDOR"),
+}
 
 
 def items(template: Template) -> list[Item]:
@@ -247,3 +262,9 @@ def test_when_a_guest_has_data(values: int, told: int, pace: Pace, hour: Hour, h
         assert found, pattern
     assert eval(python) == heard
     assert ("IN_RANGE", ("0", "1"), "DISCARD_VALUE") in [step[:3] for step in item.steps]
+
+
+@pytest.mark.parametrize("template", ALL, ids=lambda template: template.folder)
+def test_no_inventory_field_is_that_of_an_official_template(template: Template) -> None:
+    linked = {item.inventory for item in items(template)} - {""}
+    assert not linked & OFFICIAL_INVENTORY, f"{template.name} cannot be linked beside the templates of Zabbix"

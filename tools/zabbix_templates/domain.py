@@ -481,17 +481,18 @@ def _of_guest(owner: Owner) -> tuple[Trigger, ...]:
 def graphs(owner: Owner) -> tuple[Graph, ...]:
     """Graphs of a VM."""
     vm = owner.scope()
+    title = owner.title or "VM: "  # Linux by Zabbix agent has graphs like these, and two cannot be called the same
     return (
         Graph(
-            f"{owner.title}CPU",
+            f"{title}CPU",
             (vm.key("cpu_time_per_vcpu"), vm.key("cpu_delay_per_vcpu")),
         ),
         Graph(
-            f"{owner.title}Memory",
+            f"{title}Memory",
             (vm.key("memory_rss"), vm.key("memory_current"), vm.key("memory_maximum")),
         ),
-        Graph(f"{owner.title}Memory utilization", (vm.key("memory_usage"),), percent=True),
-        Graph(f"{owner.title}Swapping", (vm.key("swap"),)),
-        Graph(f"{owner.title}Disk throughput", (vm.key("disk_bytes"),)),
-        Graph(f"{owner.title}Network traffic", (vm.key("network_bytes"),)),
+        Graph(f"{title}Memory utilization", (vm.key("memory_usage"),), percent=True),
+        Graph(f"{title}Swapping", (vm.key("swap"),)),
+        Graph(f"{title}Disk throughput", (vm.key("disk_bytes"),)),
+        Graph(f"{title}Network traffic", (vm.key("network_bytes"),)),
     )

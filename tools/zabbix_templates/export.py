@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import uuid
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 from typing import Any
 
 from zabbix_kvm.discovery import OF_VM
+from zabbix_kvm.parts import part_uuid
+from zabbix_kvm.templates import VERSION_MACRO, fingerprint
 
+from kvmwatch import __version__
 from zabbix_templates.model import (
     Dashboard,
     Graph,
@@ -38,13 +40,16 @@ _SINGULAR = {
 Tree = dict[str, Any]
 
 
-_VERSION_MACRO = "{$KVM.TEMPLATE.VERSION}"
-
-
 def xml(template: Template) -> str:
-    """Give the file of a template. It carries a digest of itself, so that provisioning knows it again."""
+    """Give the file of a template. It carries its version and a digest, so that provisioning knows it again."""
     digest = hashlib.sha256(_Exporter(template).document().encode()).hexdigest()[:12]
-    version = Macro(_VERSION_MACRO, digest, "Which file this template came from; zabbix_kvm provision compares it")
+    defaults = "".join(fingerprint(macro.name, macro.value) for macro in sorted(template.macros))
+    version = Macro(
+        VERSION_MACRO,
+        f"{__version__} {digest}",
+        "Version of kvmwatch, and which file. zabbix_kvm provision compares it, and knows macros that were changed by "
+        f"their defaults: {defaults}",
+    )
     return _Exporter(template._replace(macros=(*template.macros, version))).document()
 
 
@@ -59,7 +64,7 @@ class _Exporter:
         tree: Tree = {
             "version": "6.0",
             # a group has one UUID, whichever template's file brings it
-            "groups": [{"uuid": _uuid("group", name), "name": name} for name in sorted(groups | host_groups)],
+            "groups": [{"uuid": part_uuid("group", name), "name": name} for name in sorted(groups | host_groups)],
             "templates": [
                 {
                     "uuid": self._uuid("template"),
@@ -87,7 +92,7 @@ class _Exporter:
         return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
     def _uuid(self, *path: str) -> str:
-        return _uuid(self._template.name, *path)
+        return part_uuid(self._template.name, *path)
 
     def _own(self, text: str) -> str:
         return text.replace("/T/", f"/{self._template.name}/")
@@ -224,12 +229,6 @@ class _Exporter:
             "name": name,
             "mappings": [{"value": value, "newvalue": text} for value, text in pairs],
         }
-
-
-def _uuid(*path: str) -> str:
-    """The same UUID in the form of version 4 for the same path in every run."""
-    digest = hashlib.sha256("\0".join(("kvmwatch", *path)).encode()).digest()
-    return uuid.UUID(bytes=digest[:16], version=4).hex
 
 
 def _rule_steps(rule: Rule) -> list[Tree]:

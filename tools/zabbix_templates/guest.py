@@ -96,7 +96,7 @@ def template() -> Template:
                 master=MASTER,
                 steps=(Step("JSONPATH", ("$.hypervisor",), "DISCARD_VALUE"), THROTTLE),
                 tags=(("component", "libvirt"),),
-                inventory="LOCATION",
+                inventory="CHASSIS",
             ),
             Item(
                 name="Title",
@@ -214,7 +214,7 @@ def _dashboard() -> Dashboard:
                     *(("CPU", vm.key("cpu_time_per_vcpu")), ("Steal", vm.key("cpu_delay_per_vcpu"))),
                     *(("Memory", vm.key("memory_usage")), ("Guest agent", vm.key("agent"))),
                 ),
-                [(name, name) for name in graphs],
+                [(name, f"VM: {name}") for name in graphs],
             ),
             prototypes("Disks", ("Disk {#DISK.NAME}: Throughput", "Disk {#DISK.NAME}: Latency"), 3),
             prototypes(

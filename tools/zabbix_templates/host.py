@@ -58,16 +58,9 @@ SHOWN = (
     Shown("memory_overcommit", "Memory overcommit", "%", component="memory"),
     Shown("latency", "libvirt response time", "s", component="libvirt"),
     Shown("uptime", "Uptime", "uptime", component="cpu"),
-    Shown("hostname", "Host name", value_type="CHAR", steady=True, component="libvirt", inventory="NAME"),
+    Shown("hostname", "Host name", value_type="CHAR", steady=True, component="libvirt"),
     Shown("libvirt_version", "libvirt version", value_type="CHAR", steady=True, component="libvirt"),
-    Shown(
-        "hypervisor",
-        "Hypervisor version",
-        value_type="CHAR",
-        steady=True,
-        component="libvirt",
-        inventory="SOFTWARE",
-    ),
+    Shown("hypervisor", "Hypervisor version", value_type="CHAR", steady=True, component="libvirt"),
 )
 STATES = {
     **{"running": "running", "paused": "paused", "shutoff": "shut off", "crashed": "crashed"},

@@ -81,7 +81,9 @@ WAYS = (
         "A proxy or server runs zabbix_kvm itself, for hypervisors without an agent.",
         """\
 1. On the proxy (or server): install the package kvmwatch-zabbix, and link the command into its `ExternalScripts` folder:
-   `ln -s /usr/bin/zabbix_kvm /usr/lib/zabbix/externalscripts/`. Set `Timeout=30` in its configuration.
+   `ln -s /usr/bin/zabbix_kvm_external /usr/lib/zabbix/externalscripts/zabbix_kvm`. Set `Timeout=30` in its configuration.
+   Write each URI that it may collect from into `/etc/kvmwatch/external-check.uris`, one a line: a URI can name a program
+   to run, and this way nobody else can choose one.
 2. For `qemu+ssh://`, give the user `zabbix` a key without a passphrase and its known_hosts; for `qemu+tls://`, a
    client certificate in `/etc/pki/libvirt`. Test: `sudo -u zabbix zabbix_kvm collect -u URI`.
 3. Import this template and `KVM Guest` (that one first), link this one to a host, and set `{$KVM.URI}` on it.

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import configparser
 import os
-from collections.abc import Mapping
+import pwd
+import re
+import stat
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Optional
 
 import pyzabbix
@@ -20,9 +23,19 @@ from kvmwatch.model.doing import doing
 from kvmwatch.model.errors import KvmwatchError
 
 _TOKEN_IN_HEADER = (6, 4)
+_AGENT_USER = "zabbix"
+_AT_ONCE = 20  # records of a request: some seconds of work, where a request may take -t
 _LIMIT = 32 * 1024 * 1024  # bytes of an answer; the items of a hypervisor with 1,000 VMs are half of that
 
 Record = dict[str, Any]
+
+
+class Refused(KvmwatchError):
+    """Zabbix understood what it was asked, and did not do it; ``why`` is what it says."""
+
+    def __init__(self, message: str, why: str) -> None:
+        super().__init__(message)
+        self.why = why
 
 
 class Credentials(NamedTuple):
@@ -54,11 +67,24 @@ def credentials(file: str | None, environment: Mapping[str, str] = os.environ) -
 def _file(file: str) -> Mapping[str, str]:
     parser = configparser.ConfigParser(interpolation=None)
     text = given.read("--credentials", file, private=True)
+    if _agent_reads(file):
+        raise KvmwatchError(
+            f"{file} can be read by user zabbix, whose agent hands out every file that it can read; chown root: it"
+        )
     try:
         parser.read_string("[zabbix]\n" + text.removeprefix("[zabbix]"))
     except configparser.Error:
         raise KvmwatchError(f"{file} has other lines than token = ..., user = ... or password = ...") from None
     return parser["zabbix"]
+
+
+def _agent_reads(file: str) -> bool:
+    try:
+        agent = pwd.getpwnam(_AGENT_USER)
+    except KeyError:
+        return False
+    found = os.stat(file)
+    return found.st_uid == agent.pw_uid or bool(found.st_mode & stat.S_IRGRP and found.st_gid == agent.pw_gid)
 
 
 class Api:
@@ -97,8 +123,8 @@ class Api:
             with doing(f"asking Zabbix: {method}"):
                 return self._api.do_request(method, list(values) or parameters)["result"]
         except pyzabbix.ZabbixAPIException as error:
-            text = one_line(error.args[0] if error.args else error)
-            raise KvmwatchError(f"{self.url}: Zabbix refused {method}: {text}") from None
+            why = one_line(_reason(str(error.args[0] if error.args else error)))
+            raise Refused(f"{self.url}: Zabbix refused {method}: {why}", why) from None
         except (KeyError, TypeError):
             raise KvmwatchError(f"{self.url}: the answer to {method} is none of a Zabbix API") from None
         except requests.RequestException as error:
@@ -107,6 +133,27 @@ class Api:
                 f"{self.url}: no Zabbix API answers: {one_line(error)}; "
                 "the URL is the front end's, as in the browser"
             ) from None
+
+    def each(self, method: str, records: list[Record]) -> Iterator[tuple[Record, str | None]]:
+        """Call a method that takes many records (host.create), for all of them: give each, and why it was refused.
+
+        Zabbix does all of a request or nothing, so what came with a bad record is sent once more, in halves.
+        """
+        for start in range(0, len(records), _AT_ONCE):
+            yield from self._halves(method, records[start : start + _AT_ONCE])
+
+    def _halves(self, method: str, records: list[Record]) -> Iterator[tuple[Record, str | None]]:
+        try:
+            self.call(method, *records)
+        except Refused as refused:
+            if len(records) == 1:
+                yield records[0], refused.why
+                return
+            half = len(records) // 2
+            yield from self._halves(method, records[:half])
+            yield from self._halves(method, records[half:])
+        else:
+            yield from ((record, None) for record in records)
 
     def close(self) -> None:
         """Log out where a session was opened, unless that would be one more request without an answer."""
@@ -127,8 +174,24 @@ class Api:
     def proxy(self, name: str) -> Record:
         """The parameters of a host that put it behind a proxy."""
         new = self.version >= (7, 0)
-        found = self.call("proxy.get", filter={"name" if new else "host": name}, output=["proxyid"])
-        if not found:
-            raise KvmwatchError(f"{self.url}: no proxy is called {name!r}")
-        number = found[0]["proxyid"]
+        number = self._number("proxy", "name" if new else "host", name, "proxyid")
         return {"monitored_by": 1, "proxyid": number} if new else {"proxy_hostid": number}
+
+    def proxy_group(self, name: str) -> Record:
+        """The parameters of a host that put it behind a group of proxies."""
+        if self.version < (7, 0):
+            raise KvmwatchError(f"{self.url}: proxy groups came with Zabbix 7.0; name one proxy")
+        number = self._number("proxygroup", "name", name, "proxy_groupid")
+        return {"monitored_by": 2, "proxy_groupid": number}
+
+    def _number(self, kind: str, key: str, name: str, number: str) -> str:
+        found = self.call(f"{kind}.get", filter={key: name}, output=[number])
+        if not found:
+            raise KvmwatchError(f"{self.url}: no {kind} is called {name!r}, or the user may not see it")
+        return str(found[0][number])
+
+
+def _reason(text: str) -> str:
+    """What of an error is Zabbix's reason. Older pyzabbix repeats the request behind it, with its secrets."""
+    text = text.partition(" while sending {")[0]
+    return re.sub(r"^Error -?\d+: (Invalid params|Application error)\., ", "", text)

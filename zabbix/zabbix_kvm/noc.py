@@ -1,12 +1,17 @@
-"""The NOC dashboard over all hypervisors: widgets, and how 6.0 and 7.0 write their fields."""
+"""The NOC dashboard over all hypervisors: making it once, its widgets, and how 6.0 and 7.0 write their fields."""
 
 from __future__ import annotations
 
 import re
 from typing import Any, NamedTuple
 
+from kvmwatch.model.errors import KvmwatchError
+from zabbix_kvm.api import Api
+from zabbix_kvm.provision import GUESTS, HYPERVISORS, Provisioner
+
 NAME = "KVM: all hypervisors"
 
+_READ = 2
 _INTEGER, _STRING, _GROUP = 0, 1, 2
 _ITEM_VALUE, _HOST_NAME = 1, 2  # what a column of "Top hosts" shows
 _BAR = 2
@@ -60,6 +65,57 @@ def dashboard(version: Version, hypervisors: str, guests: str) -> Record:
             for name, widgets in pages.items()
         ],
     }
+
+
+def keep(provisioner: Provisioner, share: list[str], replace: bool) -> None:
+    """Make the dashboard when there is none, and let these user groups see it. One that is there is its users'.
+
+    With ``replace`` it gets this version's widgets, whatever it has.
+    """
+    changes, api = provisioner.changes, provisioner.api
+    found = api.call(
+        "dashboard.get",
+        filter={"name": NAME},
+        output="extend",
+        selectPages="extend",
+        selectUserGroups="extend",
+    )
+    if not found:
+        groups = [provisioner.group(name) for name in (HYPERVISORS, GUESTS)]
+        if None in groups:
+            return  # which was told
+        wanted = dashboard(api.version, str(groups[0]), str(groups[1]))
+        shared = {"userGroups": [_reader(number) for number in _user_groups(api, share)]}
+        changes.attempt(f"make dashboard {NAME}", "dashboard.create", **wanted, **shared)
+        return
+    number = found[0]["dashboardid"]
+    if replace:
+        wanted = dashboard(api.version, str(provisioner.group(HYPERVISORS)), str(provisioner.group(GUESTS)))
+        if differs(found[0], wanted):
+            what = f"replace dashboard {NAME}"
+            changes.attempt(what, "dashboard.update", dashboardid=number, pages=wanted["pages"])
+    readers = found[0]["userGroups"]
+    missing = [group for group in _user_groups(api, share) if group not in {one["usrgrpid"] for one in readers}]
+    if missing:
+        changes.attempt(
+            f"share dashboard {NAME} with {', '.join(share)}",
+            "dashboard.update",
+            dashboardid=number,
+            userGroups=[*readers, *map(_reader, missing)],
+        )
+
+
+def _user_groups(api: Api, names: list[str]) -> list[str]:
+    found = api.call("usergroup.get", filter={"name": names}, output=["usrgrpid", "name"]) if names else []
+    known = {group["name"]: str(group["usrgrpid"]) for group in found}
+    for name in names:
+        if name not in known:
+            raise KvmwatchError(f"{api.url}: no user group is called {name!r}, or the user may not see it")
+    return [known[name] for name in names]
+
+
+def _reader(group: str) -> Record:
+    return {"usrgrpid": group, "permission": _READ}
 
 
 def differs(found: Record, wanted: Record) -> bool:

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from kvmwatch.command.frame import Outcome
-from kvmwatch.command.options import add_allow_http, seconds
+from kvmwatch.command.options import add_allow_http, seconds, wait
 from kvmwatch.model.errors import UsageError
+
+_MINUTE, _DAY = 60.0, 86400.0  # seconds
+_FAILED = 2
 
 
 def add_commands(commands: Any) -> None:
@@ -34,16 +37,53 @@ def add_commands(commands: Any) -> None:
     provision.add_argument(
         "--way",
         choices=("agent", "active", "trapper", "external"),
-        default="agent",
-        help="how their data arrives, unless the file says otherwise (default: agent)",
+        help="how their data arrives, unless the file says otherwise; a host with another way is moved to "
+        "this one, with its items and history (default: as it is, else agent)",
+    )
+    provision.add_argument(
+        "--psk",
+        metavar="FILE",
+        help="pre-shared keys of hypervisors, in an INI file (see the docs), for their hosts and their VMs'",
     )
     provision.add_argument(
         "--guests",
         action="store_true",
-        help="make a host of each VM that the hypervisors in Zabbix report, and keep them in step",
+        help="make a host of each VM that the hypervisors in Zabbix report, and keep them in step; without "
+        "hypervisors named, templates and dashboard are left alone",
+    )
+    provision.add_argument(
+        "--disable-after",
+        type=wait,
+        default=15.0,
+        metavar="MINUTES",
+        help="disable the host of a VM that no hypervisor has any more for so long (default: 15)",
+    )
+    provision.add_argument(
+        "--delete-after",
+        type=wait,
+        default=30.0,
+        metavar="DAYS",
+        help="and delete it, with its history, after so long; inf: never (default: 30)",
     )
     provision.add_argument("--templates", metavar="DIR", type=Path, help="folder of the templates")
+    provision.add_argument(
+        "--replace-templates",
+        action="store_true",
+        help="import the templates even where those in Zabbix are of a newer version",
+    )
     provision.add_argument("--no-dashboard", action="store_true", help="leave the NOC dashboard alone")
+    provision.add_argument(
+        "--share",
+        action="append",
+        default=[],
+        metavar="GROUP",
+        help="a user group that may see the NOC dashboard, which else only the user of the API can; repeatable",
+    )
+    provision.add_argument(
+        "--replace-dashboard",
+        action="store_true",
+        help="bring the NOC dashboard to this version, whatever has been done to it",
+    )
     verify.add_argument("--guests", action="store_true", help="look at the guests' own hosts, too")
     verify.add_argument(
         "--max-age",
@@ -82,28 +122,39 @@ def _api(options: argparse.Namespace) -> Any:
 
 
 def _provision(options: argparse.Namespace) -> Outcome:
-    from zabbix_kvm import guests, sites  # noqa: PLC0415
-    from zabbix_kvm.provision import Provisioner, default_templates  # noqa: PLC0415
+    from zabbix_kvm import gone, guests, noc, sites  # noqa: PLC0415
+    from zabbix_kvm.changes import Changes  # noqa: PLC0415
+    from zabbix_kvm.provision import Provisioner  # noqa: PLC0415
+    from zabbix_kvm.templates import Importer, default_templates  # noqa: PLC0415
 
     wanted = [sites.from_argument(text, options.way) for text in options.hypervisor]
     if options.hypervisors:
         wanted += sites.from_file(options.hypervisors, options.way)
+    keys = sites.keys_from_file(options.psk) if options.psk else {}
+    whole = bool(wanted or options.templates or not options.guests)
     api = _api(options)
-    provisioner = Provisioner(api, options.dry_run)
+    changes = Changes(api, options.dry_run)
+    provisioner = Provisioner(changes)
     try:
-        provisioner.templates(options.templates or default_templates())
+        if whole:
+            Importer(changes, options.replace_templates).all(options.templates or default_templates())
         for site in wanted:
-            provisioner.hypervisor(site)
+            with changes.contained():
+                provisioner.hypervisor(site, keys.get(site.host))
         if options.guests:
-            guests.keep_in_step(provisioner)
-        if not options.no_dashboard:
-            provisioner.dashboard()
+            patience = gone.Patience(options.disable_after * _MINUTE, options.delete_after * _DAY)
+            guests.keep_in_step(provisioner, keys, patience)
+        if (whole and not options.no_dashboard) or options.share or options.replace_dashboard:
+            noc.keep(provisioner, options.share, options.replace_dashboard)
     finally:
         api.close()
-    count = len(provisioner.changes)
-    if not count:
-        return Outcome(f"{options.url}: nothing to change")
-    return Outcome(f"{options.url}: {count} {'changes would be made' if options.dry_run else 'changes made'}")
+    count = len(changes.made)
+    text = f"{options.url}: nothing to change"
+    if count:
+        text = f"{options.url}: {count} {'changes would be made' if options.dry_run else 'changes made'}"
+    if changes.failed:
+        text += f", {len(changes.failed)} failed: see above"
+    return Outcome(text, _FAILED if changes.failed else 0)
 
 
 def _verify(options: argparse.Namespace) -> Outcome:
