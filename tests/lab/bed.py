@@ -208,6 +208,14 @@ class Bed:
         return all("usable" in self.lookup(name).memoryStats() for name in ("web1", "idle1"))
 
 
+def grows(counter: list[float]) -> bool:
+    """Whether readings of a busy guest's CPU time, one right after the other, are fresh.
+
+    It is counted in ticks of 10 ms, so two may be the same; five are not.
+    """
+    return counter == sorted(counter) and all(old < new for old, new in zip(counter, counter[4:]))
+
+
 def as_nobody(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the ``main`` of a module as user nobody, even when the checkout lies in a private folder."""
     return subprocess.run(
