@@ -257,7 +257,7 @@ def _of_state(owner: Owner) -> tuple[Trigger, ...]:
             "The VM's QEMU process has not answered libvirt; the guest may hang, and nothing can be measured of it.",
             "look at its storage (NFS?) and at dmesg on the hypervisor; virsh domcontrol NAME says the same.",
             "availability",
-            (owner.watched(condition, macro("VM.RESPONSE.TIME")), owner.alerts()),
+            (SETTLED, owner.watched(condition, macro("VM.RESPONSE.TIME")), owner.alerts()),
         ),
         *gone,
         _restarted(owner, title, watched),
@@ -325,7 +325,7 @@ def _rebooted(owner: Owner, title: str, watched: Guard) -> Trigger:
         "snapshot. Known only of guests that report their memory.",
         "nothing, if that was intended; else look at the guest's log of the time before.",
         "notice",
-        (watched, owner.alerts()),
+        (SETTLED, watched, owner.alerts()),
         tells="{ITEM.LASTVALUE1} page faults since then",
         manual_close=True,
     )
@@ -337,7 +337,7 @@ def _of_load(owner: Owner) -> tuple[Trigger, ...]:
     alerts = owner.alerts()
 
     def running(time: str) -> tuple[Guard, ...]:
-        return owner.running(vm.ref("condition"), macro(time)), alerts
+        return SETTLED, owner.running(vm.ref("condition"), macro(time)), alerts
 
     def both(metric: str, name: str) -> tuple[When, When]:
         warn, most, time = macro(f"VM.{name}.WARN"), macro(f"VM.{name}.MAX"), macro(f"VM.{name}.TIME")

@@ -96,7 +96,7 @@ def _losing(owner: Owner, scope: Scope, name: str, macro: str, meaning: str, cur
         (f"{meaning}.", f"{meaning}, many of them."),
         cure,
         "performance",
-        (owner.running(owner.state_ref(scope), time), owner.alerts(scope)),
+        (SETTLED, owner.running(owner.state_ref(scope), time), owner.alerts(scope)),
     )
 
 

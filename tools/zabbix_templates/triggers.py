@@ -54,8 +54,12 @@ class Guard(NamedTuple):
 
 #: Nothing is told of states while they settle after the readings were interrupted: by a reboot of the hypervisor, a
 #: restart of libvirt, of the agent or of whatever brings the data. It also makes Zabbix look at the trigger with each
-#: reading, though its own items come only when they change.
-SETTLED = Guard(f"max({_GAP},{{$KVM.SETTLE.TIME}})<{{$KVM.INTERVAL}}*2.5")
+#: reading, though its own items come only when they change; and keeps it from being told while there are none, by what
+#: Zabbix calculates from time to time.
+SETTLED = Guard(
+    f"max({_GAP},{{$KVM.SETTLE.TIME}})<{{$KVM.INTERVAL}}*2.5 "
+    f"and sum({_GAP},{{$KVM.SETTLE.TIME}})>{{$KVM.SETTLE.TIME}}-{{$KVM.INTERVAL}}*1.5"
+)
 
 
 def held(ref: str, value: int, time: str, tells: str = "") -> When:
