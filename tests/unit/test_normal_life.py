@@ -42,11 +42,14 @@ class Day:
         own = {name.replace("_", "."): value for name, value in macros.items()}
         self.host = Host(TEMPLATE, ROWS, own)
         self.document: dict[str, Any] = copy.deepcopy(GOLDEN)
+        self.document["domains"] = [vm for vm in self.document["domains"] if vm["name"] == NAME]
+        del self.document["discovery"]  # the rules have found what there is
         self.document["mistakes"] = ""
         self.document["unread"] = {"count": 0, "text": ""}
         self.document["host"] |= {"memory_usage": 50, "swap_usage": 0, "load_per_cpu": 0.5}
         self.document["pools"] = [pool | {"usage": 50, "overcommit": 50} for pool in self.document["pools"]]
-        self.vm: dict[str, Any] = next(vm for vm in self.document["domains"] if vm["name"] == NAME)
+        self.vm: dict[str, Any]
+        (self.vm,) = self.document["domains"]
         self.vm |= {"expected": "running", "memory_usage": 50, "agent": 1, "snapshots": 0, "memory_report": 0}
         self.vm.pop("oldest_snapshot", None)
         self.pool = next(pool for pool in self.document["pools"] if pool["uuid"] == POOL["{#POOL.UUID}"])
