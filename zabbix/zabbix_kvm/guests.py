@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Optional
 
 from kvmwatch.model import states
-from kvmwatch.model.text import readable
+from kvmwatch.model.text import labelled, readable
 from zabbix_kvm.api import Api, Record
 from zabbix_kvm.changes import Change
 from zabbix_kvm.gone import MARK, Gone, Patience
@@ -266,7 +266,8 @@ def _vms(api: Api, host: Record) -> tuple[int, list[Found]]:
     found = []
     for item in items:
         matched = _STATE_KEY.fullmatch(item["key_"])
-        name = next((tag["value"] for tag in item["tags"] if tag["tag"] == "vm"), None)
+        tags = {tag["tag"]: tag["value"] for tag in item["tags"]}
+        name = labelled(tags["vm"], tags.get("title")) if "vm" in tags else None
         clock = int(item["lastclock"])
         if matched and name and (clock >= collected or not clock):
             found.append(Found(matched[1], name, host["host"], states.is_active(int(item["lastvalue"])), clock))
