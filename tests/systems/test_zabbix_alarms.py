@@ -63,20 +63,3 @@ def test_one_that_is_to_be_left_alone_falls_silent(odd: Zabbix, bed: Bed) -> Non
     kind = libvirt.VIR_DOMAIN_METADATA_ELEMENT
     domain.setMetadata(kind, IGNORE, "kvmwatch", "urn:kvmwatch:1", libvirt.VIR_DOMAIN_AFFECT_CONFIG)
     eventually("it falls silent", lambda: not [name for name in odd.problems(HV) if NAME in name])
-
-
-def test_macro_says_what_is_expected(odd: Zabbix, bed: Bed) -> None:
-    context = NAME.replace('"', '\\"')
-    number = odd.host(HV)["hostid"]
-    made = odd.call("usermacro.create", hostid=number, macro=f'{{$KVM.VM.EXPECT:"{context}"}}', value="any")
-    try:
-        key = f"kvm.domain.expected[{bed.lookup(NAME).UUIDString()}]"
-        # it is heeded when the value comes again, within five minutes
-        eventually("it counts", lambda: odd.items(HV)[key]["lastvalue"] == "any", 330)
-        bed.lookup(NAME).suspend()
-        eventually("it is told", lambda: PAUSED in odd.problems(HV))
-        bed.lookup(NAME).destroy()
-        eventually("it is off", lambda: PAUSED not in odd.problems(HV))
-        assert DOWN not in odd.problems(HV)
-    finally:
-        odd.api.do_request("usermacro.delete", made["hostmacroids"])

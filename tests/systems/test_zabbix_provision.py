@@ -266,7 +266,7 @@ def test_a_host_that_is_called_like_a_vm_is_left_alone_and_told(site: Site) -> N
 
 
 def test_a_vm_that_is_gone(site: Site) -> None:
-    name = "gone1"
+    name = "gone-hv"
     now, later = ("--guests", "--disable-after", "0"), ("--guests",)
     site.hypervisor(name, "stays", "goes")
     vm = site.uuids(name)["goes"]
@@ -314,7 +314,7 @@ def test_a_vm_that_is_gone(site: Site) -> None:
 
 def test_what_is_not_known_is_not_gone(site: Site) -> None:
     """A hypervisor that is switched off in Zabbix, and a host that somebody has disabled."""
-    name = "off1"
+    name = "unknown-hv"
     site.hypervisor(name, "off", "held")
     uuids = site.uuids(name)
     site.provision("--guests", "--disable-after", "0")

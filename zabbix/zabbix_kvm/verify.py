@@ -12,6 +12,7 @@ from zabbix_kvm.sites import TEMPLATES
 
 OK, WARNING, CRITICAL = range(3)
 _UNSUPPORTED = "1"
+_NOT_KEPT = "0"  # history of an item on which others depend
 _NAMED = 5  # items that are named; more are counted
 #: items that may have no data for ever: their VM does not run, has no agent, no balloon, no requests
 _OPTIONAL = tuple(
@@ -64,7 +65,7 @@ def _host(api: Api, host: Record, max_age: float) -> Verdict:
         searchByAny=True,
         startSearch=True,
         filter={"status": 0},
-        output=["name", "key_", "state", "error", "lastclock", "lastvalue"],
+        output=["name", "key_", "state", "error", "lastclock", "lastvalue", "history"],
     )
     rules = api.call("discoveryrule.get", hostids=[host["hostid"]], output=["name", "key_", "state", "error"])
     now = time.time()
@@ -105,6 +106,7 @@ def _findings(items: list[Record], now: float, max_age: float) -> Iterator[tuple
         item
         for item in items
         if not int(item["lastclock"])
+        and item["history"] != _NOT_KEPT
         and item["state"] != _UNSUPPORTED
         and not item["key_"].startswith((*_OPTIONAL, *_NEVER))
     ]
