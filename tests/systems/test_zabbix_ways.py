@@ -72,9 +72,10 @@ def test_external_check_over_ssh(watched: Zabbix, kvm: Command, sshd: None, tmp_
     assert unsupported(watched, "remote1") == []
 
 
-def test_active_agent(watched: Zabbix, kvm: Command) -> None:
-    assert provision(kvm, "--hypervisor", "active1", "--way", "active", "--no-dashboard").code == 0
-    watched.set_macros("active1", KVM_INTERVAL="5s")
+def test_active_agent(watched: Zabbix, kvm: Command, tmp_path: Path) -> None:
+    file = tmp_path / "hypervisors.ini"
+    file.write_text("[active1]\nway = active\n{$KVM.INTERVAL} = 5s\n")
+    assert provision(kvm, "--hypervisors", str(file), "--no-dashboard").code == 0
     watched.active_agent("active1")
     has_values(watched, "active1")
 

@@ -112,8 +112,13 @@ class Zabbix:
         self._start("zabbix", "zabbix_agentd", "--foreground", "--config", WORK / "agentd.conf")
 
     def active_agent(self, name: str) -> None:
-        """Start an agent that is only active, for a host that is known: it asks when it starts, and again in a minute."""
-        eventually(f"the server has checks for {name}", lambda: checks_for(name) == "success")
+        """Start an agent that is only active, for a host whose interval is 5 s.
+
+        It asks for its checks when it starts and then once a minute, so the server has to know them by then.
+        """
+        eventually(
+            f"the server has checks for {name}", lambda: "5" in [str(delay).rstrip("s") for delay in delays(name)]
+        )
         configuration = WORK / f"{name}.conf"
         configuration.write_text(
             f"LogFile={WORK}/{name}.log\nPidFile={WORK}/{name}.pid\nServerActive=127.0.0.1\nStartAgents=0\n"
@@ -244,15 +249,15 @@ class Zabbix:
             )
 
 
-def checks_for(host: str) -> str:
-    """What the server answers an active agent of a host: "success" when it has checks for it."""
+def delays(host: str) -> list[Any]:
+    """How often an active agent of a host is to check what, as the server tells it: seconds, in 7.0 with a suffix."""
     asked = json.dumps({"request": "active checks", "host": host}).encode()
     with (
         socket.create_connection(("127.0.0.1", 10051), timeout=PATIENCE) as server,
         server.makefile("rb") as answer,
     ):
         server.sendall(b"ZBXD\1" + struct.pack("<Q", len(asked)) + asked)
-        return str(json.loads(answer.read()[13:])["response"])
+        return [check["delay"] for check in json.loads(answer.read()[13:]).get("data", ())]
 
 
 def unsupported(zabbix: Zabbix, host: str) -> list[tuple[str, str]]:
