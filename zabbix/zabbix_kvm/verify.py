@@ -71,7 +71,8 @@ def _host(api: Api, host: Record, max_age: float) -> Verdict:
     now = time.time()
     found = [*_findings(items, now, max_age), *_failed_rules(rules)]
     code = max((level for level, _ in found), default=OK)
-    clock = max((int(item["lastclock"]) for item in items), default=0)
+    # calculated items have values also while no data comes
+    clock = next((int(item["lastclock"]) for item in items if item["key_"] == "kvm.time"), 0)
     age = f"newest data {duration(max(0.0, now - clock))} ago" if clock else "no data"
     waiting = sum(not int(item["lastclock"]) for item in items if item["key_"].startswith(_OPTIONAL))
     head = f"[{('OK', 'WARNING', 'CRITICAL')[code]}] {host['name']}: {len(items)} items, {age}"
