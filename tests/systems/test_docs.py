@@ -103,7 +103,7 @@ def restored(watched: Zabbix) -> Iterator[None]:
     yield
     for kind, numbers in watched.inventory().items():
         if made := sorted(numbers - before[kind]):
-            watched.api.do_request(f"{kind}.delete", made)
+            watched.delete(kind, made)
 
 
 @pytest.fixture(scope="module")

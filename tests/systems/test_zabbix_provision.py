@@ -105,7 +105,7 @@ def site(zabbix: Zabbix, kvm: Command, tmp_path_factory: pytest.TempPathFactory)
     yield made
     for kind, numbers in reversed(list(zabbix.inventory().items())):
         if kind == "host" and (new := sorted(numbers - before[kind])):
-            zabbix.api.do_request("host.delete", new)
+            zabbix.delete("host", new)
 
 
 @pytest.fixture

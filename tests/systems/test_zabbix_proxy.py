@@ -28,7 +28,7 @@ def behind(zabbix: Zabbix, kvm: Command) -> Iterator[Zabbix]:
     with running(proxy.Proxy()):
         yield zabbix
     if made := sorted(zabbix.inventory()["host"] - before["host"]):
-        zabbix.api.do_request("host.delete", made)
+        zabbix.delete("host", made)
     zabbix.api.do_request("proxy.delete", [number])
 
 
@@ -54,7 +54,7 @@ def test_hypervisor_and_guests_behind_a_proxy_with_a_psk(
     assert unsupported(behind, proxy.HV) == []
 
     for host in behind.call("host.get", filter={"host": web1}, output=["hostid"]):  # which other tests have made
-        behind.api.do_request("host.delete", [host["hostid"]])
+        behind.delete("host", [host["hostid"]])
     ran = provision(kvm, "--guests", "--psk", str(keys), "--disable-after", "inf")
     assert f"make host web1 ({web1}) on {proxy.HV}" in ran.err
     assert proxy.KEY not in ran.out + ran.err
