@@ -12,7 +12,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.ssl_ import create_urllib3_context
 
 from kvmwatch.command import given
-from kvmwatch.command.web import Session, check_private, one_line
+from kvmwatch.command.web import Session, check_private, one_line, reason
 from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.reading.deadline import Deadline
 from nagios_kvm.judging import Result, Taken
@@ -85,10 +85,10 @@ class IcingaApi:
             )
         except requests.exceptions.SSLError as error:
             raise KvmwatchError(
-                f"{self._url}: its certificate cannot be verified ({one_line(error)}); name its CA with --ca-file"
+                f"{self._url}: its certificate cannot be verified ({reason(error)}); name its CA with --ca-file"
             ) from None
         except requests.RequestException as error:
-            raise KvmwatchError(f"{self._url}: no Icinga API answers: {one_line(error)}") from None
+            raise KvmwatchError(f"{self._url}: no Icinga API answers: {reason(error)}") from None
         if answer.status_code == _UNAUTHORIZED:
             raise KvmwatchError(f"{self._url}: Icinga refuses the user or its password (object ApiUser)")
         body = _json(answer)

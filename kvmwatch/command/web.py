@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import ipaddress
+import re
 import zlib
 from typing import Any
 
@@ -112,6 +113,15 @@ class Session(requests.Session):  # type: ignore[misc]
     def _check(self, size: int) -> None:
         if size > self._limit:
             raise requests.RequestException(f"it answers with more than {self._limit // 1024} KiB")
+
+
+def reason(error: requests.RequestException) -> str:
+    """Why there is no answer, in one line: the innermost of what urllib3 and requests wrap it in."""
+    inner: Exception = error
+    while isinstance(deeper := getattr(inner, "reason", None) or next(iter(inner.args), None), Exception):
+        inner = deeper
+    # "HTTPConnection(host='kvm1', port=1): Failed to establish a new connection: ..."
+    return one_line(re.sub(r"^.*?: (?=Failed to )", "", str(inner)) or type(inner).__name__)
 
 
 def one_line(said: object) -> str:

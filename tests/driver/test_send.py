@@ -101,6 +101,29 @@ def test_a_guest_is_told_its_own_uuid(command: Command, tmp_path: Path) -> None:
         assert document["discovery"]["vm"] == [{"{#VM.UUID}": uuid}]
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "ERROR: [line 1] '-' encountered as 'Hostname', but no default hostname was specified",
+            "the agent's configuration has no Hostname; give the host's name in Zabbix with --host",
+        ),
+        ("ERROR: 'ServerActive' parameter required", "'ServerActive' parameter required"),
+        (
+            'zabbix_sender [7]: DEBUG: In main()\ncannot open config file "/x": [2] No such file or directory',
+            'cannot open config file "/x": [2] No such file or directory',
+        ),
+        ("", "it said nothing"),
+    ],
+)
+def test_why_nothing_could_be_sent(command: Command, tmp_path: Path, said: str, told: str) -> None:
+    script = tmp_path / "sender"
+    script.write_text(f"#!/bin/sh\ncat >/dev/null\ncat <<'END'\n{said}\nEND\nexit 1\n")
+    script.chmod(0o755)
+    ran = command("zabbix_kvm", "send", "-u", EXAMPLE_URI, "--config", "/dev/null", "--sender", str(script))
+    assert (ran.code, ran.out, ran.err) == (3, "", f"zabbix_kvm: {script} could not send: {told}\n")
+
+
 def test_a_server_that_is_away_costs_this_run_and_the_next_one_is_taken(command: Command, tmp_path: Path) -> None:
     script = tmp_path / "away"
     script.write_text(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Callable
 
@@ -11,7 +12,7 @@ import pytest
 import requests
 from hanging import Handler, api
 
-from kvmwatch.command.web import Session, check_private, one_line
+from kvmwatch.command.web import Session, check_private, one_line, reason
 from kvmwatch.model.errors import KvmwatchError
 
 BODY = json.dumps({"name": "Büro", "values": [0] * 1000}).encode()
@@ -54,6 +55,24 @@ def test_no_redirect_is_followed(code: int) -> None:
     with api(behave) as url, pytest.raises(requests.RequestException, match="redirects to /elsewhere"):
         Session(1000).post(f"{url}/here", json={}, timeout=60)
     assert asked == ["/here"]
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://127.0.0.1:1", r"Failed to establish a new connection: \[Errno 111\] Connection refused"),
+        ("https://[::1]:1", r"Failed to establish a new connection: \[Errno \d+\] [\w ]+"),
+    ],
+)
+def test_why_there_is_no_answer_stands_without_what_wraps_it(url: str, said: str) -> None:
+    with pytest.raises(requests.RequestException) as failed:
+        Session(1000).get(url, timeout=60)
+    assert re.fullmatch(said, reason(failed.value)), reason(failed.value)
+
+
+def test_why_says_what_was_not_wrapped() -> None:
+    assert reason(requests.Timeout("no whole answer in time")) == "no whole answer in time"
+    assert reason(requests.ConnectionError(requests.ConnectionError())) == "ConnectionError"
 
 
 def test_what_others_say_is_one_short_line() -> None:

@@ -18,7 +18,7 @@ import pyzabbix
 import requests
 
 from kvmwatch.command import given, watchdog
-from kvmwatch.command.web import Session, check_private, one_line
+from kvmwatch.command.web import Session, check_private, one_line, reason
 from kvmwatch.model.doing import doing
 from kvmwatch.model.errors import KvmwatchError
 
@@ -130,7 +130,7 @@ class Api:
         except requests.RequestException as error:
             self._answers = False
             raise KvmwatchError(
-                f"{self.url}: no Zabbix API answers: {one_line(error)}; "
+                f"{self.url}: no Zabbix API answers: {reason(error)}; "
                 "the URL is the front end's, as in the browser"
             ) from None
 

@@ -93,4 +93,8 @@ def _reason(said: str) -> str:
     # its log lines begin with "zabbix_sender [PID]: "; of the debugging ones only a failed connection matters
     lines = [re.sub(r"^\d*zabbix_sender \[\d+\]: ", "", text) for text in said.splitlines() if text.strip()]
     wanted = [text for text in lines if "nable to connect" in text or not text.startswith("DEBUG")]
-    return wanted[0].removeprefix("DEBUG: ") if wanted else "it said nothing"
+    if not wanted:
+        return "it said nothing"
+    if "no default hostname" in wanted[0]:
+        return "the agent's configuration has no Hostname; give the host's name in Zabbix with --host"
+    return wanted[0].removeprefix("DEBUG: ").removeprefix("ERROR: ")
