@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zabbix_templates import disk, domain, filesystem, filling, interface, scope, vcpu
+from zabbix_templates import disk, domain, domain_triggers, filesystem, filling, interface, scope, vcpu
 from zabbix_templates.dashboards import overview, prototypes
 from zabbix_templates.model import Dashboard, Item, Macro, Rule, Step, Template, Trigger
 from zabbix_templates.scope import (
@@ -113,7 +113,7 @@ def template() -> Template:
             *_OWNER.scope().items(tuple(shown._replace(enabled=False) for shown in domain.DETAILS)),
         ),
         rules=(*part_rules(_OWNER), _own_data()),
-        triggers=(*domain.triggers(_OWNER), _moved()),
+        triggers=(*domain_triggers.triggers(_OWNER), _moved()),
         graphs=domain.graphs(_OWNER),
         dashboards=(_dashboard(),),
         value_maps=tuple((name, VALUE_MAPS[name]) for name in (STATE, CONDITION, AGENT, LINK, REPORT, YES_NO)),

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from zabbix_kvm import master as documents
-
+from zabbix_templates import reading
 from zabbix_templates.defaults import critical, warning
 from zabbix_templates.model import Graph, Item, Macro, Step, Trigger
-from zabbix_templates.scope import CONDITIONS, THROTTLE, YES_NO, Scope, Shown, since_before
-from zabbix_templates.triggers import SETTLED, When, alarm, changed, given, held, over, pair, text
+from zabbix_templates.scope import Scope, Shown
+from zabbix_templates.triggers import When, alarm, changed, over, pair
 
 MACROS = (
-    Macro("{$KVM.NODATA}", "5m", "No data for this long is a problem"),
-    Macro("{$KVM.UNREAD.TIME}", "3m", "libvirt that does not answer, or of which something cannot be read, for this long is a problem"),
-    Macro("{$KVM.STRANGE.TIME}", "5m", "What only a person can put right (a typing error, a stray QEMU) is a problem after this time"),
+    *reading.MACROS,
     Macro("{$KVM.LATENCY.WARN}", warning("host.latency"), "Seconds that libvirt may take to connect and list the VMs: warning"),
     Macro("{$KVM.LATENCY.MAX}", critical("host.latency"), "The same: average. To be reached it needs a Timeout of agent and server beyond it"),
     Macro("{$KVM.LATENCY.TIME}", "10m", "For how long"),
@@ -74,76 +71,13 @@ STATES = {
 
 
 def items(scope: Scope) -> tuple[Item, ...]:
-    """Its items, those about the data itself among them."""
-    return (*_about(scope.master), *scope.items(SHOWN), *_counts(scope.master), *_of_all_vms())
+    """Its items, those about the reading of it among them."""
+    return (*reading.items(scope.master), *scope.items(SHOWN), *_counts(scope.master), *_of_all_vms())
 
 
 def triggers(host: Scope) -> tuple[Trigger, ...]:
     """What can be wrong with it."""
-    return (*_of_reading(), *_of_load(host), *_of_changes(host))
-
-
-def _of_reading() -> tuple[Trigger, ...]:
-    """Whether anything is known of it."""
-    no_data, no_answer, time = "KVM: No data", "KVM: libvirt does not answer", "{$KVM.UNREAD.TIME}"
-    return (
-        alarm(
-            no_data,
-            "HIGH",
-            # Zabbix looks at it every half a minute by itself, and knows when a proxy is away
-            When("nodata(/T/kvm.time,{$KVM.NODATA})=1", "nodata(/T/kvm.time,{$KVM.NODATA})=0", "{$KVM.NODATA}"),
-            "Nothing has arrived from the hypervisor: it, its agent or the timer that pushes is down. Its VMs keep "
-            "their last values and raise no problems of their own.",
-            "ping the hypervisor; look at its agent's log, or run zabbix_kvm send there by hand.",
-            "availability",
-            tells="for {$KVM.NODATA}, the last is of {ITEM.LASTVALUE1}",
-            shows="last data {ITEM.LASTVALUE1}",
-        ),
-        alarm(
-            no_answer,
-            "HIGH",
-            held("/T/kvm.worked", 0, time),
-            "kvmwatch runs, but libvirt could not be read, several times in a row. VMs run on without it.",
-            "do what the message says; systemctl restart libvirtd (or virtqemud) does not touch running VMs.",
-            "availability",
-            tells=f"{text('/T/kvm.error')} (for {time})",
-            shows="worked: {ITEM.LASTVALUE1}",
-            depends=(no_data,),
-        ),
-        alarm(
-            "KVM: Not everything could be read",
-            "WARNING",
-            over("/T/kvm.unread", "0", time, hovers=False),
-            "libvirt tells of the VMs, but not of all else that is watched: the daemon or the driver for it is missing "
-            "or hangs. What could not be read keeps its last values and raises no problems.",
-            "do what the message says.",
-            "availability",
-            tells=f"{text('/T/kvm.unread.text')} (for {time})",
-            shows="{ITEM.LASTVALUE1} could not be read",
-            depends=(no_answer,),
-        ),
-        alarm(
-            "KVM: kvmwatch is too old for this template",
-            "WARNING",
-            When(f"last(/T/kvm.format)<{documents.FORMAT}", f"last(/T/kvm.format)>={documents.FORMAT}"),
-            "The package on the hypervisor (or on the proxy that asks it) is older than the template: it does not tell what "
-            "the triggers of VMs look at, so none of them is told.",
-            "install the package of the same release there; or import the older templates again.",
-            "availability",
-            tells=f"it is {text('/T/kvm.version')}",
-            shows="data of format {ITEM.LASTVALUE1}",
-        ),
-        alarm(
-            "KVM: Metadata of VMs cannot be used",
-            "WARNING",
-            given("/T/kvm.mistakes", "{$KVM.STRANGE.TIME}"),
-            "There is a typing error in what owners of VMs say in their metadata (expectation, thresholds). The rest of it "
-            "counts.",
-            "virsh metadata NAME urn:kvmwatch:1 shows it; set it anew.",
-            "notice",
-            (SETTLED,),
-        ),
-    )
+    return (*reading.triggers(), *_of_load(host), *_of_changes(host))
 
 
 def _of_changes(host: Scope) -> tuple[Trigger, ...]:
@@ -280,110 +214,6 @@ def graphs(host: Scope) -> tuple[Graph, ...]:
         Graph("VMs: Highest memory utilization", ("kvm.vms.memory",), percent=True),
         Graph("VMs: Disk throughput", ("kvm.vms.disk",)),
         Graph("VMs: Network traffic", ("kvm.vms.network",)),
-    )
-
-
-def _about(master: str) -> tuple[Item, ...]:
-    tags = (("component", "libvirt"),)
-    return (
-        Item(
-            name="Time of the data",
-            key="kvm.time",
-            units="unixtime",
-            description="When the data was read, by the clock of the machine that read it.",
-            master=master,
-            steps=(Step("JSONPATH", ("$.time",), "DISCARD_VALUE"),),
-            tags=tags,
-        ),
-        Item(
-            name="Age of the data",
-            key="kvm.age",
-            units="s",
-            description="How long ago the newest data was read.",
-            type="CALCULATED",
-            delay="1m",
-            formula="now()-last(//kvm.time)",
-            steps=(Step("CHECK_NOT_SUPPORTED", ("",), "DISCARD_VALUE"),),
-            tags=tags,
-        ),
-        Item(
-            name="Error",
-            key="kvm.error",
-            value_type="TEXT",
-            description="Why the hypervisor could not be read; empty when it could.",
-            master=master,
-            steps=(Step("JSONPATH", ("$.error",), "CUSTOM_VALUE", ""), THROTTLE),
-            tags=tags,
-        ),
-        Item(
-            name="Reading worked",
-            key="kvm.worked",
-            value_type="UNSIGNED",
-            description="1 when libvirt could be read, else 0.",
-            master=master,
-            steps=(
-                Step("JSONPATH", ("$.error",), "CUSTOM_VALUE", "1"),
-                Step("REGEX", ("^1$", "1"), "CUSTOM_VALUE", "0"),
-            ),
-            value_map=YES_NO,
-            tags=tags,
-        ),
-        since_before("$.read", master),
-        Item(
-            name="Conditions of the VMs",
-            key=CONDITIONS,
-            value_type="TEXT",
-            description="UUID to condition of all VMs there are, for their items. Not kept.",
-            master=master,
-            steps=(Step("JSONPATH", ("$.conditions",), "DISCARD_VALUE"),),
-            history="0",
-            tags=(("component", "raw"),),
-        ),
-        Item(
-            name="Format of the data",
-            key="kvm.format",
-            value_type="UNSIGNED",
-            description="Which templates it is for; older releases than those that tell it give 1.",
-            master=master,
-            steps=(Step("JSONPATH", ("$.format",), "CUSTOM_VALUE", "1"), THROTTLE),
-            tags=tags,
-        ),
-        Item(
-            name="Metadata that cannot be used",
-            key="kvm.mistakes",
-            value_type="TEXT",
-            description="Of which VMs, and why; empty when all of it can.",
-            master=master,
-            steps=(Step("JSONPATH", ("$.mistakes",), "DISCARD_VALUE"), THROTTLE),
-            tags=tags,
-        ),
-        Item(
-            name="Not read",
-            key="kvm.unread",
-            value_type="UNSIGNED",
-            description="How much libvirt did not tell: host figures, storage pools, virtual networks, and each VM "
-            "that answers but could not be read.",
-            master=master,
-            steps=(Step("JSONPATH", ("$.unread.count",), "DISCARD_VALUE"),),
-            tags=tags,
-        ),
-        Item(
-            name="Not read: what and why",
-            key="kvm.unread.text",
-            value_type="TEXT",
-            description="What could not be read, and what to do; empty when all could.",
-            master=master,
-            steps=(Step("JSONPATH", ("$.unread.text",), "DISCARD_VALUE"), THROTTLE),
-            tags=tags,
-        ),
-        Item(
-            name="kvmwatch version",
-            key="kvm.version",
-            value_type="CHAR",
-            master=master,
-            steps=(Step("JSONPATH", ("$.version",), "DISCARD_VALUE"), THROTTLE),
-            tags=tags,
-        ),
     )
 
 
