@@ -349,6 +349,19 @@ def tags(site: Site, vm: str) -> list[dict[str, str]]:
     return sorted(({"tag": tag["tag"], "value": tag["value"]} for tag in host["tags"]), key=str)
 
 
+def test_a_new_guest_has_the_pace_of_its_hypervisor(site: Site) -> None:
+    site.hypervisor("slow1", "slowly")
+    site.zabbix.set_macros("slow1", KVM_INTERVAL="2m")
+    site.push("slow1", "slowly")
+    site.provision("--guests")
+    (host,) = site.call("host.get", filter={"host": site.uuids("slow1")["slowly"]}, selectMacros="extend")
+    assert {macro["macro"]: macro["value"] for macro in host["macros"]} == {
+        "{$KVM.INTERVAL}": "2m",
+        "{$KVM.WINDOW}": "6m",
+        "{$KVM.GUEST.NODATA}": "8m",
+    }
+
+
 def test_guests_share_proxy_and_tls_of_their_hypervisor_and_move_with_their_vm(site: Site, tmp_path: Path) -> None:
     site.hypervisor("proxied1", "shared")
     site.hypervisor("proxied2", "other")

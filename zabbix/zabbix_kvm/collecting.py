@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Iterator
@@ -151,7 +152,8 @@ def _send(options: argparse.Namespace) -> Outcome:
     assert snapshot
     guests = sent(list(_guests(options, snapshot, left_alone=False)))
     # few of these are hosts: whose VM is to be left alone only since a moment ago, and they fall silent by it
-    sent(list(_guests(options, snapshot, left_alone=True)))
+    with contextlib.suppress(KvmwatchError):
+        sent(list(_guests(options, snapshot, left_alone=True)))
     return _told(own, guests, options)
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple, Optional
 
 from kvmwatch.model import states
 from kvmwatch.model.text import labelled, readable
+from zabbix_kvm import pace
 from zabbix_kvm.api import Api, Record
 from zabbix_kvm.changes import Change
 from zabbix_kvm.gone import MARK, Gone, Patience
@@ -63,6 +64,9 @@ class Home(NamedTuple):
     name: str
     collected: int  # Unix time of its newest collection; 0: none
     enabled: bool
+    macros: dict[
+        str, str
+    ]  # for a new guest's host: how often data comes, where the hypervisor's says so, and windows
     shared: Record  # proxy and TLS, which its guests' hosts have, too
     psk: Optional[Psk]
 
@@ -160,6 +164,7 @@ class _Guests:
             "templates": [{"templateid": template}],
             "inventory_mode": 1,
             "tags": [OWN_TAG],
+            "macros": [{"macro": macro, "value": value} for macro, value in home.macros.items()],
             **home.shared,
             **home.key,
         }
@@ -282,7 +287,11 @@ def _home(host: Record, collected: int, psk: Psk | None) -> Home:
         del shared["proxy_groupid"]
     elif host.get("monitored_by") == "2":
         del shared["proxyid"]
-    return Home(host["host"], collected, host["status"] == _ENABLED, shared, psk)
+    interval = {
+        macro["macro"]: macro.get("value", "") for macro in host["macros"] if macro["macro"] == pace.INTERVAL
+    }
+    macros = pace.following(interval, {}, pace.GUEST)
+    return Home(host["host"], collected, host["status"] == _ENABLED, macros, shared, psk)
 
 
 def _hosts(api: Api, template: str, found: Iterable[str]) -> dict[str, Record]:
