@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from functools import reduce
 from operator import or_
@@ -29,7 +30,7 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.rates import Sample, Samples, samples, with_rates
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Disk, Domain, Interface, Snapshot
-from kvmwatch.reading import bulk, classic, hypervisor
+from kvmwatch.reading import bulk, classic, descriptions, hypervisor
 from kvmwatch.reading.collect import Reader
 from kvmwatch.reading.deadline import Deadline
 
@@ -207,8 +208,8 @@ def kinds(call: Call) -> st.SearchStrategy[Failing]:
 class World:
     """The hypervisor, and what is seen of it while nothing fails."""
 
-    def __init__(self, uri: str, faults: Faults) -> None:
-        self.uri, self.faults = uri, faults
+    def __init__(self, uri: str, faults: Faults, xml_waits: bool) -> None:
+        self.uri, self.faults, self.xml_waits = uri, faults, xml_waits
         self._earlier: Samples = {}
         undisturbed = self.read(ALL_GROUPS)
         self._earlier = {
@@ -316,17 +317,19 @@ def statistics(_connection: Any, _really: Any, domains: list[Any], flags: int, _
     return classic.read(domains, reduce(or_, groups, Group.NONE))
 
 
-@pytest.fixture(scope="module", params=["classic", "bulk"])
+@pytest.fixture(scope="module", params=["classic", "bulk", "bulk, waits"])
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """The hypervisor with each provider of statistics."""
+    """The hypervisor with each provider of statistics, and as a libvirt whose XML waits (11.0), whichever is here."""
+    provider, _, waits = request.param.partition(", ")
     file = tmp_path_factory.mktemp("containment") / "node.xml"
     file.write_text(node(), encoding="utf-8")
     faults = Faults(ANSWERS | {"virConnect.domainListGetStats": statistics})
     with pytest.MonkeyPatch.context() as patch:
         faults.wrap(patch, STEADY)
-        if request.param == "bulk":
+        patch.setattr(descriptions, "_XML_WAITS", 0 if waits else sys.maxsize)
+        if provider == "bulk":
             patch.setattr(hypervisor, "_provider", lambda _uri: bulk)
-        yield World(f"test://{file}", faults)
+        yield World(f"test://{file}", faults, bool(waits))
 
 
 def test_all_is_well_while_nothing_fails(world: World) -> None:
@@ -346,7 +349,8 @@ def test_every_call_is_in_the_tables(world: World) -> None:
 class Lost:
     """What some failed calls cost."""
 
-    def __init__(self, failed: Mapping[Call, Failing]) -> None:
+    def __init__(self, failed: Mapping[Call, Failing], xml_waits: bool) -> None:
+        self.xml_waits = xml_waits
         # of a domain that has just stopped nobody wants to know whether its QEMU answers
         stopped = Failing(libvirt.VIR_ERR_OPERATION_INVALID)
         self.failed = {
@@ -375,7 +379,7 @@ class Lost:
         of_it = {call.name for call in self.failed if check in judges(call) and call.owner in ("", uuid)}
         if check == "host":
             of_it |= {call.name for call in self.failed if call.name == "virDomain.info" and call.owner != OFF}
-        if of_it == {"virDomain.controlInfo"} and self.of("", "getLibVersion"):
+        if of_it == {"virDomain.controlInfo"} and (self.xml_waits or self.of("", "getLibVersion")):
             return None  # it may have been asked only whether its XML would wait
         if of_it and uuid == ALONE:
             return None  # it is judged only when it could not tell that it is to be left alone
@@ -501,13 +505,13 @@ def contained(world: World, failing: Mapping[Call, Failing], check: Check) -> No
     """See that these failing calls cost what they may, in everything that is read at once, and in a single check."""
     with world.faults.these(failing):
         after = Seen(world.read(ALL_GROUPS))
-    lost = Lost({call: failing[call] for call in world.faults.failed})
+    lost = Lost({call: failing[call] for call in world.faults.failed}, world.xml_waits)
     compare_records(lost, world.before, after)
     compare_services(lost, world.before, after)
     compare_documents(lost, world.before, after)
     with world.faults.these(failing):
         now = told(check, world.read(check.reads))
-    lost = Lost({call: failing[call] for call in world.faults.failed})
+    lost = Lost({call: failing[call] for call in world.faults.failed}, world.xml_waits)
     compare_told(lost, check, world.judged[check.name], now)
 
 
