@@ -56,7 +56,6 @@ class Command:
         name: str,
         *arguments: str,
         env: dict[str, str] | None = None,
-        user: int | None = None,
         timeout: float = 60,
     ) -> Ran:
         begun = time.monotonic()
@@ -67,7 +66,6 @@ class Command:
             stdin=subprocess.DEVNULL,
             timeout=timeout,
             check=False,
-            user=user,
             env={**os.environ, "KVMWATCH_STATE_DIR": str(self._state), **(env or {})},
         )
         return Ran(ran.returncode, ran.stdout, ran.stderr, time.monotonic() - begun)
@@ -114,11 +112,10 @@ class Forked(Command):
         name: str,
         *arguments: str,
         env: dict[str, str] | None = None,
-        user: int | None = None,
         timeout: float = 60,
     ) -> Ran:
-        if user is not None or any(variable.startswith(_OF_THE_START) for variable in env or ()):
-            return super().__call__(name, *arguments, env=env, user=user, timeout=timeout)
+        if any(variable.startswith(_OF_THE_START) for variable in env or ()):
+            return super().__call__(name, *arguments, env=env, timeout=timeout)
         begun = time.monotonic()
         words = [str(self.bin / name), *arguments]
         environment = {**os.environ, "KVMWATCH_STATE_DIR": str(self._state), **(env or {})}
