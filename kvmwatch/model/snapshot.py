@@ -181,6 +181,7 @@ class Pool(NamedTuple):
     unread: Unreads = ()
     fault: Optional[str] = None  # what is surely wrong with its storage: "nothing is mounted at /srv/nfs"
     dated: Optional[str] = None  # why its figures are libvirt's of the last refresh though the storage is here
+    path: Optional[str] = None  # the folder of its volumes on its hypervisor; None: it has none, or is not known
 
 
 class Network(NamedTuple):

@@ -78,6 +78,7 @@ def describe(connection: Connection, listed: Pool) -> Described:
         source = root.findtext("source/name") or ""
     pool = listed._replace(
         kind=kind,
+        path=path or None,
         state=state,
         active=listed.active if state == states.POOL_BUILDING else state != states.POOL_INACTIVE,
         unread=(*listed.unread, *unread),

@@ -316,6 +316,24 @@ def test_full_pool(day: Day) -> None:
     assert not day.minutes(1).problems, "a pool that is removed is not full any more"
 
 
+def test_full_pool_that_stops_its_vms_is_one_problem_and_the_pools(day: Day) -> None:
+    stopping, full = "Pool images: Stops VMs because it is full", "Paused because its pool is full"
+    day.pool["usage"] = 97
+    day.minutes(10)
+    assert day.problems == {"Pool images: Is full"}
+    day.be(conditions.FULL, "I/O error (vda: no space)")
+    day.vm["disks"][0]["errors"] = 1
+    day.pool |= {"usage": 100, "stopped": 1}
+    day.minutes(3)
+    assert day.problems == {stopping, full}, "it is not told twice that the pool is full"
+    assert (day.ever[stopping], day.ever[full]) == ("HIGH", "INFO")
+    day.minutes(30)
+    day.be(conditions.RUNNING, "unpaused")
+    day.vm["disks"][0]["errors"] = 0
+    day.pool |= {"usage": 50, "stopped": 0}
+    assert not day.minutes(1).problems
+
+
 def test_cut_off_interface(day: Day) -> None:
     day.vm["interfaces"][0]["link"] = 2
     day.minutes(5)

@@ -23,6 +23,11 @@ MACROS = (
     ),
     Macro("{$KVM.POOL.THIN.MAX}", critical("pool.thin_data"), "The same: high. Context: the pool's name"),
     Macro(
+        "{$KVM.POOL.STOPPED.TIME}",
+        "2m",
+        "VMs that are paused because the pool is full for this long are a problem. Context: the pool's name",
+    ),
+    Macro(
         "{$KVM.POOL.TIME}", "5m", "What is wrong with a pool for this long is a problem. Context: the pool's name"
     ),
     Macro(
@@ -44,6 +49,7 @@ SHOWN = (
     Shown("autostart", "Autostart", steady=True, value_map=YES_NO, component="storage"),
     Shown("answered", "Storage answers", value_map=YES_NO, component="storage"),
     Shown("fault", "Fault of its storage", value_type="CHAR", steady=True, component="storage"),
+    Shown("stopped", "VMs paused for want of room", value_type="UNSIGNED", steady=True, component="storage"),
     Shown("capacity", "Capacity", "B", steady=True, component="storage"),
     Shown("used", "Used", "B", component="storage"),
     Shown("available", "Available", "B", component="storage"),
@@ -148,14 +154,33 @@ def _of_room(scope: Scope) -> tuple[Trigger, ...]:
     meaning = (
         "The fullest thin pool of the volume group has {}; when it is full, the VMs on its volumes get I/O errors."
     )
+    stopped, paused = scope.ref("stopped"), _macro("STOPPED.TIME")
+    stops = When(
+        f"last({stopped})>0 and last({stopped},#1:now-{paused})>0",
+        f"last({stopped})=0",
+        paused,
+        f"{{ITEM.LASTVALUE1}} paused for {paused}",
+    )
+    # that it is full is told by what it has done
+    quiet = Guard(f"last({stopped})=0 and last({stopped},#1:now-{paused})=0", stops.expression)
     return (
+        alarm(
+            f"{scope.title}Stops VMs because it is full",
+            "HIGH",
+            stops,
+            "QEMU paused VMs whose disks found no room in this pool. Each of them has a problem with its name, for "
+            "information.",
+            "delete or move volumes, or add storage; then virsh resume each of them.",
+            "availability",
+            (SETTLED, there),
+        ),
         *filling(
             scope.title,
             "A storage pool",
             usage,
             Limits(*map(_macro, ("WARN", "MAX", "TIME", "TIMELEFT"))),
             "delete or move volumes, or add storage; thin disks on it stop their VMs when it is full.",
-            (running,),
+            (running, quiet),
         ),
         *(
             trigger
@@ -166,7 +191,7 @@ def _of_room(scope: Scope) -> tuple[Trigger, ...]:
                 Limits(*map(_macro, ("THIN.WARN", "THIN.MAX", "TIME", "TIMELEFT"))),
                 (meaning.format("little room left"), meaning.format("next to no room")),
                 "lvs shows which; lvextend it (--poolmetadatasize for metadata), or delete thin volumes and snapshots.",
-                (running,),
+                (running, quiet),
             )
         ),
         alarm(

@@ -101,7 +101,8 @@ def document(snapshot: Snapshot) -> Json:
         made["discovery"]["domains"] = list(discovery.domains_with_parts(snapshot))
     if snapshot.has(Group.POOLS):
         made["discovery"]["pools"] = list(discovery.pools(snapshot))
-        made["pools"] = [_pool(pool) for pool in snapshot.pools]
+        stopped = Counter(conditions.without_room(snapshot).values())
+        made["pools"] = [_pool(pool, stopped[pool.uuid]) for pool in snapshot.pools]
     if snapshot.has(Group.NETWORKS):
         made["discovery"]["networks"] = list(discovery.networks(snapshot))
         made["networks"] = [_network(network) for network in snapshot.networks]
@@ -163,10 +164,11 @@ def guests(snapshot: Snapshot) -> Iterator[tuple[str, Json]]:
     that, so that its host falls silent.
     """
     hypervisor = snapshot.host.hostname if snapshot.host else None
+    full = conditions.without_room(snapshot)
     for domain in snapshot.domains:
         if domain.why.meaning is states.ELSEWHERE:
             continue
-        head = _known(time=round(snapshot.time, 3), hypervisor=hypervisor, condition=conditions.of(domain))
+        head = _known(time=round(snapshot.time, 3), hypervisor=hypervisor, condition=conditions.of(domain, full))
         if not domain.policy.ignore:
             found = {kind: list(part.rows(domain)) for kind, part in discovery.PARTS.items()}
             head["discovery"] = {**found, "vm": [{"{#VM.UUID}": domain.uuid}]}
@@ -247,7 +249,7 @@ def _memory_report(domain: Domain, now: float) -> int | None:
     return 2 if derived.memory_usage(domain) is None else 0
 
 
-def _pool(pool: Pool) -> Json:
+def _pool(pool: Pool, stopped: int) -> Json:
     return _known(
         uuid=pool.uuid,
         name=pool.name,
@@ -255,6 +257,7 @@ def _pool(pool: Pool) -> Json:
         autostart=int(pool.autostart),
         answered=int(pool.answered),
         fault=pool.fault or "",
+        stopped=stopped,
         **_values("pool", pool),
     )
 
