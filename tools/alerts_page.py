@@ -63,6 +63,8 @@ _SAME = {
     "File system is full": ("agent", "filesystem"),
     "File system is nearly full": ("agent", "filesystem"),
     "libvirt does not answer": ("state", "UNKNOWN"),
+    "Full storage pool stops VMs": ("state", "paused (I/O error)"),
+    "QEMU processes that libvirt does not know": ("process", "is not one of this libvirt's"),
     "Metadata of VMs cannot be used": ("state", "has unusable kvmwatch metadata"),
     "libvirt is slow": ("host", "latency"),
     "Hypervisor: CPU utilization is high": ("host", "cpu"),
@@ -76,7 +78,6 @@ _SAME = {
     "Pool: Degraded or inaccessible": ("pool", "degraded"),
     "Pool: Its storage is gone": ("pool", "nothing is mounted at / its directory is gone"),
     "Pool: Storage does not answer": ("pool", "its storage does not answer"),
-    "Pool: Stops VMs because it is full": ("state", "paused (I/O error)"),
     "Pool: Is full": ("pool", "usage"),
     "Pool: Is nearly full": ("pool", "usage"),
     "Pool: Thin pool's data is full": ("pool", "thin_data"),
@@ -88,9 +89,6 @@ _SAME = {
     "Network: Bridge is down or gone": ("net", "its bridge"),
 }
 _ONLY_CHECKS = (
-    Alert("", "process", "is not one of this libvirt's", "A QEMU process that belongs to no VM of libvirt: left behind by a "
-          "crash of libvirtd, started by hand, or by another libvirt (a user's qemu:///session). It may write to a disk that libvirt gives to another VM.",
-          "look at its command line (ps -fp PID); end it when nobody needs it."),
     Alert("", "process", "claims the UUID of", "A process calls itself a VM's QEMU, and libvirt did not start it. Its figures are "
           "not shown as the VM's. It may write to the VM's disks.",
           "see who started it, and what (ps -fp PID); end it when nobody needs it."),
@@ -111,7 +109,16 @@ problem's name says which VM, disk or interface, and its description what stands
 How to change a threshold: [for the checks](thresholds.md), [in Zabbix](zabbix.md#tune). When a line says UNKNOWN:
 [troubleshooting](troubleshooting.md).
 """
-_OF_HYPERVISOR = ("Hypervisor", "libvirt", "No data", "Not everything", "kvmwatch is", "Metadata")
+_OF_HYPERVISOR = (
+    "Hypervisor",
+    "libvirt",
+    "No data",
+    "Not everything",
+    "kvmwatch is",
+    "Metadata",
+    "QEMU processes",
+    "Full storage pool",
+)
 
 
 def render() -> str:

@@ -28,5 +28,6 @@ class Group(Flag):
     SINCE = auto()  # how long a passing state has lasted; libvirt is not asked, the last run is remembered
     PROCESSES = auto()  # the QEMU processes; only on the hypervisor itself
     STARTED = auto()  # when each QEMU was started: its pid file and /proc; only on the hypervisor itself
+    STRAYS = auto()  # processes that look like a QEMU and are no domain's; only on the hypervisor itself
     ADDRESSES = auto()  # of the domains, by MAC: of the networks' leases, and what this machine's ARP table has
     UPLINKS = auto()  # the host's interfaces below the bridges; only on the hypervisor itself

@@ -91,14 +91,18 @@ class Reader:
             from kvmwatch.reading import processes  # noqa: PLC0415 - brings psutil, which few commands need
 
             # who asks for a few domains is not told of what is none
-            strays = not self._selection.include
-            snapshot = processes.with_processes(hypervisor, snapshot, survey, listing.again, strays)
+            wanted = not self._selection.include
+            snapshot = processes.with_processes(hypervisor, snapshot, survey, listing.again, wanted)
+        elif Group.STRAYS in self.groups and not self._selection.include:
+            from kvmwatch.reading import strays  # noqa: PLC0415 - few commands ask for them
+
+            snapshot = strays.with_strays(snapshot, survey)
         if parts:
             host, pools, networks, unread = parts.wait()
             if host:
                 host = with_assigned(host, snapshot.domains, latency)
             snapshot = snapshot._replace(
-                host=host, pools=pools, networks=networks, unread=(*survey.unread, *unread)
+                host=host, pools=pools, networks=networks, unread=(*snapshot.unread, *unread)
             )
         return self._with_neighbours(self._with_ways(snapshot, listing))
 

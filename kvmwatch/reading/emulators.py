@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 
 import psutil
 
-_NAMES = ("qemu-system-", "qemu-kvm", "kvm")  # what distributions call QEMU
+#: what distributions call QEMU
+NAMES = ("qemu-system-", "qemu-kvm", "kvm")
 #: /machine.slice/machine-qemu\x2d3\x2dweb1.scope with systemd, /machine/qemu-3-web1.libvirt-qemu without; the
 #: folders between are the partitions of <resource>
 _CGROUP = re.compile(
@@ -84,10 +85,10 @@ def find(domains: Iterable[Running], folders: Sequence[Path]) -> Found:
 
 def looks_like_qemu(process: psutil.Process) -> bool:
     """Whether it is called as QEMU is. ``-name process=`` changes the name, and only root sees the executable."""
-    if process.name().startswith(_NAMES):
+    if process.name().startswith(NAMES):
         return True
     try:
-        return os.path.basename(process.exe()).startswith(_NAMES)
+        return os.path.basename(process.exe()).startswith(NAMES)
     except psutil.AccessDenied:
         return False
 

@@ -27,7 +27,7 @@ AVAILABILITY = {
     "VM crash2: Crashed",
     "VM expect1: Not running though it should be",
     "VM fail1: Crashed",
-    "Pool tiny: Stops VMs because it is full",
+    "KVM: Full storage pool stops VMs",
     "VM pause1: Paused",
 }
 
@@ -113,7 +113,7 @@ def test_crash_and_io_error_resolve(watched: Zabbix, bed: Bed) -> None:
     crash.destroy()
     ioerr.destroy()
     try:
-        gone = {"VM crash1: Crashed", "Pool tiny: Stops VMs because it is full"}
+        gone = {"VM crash1: Crashed", "KVM: Full storage pool stops VMs"}
         eventually("they are resolved", lambda: not watched.availability(HV) & gone)
     finally:
         crash.create()

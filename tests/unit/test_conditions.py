@@ -52,7 +52,8 @@ def test_there_is_a_text_for_each() -> None:
 def test_want_of_room_is_the_pools_fault(path: str | None, disk: Disk, full: bool) -> None:
     snapshot = Snapshot("", 0, 0, domains=(domain(*FULL, disks=(disk,)),), pools=(pool(path),))
     assert conditions.of_all(snapshot) == {"1": conditions.FULL if full else conditions.IO_ERROR}
-    assert master.document(snapshot)["pools"][0]["stopped"] == int(full)
+    made = master.document(snapshot)
+    assert (made["pools"][0]["stopped"], made["stopped"]) == ((1, "images: one") if full else (0, ""))
     ((_, document),) = master.guests(snapshot)
     assert document["condition"] == (conditions.FULL if full else conditions.IO_ERROR)
 

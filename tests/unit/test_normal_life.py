@@ -44,7 +44,7 @@ class Day:
         self.document: dict[str, Any] = copy.deepcopy(GOLDEN)
         self.document["domains"] = [vm for vm in self.document["domains"] if vm["name"] == NAME]
         del self.document["discovery"]  # the rules have found what there is
-        self.document["mistakes"] = ""
+        self.document |= {"mistakes": "", "strays": "", "stopped": ""}
         self.document["unread"] = {"count": 0, "text": ""}
         self.document["host"] |= {"memory_usage": 50, "swap_usage": 0, "load_per_cpu": 0.5}
         self.document["pools"] = [pool | {"usage": 50, "overcommit": 50} for pool in self.document["pools"]]
@@ -317,13 +317,14 @@ def test_full_pool(day: Day) -> None:
 
 
 def test_full_pool_that_stops_its_vms_is_one_problem_and_the_pools(day: Day) -> None:
-    stopping, full = "Pool images: Stops VMs because it is full", "Paused because its pool is full"
+    stopping, full = "KVM: Full storage pool stops VMs", "Paused because its pool is full"
     day.pool["usage"] = 97
     day.minutes(10)
     assert day.problems == {"Pool images: Is full"}
     day.be(conditions.FULL, "I/O error (vda: no space)")
     day.vm["disks"][0]["errors"] = 1
     day.pool |= {"usage": 100, "stopped": 1}
+    day.document["stopped"] = "images: web1"
     day.minutes(3)
     assert day.problems == {stopping, full}, "it is not told twice that the pool is full"
     assert (day.ever[stopping], day.ever[full]) == ("HIGH", "INFO")
@@ -331,6 +332,18 @@ def test_full_pool_that_stops_its_vms_is_one_problem_and_the_pools(day: Day) -> 
     day.be(conditions.RUNNING, "unpaused")
     day.vm["disks"][0]["errors"] = 0
     day.pool |= {"usage": 50, "stopped": 0}
+    day.document["stopped"] = ""
+    assert not day.minutes(1).problems
+
+
+def test_stray_qemu_is_told_unless_it_is_one_of_moments(day: Day) -> None:
+    for pid in range(20):  # libvirt itself asks what QEMU can do
+        day.document["strays"] = f"PID {pid} (qemu-system-x86)"
+        day.minutes(1)
+    assert not day.ever
+    day.minutes(10)
+    assert day.ever == {"KVM: QEMU processes that libvirt does not know": "WARNING"}
+    day.document["strays"] = ""
     assert not day.minutes(1).problems
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zabbix_templates import reading
+from zabbix_templates import findings, reading
 from zabbix_templates.defaults import critical, warning
 from zabbix_templates.model import Graph, Item, Macro, Step, Trigger
 from zabbix_templates.scope import Scope, Shown
@@ -10,6 +10,7 @@ from zabbix_templates.triggers import When, alarm, changed, over, pair
 
 MACROS = (
     *reading.MACROS,
+    *findings.MACROS,
     Macro("{$KVM.LATENCY.WARN}", warning("host.latency"), "Seconds that libvirt may take to connect and list the VMs: warning"),
     Macro("{$KVM.LATENCY.MAX}", critical("host.latency"), "The same: average. To be reached it needs a Timeout of agent and server beyond it"),
     Macro("{$KVM.LATENCY.TIME}", "10m", "For how long"),
@@ -72,12 +73,18 @@ STATES = {
 
 def items(scope: Scope) -> tuple[Item, ...]:
     """Its items, those about the reading of it among them."""
-    return (*reading.items(scope.master), *scope.items(SHOWN), *_counts(scope.master), *_of_all_vms())
+    return (
+        *reading.items(scope.master),
+        *findings.items(scope.master),
+        *scope.items(SHOWN),
+        *_counts(scope.master),
+        *_of_all_vms(),
+    )
 
 
 def triggers(host: Scope) -> tuple[Trigger, ...]:
     """What can be wrong with it."""
-    return (*reading.triggers(), *_of_load(host), *_of_changes(host))
+    return (*reading.triggers(), *findings.triggers(), *_of_load(host), *_of_changes(host))
 
 
 def _of_changes(host: Scope) -> tuple[Trigger, ...]:

@@ -23,11 +23,6 @@ MACROS = (
     ),
     Macro("{$KVM.POOL.THIN.MAX}", critical("pool.thin_data"), "The same: high. Context: the pool's name"),
     Macro(
-        "{$KVM.POOL.STOPPED.TIME}",
-        "2m",
-        "VMs that are paused because the pool is full for this long are a problem. Context: the pool's name",
-    ),
-    Macro(
         "{$KVM.POOL.TIME}", "5m", "What is wrong with a pool for this long is a problem. Context: the pool's name"
     ),
     Macro(
@@ -154,26 +149,13 @@ def _of_room(scope: Scope) -> tuple[Trigger, ...]:
     meaning = (
         "The fullest thin pool of the volume group has {}; when it is full, the VMs on its volumes get I/O errors."
     )
-    stopped, paused = scope.ref("stopped"), _macro("STOPPED.TIME")
-    stops = When(
-        f"last({stopped})>0 and last({stopped},#1:now-{paused})>0",
-        f"last({stopped})=0",
-        paused,
-        f"{{ITEM.LASTVALUE1}} paused for {paused}",
+    # that it is full is then told by what it has done
+    stopped, lasts = scope.ref("stopped"), "{$KVM.STOPPED.TIME}"
+    quiet = Guard(
+        f"last({stopped})=0 and last({stopped},#1:now-{lasts})=0",
+        f"last({stopped})>0 and last({stopped},#1:now-{lasts})>0",
     )
-    # that it is full is told by what it has done
-    quiet = Guard(f"last({stopped})=0 and last({stopped},#1:now-{paused})=0", stops.expression)
     return (
-        alarm(
-            f"{scope.title}Stops VMs because it is full",
-            "HIGH",
-            stops,
-            "QEMU paused VMs whose disks found no room in this pool. Each of them has a problem with its name, for "
-            "information.",
-            "delete or move volumes, or add storage; then virsh resume each of them.",
-            "availability",
-            (SETTLED, there),
-        ),
         *filling(
             scope.title,
             "A storage pool",

@@ -6,15 +6,14 @@ from zabbix_kvm import master as documents
 
 from zabbix_templates.model import Item, Macro, Step, Trigger
 from zabbix_templates.scope import CONDITIONS, THROTTLE, YES_NO, since_before
-from zabbix_templates.triggers import SETTLED, When, alarm, given, held, over, text
+from zabbix_templates.triggers import When, alarm, held, over, text
 
 MACROS = (
     Macro("{$KVM.NODATA}", "5m", "No data for this long is a problem"),
     Macro("{$KVM.UNREAD.TIME}", "3m", "libvirt that does not answer, or of which something cannot be read, for this long is a problem"),
-    Macro("{$KVM.STRANGE.TIME}", "5m", "What only a person can put right (a typing error, a stray QEMU) is a problem after this time"),
 )  # fmt: skip
 
-_TAGS = (("component", "libvirt"),)
+TAGS = (("component", "libvirt"),)
 
 
 def triggers() -> tuple[Trigger, ...]:
@@ -67,16 +66,6 @@ def triggers() -> tuple[Trigger, ...]:
             tells=f"it is {text('/T/kvm.version')}",
             shows="data of format {ITEM.LASTVALUE1}",
         ),
-        alarm(
-            "KVM: Metadata of VMs cannot be used",
-            "WARNING",
-            given("/T/kvm.mistakes", "{$KVM.STRANGE.TIME}"),
-            "There is a typing error in what owners of VMs say in their metadata (expectation, thresholds). The rest of it "
-            "counts.",
-            "virsh metadata NAME urn:kvmwatch:1 shows it; set it anew.",
-            "notice",
-            (SETTLED,),
-        ),
     )
 
 
@@ -85,7 +74,7 @@ def items(master: str) -> tuple[Item, ...]:
 
     def told(name: str, key: str, value_type: str, description: str, *steps: Step) -> Item:
         return Item(
-            name, key, value_type=value_type, description=description, master=master, steps=steps, tags=_TAGS
+            name, key, value_type=value_type, description=description, master=master, steps=steps, tags=TAGS
         )
 
     return (
@@ -105,7 +94,7 @@ def items(master: str) -> tuple[Item, ...]:
             delay="1m",
             formula="now()-last(//kvm.time)",
             steps=(Step("CHECK_NOT_SUPPORTED", ("",), "DISCARD_VALUE"),),
-            tags=_TAGS,
+            tags=TAGS,
         ),
         told(
             "Error",
@@ -137,14 +126,6 @@ def items(master: str) -> tuple[Item, ...]:
             "UNSIGNED",
             "Which templates it is for; older releases than those that tell it give 1.",
             Step("JSONPATH", ("$.format",), "CUSTOM_VALUE", "1"),
-            THROTTLE,
-        ),
-        told(
-            "Metadata that cannot be used",
-            "kvm.mistakes",
-            "TEXT",
-            "Of which VMs, and why; empty when all of it can.",
-            Step("JSONPATH", ("$.mistakes",), "DISCARD_VALUE"),
             THROTTLE,
         ),
         told(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from typing import Any
 
@@ -36,6 +36,7 @@ GROUPS = (
     | Group.POOLS
     | Group.NETWORKS
     | Group.STARTED
+    | Group.STRAYS
     | Group.ADDRESSES
     | Group.UPLINKS
 )
@@ -99,10 +100,14 @@ def document(snapshot: Snapshot) -> Json:
     named = snapshot.has(Group.HOST) and (not snapshot.host or snapshot.host.hostname)
     if snapshot.has(Group.NONE) and named and all(map(_known_to_be_watched, snapshot.domains)):
         made["discovery"]["domains"] = list(discovery.domains_with_parts(snapshot))
+    if not any(part.group is Group.STRAYS for part in snapshot.unread):
+        made["strays"] = _strays(snapshot)
     if snapshot.has(Group.POOLS):
         made["discovery"]["pools"] = list(discovery.pools(snapshot))
-        stopped = Counter(conditions.without_room(snapshot).values())
+        full = conditions.without_room(snapshot)
+        stopped = Counter(full.values())
         made["pools"] = [_pool(pool, stopped[pool.uuid]) for pool in snapshot.pools]
+        made["stopped"] = _stopped(snapshot, full)
     if snapshot.has(Group.NETWORKS):
         made["discovery"]["networks"] = list(discovery.networks(snapshot))
         made["networks"] = [_network(network) for network in snapshot.networks]
@@ -130,6 +135,22 @@ def _mistakes(snapshot: Snapshot) -> str:
         for domain in snapshot.domains
         if domain.policy.error
     ]
+    return readable("; ".join(told), _LONGEST_TEXT)
+
+
+def _strays(snapshot: Snapshot) -> str:
+    """The processes that look like a QEMU and are no VM's; empty when there are none."""
+    told = [f"PID {process.pid} ({process.name})" for process in snapshot.processes if not process.known]
+    return readable(", ".join(told), _LONGEST_TEXT)
+
+
+def _stopped(snapshot: Snapshot, without_room: Mapping[str, str]) -> str:
+    """The pools that stop VMs because they are full, and these; empty when there are none."""
+    told = []
+    for pool in snapshot.pools:
+        names = [domain.label for domain in snapshot.domains if without_room.get(domain.uuid) == pool.uuid]
+        if names:
+            told.append(f"{pool.name}: {', '.join(sorted(names))}")
     return readable("; ".join(told), _LONGEST_TEXT)
 
 
