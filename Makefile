@@ -43,6 +43,11 @@ test-systems: $(READY) ## Run the systems tests: our packages, and a real Zabbix
 test-other-debian: ## Run make demo and make test in a Debian of the other release, 13 or 12 (root; makes it once)
 	@tools/other-debian make demo test
 
+.PHONY: test-life
+test-life: $(READY) ## Live through an hour of normal life, a reboot and all faults on a real Zabbix (root; MINUTES=10; half an hour)
+	@tools/setup systems
+	@PYTHONPATH=tests:tests/lab:tests/systems tests/lab/run $(PYTHON) tests/systems/life.py
+
 .PHONY: lab-zabbix
 lab-zabbix: $(READY) ## Open a shell beside two hypervisors and a Zabbix that watches them
 	@tools/setup systems

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import Any
+from typing import Any, ClassVar
 
 import second
 from bed import Bed
@@ -18,11 +18,11 @@ from waiting import eventually
 
 import zabbix
 
-PACE = {"KVM_INTERVAL": "10s", "KVM_WINDOW": "1m"}
-
 
 class Fleet(contextlib.AbstractContextManager["Fleet"]):
     """Everything that it takes, up while the context lasts."""
+
+    pace: ClassVar = {"KVM_INTERVAL": "10s", "KVM_WINDOW": "1m"}
 
     def __init__(self) -> None:
         """Nothing runs yet."""
@@ -34,7 +34,8 @@ class Fleet(contextlib.AbstractContextManager["Fleet"]):
             self._down = started.pop_all()
         return self
 
-    def _up(self, started: contextlib.ExitStack) -> None:
+    def hypervisors(self, started: contextlib.ExitStack) -> None:
+        """Bring up the two, with their guests."""
         self.bed = started.enter_context(running(Bed()))
         self.second = started.enter_context(running(second.Second()))
         for name, load in (
@@ -45,11 +46,14 @@ class Fleet(contextlib.AbstractContextManager["Fleet"]):
             image = second.WORK / f"{name}.qcow2"
             qcow2(image, "64M")
             self.second.connect().defineXML(guest(name, load, disk(image, "vda"))).create()
+
+    def _up(self, started: contextlib.ExitStack) -> None:
+        self.hypervisors(started)
         self.zabbix = started.enter_context(running(zabbix.Zabbix()))
         self.provision("--hypervisor", "kvm1=127.0.0.1")
         self.provision("--hypervisor", "kvm2", "--way", "trapper")
         for host in ("kvm1", "kvm2"):
-            self.zabbix.set_macros(host, **PACE)
+            self.zabbix.set_macros(host, **self.pace)
         eventually("the VMs have items", self._has_items)
         self.provision("--guests")
 

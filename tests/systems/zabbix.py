@@ -109,7 +109,13 @@ class Zabbix:
         shutil.copy(CHECKOUT / "zabbix" / "agent" / "kvmwatch.conf", WORK / "agent.d")
         shutil.copy(WORK / "bin" / "zabbix_kvm_external", WORK / "external" / "zabbix_kvm")
         (WORK / "agentd.conf").write_text(AGENT_CONF)
-        self._start("zabbix", "zabbix_agentd", "--foreground", "--config", WORK / "agentd.conf")
+        self._agent = self._start("zabbix", "zabbix_agentd", "--foreground", "--config", WORK / "agentd.conf")
+
+    def end_agent(self) -> None:
+        """End it, as when its machine goes down."""
+        self._agent.terminate()
+        self._agent.wait(20)
+        self._running.remove(self._agent)
 
     def active_agent(self, name: str) -> None:
         """Start an agent that is only active, for a host whose interval is 5 s.
@@ -248,7 +254,7 @@ class Zabbix:
             return False
         return True
 
-    def _start(self, user: str, *arguments: object) -> None:
+    def _start(self, user: str, *arguments: object) -> subprocess.Popen[bytes]:
         path = f"{WORK}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         with open(WORK / f"{user}.out", "ab") as log:
             self._running.append(
@@ -261,6 +267,7 @@ class Zabbix:
                     env={"PATH": path, "HOME": "/", "LC_ALL": "C.UTF-8"},
                 )
             )
+        return self._running[-1]
 
 
 def delays(host: str) -> list[Any]:

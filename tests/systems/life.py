@@ -1,0 +1,469 @@
+"""An hour of normal life, a reboot, and every fault that can be made, on a real Zabbix: "make test-life".
+
+Two hypervisors without a fault, watched every 5 s by templates as they are shipped, their guests as hosts of their
+own. First VMs are started, stopped, reset, saved, restored, migrated, snapshotted and given devices at random, for
+MINUTES=10; a problem above "information" is one that nobody wanted. Then the first hypervisor is shut down and
+booted again, which is to be one problem. Last, with short times, each fault is made for real, and has to be told
+once, at its severity, in time, and to end with its cause. Prints what was told; exits with 1 if it was not that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, NamedTuple
+
+import inside
+import libvirt
+import second
+from bed import Bed
+from conftest import QUICK
+from fleet import Fleet
+from guests import disk, guest, interface, qcow2, watch
+from running import running
+from waiting import eventually
+
+import zabbix
+
+MINUTES = float(os.environ.get("MINUTES", "10"))
+SEED = int(os.environ.get("SEED", str(int(time.time()))))
+INFORMATION = 1
+SEVERITIES = ("not classified", "information", "warning", "average", "high", "disaster")
+AUTOSTARTED = ("shop1", "mail1", "wiki1")
+OTHERS = ("test1", "test2")
+MOVERS = ("shop1", "test1")
+MAC = "52:54:00:00:02:{:02x}".format
+_CHECKPOINT = "<domainsnapshot><name>backup</name></domainsnapshot>"
+_DISK = "<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{}'/><target dev='vdb' bus='virtio'/></disk>"
+
+
+class Plain(Bed):
+    """The lab's hypervisor with nothing wrong: a network and a pool."""
+
+    def up(self) -> None:
+        connection = self.connect()
+        self._networks(connection)
+        for network in connection.listAllNetworks():
+            network.setAutostart(network.isActive())
+        pool = connection.storagePoolDefineXML(
+            f"<pool type='dir'><name>images</name><target><path>{inside.WORK}/pool</path></target></pool>"
+        )
+        pool.setAutostart(1)
+        pool.create()
+
+
+class Told(NamedTuple):
+    """A problem that was told."""
+
+    host: str
+    name: str
+    severity: int
+    clock: int
+    text: str
+
+    def __str__(self) -> str:
+        when = time.strftime("%H:%M:%S", time.localtime(self.clock))
+        return f"  {when} {SEVERITIES[self.severity]:<12} {self.host}: {self.text}"
+
+
+class Site(Fleet):
+    """The fleet at a pace for people in a hurry, with a thread that pushes."""
+
+    pace: ClassVar = {"KVM_INTERVAL": "5s"}
+    follow = True  # whether new VMs become hosts
+
+    def hypervisors(self, started: contextlib.ExitStack) -> None:
+        self.bed = started.enter_context(running(Plain()))
+        self.second = started.enter_context(running(second.Second()))
+        for number, name in enumerate((*AUTOSTARTED, *OTHERS)):
+            self._define(number, name)
+
+    def _define(self, number: int, name: str) -> None:
+        image = second.WORK / f"{name}.qcow2"
+        qcow2(image, "64M")
+        nic = "" if name in MOVERS else interface("default", MAC(number))
+        self.bed.define(guest(name, devices=disk(image, "vda") + nic)).setAutostart(name in AUTOSTARTED)
+
+    def _up(self, started: contextlib.ExitStack) -> None:
+        super()._up(started)
+        self._silent, ended = threading.Event(), threading.Event()
+        thread = threading.Thread(target=self._push_on, args=(ended,))
+        thread.start()
+        started.callback(thread.join)
+        started.callback(ended.set)
+
+    def _push_on(self, ended: threading.Event) -> None:
+        """Push every 5 s, and have the guests' hosts follow."""
+        rounds = 0
+        while not ended.wait(5):
+            if self._silent.is_set():
+                continue
+            self.push()
+            rounds += 1
+            if self.follow and rounds % 6 == 0:
+                self.kvm("zabbix_kvm", "provision", "--guests", "--no-dashboard", env=zabbix.LOGIN)
+
+    @contextlib.contextmanager
+    def silence(self) -> Iterator[None]:
+        """Nothing is pushed meanwhile."""
+        self._silent.set()
+        try:
+            yield
+        finally:
+            self._silent.clear()
+
+    def names(self) -> dict[str, str]:
+        """Number to visible name of all hosts that are watched."""
+        return {host["hostid"]: host["name"] for host in self.zabbix.call("host.get", output=["hostid", "name"])}
+
+    def told(self, since: float) -> list[Told]:
+        """All problems that were told since then, whether they have ended or not."""
+        names = self.names()
+        events = self.zabbix.call(
+            "event.get",
+            output=["eventid", "name", "severity", "clock", "objectid"],
+            selectHosts=["hostid"],
+            time_from=int(since),
+            value=1,
+            sortfield="clock",
+        )
+        triggers = self.zabbix.call(
+            "trigger.get",
+            triggerids=[event["objectid"] for event in events],
+            output=["description"],
+            expandDescription=True,
+        )
+        titles = {trigger["triggerid"]: trigger["description"] for trigger in triggers}
+        return [
+            Told(
+                names.get(event["hosts"][0]["hostid"], "?") if event["hosts"] else "?",
+                titles.get(event["objectid"], event["name"]),
+                int(event["severity"]),
+                int(event["clock"]),
+                event["name"],
+            )
+            for event in events
+        ]
+
+    def open(self) -> list[str]:
+        """The problems above information that are open now."""
+        found = self.zabbix.call("problem.get", output=["name", "severity"])
+        return [problem["name"] for problem in found if int(problem["severity"]) > INFORMATION]
+
+
+# --- normal life ---------------------------------------------------------------------------------------------------
+
+
+class Life:
+    """Does at random what administrators do all day."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._random = random.Random(SEED)
+        self.done: Counter[str] = Counter()
+        self._stopped: dict[str, float] = {}
+
+    def go_on(self, seconds: float) -> None:
+        """Live, and leave everything as it should be."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            name = self._random.choice((*AUTOSTARTED, *OTHERS))
+            self._do(name)
+            time.sleep(self._random.uniform(0.5, 4))
+            self._start_again(name_of_those_due(self._stopped))
+        self._start_again(list(self._stopped))
+        for name in AUTOSTARTED:
+            domain, _ = self._where(name)
+            if not domain.isActive():
+                domain.create()
+
+    def _where(self, name: str) -> tuple[Any, bool]:
+        """A VM, and whether it is on the first hypervisor."""
+        try:
+            return self._site.bed.lookup(name), True
+        except libvirt.libvirtError:
+            return self._site.second.connect().lookupByName(name), False
+
+    def _do(self, name: str) -> None:
+        domain, here = self._where(name)
+        if not domain.isActive():
+            deeds = {"start": domain.create, "have autostart": lambda: domain.setAutostart(name in AUTOSTARTED)}
+        else:
+            deeds = {
+                "stop": lambda: self._stop(name, domain),
+                "reset": lambda: domain.reset(0),
+                "reboot": lambda: (domain.destroy(), domain.create()),
+                "save": lambda: (domain.managedSave(), self._stopped.__setitem__(name, time.monotonic())),
+                "pause for a moment": lambda: (domain.suspend(), time.sleep(2), domain.resume()),
+                "snapshot": lambda: domain.snapshotCreateXML(_CHECKPOINT, 0),
+                "revert": lambda: domain.revertToSnapshot(domain.snapshotLookupByName("backup")),
+                "delete the snapshot": lambda: domain.snapshotLookupByName("backup").delete(0),
+                "hot-plug": lambda: self._plug(name, domain),
+                "more memory, less memory": lambda: domain.setMemory(self._random.choice((64, 96)) << 10),
+            }
+            if name in MOVERS:
+                deeds["migrate"] = lambda: self._migrate(name, here)
+        deed = self._random.choice(list(deeds))
+        try:
+            deeds[deed]()
+        except libvirt.libvirtError as error:  # no snapshot there, or one in the way of a migration
+            self.done[f"{deed} (refused: {error.get_error_message()[:60]})"] += 1
+        else:
+            self.done[deed] += 1
+
+    def _stop(self, name: str, domain: Any) -> None:
+        domain.destroy()
+        self._stopped[name] = time.monotonic()
+
+    def _start_again(self, names: list[str]) -> None:
+        for name in names:
+            del self._stopped[name]
+            domain, _ = self._where(name)
+            if not domain.isActive():
+                domain.create()
+                self.done["start"] += 1
+
+    def _plug(self, name: str, domain: Any) -> None:
+        image = second.WORK / f"{name}-more.qcow2"
+        if not image.exists():
+            qcow2(image, "16M")
+        domain.attachDevice(_DISK.format(image))
+
+    def _migrate(self, name: str, here: bool) -> None:
+        one, other = self._site.bed.connect(), self._site.second.connect()
+        source, target = (one, other) if here else (other, one)
+        autostart = source.lookupByName(name).autostart()
+        second.migrate(name, source, target)
+        target.lookupByName(name).setAutostart(autostart)
+
+
+def name_of_those_due(stopped: dict[str, float]) -> list[str]:
+    """Those that have been off for a minute: a planned stop is not longer."""
+    return [name for name, since in stopped.items() if time.monotonic() - since > 60]
+
+
+def live(site: Site) -> list[str]:
+    """Give what was told and nobody wanted."""
+    begun = time.time()
+    life = Life(site)
+    print(f"Normal life for {MINUTES:g} minutes (SEED={SEED}):", flush=True)
+    life.go_on(60 * MINUTES)
+    for deed, times in sorted(life.done.items()):
+        print(f"  {times:3} x {deed}")
+    time.sleep(30)
+    told = site.told(begun)
+    report("told", [problem for problem in told if problem.severity > INFORMATION])
+    print(f"for information: {dict(Counter(problem.name for problem in told if problem.severity <= INFORMATION))}")
+    return [f"normal life: {problem.text}" for problem in told if problem.severity > INFORMATION] + [
+        f"open after normal life: {name}" for name in site.open()
+    ]
+
+
+# --- a reboot ------------------------------------------------------------------------------------------------------
+
+
+def reboot(site: Site) -> list[str]:
+    """Shut down all guests, take agent and daemon away for longer than {$KVM.NODATA}, and bring all back."""
+    begun = time.time()
+    print("A reboot of kvm1 that takes seven minutes:", flush=True)
+    running = [domain.name() for domain in site.bed.connect().listAllDomains() if domain.isActive()]
+    for name in running:
+        site.bed.lookup(name).destroy()
+        time.sleep(5)
+    with site.silence():
+        site.zabbix.end_agent()
+        site.bed.daemon.end()
+        time.sleep(7 * 60)
+        site.bed.daemon.start()
+        site.zabbix.agent()
+        for name in running:
+            domain = site.bed.lookup(name)
+            if not domain.isActive():  # libvirt has started those that have autostart
+                domain.create()
+            time.sleep(5)
+    time.sleep(7 * 60)
+    told = [problem for problem in site.told(begun) if problem.severity > INFORMATION]
+    report("told", told)
+    wanted = [("kvm1", "KVM: No data")]
+    wrong = [
+        f"reboot: {problem.host}: {problem.text}" for problem in told if (problem.host, problem.name) not in wanted
+    ]
+    # kvm2 is silent as well here, because one thread pushes for both
+    others = [line for line in wrong if not line.startswith("reboot: kvm2: KVM: No data")]
+    missing = [] if any(problem.name == "KVM: No data" for problem in told) else ["reboot: not told"]
+    return [*others, *missing, *(f"open after the reboot: {name}" for name in site.open())]
+
+
+# --- faults --------------------------------------------------------------------------------------------------------
+
+
+class Fault(NamedTuple):
+    """Something that can be wrong: the problem as Zabbix calls it, how it is made and mended, and how bad it is."""
+
+    problem: str
+    severity: int
+    make: Callable[[], object]
+    mend: Callable[[], object]
+
+
+def faults(site: Site) -> list[Fault]:
+    """Those that can be made at the same time without one being another's cause."""
+    bed = site.bed
+    work = inside.WORK
+
+    def vm(name: str, *arguments: Any, autostart: bool = False, **more: Any) -> Callable[[], Any]:
+        def made() -> Any:
+            domain = bed.define(guest(name, *arguments, **more))
+            domain.setAutostart(autostart)
+            return domain
+
+        return made
+
+    def gone(name: str) -> Callable[[], None]:
+        return lambda: bed.remove(name)
+
+    full = work / "tiny" / "full.qcow2"
+    pool = lambda: bed.connect().storagePoolLookupByName("images")  # noqa: E731
+    network = lambda: bed.connect().networkLookupByName("idle")  # noqa: E731
+    stray: list[subprocess.Popen[bytes]] = []
+
+    def begin_stray() -> None:
+        stray.append(subprocess.Popen(["qemu-system-x86_64", "-S", "-display", "none", "-m", "16"]))
+
+    def end_stray() -> None:
+        stray[0].terminate()
+        stray[0].wait()
+
+    def fill() -> None:
+        bed.connect().storagePoolCreateXML(
+            f"<pool type='dir'><name>tiny</name><target><path>{work}/tiny</path></target></pool>"
+        )
+        qcow2(full, "32M")
+        vm("full1", "lab.disk=4096 lab.dev=vda", disk(full, "vda", extra="error_policy='stop'"))()
+
+    def empty() -> None:
+        bed.remove("full1")
+        full.unlink()
+        bed.connect().storagePoolLookupByName("tiny").destroy()
+
+    def snapshots() -> None:
+        image = second.WORK / "many1.qcow2"
+        qcow2(image, "64M")
+        domain = vm("many1", None, disk(image, "vda"))()
+        domain.destroy()
+        for number in range(12):
+            domain.snapshotCreateXML(f"<domainsnapshot><name>s{number}</name></domainsnapshot>", 0)
+
+    def no_snapshots() -> None:
+        domain = bed.lookup("many1")
+        for found in domain.listAllSnapshots():
+            found.delete(0)
+        bed.remove("many1")
+
+    def stop_qemu() -> None:
+        os.kill(bed.qemu_pid("silent1"), 19)
+
+    def go_on_qemu() -> None:
+        os.kill(bed.qemu_pid("silent1"), 18)
+        bed.remove("silent1")
+
+    def tap(command: str) -> None:
+        domain = bed.lookup("cut1")
+        name = domain.XMLDesc().partition("<target dev='vnet")[2].partition("'")[0]
+        subprocess.run(["ip", "link", "set", f"vnet{name}", command], check=True)
+
+    def typo() -> None:
+        vm("typo1", metadata=watch("expect='runing'"))()
+
+    vm("silent1")()
+    vm("cut1", devices=interface("default", MAC(99)))()
+    time.sleep(10)  # so that they are known
+    return [
+        Fault("VM off1: Not running though it should be", 4, lambda: vm("off1", autostart=True)().destroy(), gone("off1")),
+        Fault("VM panic1: Crashed", 4, vm("panic1", "lab.crash=1"), gone("panic1")),
+        Fault("KVM: Full storage pool stops VMs", 4, fill, empty),
+        Fault("VM full1: Paused because its pool is full", 1, lambda: None, lambda: None),
+        Fault("VM held1: Paused", 2, lambda: vm("held1")().suspend(), gone("held1")),
+        Fault("VM silent1: QEMU does not answer", 4, stop_qemu, go_on_qemu),
+        Fault("VM idle1: Running though it should be shut off", 2, vm("idle1", metadata=watch("expect='shutoff'")), gone("idle1")),
+        Fault("VM many1: Carries many snapshots", 2, snapshots, no_snapshots),
+        Fault("KVM: QEMU processes that libvirt does not know", 2, begin_stray, end_stray),
+        Fault("KVM: Metadata of VMs cannot be used", 2, typo, gone("typo1")),
+        Fault("Pool images: Inactive though it should be active", 4, lambda: pool().destroy(), lambda: pool().create()),
+        Fault("Network idle: Inactive though it should be active", 4, lambda: network().setAutostart(1), lambda: network().create()),
+        Fault(f"VM cut1: Interface default {MAC(99)}: Cut off from the network", 4, lambda: tap("down"), gone("cut1")),
+    ]  # fmt: skip
+
+
+def break_all(site: Site) -> list[str]:
+    """Make each fault, and give what was not told as it should be. Told of their hypervisor: they get no hosts."""
+    site.follow = False
+    for host in ("kvm1", "kvm2"):
+        site.zabbix.set_macros(host, KVM_LLD_LIFETIME="0", **QUICK)
+    time.sleep(20)
+    begun = time.time()
+    print("Faults, told when they last 10 s:", flush=True)
+    made = faults(site)
+    moments = {}
+    for fault in made:
+        fault.make()
+        moments[fault.problem] = time.time()
+    wanted = {fault.problem for fault in made}
+
+    def told() -> set[str]:
+        return {problem.name for problem in site.told(begun)}
+
+    wrong = []
+    with contextlib.suppress(AssertionError):
+        eventually("all are told", lambda: wanted <= told(), 120)
+    time.sleep(20)
+    events = site.told(begun)
+    for fault in made:
+        found = [problem for problem in events if problem.name == fault.problem]
+        took = found[0].clock - moments[fault.problem] if found else None
+        print(
+            f"  {'not told' if took is None else f'after {took:3.0f} s'}  {SEVERITIES[fault.severity]:<12} {fault.problem}"
+        )
+        if [problem.severity for problem in found] != [fault.severity]:
+            wrong.append(f"fault: {fault.problem}: told as {[str(problem) for problem in found]}")
+    wrong += [
+        f"fault: nobody made this: {problem}"
+        for problem in events
+        if problem.name not in wanted and problem.severity > INFORMATION
+    ]
+    for fault in made:
+        fault.mend()
+    with contextlib.suppress(AssertionError):
+        eventually("all have ended", lambda: not site.open(), 120)
+    site.follow = True
+    return wrong + [f"open though it was mended: {name}" for name in site.open()]
+
+
+def report(title: str, told: list[Told]) -> None:
+    """Print what was told."""
+    print(f"{title}: {'nothing' if not told else ''}")
+    for problem in told:
+        print(problem, flush=True)
+
+
+def main() -> None:
+    """Live, reboot, break; exit with 1 if something was told that should not be, or was not."""
+    if os.environ.get("KVMWATCH_LAB_MISSING"):
+        sys.exit(os.environ["KVMWATCH_LAB_MISSING"])
+    wanted = os.environ.get("PARTS", "faults life reboot").split()
+    with Site() as site:
+        parts = {"life": live, "reboot": reboot, "faults": break_all}
+        wrong = [line for part in wanted for line in parts[part](site)]
+    print("\n".join(wrong) or "Everything was told as it should be.")
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()
