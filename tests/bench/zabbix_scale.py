@@ -54,6 +54,7 @@ def run(site: zabbix.Zabbix, kvm: Command, file: Path, count: int) -> None:
     print(timed("push it", push))
     timed(f"{count} VMs have items with values", lambda: until_values(site, push, count))
     timed("make hosts of them", lambda: provision("--guests"))
+    timed("look whether they are in step", lambda: provision("--guests"))
     print(timed("push them and the hypervisor", lambda: push("--guests")))
     timed(f"{count} guests have values", lambda: until_guests(site, push, count))
     for name in (
