@@ -138,6 +138,18 @@ class Zabbix:
         made: dict[str, Any] = host
         return made
 
+    @property
+    def has_template_groups(self) -> bool:
+        """Whether templates are in groups of their own, and not in host groups (since 6.2)."""
+        major, minor = self.api.api_version().split(".")[:2]
+        return (int(major), int(minor)) >= (6, 2)
+
+    def group_of_templates(self, name: str) -> str:
+        """The number of a group that templates may be in."""
+        kind = "templategroup" if self.has_template_groups else "hostgroup"
+        (group,) = self.call(f"{kind}.get", filter={"name": name}, output=["groupid"])
+        return str(group["groupid"])
+
     def delete(self, kind: str, numbers: list[str]) -> None:
         """Delete objects. Zabbix's database refuses it while a discovery rule is putting items into a host."""
 
