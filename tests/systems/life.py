@@ -82,6 +82,7 @@ class Site(Fleet):
     def hypervisors(self, started: contextlib.ExitStack) -> None:
         self.bed = started.enter_context(running(Plain()))
         self.second = started.enter_context(running(second.Second()))
+        self.second.connect().defineXML(guest("far1")).create()
         for number, name in enumerate((*AUTOSTARTED, *OTHERS)):
             self._define(number, name)
 
