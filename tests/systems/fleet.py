@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import second
 from bed import Bed
-from commands import Command, Ran
+from commands import Command
 from guests import disk, guest, qcow2
 from running import running
 from waiting import eventually
@@ -66,15 +66,21 @@ class Fleet(contextlib.AbstractContextManager["Fleet"]):
         if ran.code:
             raise RuntimeError(ran.err)
 
-    def push(self) -> list[Ran]:
+    def push(self) -> None:
         """Push what kvm2 and all guests have now."""
-        return [
-            self.kvm("zabbix_kvm", "send", "--guests-only", "--config", zabbix.CONFIG),
-            self.kvm(
-                *("zabbix_kvm", "send", "--guests", "--config", zabbix.CONFIG),
-                *("--uri", second.URI_READ_ONLY, "--host", "kvm2"),
-            ),
-        ]
+        self.push_guests()
+        self.push_second()
+
+    def push_guests(self) -> None:
+        """Push what kvm1's guests have now."""
+        self.kvm("zabbix_kvm", "send", "--guests-only", "--config", zabbix.CONFIG)
+
+    def push_second(self) -> None:
+        """Push what kvm2 has now, and its guests."""
+        self.kvm(
+            *("zabbix_kvm", "send", "--guests", "--config", zabbix.CONFIG),
+            *("--uri", second.URI_READ_ONLY, "--host", "kvm2"),
+        )
 
     def _has_items(self) -> bool:
         self.push()
