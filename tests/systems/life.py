@@ -12,23 +12,21 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, ClassVar, NamedTuple
 
 import inside
 import libvirt
 import second
 from bed import Bed
-from conftest import QUICK
 from fleet import Fleet
-from guests import disk, guest, interface, qcow2, watch
+from guests import disk, guest, interface, qcow2
+from injected import break_all
 from running import running
-from waiting import eventually
 
 import zabbix
 
@@ -299,157 +297,6 @@ def reboot(site: Site) -> list[str]:
     else:
         wrong = [f"reboot: it is not only told that kvm1 has no data, once: {[str(problem) for problem in told]}"]
     return [*wrong, *(f"open after the reboot: {name}" for name in site.open())]
-
-
-# --- faults --------------------------------------------------------------------------------------------------------
-
-
-class Fault(NamedTuple):
-    """Something that can be wrong: the problem as Zabbix calls it, how it is made and mended, and how bad it is."""
-
-    problem: str
-    severity: int
-    make: Callable[[], object]
-    mend: Callable[[], object]
-
-
-def faults(site: Site) -> list[Fault]:
-    """Those that can be made at the same time without one being another's cause."""
-    bed = site.bed
-    work = inside.WORK
-
-    def vm(name: str, *arguments: Any, autostart: bool = False, **more: Any) -> Callable[[], Any]:
-        def made() -> Any:
-            domain = bed.define(guest(name, *arguments, **more))
-            domain.setAutostart(autostart)
-            return domain
-
-        return made
-
-    def gone(name: str) -> Callable[[], None]:
-        return lambda: bed.remove(name)
-
-    full = work / "tiny" / "full.qcow2"
-    pool = lambda: bed.connect().storagePoolLookupByName("images")  # noqa: E731
-    network = lambda: bed.connect().networkLookupByName("idle")  # noqa: E731
-    stray: list[subprocess.Popen[bytes]] = []
-
-    def begin_stray() -> None:
-        stray.append(subprocess.Popen(["qemu-system-x86_64", "-S", "-display", "none", "-m", "16"]))
-
-    def end_stray() -> None:
-        stray[0].terminate()
-        stray[0].wait()
-
-    def fill() -> None:
-        bed.connect().storagePoolCreateXML(
-            f"<pool type='dir'><name>tiny</name><target><path>{work}/tiny</path></target></pool>"
-        )
-        qcow2(full, "32M")
-        vm("full1", "lab.disk=4096 lab.dev=vda", disk(full, "vda", extra="error_policy='stop'"))()
-
-    def empty() -> None:
-        bed.remove("full1")
-        full.unlink()
-        bed.connect().storagePoolLookupByName("tiny").destroy()
-
-    def snapshots() -> None:
-        image = second.WORK / "many1.qcow2"
-        qcow2(image, "64M")
-        domain = vm("many1", None, disk(image, "vda"))()
-        domain.destroy()
-        for number in range(12):
-            domain.snapshotCreateXML(f"<domainsnapshot><name>s{number}</name></domainsnapshot>", 0)
-
-    def no_snapshots() -> None:
-        domain = bed.lookup("many1")
-        for found in domain.listAllSnapshots():
-            found.delete(0)
-        bed.remove("many1")
-
-    def stop_qemu() -> None:
-        os.kill(bed.qemu_pid("silent1"), 19)
-
-    def go_on_qemu() -> None:
-        os.kill(bed.qemu_pid("silent1"), 18)
-        bed.remove("silent1")
-
-    def tap(command: str) -> None:
-        domain = bed.lookup("cut1")
-        name = domain.XMLDesc().partition("<target dev='vnet")[2].partition("'")[0]
-        subprocess.run(["ip", "link", "set", f"vnet{name}", command], check=True)
-
-    def typo() -> None:
-        vm("typo1", metadata=watch("expect='runing'"))()
-
-    vm("silent1")()
-    vm("cut1", devices=interface("default", MAC(99)))()
-    time.sleep(10)  # so that they are known
-    return [
-        Fault("VM off1: Not running though it should be", 4, lambda: vm("off1", autostart=True)().destroy(), gone("off1")),
-        Fault("VM panic1: Crashed", 4, vm("panic1", "lab.crash=1"), gone("panic1")),
-        Fault("KVM: Full storage pool stops VMs", 4, fill, empty),
-        Fault("VM full1: Paused because its pool is full", 1, lambda: None, lambda: None),
-        Fault("VM held1: Paused", 2, lambda: vm("held1")().suspend(), gone("held1")),
-        Fault("VM silent1: QEMU does not answer", 4, stop_qemu, go_on_qemu),
-        Fault("VM idle1: Running though it should be shut off", 2, vm("idle1", metadata=watch("expect='shutoff'")), gone("idle1")),
-        Fault("VM many1: Carries many snapshots", 2, snapshots, no_snapshots),
-        Fault("KVM: QEMU processes that libvirt does not know", 2, begin_stray, end_stray),
-        Fault("KVM: Metadata of VMs cannot be used", 2, typo, gone("typo1")),
-        Fault("Pool images: Inactive though it should be active", 4, lambda: pool().destroy(), lambda: pool().create()),
-        Fault("Network idle: Inactive though it should be active", 4, lambda: network().setAutostart(1), lambda: network().create()),
-        Fault(f"VM cut1: Interface default {MAC(99)}: Cut off from the network", 4, lambda: tap("down"), gone("cut1")),
-    ]  # fmt: skip
-
-
-def break_all(site: Site) -> list[str]:
-    """Make each fault, and give what was not told as it should be. Told of their hypervisor: they get no hosts."""
-    site.follow = False
-    for host in ("kvm1", "kvm2"):
-        site.zabbix.set_macros(host, KVM_LLD_LIFETIME="0", **QUICK)
-    far = site.second.connect().lookupByName("far1")
-    far.destroy()
-    site.zabbix.set_macros("kvm1", KVM_STRAYS_ALERTS="1")
-    time.sleep(20)
-    begun = time.time()
-    print("Faults, told when they last 10 s:", flush=True)
-    made = faults(site)
-    moments = {}
-    for fault in made:
-        fault.make()
-        moments[fault.problem] = time.time()
-    wanted = {fault.problem for fault in made}
-
-    def told() -> set[str]:
-        return {problem.name for problem in site.told(begun)}
-
-    wrong = []
-    with contextlib.suppress(AssertionError):
-        eventually("all are told", lambda: wanted <= told(), 120)
-    time.sleep(20)
-    events = site.told(begun)
-    for fault in made:
-        found = [problem for problem in events if problem.name == fault.problem]
-        took = found[0].clock - moments[fault.problem] if found else None
-        print(
-            f"  {'not told' if took is None else f'after {took:3.0f} s'}  {SEVERITIES[fault.severity]:<12} {fault.problem}"
-        )
-        if [problem.severity for problem in found] != [fault.severity]:
-            wrong.append(f"fault: {fault.problem}: told as {[str(problem) for problem in found]}")
-    wrong += [
-        f"fault: nobody made this: {problem}"
-        for problem in events
-        if problem.name not in wanted and problem.severity > INFORMATION
-    ]
-    for fault in made:
-        fault.mend()
-    with contextlib.suppress(AssertionError):
-        eventually("all have ended", lambda: not site.open(), 120)
-    left = site.open()
-    site.follow = True
-    far.create()
-    site.zabbix.set_macros("kvm1", KVM_STRAYS_ALERTS="0")
-    return wrong + [f"open though it was mended: {name}" for name in left]
 
 
 def report(title: str, told: list[Told]) -> None:
