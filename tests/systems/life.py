@@ -122,8 +122,9 @@ class Site(Fleet):
             self._silent.clear()
 
     def names(self) -> dict[str, str]:
-        """Number to visible name of all hosts that are watched."""
-        return {host["hostid"]: host["name"] for host in self.zabbix.call("host.get", output=["hostid", "name"])}
+        """Number to visible name of all hosts that are ours: Zabbix comes with one that watches itself."""
+        found = self.zabbix.call("host.get", output=["hostid", "name"])
+        return {host["hostid"]: host["name"] for host in found if host["name"] != "Zabbix server"}
 
     def told(self, since: float) -> list[Told]:
         """All problems that were told since then, whether they have ended or not."""
@@ -132,6 +133,7 @@ class Site(Fleet):
             "event.get",
             output=["eventid", "name", "severity", "clock", "objectid"],
             selectHosts=["hostid"],
+            hostids=list(names),
             time_from=int(since),
             value=1,
             sortfield="clock",
@@ -145,7 +147,7 @@ class Site(Fleet):
         titles = {trigger["triggerid"]: trigger["description"] for trigger in triggers}
         return [
             Told(
-                names.get(event["hosts"][0]["hostid"], "?") if event["hosts"] else "?",
+                names[event["hosts"][0]["hostid"]],
                 titles.get(event["objectid"], event["name"]),
                 int(event["severity"]),
                 int(event["clock"]),
@@ -156,7 +158,7 @@ class Site(Fleet):
 
     def open(self) -> list[str]:
         """The problems above information that are open now."""
-        found = self.zabbix.call("problem.get", output=["name", "severity"])
+        found = self.zabbix.call("problem.get", output=["name", "severity"], hostids=list(self.names()))
         return [problem["name"] for problem in found if int(problem["severity"]) > INFORMATION]
 
 

@@ -298,7 +298,8 @@ def _transformed(step: Step, value: Any) -> Any:
             raise _Discarded from None
     if step.type == "REGEX":
         pattern, output = step.parameters
-        return output if re.search(pattern, str(value)) else step.instead
+        found = re.search(pattern, str(value))
+        return found.expand(output) if found else step.instead
     if step.type == "MULTIPLIER":
         return value * float(step.parameters[0])
     if step.type == "IN_RANGE":

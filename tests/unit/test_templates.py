@@ -70,6 +70,13 @@ def test_no_metric_is_forgotten(template: Template) -> None:
     )
 
 
+@pytest.mark.parametrize("template", ALL, ids=lambda template: template.folder)
+def test_a_point_in_time_is_shown_as_one(template: Template) -> None:
+    """Zabbix writes 1.8 Gunixtime in the names of problems when it is not a whole number."""
+    items = (*template.items, *(item for rule in template.rules for item in rule.items))
+    assert [item.key for item in items if item.units == "unixtime" and item.value_type != "UNSIGNED"] == []
+
+
 def test_what_is_left_out_is_in_the_catalogue() -> None:
     unknown = sorted(master.LEFT_OUT.keys() - {metric.full_name for metric in catalogue()})
     assert not unknown, f"LEFT_OUT of zabbix/zabbix_kvm/master.py: kvmwatch/model/metrics.py has no {unknown}"

@@ -15,6 +15,7 @@ from zabbix_templates.scope import (
     STATE,
     THROTTLE,
     VALUE_MAPS,
+    WHOLE,
     YES_NO,
     Owner,
     since_before,
@@ -83,9 +84,10 @@ def template() -> Template:
             Item(
                 name="Time of the data",
                 key="kvm.time",
+                value_type="UNSIGNED",
                 units="unixtime",
                 master=MASTER,
-                steps=(Step("JSONPATH", ("$.time",), "DISCARD_VALUE"),),
+                steps=(Step("JSONPATH", ("$.time",), "DISCARD_VALUE"), WHOLE),
                 tags=(("component", "libvirt"),),
             ),
             Item(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from zabbix_kvm import master as documents
 
 from zabbix_templates.model import Item, Macro, Step, Trigger
-from zabbix_templates.scope import CONDITIONS, THROTTLE, YES_NO, since_before
+from zabbix_templates.scope import CONDITIONS, THROTTLE, WHOLE, YES_NO, since_before
 from zabbix_templates.triggers import When, alarm, held, over, text
 
 MACROS = (
@@ -81,9 +81,10 @@ def items(master: str) -> tuple[Item, ...]:
         told(
             "Time of the data",
             "kvm.time",
-            "FLOAT",
+            "UNSIGNED",
             "When the data was read, by the clock of the machine that read it.",
             Step("JSONPATH", ("$.time",), "DISCARD_VALUE"),
+            WHOLE,
         )._replace(units="unixtime"),
         Item(
             name="Age of the data",

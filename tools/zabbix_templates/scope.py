@@ -43,6 +43,8 @@ VALUE_MAPS = {
     ),
 }
 
+#: a point in time is shown as one only when it is a whole number
+WHOLE = Step("REGEX", (r"^([0-9]+)", r"\1"), "DISCARD_VALUE")
 THROTTLE = Step("DISCARD_UNCHANGED_HEARTBEAT", ("1h",))
 #: of a VM below a hypervisor: whether its own host has data
 OWN_HOST = "own_host"
