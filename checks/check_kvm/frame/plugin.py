@@ -23,6 +23,7 @@ from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Domain, Network, Pool, Snapshot, timings
+from kvmwatch.model.text import without_password
 from kvmwatch.reading.collect import Reader
 from kvmwatch.reading.deadline import Deadline
 
@@ -74,7 +75,7 @@ def said(check: Check, arguments: Sequence[str]) -> Said:
         if not isinstance(error, KvmwatchError):
             what = f"internal error, please report it: {type(error).__name__}: {error}"
         more = traceback.format_exc() if _verbosity(arguments) >= 2 else ""
-        return Said(f"{_prefix(check)} - {labels.text(what)}\n{more}")
+        return Said(without_password(f"{_prefix(check)} - {labels.text(what)}\n{more}"))
 
 
 def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
