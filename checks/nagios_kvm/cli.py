@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from check_kvm.frame import output, perfdata
+from check_kvm.frame import labels, output, perfdata
 from check_kvm.frame.check_options import add_site_options, site_config
 from check_kvm.frame.plugin import Check
 from check_kvm.frame.sampling import rated
@@ -27,6 +27,7 @@ from kvmwatch.reading.connection import is_local
 from kvmwatch.reading.deadline import Deadline
 from nagios_kvm import services
 from nagios_kvm.judging import Result, results
+from nagios_kvm.turns import Turns
 
 FORMATS = ("nagios", "icinga2", "director")
 
@@ -87,23 +88,28 @@ def _publish(options: argparse.Namespace) -> Outcome:
     deadline = Deadline(options.timeout)
     chosen = services.checks(options.check)
     target = targets.find(options.to, options.credentials, options.ca_file, options.allow_http)
+    style = output.Style(options.perfdata, limit=target.limit)
     config = site_config(options.config)
     host = options.host or _host_name(options.uri)
-    style = output.Style(options.perfdata)
     try:
         told = _judged(options, chosen, config, style, deadline.share(_SHARE))
     except KvmwatchError as error:
         if isinstance(error, UsageError) or all(check.name != "host" for check in chosen):
             raise
         # one service tells it; the others become stale
-        target(host, [Result("KVM host", _UNKNOWN, f"KVM_HOST UNKNOWN - {error}")], deadline)
+        only = Result("KVM host", _UNKNOWN, labels.text(f"KVM_HOST UNKNOWN - {error}"))
+        target.send(host, Turns(options.state_dir, (options.to, host), [only]), deadline)
         raise
-    taken = target(host, told, deadline)
-    text = f"{options.to} took {taken.number} of {len(told)} results for host {host}"
-    if taken.number == len(told):
+    turns = Turns(options.state_dir, (options.to, host), told)
+    try:
+        taken = target.send(host, turns, deadline)
+    finally:
+        left = turns.keep()
+    text = target.words.format(to=options.to, number=taken.number, total=len(told), host=host)
+    if taken.number == len(told) and not taken.unknown:
         return Outcome(text)
-    why = taken.why or "it does not know the others' services: see nagios_kvm config, and --host"
-    print(f"nagios_kvm: {text}; {why}", file=sys.stderr)
+    reasons = [*taken.reasons(), *([f"the next run begins with {left}"] if left else [])]
+    print(f"nagios_kvm: {'; '.join([text, *reasons])}", file=sys.stderr)
     return Outcome("", _REFUSED)
 
 

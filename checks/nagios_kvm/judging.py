@@ -21,13 +21,6 @@ class Result(NamedTuple):
     output: str
 
 
-class Taken(NamedTuple):
-    """How many results were taken, and why one was not, other than that its service is not known there."""
-
-    number: int
-    why: str = ""
-
-
 def results(
     snapshot: Snapshot, checks: Iterable[Check], config: SiteConfig, style: output.Style
 ) -> Iterator[Result]:

@@ -40,7 +40,7 @@ def test_published_results_equal_the_single_checks(command: Command, tmp_path: P
     checks = tuple(f"--check={check}" for check in STEADY)
     ran = command("nagios_kvm", "publish", *HOST, *checks, "--to", str(spool))
     results = published(spool)
-    assert ran.out == f"{spool} took {len(results)} of {len(results)} results for host kvm1\n", ran.err
+    assert ran.out == f"{spool}: {len(results)} of {len(results)} results for host kvm1 written\n", ran.err
     assert len(results) == 8 * 4 + 2, "eight VMs, one more is to be left alone"
     for service, told in results.items():
         name = ServiceName.parse(service)
