@@ -68,10 +68,15 @@ def _config(options: argparse.Namespace) -> Outcome:
     text = renderer.render(site, listed)
     if not options.output:
         return Outcome(text.rstrip("\n"))
-    if not options.force:
-        empty = not any(service.domain for service in listed)
-        files.refuse_loss(Path(options.output), text, renderer.ENTRY, empty)
-    changed = files.replace(Path(options.output), text, options.validate, options.reload, deadline)
+    empty = not any(service.domain for service in listed)
+
+    path = Path(options.output)
+
+    def allowed(before: str) -> None:
+        if not options.force:
+            files.refuse_loss(path, before, text, renderer.ENTRY, empty)
+
+    changed = files.replace(path, text, options.validate, options.reload, deadline, allowed)
     what = f"{len(listed)} services" if changed else "unchanged"
     return Outcome(f"{options.output}: {what}")
 
