@@ -26,6 +26,7 @@ from kvmwatch.reading.collect import Reader
 from kvmwatch.reading.connection import is_local
 from kvmwatch.reading.deadline import Deadline
 from nagios_kvm import services
+from nagios_kvm.definitions import Site, check_uri, host_name
 from nagios_kvm.judging import Result, results
 from nagios_kvm.turns import Turns
 
@@ -43,11 +44,12 @@ def main() -> None:
 
 def _config(options: argparse.Namespace) -> Outcome:
     from nagios_kvm import files  # noqa: PLC0415 - publish does without
-    from nagios_kvm.definitions import Site  # noqa: PLC0415
 
     deadline = Deadline(options.timeout)
     if (options.validate or options.reload) and not options.output:
         raise UsageError("--validate and --reload go with --output FILE")
+    uri = None if options.uri == options.default_uri else options.uri
+    check_uri(uri or "")
     chosen = services.checks(options.check)
     selection = Selection.parse(options.domain, options.exclude)
     # names and metadata are all that is needed
@@ -58,7 +60,7 @@ def _config(options: argparse.Namespace) -> Outcome:
         raise KvmwatchError(part.text)
     site = Site(
         host=options.host or _host_name(options.uri),
-        uri=None if options.uri == options.default_uri else options.uri,
+        uri=uri,
         active=options.active,
         stale_after=int(options.stale_after),
         heading=(f"Made by: nagios_kvm config --format {options.format}; do not edit.",),
@@ -201,7 +203,10 @@ def _add_shared(made: argparse.ArgumentParser) -> None:
     add_common(made)
     add_site_options(made)
     made.add_argument(
-        "--host", metavar="NAME", help="the hypervisor's host in the monitoring system (default: this host's name)"
+        "--host",
+        type=host_name,
+        metavar="NAME",
+        help="the hypervisor's host in the monitoring system (default: this host's name)",
     )
     made.add_argument(
         "--check",

@@ -8,29 +8,38 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from kvmwatch.model.errors import UsageError
 from nagios_kvm.definitions import Site, check_name
+from nagios_kvm.names import ILLEGAL
 from nagios_kvm.services import Service
 
 #: the line of each service in such a file
-ENTRY = re.compile(r"^ *service_description ", re.MULTILINE)
+ENTRY = re.compile(r"^ *use  *kvm-service", re.MULTILINE)
+
+#: the group of a host's VMs, by which the dependency finds their services. It does not name them: with
+#: use_regexp_matching, Nagios takes whatever has a + or * in it for an expression, which matches others or none
+_GROUP = "kvm-vms-of-{}"
 
 
 def render(site: Site, services: Iterable[Service]) -> str:
-    """Give the file."""
+    """Give the file. Raises UsageError for a host that Nagios cannot have."""
+    if illegal := set(site.host) & ILLEGAL:
+        raise UsageError(f"--host {site.host}: Nagios takes no {' '.join(sorted(illegal))} in a name")
     listed = list(services)
     objects = [f"# {line}\n" for line in site.heading]
     objects += [_service(site, service) for service in listed]
+    group = _GROUP.format(site.host)
+    if any(service.domain for service in listed):
+        objects.append(_object("servicegroup", ("servicegroup_name", group), ("alias", f"KVM VMs of {site.host}")))
     parents = [service for service in listed if service.check.name == "host"]
-    children = [service.name for service in listed if service.domain]
-    if parents and children:
+    for parent in parents if any(service.domain for service in listed) else ():
         # when libvirt cannot be read that is one problem, not one for each VM
         objects.append(
             _object(
                 "servicedependency",
                 ("host_name", site.host),
-                ("service_description", parents[0].name),
-                ("dependent_host_name", site.host),
-                ("dependent_service_description", ",".join(children)),
+                ("service_description", parent.name),
+                ("dependent_servicegroup_name", group),
                 ("notification_failure_criteria", "u"),
             )
         )
@@ -46,6 +55,8 @@ def _fields(site: Site, service: Service) -> Iterator[tuple[str, str]]:
     yield "use", "kvm-service-passive" if passive else "kvm-service"
     yield "host_name", site.host
     yield "service_description", service.name
+    if service.domain:
+        yield "servicegroups", _GROUP.format(site.host)
     if passive:
         yield "freshness_threshold", str(site.stale_after)
         yield "check_command", f"kvm_stale!{site.stale_after}"
@@ -64,5 +75,5 @@ def _object(kind: str, *fields: tuple[str, str]) -> str:
 
 def _quoted(text: str) -> str:
     # for the shell that Nagios gives the line to; ! and ; end an argument, $ begins a macro
-    escaped = text.replace("\\", "\\\\").replace("!", "\\!").replace("$", "$$")
+    escaped = text.replace("\\", "\\\\").replace("!", "\\!").replace(";", "\\;").replace("$", "$$")
     return "'" + escaped.replace("'", "'\\''") + "'"
