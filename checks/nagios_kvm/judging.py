@@ -8,6 +8,7 @@ from typing import NamedTuple
 from check_kvm.frame import output, plugin
 from check_kvm.frame.plugin import Check
 from check_kvm.frame.siteconfig import SiteConfig
+from check_kvm.frame.thresholds import SPOKESMAN
 
 from kvmwatch.model.snapshot import Snapshot
 from nagios_kvm.services import services
@@ -28,6 +29,9 @@ def results(
     chosen = tuple(checks)
     applied = config.applied(snapshot)
     thresholds = {check.name: plugin.checked_thresholds(check, config) for check in chosen}
+    of_domains = [check.name for check in chosen if check.of_each_domain]
+    if of_domains and SPOKESMAN not in of_domains:
+        thresholds[of_domains[0]].speaks_for_all = True
     for service in services(applied, chosen):
         check = service.check
         verdict = plugin.judged(check, service.part(applied), thresholds[check.name])

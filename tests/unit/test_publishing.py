@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from check_kvm.frame.output import Style
+from check_kvm.frame.siteconfig import SiteConfig
 from hanging import Behaviour, Handler, api
-from nagios_kvm import nagios_objects, targets
+from nagios_kvm import judging, nagios_objects, services, targets
 from nagios_kvm.icinga_api import IcingaApi
 from nagios_kvm.judging import Result
 from nagios_kvm.spool import Spool
 from nagios_kvm.turns import Turns
 
 from kvmwatch.model.errors import KvmwatchError, UsageError
+from kvmwatch.model.policy import OwnThreshold, Policy
+from kvmwatch.model.snapshot import Domain, Snapshot
 from kvmwatch.reading.deadline import Deadline
 
 PROCESSED = '{"results": [{"code": 200.0, "status": "Successfully processed check result for object"}]}'
@@ -366,3 +370,16 @@ def test_hostile_output_makes_no_field_of_the_spool(tmp_path: Path) -> None:
     text = file.read_text()
     assert text.count("host_name=") - 1 == text.count("return_code=") - 1 == 1
     assert "\noutput=OK\\nreturn_code=2\\n\\nhost_name=other  \n" in text
+
+
+@pytest.mark.parametrize("names", [("cpu",), ("cpu", "disk", "snapshot"), ("disk", "state"), ("host", "memory")])
+@pytest.mark.parametrize("metric", ["cpuu.usage", "pool.usages", "frame.x"])
+def test_one_service_of_a_vm_tells_of_what_is_misspelt(names: tuple[str, ...], metric: str) -> None:
+    policy = Policy(thresholds=(OwnThreshold(metric, "1", None),))
+    domain = Domain("uuid", "web1", 1, 1, 1, 0, policy=policy)
+    snapshot = Snapshot("qemu:///system", 0, 0, domains=(domain,))
+    told_of = judging.results(snapshot, services.checks(names), SiteConfig(), Style())
+    (telling,) = (result for result in told_of if metric in result.output)
+    assert telling.service.endswith(" web1")
+    assert telling.code
+    assert "unusable kvmwatch metadata" in telling.output
