@@ -182,7 +182,7 @@ def parser() -> Parser:
         help="Nagios's command file (a pipe), its check_result_path (a folder), or https://ICINGA:5665",
     )
     publish.add_argument(
-        "--credentials", metavar="FILE", help="for a URL: file with 'user = ...' and 'password = ...', mode 600"
+        "--credentials", metavar="FILE", help="for a URL: file with 'user = ...' and 'password = ...', in UTF-8, mode 600"
     )
     publish.add_argument(
         "--ca-file", metavar="FILE", help="for a URL: certificate of the CA that signed Icinga's (its ca.crt)"

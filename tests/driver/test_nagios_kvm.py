@@ -78,6 +78,28 @@ def test_pipe_that_nobody_empties_is_given_up_in_time(command: Command, tmp_path
         os.close(reader)
 
 
+def test_the_next_run_begins_where_nagios_stopped_reading(command: Command, tmp_path: Path) -> None:
+    pipe, spool = tmp_path / "nagios.cmd", tmp_path / "spool"
+    os.mkfifo(pipe)
+    spool.mkdir()
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    fcntl.fcntl(reader, SET_PIPE_SIZE, 4096)
+    publish = ("nagios_kvm", "publish", *HOST, "--check", "state", "--check", "memory")
+    try:
+        first = command(*publish, "--to", str(pipe), "-t", "3")
+        read = os.read(reader, 1 << 20).decode().splitlines()
+        assert "Nagios does not read" in first.err
+        command(*publish, "--to", str(pipe), "-t", "3")
+        again = os.read(reader, 1 << 20).decode().splitlines()
+    finally:
+        os.close(reader)
+    first_ones, others = ([line.split(";")[2] for line in lines] for lines in (read, again))
+    assert first_ones
+    assert others[0] not in first_ones
+    assert command(*publish, "--to", str(spool)).code == 0
+    assert len(published(spool)) == 16
+
+
 @pytest.mark.parametrize("format_", FORMATS)
 def test_config_is_the_same_every_time(command: Command, tmp_path: Path, format_: str) -> None:
     file = tmp_path / "vms"
@@ -160,6 +182,12 @@ def test_rejected_definitions_do_not_replace_the_old_ones(command: Command, tmp_
             ("publish", *HOST, "--to", "http://192.0.2.1:5665", "--credentials", "/dev/null"),
             "or give --allow-http",
         ),
+        (
+            ("publish", *HOST, "--to", "https://u:p@localhost:1", "--credentials", "/x"),
+            "without user and password",
+        ),
+        (("publish", "-u", EXAMPLE_URI, "--host", "a;b", "--to", "/tmp"), "'a;b' is no name of a host"),
+        (("config", "--format", "nagios", "-u", EXAMPLE_URI, "--host", "a,b"), "Nagios takes no , in a name"),
         ((), "the following arguments are required: COMMAND"),
     ],
 )

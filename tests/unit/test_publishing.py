@@ -383,3 +383,20 @@ def test_one_service_of_a_vm_tells_of_what_is_misspelt(names: tuple[str, ...], m
     assert telling.service.endswith(" web1")
     assert telling.code
     assert "unusable kvmwatch metadata" in telling.output
+
+
+def test_with_too_little_time_all_get_their_turn(send: Callable[..., targets.Taken]) -> None:
+    icinga = Icinga()
+
+    def behave(handler: Handler) -> None:
+        threading.Event().wait(0.05)
+        icinga(handler)
+
+    many, runs = results(60), 0
+    with api(behave) as url:
+        while len({one["service"] for one in icinga.asked}) < len(many) and runs < 100:
+            taken = send(url, many, seconds=0.5)
+            runs += 1
+    assert runs > 1
+    assert len({one["service"] for one in icinga.asked}) == len(many)
+    assert taken.number <= len(many)
