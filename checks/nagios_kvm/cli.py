@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from check_kvm.frame import labels, output, perfdata
+from check_kvm.frame import output, perfdata
 from check_kvm.frame.check_options import add_site_options, site_config
-from check_kvm.frame.plugin import Check
+from check_kvm.frame.plugin import Check, unknown
 from check_kvm.frame.sampling import rated
 
 from kvmwatch import __version__
@@ -19,6 +19,7 @@ from kvmwatch.command import frame
 from kvmwatch.command.frame import Outcome
 from kvmwatch.command.options import Parser, add_allow_http, add_common, seconds
 from kvmwatch.command.roster import Roster
+from kvmwatch.command.watchdog import UNKNOWN
 from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
@@ -33,7 +34,7 @@ from nagios_kvm.turns import Turns
 FORMATS = ("nagios", "icinga2", "director")
 
 _STALE_AFTER = 300
-_REFUSED, _UNKNOWN = 2, 3
+_REFUSED = 2
 _SHARE = 0.6  # of the time limit is for reading, the rest for sending
 
 
@@ -104,7 +105,8 @@ def _publish(options: argparse.Namespace) -> Outcome:
         if isinstance(error, UsageError) or all(check.name != "host" for check in chosen):
             raise
         # one service tells it; the others become stale
-        only = Result("KVM host", _UNKNOWN, labels.text(f"KVM_HOST UNKNOWN - {error}"))
+        (of_host,) = (check for check in chosen if check.name == "host")
+        only = Result("KVM host", UNKNOWN, unknown(of_host, error))
         target.send(host, Turns(options.state_dir, (options.to, host), [only]), deadline)
         raise
     turns = Turns(options.state_dir, (options.to, host), told)
@@ -182,7 +184,9 @@ def parser() -> Parser:
         help="Nagios's command file (a pipe), its check_result_path (a folder), or https://ICINGA:5665",
     )
     publish.add_argument(
-        "--credentials", metavar="FILE", help="for a URL: file with 'user = ...' and 'password = ...', in UTF-8, mode 600"
+        "--credentials",
+        metavar="FILE",
+        help="for a URL: file with 'user = ...' and 'password = ...', in UTF-8, mode 600",
     )
     publish.add_argument(
         "--ca-file", metavar="FILE", help="for a URL: certificate of the CA that signed Icinga's (its ca.crt)"

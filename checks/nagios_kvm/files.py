@@ -134,9 +134,9 @@ def _put_back(path: Path, kept: Path) -> None:
     """Give the file its old place; none when there was no file."""
     if kept.is_symlink():
         path.unlink(missing_ok=True)
-        kept.unlink()
-    else:
+    elif not (path.exists() and path.samefile(kept)):  # two names of one file are not replaced by each other
         os.replace(kept, path)
+    kept.unlink(missing_ok=True)
 
 
 def _write(path: Path, text: str, like: Path | None = None) -> None:

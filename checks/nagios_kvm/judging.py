@@ -10,7 +10,9 @@ from check_kvm.frame.plugin import Check
 from check_kvm.frame.siteconfig import SiteConfig
 from check_kvm.frame.thresholds import SPOKESMAN
 
+from kvmwatch.command.watchdog import UNKNOWN
 from kvmwatch.model.snapshot import Snapshot
+from kvmwatch.model.text import without_password
 from nagios_kvm.services import services
 
 
@@ -34,6 +36,9 @@ def results(
         thresholds[of_domains[0]].speaks_for_all = True
     for service in services(applied, chosen):
         check = service.check
-        verdict = plugin.judged(check, service.part(applied), thresholds[check.name])
-        text, code = output.render(check.name, verdict, style)
+        try:
+            verdict = plugin.judged(check, service.part(applied), thresholds[check.name])
+            text, code = output.render(check.name, verdict, style)
+        except Exception as error:  # of one service, and the others are told all the same
+            text, code = without_password(plugin.unknown(check, error)), UNKNOWN
         yield Result(service.name, code, text.rstrip("\n"))

@@ -244,3 +244,15 @@ def test_one_that_is_ended_puts_the_old_one_back(file: Path, tmp_path: Path) -> 
     assert text(file) == before
     begun.unlink()
     assert nothing_is_left(tmp_path)
+
+
+def test_a_run_that_was_killed_before_it_wrote_anything(file: Path, tmp_path: Path) -> None:
+    before = text(file)
+    files._keep(file, tmp_path / f".{file.name}.before")
+    with pytest.raises(KvmwatchError, match="is not accepted"):
+        replace(file, validate="false")
+    assert text(file) == before
+    files._keep(file, tmp_path / f".{file.name}.before")
+    assert replace(file)
+    assert text(file) == "new"
+    assert nothing_is_left(tmp_path)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from check_kvm.frame.output import Style
 from check_kvm.frame.siteconfig import SiteConfig
+from check_kvm.frame.verdict import Verdict
 from hanging import Behaviour, Handler, api
 from nagios_kvm import judging, nagios_objects, services, targets
 from nagios_kvm.icinga_api import IcingaApi
@@ -400,3 +401,21 @@ def test_with_too_little_time_all_get_their_turn(send: Callable[..., targets.Tak
     assert runs > 1
     assert len({one["service"] for one in icinga.asked}) == len(many)
     assert taken.number <= len(many)
+
+
+def test_a_service_that_cannot_be_judged_stops_no_other() -> None:
+    def judge(snapshot: Snapshot, verdict: Verdict) -> None:
+        if snapshot.domains[0].name == "web2":
+            raise ZeroDivisionError("qemu+tls://u:secret@kvm1 | no")
+
+    state, cpu = services.checks(["cpu", "state"])
+    odd = cpu._replace(judge=judge)
+    domains = tuple(Domain(f"uuid{number}", f"web{number}", 1, 1, 1, 0) for number in range(4))
+    snapshot = Snapshot("qemu:///system", 0, 0, domains=domains)
+    told_of = list(judging.results(snapshot, (state, odd), SiteConfig(), Style()))
+    assert len(told_of) == 8
+    (failed,) = (result for result in told_of if result.code == 3)
+    assert failed.service == "KVM cpu web2"
+    assert failed.output == (
+        "KVM_CPU UNKNOWN - internal error, please report it: ZeroDivisionError: qemu+tls://u:***@kvm1 ¦ no"
+    )
