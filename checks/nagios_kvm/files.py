@@ -16,6 +16,7 @@ from kvmwatch.command import programs
 from kvmwatch.model.doing import doing
 from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError
 from kvmwatch.reading.deadline import Deadline
+from nagios_kvm.guard import guarded
 
 _MODE = 0o644
 _LIMIT = 256 * 1024 * 1024  # bytes; 100,000 services have a fifth of it
@@ -51,33 +52,38 @@ def replace(
 
     ``validate`` is a command that judges the daemon's whole configuration with the new file in place, ``reload``
     is run after a change. When one of them fails, or we are ended meanwhile, the old file is put back, so that the
-    next run tries again; one that was killed before it could do that leaves the old one beside it, which the next
-    run puts back first. A link stays a link, and the file keeps its owner, group, mode and attributes. ``allowed``
-    is asked with the old text (empty: there is none), and raises where that must stay. Raises KvmwatchError.
+    next run tries again. When we are killed a guard does that; when the guard is, too (a power failure), the old
+    file is still beside the new one, and the next run puts it back first.
+
+    A link stays a link, and the file keeps its owner, group, mode and attributes. ``allowed`` is asked with the old
+    text (empty: there is none), and raises where that must stay. Raises KvmwatchError.
     """
     path = Path(os.path.realpath(path))
     if os.path.lexists(path) and not path.is_file():  # what is a link still leads in circles
         raise KvmwatchError(f"{path} is no file, so it is not replaced; name one with --output")
     kept = path.with_name(f".{path.name}.before")
     try:
-        with _alone(path.parent, deadline):
+        with _alone(path.parent, deadline) as lock:
             if os.path.lexists(kept):
                 _put_back(path, kept)
             before = _text(path)
             if before == text:
                 return False
             allowed(before or "")
-            if validate or reload:
-                _keep(path, kept)
-            _write(path, text)
-            try:
-                for command, failed in ((validate, "is not accepted"), (reload, "could not be loaded")):
-                    if command:
-                        _run(command, deadline, f"the new {path} {failed}, the old one stays")
-            except BaseException:
-                _put_back(path, kept)
-                raise
-            kept.unlink(missing_ok=True)
+            if not validate and not reload:
+                _write(path, text)
+                return True
+            _keep(path, kept)
+            with guarded(path, kept, lock):
+                _write(path, text)
+                try:
+                    for command, failed in ((validate, "is not accepted"), (reload, "could not be loaded")):
+                        if command:
+                            _run(command, deadline, f"the new {path} {failed}, the old one stays")
+                except BaseException:
+                    _put_back(path, kept)
+                    raise
+                kept.unlink(missing_ok=True)
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text, so not one of ours"
         raise KvmwatchError(f"cannot write {path}: {reason}") from None
@@ -85,10 +91,11 @@ def replace(
 
 
 @contextlib.contextmanager
-def _alone(folder: Path, deadline: Deadline) -> Iterator[None]:
+def _alone(folder: Path, deadline: Deadline) -> Iterator[int]:
     """Wait until no other run has a file in this folder that is not accepted yet: a daemon judges all of them.
 
-    The lock is the folder's, so it leaves nothing behind and ends with the process. Raises OSError, KvmwatchError.
+    The lock is the folder's, so it leaves nothing behind and ends with the process. Gives its file descriptor.
+    Raises OSError, KvmwatchError.
     """
     number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -97,7 +104,7 @@ def _alone(folder: Path, deadline: Deadline) -> Iterator[None]:
                 if not deadline.remaining():
                     raise KvmwatchError(f"another run of nagios_kvm config is still at work in {folder}")
                 deadline.sleep(_LOOK)
-        yield
+        yield number
     finally:
         os.close(number)
 

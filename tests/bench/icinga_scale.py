@@ -12,11 +12,10 @@ from collections import Counter
 
 import inside
 from commands import Command
+from icinga import API, CA, Icinga
 from monitor import BIG_CHECKS
 from running import running
 from testdriver import node
-
-from icinga import API, CA, Icinga
 
 HOST = "big1"
 ROUNDS = 3  # the first takes a second sample for the rates

@@ -8,8 +8,10 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from nagios_kvm import files
 
@@ -78,6 +80,9 @@ def test_a_run_that_is_killed_is_made_up_for_by_the_next(file: Path, tmp_path: P
     assert text(file) == "new"
     killed.kill()
     killed.wait()
+    with files._alone(tmp_path, Deadline(20)):
+        assert text(file) == before, "it is put back at once"
+        assert nothing_is_left(tmp_path)
     begun.unlink()  # so that what it had started ends, too
     with pytest.raises(KvmwatchError, match="is not accepted"):
         replace(file, validate="false")
@@ -256,3 +261,25 @@ def test_a_run_that_was_killed_before_it_wrote_anything(file: Path, tmp_path: Pa
     assert replace(file)
     assert text(file) == "new"
     assert nothing_is_left(tmp_path)
+
+
+def test_a_machine_that_lost_its_power_is_made_up_for_by_the_next_run(file: Path, tmp_path: Path) -> None:
+    before, kept = text(file), tmp_path / f".{file.name}.before"
+    files._keep(file, kept)
+    files._write(file, "new")
+    with pytest.raises(KvmwatchError, match="is not accepted"):
+        replace(file, validate="false")
+    assert text(file) == before
+    files._keep(file, kept)
+    files._write(file, "new")
+    assert replace(file, validate="true"), "nobody has accepted or loaded it"
+    assert text(file) == "new"
+    assert nothing_is_left(tmp_path)
+
+
+def test_no_guard_is_left(file: Path) -> None:
+    for validate in ("true", "false"):
+        with suppress(KvmwatchError):
+            replace(file, f"for {validate}", validate=validate)
+    assert text(file) == "for true"
+    assert not [child for child in psutil.Process().children() if "guard" in child.cmdline()]
