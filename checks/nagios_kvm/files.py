@@ -55,8 +55,8 @@ def replace(
     next run tries again. When we are killed a guard does that; when the guard is, too (a power failure), the old
     file is still beside the new one, and the next run puts it back first.
 
-    A link stays a link, and the file keeps its owner, group, mode and attributes. ``allowed`` is asked with the old
-    text (empty: there is none), and raises where that must stay. Raises KvmwatchError.
+    A link stays a link, and the file keeps its owner, group, mode and attributes. ``allowed`` is asked with the
+    old text (empty: there is none), and raises where that must stay. Raises KvmwatchError.
     """
     path = Path(os.path.realpath(path))
     if os.path.lexists(path) and not path.is_file():  # what is a link still leads in circles
