@@ -64,6 +64,7 @@ def _config(options: argparse.Namespace) -> Outcome:
         uri=uri,
         active=options.active,
         stale_after=int(options.stale_after),
+        selection=_selection(options),
         heading=(f"Made by: nagios_kvm config --format {options.format}; do not edit.",),
     )
     listed = list(services.services(site_config(options.config).applied(snapshot), chosen))
@@ -82,6 +83,12 @@ def _config(options: argparse.Namespace) -> Outcome:
     changed = files.replace(path, text, options.validate, options.reload, deadline, allowed)
     what = f"{len(listed)} services" if changed else "unchanged"
     return Outcome(f"{options.output}: {what}")
+
+
+def _selection(options: argparse.Namespace) -> tuple[str, ...]:
+    """The options that choose VMs and checks, however they are ordered."""
+    given = (("check", options.check), ("domain", options.domain), ("exclude", options.exclude))
+    return tuple(f"{kind}={word}" for kind, words in given for word in sorted(set(words)))
 
 
 def _renderer(name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from typing import NamedTuple
+from zlib import crc32
 
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.text import without_password
@@ -18,6 +19,13 @@ class Site(NamedTuple):
     active: bool  # checks run for each service; else nagios_kvm publish feeds them
     stale_after: int  # seconds without a result after which a passive service is UNKNOWN
     heading: tuple[str, ...] = ()  # comment lines at the top
+    selection: tuple[str, ...] = ()  # the options that leave some services to another file of the same host
+
+    @property
+    def group(self) -> str:
+        """A name for the VMs of this file, which no other file of the host has."""
+        of_file = f"-{crc32(repr(self.selection).encode()):08x}" if self.selection else ""
+        return f"kvm-vms-of-{self.host}{of_file}"
 
 
 def host_name(text: str) -> str:

@@ -16,10 +16,6 @@ from nagios_kvm.services import Service
 #: the line of each service in such a file
 ENTRY = re.compile(r"^ *use  *kvm-service", re.MULTILINE)
 
-#: the group of a host's VMs, by which the dependency finds their services. It does not name them: with
-#: use_regexp_matching, Nagios takes whatever has a + or * in it for an expression, which matches others or none
-_GROUP = "kvm-vms-of-{}"
-
 
 def render(site: Site, services: Iterable[Service]) -> str:
     """Give the file. Raises UsageError for a host that Nagios cannot have."""
@@ -28,18 +24,20 @@ def render(site: Site, services: Iterable[Service]) -> str:
     listed = list(services)
     objects = [f"# {line}\n" for line in site.heading]
     objects += [_service(site, service) for service in listed]
-    group = _GROUP.format(site.host)
     if any(service.domain for service in listed):
-        objects.append(_object("servicegroup", ("servicegroup_name", group), ("alias", f"KVM VMs of {site.host}")))
+        objects.append(
+            _object("servicegroup", ("servicegroup_name", site.group), ("alias", f"KVM VMs of {site.host}"))
+        )
     parents = [service for service in listed if service.check.name == "host"]
     for parent in parents if any(service.domain for service in listed) else ():
-        # when libvirt cannot be read that is one problem, not one for each VM
+        # when libvirt cannot be read that is one problem, not one for each VM; these are not named, because with
+        # use_regexp_matching a name with + or * in it is an expression, which matches others or none
         objects.append(
             _object(
                 "servicedependency",
                 ("host_name", site.host),
                 ("service_description", parent.name),
-                ("dependent_servicegroup_name", group),
+                ("dependent_servicegroup_name", site.group),
                 ("notification_failure_criteria", "u"),
             )
         )
@@ -56,7 +54,7 @@ def _fields(site: Site, service: Service) -> Iterator[tuple[str, str]]:
     yield "host_name", site.host
     yield "service_description", service.name
     if service.domain:
-        yield "servicegroups", _GROUP.format(site.host)
+        yield "servicegroups", site.group
     if passive:
         yield "freshness_threshold", str(site.stale_after)
         yield "check_command", f"kvm_stale!{site.stale_after}"

@@ -257,3 +257,12 @@ def test_a_uri_is_one_argument_of_nagios() -> None:
     commands: list[Any] = [fields["check_command"] for kind, fields in objects(text) if kind == "service"]
     assert commands[0] == r"check_kvm_host!-u 'qemu+ssh://kvm@kvm1/system?a=b\;c\!d$$e'"
     assert commands[1].endswith(" -d uuid-0")
+
+
+def test_files_of_one_host_have_groups_of_their_own() -> None:
+    """Nagios accepts no group twice."""
+    selections = ((), ("check=cpu",), ("domain=web*",), ("domain=web*", "exclude=web1"))
+    groups = [site()._replace(selection=selection).group for selection in selections]
+    assert groups[0] == "kvm-vms-of-kvm1"
+    assert len(set(groups)) == len(groups)
+    assert all(re.fullmatch(r"kvm-vms-of-kvm1-[0-9a-f]{8}", group) for group in groups[1:])
