@@ -73,6 +73,11 @@ bench-zabbix: $(READY) ## Time a Zabbix that is pushed a hypervisor with 1,000 V
 	@tools/setup systems
 	@PYTHONPATH=tests:tests/lab:tests/systems tests/lab/run $(PYTHON) tests/bench/zabbix_scale.py
 
+.PHONY: bench-icinga
+bench-icinga: $(READY) ## Time publishing a hypervisor with 500 VMs to a real Icinga 2 (root; VMS=500)
+	@tools/setup systems
+	@PYTHONPATH=tests:tests/lab:tests/systems tests/lab/run $(PYTHON) tests/bench/icinga_scale.py
+
 .PHONY: lint
 lint: $(READY) ## Check style, format and types
 	@$(PYTHON) -m ruff check --quiet .

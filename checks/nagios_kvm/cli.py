@@ -11,7 +11,7 @@ from typing import Any
 
 from check_kvm.frame import output, perfdata
 from check_kvm.frame.check_options import add_site_options, site_config
-from check_kvm.frame.plugin import Check
+from check_kvm.frame.plugin import Check, unknown
 from check_kvm.frame.sampling import rated
 
 from kvmwatch import __version__
@@ -19,6 +19,7 @@ from kvmwatch.command import frame
 from kvmwatch.command.frame import Outcome
 from kvmwatch.command.options import Parser, add_allow_http, add_common, seconds
 from kvmwatch.command.roster import Roster
+from kvmwatch.command.watchdog import UNKNOWN
 from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
@@ -26,12 +27,14 @@ from kvmwatch.reading.collect import Reader
 from kvmwatch.reading.connection import is_local
 from kvmwatch.reading.deadline import Deadline
 from nagios_kvm import services
+from nagios_kvm.definitions import Site, check_uri, host_name
 from nagios_kvm.judging import Result, results
+from nagios_kvm.turns import Turns
 
 FORMATS = ("nagios", "icinga2", "director")
 
 _STALE_AFTER = 300
-_REFUSED, _UNKNOWN = 2, 3
+_REFUSED = 2
 _SHARE = 0.6  # of the time limit is for reading, the rest for sending
 
 
@@ -42,11 +45,12 @@ def main() -> None:
 
 def _config(options: argparse.Namespace) -> Outcome:
     from nagios_kvm import files  # noqa: PLC0415 - publish does without
-    from nagios_kvm.definitions import Site  # noqa: PLC0415
 
     deadline = Deadline(options.timeout)
     if (options.validate or options.reload) and not options.output:
         raise UsageError("--validate and --reload go with --output FILE")
+    uri = None if options.uri == options.default_uri else options.uri
+    check_uri(uri or "")
     chosen = services.checks(options.check)
     selection = Selection.parse(options.domain, options.exclude)
     # names and metadata are all that is needed
@@ -57,9 +61,10 @@ def _config(options: argparse.Namespace) -> Outcome:
         raise KvmwatchError(part.text)
     site = Site(
         host=options.host or _host_name(options.uri),
-        uri=None if options.uri == options.default_uri else options.uri,
+        uri=uri,
         active=options.active,
         stale_after=int(options.stale_after),
+        selection=_selection(options),
         heading=(f"Made by: nagios_kvm config --format {options.format}; do not edit.",),
     )
     listed = list(services.services(site_config(options.config).applied(snapshot), chosen))
@@ -67,12 +72,23 @@ def _config(options: argparse.Namespace) -> Outcome:
     text = renderer.render(site, listed)
     if not options.output:
         return Outcome(text.rstrip("\n"))
-    if not options.force:
-        empty = not any(service.domain for service in listed)
-        files.refuse_loss(Path(options.output), text, renderer.ENTRY, empty)
-    changed = files.replace(Path(options.output), text, options.validate, options.reload, deadline)
+    empty = not any(service.domain for service in listed)
+
+    path = Path(options.output)
+
+    def allowed(before: str) -> None:
+        if not options.force:
+            files.refuse_loss(path, before, text, renderer.ENTRY, empty)
+
+    changed = files.replace(path, text, options.validate, options.reload, deadline, allowed)
     what = f"{len(listed)} services" if changed else "unchanged"
     return Outcome(f"{options.output}: {what}")
+
+
+def _selection(options: argparse.Namespace) -> tuple[str, ...]:
+    """The options that choose VMs and checks, however they are ordered."""
+    given = (("check", options.check), ("domain", options.domain), ("exclude", options.exclude))
+    return tuple(f"{kind}={word}" for kind, words in given for word in sorted(set(words)))
 
 
 def _renderer(name: str) -> Any:
@@ -87,23 +103,29 @@ def _publish(options: argparse.Namespace) -> Outcome:
     deadline = Deadline(options.timeout)
     chosen = services.checks(options.check)
     target = targets.find(options.to, options.credentials, options.ca_file, options.allow_http)
+    style = output.Style(options.perfdata, limit=target.limit)
     config = site_config(options.config)
     host = options.host or _host_name(options.uri)
-    style = output.Style(options.perfdata)
     try:
         told = _judged(options, chosen, config, style, deadline.share(_SHARE))
     except KvmwatchError as error:
         if isinstance(error, UsageError) or all(check.name != "host" for check in chosen):
             raise
         # one service tells it; the others become stale
-        target(host, [Result("KVM host", _UNKNOWN, f"KVM_HOST UNKNOWN - {error}")], deadline)
+        (of_host,) = (check for check in chosen if check.name == "host")
+        only = Result("KVM host", UNKNOWN, unknown(of_host, error))
+        target.send(host, Turns(options.state_dir, (options.to, host), [only]), deadline)
         raise
-    taken = target(host, told, deadline)
-    text = f"{options.to} took {taken.number} of {len(told)} results for host {host}"
-    if taken.number == len(told):
+    turns = Turns(options.state_dir, (options.to, host), told)
+    try:
+        taken = target.send(host, turns, deadline)
+    finally:
+        left = turns.keep()
+    text = target.words.format(to=options.to, number=taken.number, total=len(told), host=host)
+    if taken.number == len(told) and not taken.unknown:
         return Outcome(text)
-    why = taken.why or "it does not know the others' services: see nagios_kvm config, and --host"
-    print(f"nagios_kvm: {text}; {why}", file=sys.stderr)
+    reasons = [*taken.reasons(), *([f"the next run begins with {left}"] if left else [])]
+    print(f"nagios_kvm: {'; '.join([text, *reasons])}", file=sys.stderr)
     return Outcome("", _REFUSED)
 
 
@@ -169,7 +191,9 @@ def parser() -> Parser:
         help="Nagios's command file (a pipe), its check_result_path (a folder), or https://ICINGA:5665",
     )
     publish.add_argument(
-        "--credentials", metavar="FILE", help="for a URL: file with 'user = ...' and 'password = ...', mode 600"
+        "--credentials",
+        metavar="FILE",
+        help="for a URL: file with 'user = ...' and 'password = ...', in UTF-8, mode 600",
     )
     publish.add_argument(
         "--ca-file", metavar="FILE", help="for a URL: certificate of the CA that signed Icinga's (its ca.crt)"
@@ -190,7 +214,10 @@ def _add_shared(made: argparse.ArgumentParser) -> None:
     add_common(made)
     add_site_options(made)
     made.add_argument(
-        "--host", metavar="NAME", help="the hypervisor's host in the monitoring system (default: this host's name)"
+        "--host",
+        type=host_name,
+        metavar="NAME",
+        help="the hypervisor's host in the monitoring system (default: this host's name)",
     )
     made.add_argument(
         "--check",

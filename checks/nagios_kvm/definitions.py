@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import NamedTuple
+from zlib import crc32
 
+from kvmwatch.model.errors import UsageError
+from kvmwatch.model.text import without_password
 from nagios_kvm.services import Service
 
 
@@ -15,6 +19,33 @@ class Site(NamedTuple):
     active: bool  # checks run for each service; else nagios_kvm publish feeds them
     stale_after: int  # seconds without a result after which a passive service is UNKNOWN
     heading: tuple[str, ...] = ()  # comment lines at the top
+    selection: tuple[str, ...] = ()  # the options that leave some services to another file of the same host
+
+    @property
+    def group(self) -> str:
+        """A name for the VMs of this file, which no other file of the host has."""
+        of_file = f"-{crc32(repr(self.selection).encode()):08x}" if self.selection else ""
+        return f"kvm-vms-of-{self.host}{of_file}"
+
+
+def host_name(text: str) -> str:
+    """Read a host's name. What no monitoring system takes would be read as something else in a line of a file."""
+    if not text.isprintable() or text != text.strip() or not text or set(text) & set("!;"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of a host: none has '!', ';' or line breaks")
+    return text
+
+
+def check_uri(uri: str) -> None:
+    """Whether a URI may stand in a file that many can read, and in one line. Raises UsageError."""
+    if not uri.isprintable():
+        raise UsageError(f"{uri!r} is no URI for a file: it has line breaks or other control characters")
+    if without_password(uri) != uri:
+        raise UsageError(f"{uri}: all could read its password in the file; libvirt takes it from auth.conf")
+
+
+def in_macro(text: str) -> str:
+    """Text as the value of one of Icinga's custom variables, in which ``$name$`` would be another one's."""
+    return text.replace("$", "$$")
 
 
 def check_name(service: Service) -> str:

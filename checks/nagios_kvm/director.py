@@ -10,21 +10,22 @@ import json
 import re
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import quote
 
-from nagios_kvm.definitions import Site, check_name
+from nagios_kvm.definitions import Site, check_name, in_macro
 from nagios_kvm.services import Service
 
 Json = dict[str, Any]
 
 #: the line of each service in such a file
-ENTRY = re.compile(r'^ *"object_name": "KVM ', re.MULTILINE)
+ENTRY = re.compile(r'^ {10}"object_name": "KVM ', re.MULTILINE)
 
 
 def render(site: Site, services: Iterable[Service]) -> str:
     """Give the file."""
     name = f"KVM VMs of {site.host}"
     service_set = {
-        "assign_filter": f'host.name="{site.host}"',
+        "assign_filter": f'host.name="{_value(site.host)}"',
         "description": " ".join(site.heading),
         "object_name": name,
         "object_type": "template",
@@ -34,8 +35,13 @@ def render(site: Site, services: Iterable[Service]) -> str:
     return json.dumps({"ServiceSet": {name: service_set}}, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
 
 
+def _value(text: str) -> str:
+    """Text in a filter of Icinga Web, which is a URL's query: its value is JSON."""
+    return quote(json.dumps(text, ensure_ascii=False)[1:-1], safe=" /:@-._~+")
+
+
 def _service(site: Site, service: Service) -> Json:
-    variables: Json = {"kvm_uri": site.uri} if site.uri else {}
+    variables: Json = {"kvm_uri": in_macro(site.uri)} if site.uri else {}
     if service.domain:
         variables["kvm_domain"] = [service.domain.uuid]
     made: Json = {

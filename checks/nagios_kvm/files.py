@@ -3,95 +3,158 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import os
 import re
 import shlex
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kvmwatch.command import programs
+from kvmwatch.model.doing import doing
 from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError
 from kvmwatch.reading.deadline import Deadline
+from nagios_kvm.guard import guarded
 
 _MODE = 0o644
-
+_LIMIT = 256 * 1024 * 1024  # bytes; 100,000 services have a fifth of it
+_LOOK = 0.05  # seconds between looks whether another run has ended
 
 #: entries that may go at once, besides half of all
 _FEW = 10
 
 
-def refuse_loss(path: Path, text: str, entry: re.Pattern[str], empty: bool) -> None:
-    """Raise KvmwatchError if *text* has not half of the entries of the file that it is to replace.
+def refuse_loss(path: Path, before: str, text: str, entry: re.Pattern[str], empty: bool) -> None:
+    """Raise KvmwatchError if *text* has not half of the entries of what it is to replace in a file.
 
     So it is when libvirt shows no VMs though they are there. ``entry`` finds one; ``empty``: none of a VM is left,
     else a few may go.
     """
-    try:
-        # what is no file cannot have lost anything
-        before = len(entry.findall(path.read_text(encoding="utf-8"))) if path.is_file() else 0
-    except (OSError, UnicodeDecodeError):
-        return  # which is said when it is replaced
-    after = len(entry.findall(text))
-    if after * 2 < before and (empty or before - after >= _FEW):
+    there, left = (len(entry.findall(content)) for content in (before, text))
+    if left * 2 < there and (empty or there - left >= _FEW):
         raise KvmwatchError(
-            f"{path} stays as it is: of its {before} entries {after} would be left; "
+            f"{path} stays as it is: of its {there} entries {left} would be left; "
             "does libvirt list the VMs (virsh -r list --all)? If they are really gone, give --force"
         )
 
 
-def replace(path: Path, text: str, validate: str | None, reload: str | None, deadline: Deadline) -> bool:
+def replace(
+    path: Path,
+    text: str,
+    validate: str | None,
+    reload: str | None,
+    deadline: Deadline,
+    allowed: Callable[[str], None] = lambda _before: None,
+) -> bool:
     """Give the file this text, and tell whether that changed it.
 
     ``validate`` is a command that judges the daemon's whole configuration with the new file in place, ``reload``
     is run after a change. When one of them fails, or we are ended meanwhile, the old file is put back, so that the
-    next run tries again; one that was killed before it could do that leaves a copy, which the next run puts back
-    first. A link stays a link, and the file keeps its owner, group and mode. Raises KvmwatchError.
+    next run tries again. When we are killed a guard does that; when the guard is, too (a power failure), the old
+    file is still beside the new one, and the next run puts it back first.
+
+    A link stays a link, and the file keeps its owner, group, mode and attributes. ``allowed`` is asked with the
+    old text (empty: there is none), and raises where that must stay. Raises KvmwatchError.
     """
     path = Path(os.path.realpath(path))
-    if path.exists() and not path.is_file():
+    if os.path.lexists(path) and not path.is_file():  # what is a link still leads in circles
         raise KvmwatchError(f"{path} is no file, so it is not replaced; name one with --output")
     kept = path.with_name(f".{path.name}.before")
     try:
-        if kept.exists():
-            _put_back(path, kept)
-        before = path.read_text(encoding="utf-8") if path.exists() else None
-        if before == text:
-            return False
-        if validate or reload:
-            _write(kept, before or "")
-        _write(path, text)
-    except (OSError, UnicodeDecodeError) as error:
+        with _alone(path.parent, deadline) as lock:
+            if os.path.lexists(kept):
+                _put_back(path, kept)
+            before = _text(path)
+            if before == text:
+                return False
+            allowed(before or "")
+            if not validate and not reload:
+                _write(path, text)
+                return True
+            _keep(path, kept)
+            with guarded(path, kept, lock):
+                _write(path, text)
+                try:
+                    for command, failed in ((validate, "is not accepted"), (reload, "could not be loaded")):
+                        if command:
+                            _run(command, deadline, f"the new {path} {failed}, the old one stays")
+                except BaseException:
+                    _put_back(path, kept)
+                    raise
+                kept.unlink(missing_ok=True)
+    except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text, so not one of ours"
         raise KvmwatchError(f"cannot write {path}: {reason}") from None
-    try:
-        for command, failed in ((validate, "is not accepted"), (reload, "could not be loaded")):
-            if command:
-                _run(command, deadline, f"the new {path} {failed}, the old one stays")
-    except BaseException:
-        _put_back(path, kept)
-        raise
-    kept.unlink(missing_ok=True)
     return True
 
 
+@contextlib.contextmanager
+def _alone(folder: Path, deadline: Deadline) -> Iterator[int]:
+    """Wait until no other run has a file in this folder that is not accepted yet: a daemon judges all of them.
+
+    The lock is the folder's, so it leaves nothing behind and ends with the process. Gives its file descriptor.
+    Raises OSError, KvmwatchError.
+    """
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with doing(f"waiting for another run that has {folder}"):
+            while not _locked(number):
+                if not deadline.remaining():
+                    raise KvmwatchError(f"another run of nagios_kvm config is still at work in {folder}")
+                deadline.sleep(_LOOK)
+        yield number
+    finally:
+        os.close(number)
+
+
+def _locked(number: int) -> bool:
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        # a file system without locks for folders (NFS) is no reason to write nothing
+        return error.errno not in (errno.EWOULDBLOCK, errno.EINTR)
+    return True
+
+
+def _text(path: Path) -> str | None:
+    if not path.exists():
+        return None
+    if path.stat().st_size > _LIMIT:
+        raise KvmwatchError(f"{path} is larger than {_LIMIT >> 20} MiB, so not one of ours; name another --output")
+    return path.read_text(encoding="utf-8")
+
+
+def _keep(path: Path, kept: Path) -> None:
+    """Have the old file under another name, or a link that leads nowhere where there is none."""
+    if not path.exists():
+        kept.symlink_to("none")
+        return
+    try:
+        os.link(path, kept)
+    except OSError:  # a file system without hard links
+        _write(kept, path.read_text(encoding="utf-8"), like=path)
+
+
 def _put_back(path: Path, kept: Path) -> None:
-    """Give the file the text that it had; none when there was no file."""
-    text = kept.read_text(encoding="utf-8")
-    if text:
-        _write(path, text)
-    else:
+    """Give the file its old place; none when there was no file."""
+    if kept.is_symlink():
         path.unlink(missing_ok=True)
-    kept.unlink()
+    elif not (path.exists() and path.samefile(kept)):  # two names of one file are not replaced by each other
+        os.replace(kept, path)
+    kept.unlink(missing_ok=True)
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, text: str, like: Path | None = None) -> None:
     with tempfile.NamedTemporaryFile(
         "w", dir=path.parent, prefix=f".{path.name}.", suffix=".new", delete=False, encoding="utf-8"
     ) as file:
         try:
             file.write(text)
             file.flush()
-            _become(file.fileno(), path)
+            _become(file.fileno(), like or path)
+            os.fsync(file.fileno())  # else a power failure could leave the name with nothing behind it
             os.replace(file.name, path)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -100,14 +163,19 @@ def _write(path: Path, text: str) -> None:
 
 
 def _become(number: int, path: Path) -> None:
-    """Give an open file the owner, group and mode of the one that it is to replace."""
+    """Give an open file the owner, group, mode and attributes (SELinux, ACL) of the one that it is to replace."""
     if not path.exists():
         os.fchmod(number, _MODE)
         return
     old = path.stat()
-    with contextlib.suppress(PermissionError):  # root only; who may write it has a group in common with it
-        os.fchown(number, old.st_uid, old.st_gid)
+    for owner, group in ((-1, old.st_gid), (old.st_uid, -1)):
+        with contextlib.suppress(PermissionError):  # root only; who may write it has a group in common with it
+            os.fchown(number, owner, group)
     os.fchmod(number, old.st_mode & 0o777)
+    with contextlib.suppress(OSError):  # a file system without them
+        for name in os.listxattr(path):
+            with contextlib.suppress(OSError):  # not everybody may set every one
+                os.setxattr(number, name, os.getxattr(path, name))
 
 
 def _run(command: str, deadline: Deadline, otherwise: str) -> None:

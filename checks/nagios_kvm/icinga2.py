@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from nagios_kvm.definitions import Site
+from nagios_kvm.definitions import Site, in_macro
 from nagios_kvm.names import encode
 from nagios_kvm.services import Service
 
@@ -29,7 +29,7 @@ def render(site: Site, services: Iterable[Service]) -> str:
         f"  vars.kvm_stale_after = {site.stale_after}",
     ]
     if site.uri:
-        lines.append(f"  vars.kvm_uri = {_string(site.uri)}")
+        lines.append(f"  vars.kvm_uri = {_string(in_macro(site.uri))}")
     for domain in domains.values():
         lines.append(
             f"  vars.kvm_domains[{_string(encode(domain.name))}] = "

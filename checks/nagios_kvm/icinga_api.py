@@ -1,27 +1,36 @@
-"""Icinga 2's API: passive results over one kept-alive connection."""
+"""Icinga 2's API: passive results over a few kept-alive connections."""
 
 from __future__ import annotations
 
 import configparser
+import contextlib
 import os
 import ssl
+import threading
 from typing import Any
 
 import requests
+from check_kvm.frame.output import DEFAULT_LIMIT
 from requests.adapters import HTTPAdapter
 from urllib3.util.ssl_ import create_urllib3_context
 
 from kvmwatch.command import given
 from kvmwatch.command.web import Session, check_private, one_line, reason
-from kvmwatch.model.errors import KvmwatchError, UsageError
-from kvmwatch.reading.deadline import Deadline
-from nagios_kvm.judging import Result, Taken
+from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError, UsageError
+from kvmwatch.reading.deadline import Deadline, Started
+from nagios_kvm import fitting
+from nagios_kvm.judging import Result
+from nagios_kvm.targets import Taken
+from nagios_kvm.turns import Turns
 
 _ACTION = "/v1/actions/process-check-result"
 _LIMIT = 1024 * 1024  # bytes of an answer
 _OK = 200
 _NOT_FOUND = 404
+_NO_OBJECTS = "No objects found"
 _UNAUTHORIZED = 401
+_CONNECTIONS = 4  # at once: Icinga works on as many requests as it has CPUs, and has others to serve
+_UNANSWERED = 3  # results in a row without an answer: nobody is there
 
 
 class _Adapter(HTTPAdapter):  # type: ignore[misc]
@@ -47,95 +56,140 @@ def session(ca_file: str | None = None, limit: int = _LIMIT) -> Session:
 
 
 class IcingaApi:
-    """A session with certificate verification and credentials from a file."""
+    """A user of the API, by a few connections at once; their certificates are verified."""
+
+    limit = DEFAULT_LIMIT
+    words = "{to} took {number} of {total} results for host {host}"
 
     def __init__(self, url: str, credentials: str | None, ca_file: str | None, allow_http: bool = False) -> None:
         """``url``: https://HOST:5665. KvmwatchError when others could read the credentials, or this cannot."""
         if not credentials:
             raise UsageError("--to URL needs --credentials FILE with 'user = ...' and 'password = ...'")
+        if "@" in url:
+            raise UsageError("--to URL without user and password: everybody can see them there; see --credentials")
         check_private(url, allow_http)
         self._url = url.rstrip("/").removesuffix("/v1")
-        self._session = session(ca_file)
-        self._session.auth = _credentials(credentials)
+        self._ca_file = ca_file
+        self._credentials = _credentials(credentials)
         if ca_file and not os.path.isfile(ca_file):
             raise UsageError(f"--ca-file {ca_file}: no such file; Icinga's own is /var/lib/icinga2/certs/ca.crt")
 
-    def send(self, host: str, results: list[Result], deadline: Deadline) -> Taken:
+    def send(self, host: str, results: Turns, deadline: Deadline) -> Taken:
         """Send each result. Those that Icinga does not say it has taken are not; they do not stop the others.
 
-        Raises KvmwatchError when no answer comes, the user is refused, or none was taken for another reason than
-        that Icinga does not know the services.
+        Raises KvmwatchError when none was taken, for another reason than that Icinga does not know the services.
         """
-        taken, why = 0, ""
-        for result in results:
-            if not deadline.remaining():
-                raise KvmwatchError(f"{self._url} took {taken} of {len(results)} results within the time limit")
-            refused = self._refused(host, result, deadline)
-            taken += refused is None
-            why = why or refused or ""
-        if why and not taken:
-            raise KvmwatchError(f"{self._url}: {why}")
-        return Taken(taken, why)
+        said = _Said()
+        crew = [
+            Started(lambda: self._work(host, results, deadline, said))
+            for _ in range(min(_CONNECTIONS, len(results)))
+        ]
+        for worker in crew:
+            with contextlib.suppress(DeadlineExceeded):  # it is left behind; what it has got until now counts
+                worker.wait(deadline)
+        if not deadline.remaining():
+            said.failed("the time limit was over before there was an answer for the others")
+        if said.why and not said.taken:
+            raise KvmwatchError(f"{self._url}: {said.why}")
+        return Taken(said.taken, sorted(said.unknown), said.why)
 
-    def _refused(self, host: str, result: Result, deadline: Deadline) -> str | None:
-        """Send a result. Gives None when it was taken, else the reason; it is empty for an unknown service."""
+    def _work(self, host: str, results: Turns, deadline: Deadline, said: _Said) -> None:
+        """Send results by a connection of its own until there are no more, or no use."""
+        with session(self._ca_file) as made:
+            made.auth = self._credentials
+            while deadline.remaining() and not said.over:
+                result = next(results, None)
+                if result is None:
+                    return
+                self._send(made, host, result, deadline, said)
+
+    def _send(self, made: Session, host: str, result: Result, deadline: Deadline, said: _Said) -> None:
+        asked = _asked(host, result)
         try:
-            answer = self._session.post(
-                self._url + _ACTION, json=_asked(host, result), timeout=deadline.remaining()
-            )
+            try:
+                answer = made.post(self._url + _ACTION, json=asked, timeout=deadline.remaining())
+            except requests.exceptions.ConnectionError as error:
+                if isinstance(error, requests.exceptions.SSLError) or not deadline.remaining():
+                    raise
+                # Icinga closes its connections when it loads another configuration; a result may come twice
+                answer = made.post(self._url + _ACTION, json=asked, timeout=deadline.remaining())
         except requests.exceptions.SSLError as error:
-            raise KvmwatchError(
-                f"{self._url}: its certificate cannot be verified ({reason(error)}); name its CA with --ca-file"
-            ) from None
+            said.failed(f"its certificate cannot be verified ({reason(error)}); name its CA with --ca-file", True)
         except requests.RequestException as error:
-            raise KvmwatchError(f"{self._url}: no Icinga API answers: {reason(error)}") from None
+            said.unanswered(f"no Icinga API answers: {reason(error)}")
+        else:
+            said.answered(result.service, answer)
+
+
+class _Said:
+    """What the API said to all connections together."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self.unknown: list[str] = []  # services
+        self.why = ""  # the first reason for which another result was not taken
+        self.over = False  # there is no use in sending more
+        self._unanswered = 0  # in a row
+        self._lock = threading.Lock()
+
+    def failed(self, why: str, over: bool = False) -> None:
+        with self._lock:
+            self.why = self.why or why
+            self.over = self.over or over
+
+    def unanswered(self, why: str) -> None:
+        with self._lock:
+            self._unanswered += 1
+        self.failed(why, self._unanswered >= _UNANSWERED)
+
+    def answered(self, service: str, answer: requests.Response) -> None:
         if answer.status_code == _UNAUTHORIZED:
-            raise KvmwatchError(f"{self._url}: Icinga refuses the user or its password (object ApiUser)")
-        body = _json(answer)
-        found = body.get("results")
-        if found == [] or (answer.status_code == _NOT_FOUND and body):
-            return ""  # it has no such service; Icinga 2.13 says that with status 500 and no results
-        if isinstance(found, list) and answer.ok and all(map(_processed, found)):
-            return None
-        if not body:
-            return f"no Icinga API answers there, but something with HTTP {answer.status_code}: see the URL"
-        return f"Icinga refuses {result.service}: {_status(answer.status_code, body)}"
+            self.failed("Icinga refuses the user or its password (object ApiUser)", over=True)
+            return
+        refused = _refused(service, answer)
+        with self._lock:
+            self._unanswered = 0
+            if refused is None:
+                self.taken += 1
+            elif not refused:
+                self.unknown.append(service)
+            else:
+                self.why = self.why or refused
+
+
+def _refused(service: str, answer: requests.Response) -> str | None:
+    """None when a result was taken, else the reason; it is empty for a service that Icinga does not know."""
+    body = _json(answer)
+    found = body.get("results")
+    if found == [] or (answer.status_code == _NOT_FOUND and _NO_OBJECTS in str(body.get("status"))):
+        return ""  # Icinga 2.13 says that of a filter with status 500 and no results
+    if isinstance(found, list) and answer.ok and all(map(_processed, found)):
+        return None
+    if not body:
+        return f"no Icinga API answers there, but something with HTTP {answer.status_code}: see the URL"
+    return f"Icinga refuses {service}: {_status(answer.status_code, body)}"
 
 
 def _asked(host: str, result: Result) -> dict[str, Any]:
-    text, _, long_output = result.output.partition("\n")
-    text, _, perfdata = text.partition(" | ")
+    status, perfdata, lines = fitting.parts(result.output)
     return {
         "type": "Service",
-        "filter": "host.name == kvm_host && service.name == kvm_service",
-        "filter_vars": {"kvm_host": host, "kvm_service": result.service},
+        # by its name, which Icinga looks up; it would try a filter with every service that it has
+        "service": f"{host}!{result.service}",
         "exit_status": result.code,
-        "plugin_output": "\n".join(filter(None, (text, long_output))),
-        "performance_data": _values(perfdata),
+        "plugin_output": "\n".join((status, *lines)),
+        "performance_data": perfdata,
         "check_source": "nagios_kvm publish",
     }
 
 
-def _values(perfdata: str) -> list[str]:
-    """The perfdata value by value: labels that hold blanks are quoted."""
-    values: list[str] = []
-    quoted = False
-    for word in perfdata.split(" "):
-        if quoted:
-            values[-1] += f" {word}"
-        elif word:
-            values.append(word)
-        if word.count("'") % 2:
-            quoted = not quoted
-    return values
-
-
-def _credentials(file: str) -> tuple[str, str]:
+def _credentials(file: str) -> tuple[bytes, bytes]:
     parser = configparser.ConfigParser(interpolation=None)
     text = given.read("--credentials", file, UsageError, private=True)
     try:
         parser.read_string("[icinga]\n" + text)
-        return parser["icinga"]["user"], parser["icinga"]["password"]
+        # bytes, because requests has only Latin-1 for text, and Icinga compares with its own UTF-8
+        return parser["icinga"]["user"].encode(), parser["icinga"]["password"].encode()
     except (configparser.Error, KeyError):
         raise UsageError(f"{file}: it needs the two lines 'user = ...' and 'password = ...'") from None
 
@@ -154,5 +208,5 @@ def _processed(result: Any) -> bool:
 
 def _status(code: int, body: dict[str, Any]) -> str:
     results = body.get("results")
-    first = results[0] if isinstance(results, list) and isinstance(results[0], dict) else {}
+    first = next((one for one in results if isinstance(one, dict)), {}) if isinstance(results, list) else {}
     return one_line(body.get("status") or first.get("status") or first.get("errors") or f"HTTP {code}")

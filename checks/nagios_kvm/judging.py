@@ -8,8 +8,11 @@ from typing import NamedTuple
 from check_kvm.frame import output, plugin
 from check_kvm.frame.plugin import Check
 from check_kvm.frame.siteconfig import SiteConfig
+from check_kvm.frame.thresholds import SPOKESMAN
 
+from kvmwatch.command.watchdog import UNKNOWN
 from kvmwatch.model.snapshot import Snapshot
+from kvmwatch.model.text import without_password
 from nagios_kvm.services import services
 
 
@@ -21,13 +24,6 @@ class Result(NamedTuple):
     output: str
 
 
-class Taken(NamedTuple):
-    """How many results were taken, and why one was not, other than that its service is not known there."""
-
-    number: int
-    why: str = ""
-
-
 def results(
     snapshot: Snapshot, checks: Iterable[Check], config: SiteConfig, style: output.Style
 ) -> Iterator[Result]:
@@ -35,8 +31,14 @@ def results(
     chosen = tuple(checks)
     applied = config.applied(snapshot)
     thresholds = {check.name: plugin.checked_thresholds(check, config) for check in chosen}
+    of_domains = [check.name for check in chosen if check.of_each_domain]
+    if of_domains and SPOKESMAN not in of_domains:
+        thresholds[of_domains[0]].speaks_for_all = True
     for service in services(applied, chosen):
         check = service.check
-        verdict = plugin.judged(check, service.part(applied), thresholds[check.name])
-        text, code = output.render(check.name, verdict, style)
+        try:
+            verdict = plugin.judged(check, service.part(applied), thresholds[check.name])
+            text, code = output.render(check.name, verdict, style)
+        except Exception as error:  # of one service, and the others are told all the same
+            text, code = without_password(plugin.unknown(check, error)), UNKNOWN
         yield Result(service.name, code, text.rstrip("\n"))

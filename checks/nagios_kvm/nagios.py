@@ -8,29 +8,36 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from kvmwatch.model.errors import UsageError
 from nagios_kvm.definitions import Site, check_name
+from nagios_kvm.names import ILLEGAL
 from nagios_kvm.services import Service
 
 #: the line of each service in such a file
-ENTRY = re.compile(r"^ *service_description ", re.MULTILINE)
+ENTRY = re.compile(r"^ *use  *kvm-service", re.MULTILINE)
 
 
 def render(site: Site, services: Iterable[Service]) -> str:
-    """Give the file."""
+    """Give the file. Raises UsageError for a host that Nagios cannot have."""
+    if illegal := set(site.host) & ILLEGAL:
+        raise UsageError(f"--host {site.host}: Nagios takes no {' '.join(sorted(illegal))} in a name")
     listed = list(services)
     objects = [f"# {line}\n" for line in site.heading]
     objects += [_service(site, service) for service in listed]
+    if any(service.domain for service in listed):
+        objects.append(
+            _object("servicegroup", ("servicegroup_name", site.group), ("alias", f"KVM VMs of {site.host}"))
+        )
     parents = [service for service in listed if service.check.name == "host"]
-    children = [service.name for service in listed if service.domain]
-    if parents and children:
-        # when libvirt cannot be read that is one problem, not one for each VM
+    for parent in parents if any(service.domain for service in listed) else ():
+        # when libvirt cannot be read that is one problem, not one for each VM; these are not named, because with
+        # use_regexp_matching a name with + or * in it is an expression, which matches others or none
         objects.append(
             _object(
                 "servicedependency",
                 ("host_name", site.host),
-                ("service_description", parents[0].name),
-                ("dependent_host_name", site.host),
-                ("dependent_service_description", ",".join(children)),
+                ("service_description", parent.name),
+                ("dependent_servicegroup_name", site.group),
                 ("notification_failure_criteria", "u"),
             )
         )
@@ -46,6 +53,8 @@ def _fields(site: Site, service: Service) -> Iterator[tuple[str, str]]:
     yield "use", "kvm-service-passive" if passive else "kvm-service"
     yield "host_name", site.host
     yield "service_description", service.name
+    if service.domain:
+        yield "servicegroups", site.group
     if passive:
         yield "freshness_threshold", str(site.stale_after)
         yield "check_command", f"kvm_stale!{site.stale_after}"
@@ -64,5 +73,5 @@ def _object(kind: str, *fields: tuple[str, str]) -> str:
 
 def _quoted(text: str) -> str:
     # for the shell that Nagios gives the line to; ! and ; end an argument, $ begins a macro
-    escaped = text.replace("\\", "\\\\").replace("!", "\\!").replace("$", "$$")
+    escaped = text.replace("\\", "\\\\").replace("!", "\\!").replace(";", "\\;").replace("$", "$$")
     return "'" + escaped.replace("'", "'\\''") + "'"

@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 PREFIX = "KVM"
 
+#: what Nagios takes in no name of an object, and what ends a field or continues a line
+ILLEGAL = frozenset("`~!$%^&*|'\"<>?,()=;\\")
 # + is what is escaped with: it is legal in both, and rare in names
-_ESCAPED = frozenset("`~!$%^&*|'\"<>?,()=;\\+")
+_ESCAPED = ILLEGAL | {"+"}
 _CODE = re.compile(r"\+([0-9A-F]+)\.")
 
 

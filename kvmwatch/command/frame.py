@@ -12,6 +12,7 @@ from kvmwatch.command import watchdog
 from kvmwatch.command.options import DEFAULT_TIMEOUT, Parser
 from kvmwatch.command.watchdog import UNKNOWN, Said
 from kvmwatch.model.errors import KvmwatchError, UsageError
+from kvmwatch.model.text import without_password
 
 
 class Outcome(NamedTuple):
@@ -60,7 +61,7 @@ class _Command:
 
     def _failed(self, message: str, with_traceback: bool = False) -> Said:
         more = traceback.format_exc() if with_traceback else ""
-        return Said(f"{self._parser.prog}: {message}\n{more}", UNKNOWN, on_stderr=True)
+        return Said(without_password(f"{self._parser.prog}: {message}\n{more}"), UNKNOWN, on_stderr=True)
 
 
 def _said(outcome: Outcome) -> Said:

@@ -1,8 +1,13 @@
 """Errors that end a command with one line for the person on call."""
 
+from kvmwatch.model.text import without_password
+
 
 class KvmwatchError(Exception):
-    """Something the user can act on; its text is one line and says what to do."""
+    """Something the user can act on; its text is one line and says what to do, without passwords of URIs."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(without_password(message))
 
 
 class UsageError(KvmwatchError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 _CUT = "…"
@@ -11,6 +12,8 @@ _LEAST_TITLE = 8  # of which less tells nothing
 #: Unicode's categories of what shows nothing or spoils the text around it
 _CONTROL, _FORMAT, _SURROGATE, _LINE, _PARAGRAPH = "Cc", "Cf", "Cs", "Zl", "Zp"
 _JOINERS = "\u200c\u200d"  # which some scripts and emoji need
+#: of "scheme://user:password@host"; the password may hold an @, too
+_PASSWORD = re.compile(r"(://[^\s:/?#@]*):\S*@")
 
 
 def readable(text: str, most: int) -> str:
@@ -21,6 +24,11 @@ def readable(text: str, most: int) -> str:
     cut = len(text) > most
     shown = "".join(map(_shown, text[: most - len(_CUT)] if cut else text))
     return shown + _CUT if cut else shown
+
+
+def without_password(text: str) -> str:
+    """Give *text* with *** for the password of each URI in it: what is printed is kept in logs."""
+    return _PASSWORD.sub(r"\1:***@", text) if "@" in text else text
 
 
 def labelled(name: str, title: str | None) -> str:

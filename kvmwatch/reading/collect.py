@@ -14,6 +14,7 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import Value
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Domain, Host, Snapshot
+from kvmwatch.model.text import without_password
 from kvmwatch.reading import control, records
 from kvmwatch.reading.connection import explained
 from kvmwatch.reading.deadline import Deadline
@@ -80,7 +81,7 @@ class Reader:
         # the host, pools and networks are read while libvirtd asks the QEMUs
         parts = self._start_parts()
         snapshot = Snapshot(
-            hypervisor.uri,
+            without_password(hypervisor.uri),
             now,
             latency,
             domains=self._domains(self._selected(survey), listing, now),

@@ -100,7 +100,7 @@ def explained(error: libvirt.libvirtError, uri: str) -> KvmwatchError:
         advice = "it was restarted or it crashed; the next check will tell"
     elif code == libvirt.VIR_ERR_NO_SUPPORT:
         advice = "this libvirt driver cannot tell it"
-    return KvmwatchError(f"{_without_password(uri)}: {text}; {advice}")
+    return KvmwatchError(f"{uri}: {text}; {advice}")
 
 
 def one_line(error: Exception) -> str:
@@ -158,8 +158,3 @@ def _user() -> str:
     import getpass  # noqa: PLC0415 - only to tell of an error
 
     return getpass.getuser()
-
-
-def _without_password(uri: str) -> str:
-    parts = urlsplit(uri)
-    return uri.replace(f":{parts.password}@", ":***@") if parts.password else uri

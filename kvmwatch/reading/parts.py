@@ -17,6 +17,7 @@ import libvirt
 from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Host, Network, Pool, Unread
+from kvmwatch.model.text import without_password
 from kvmwatch.reading.connection import explained, is_ssh, uri_scheme
 from kvmwatch.reading.deadline import Deadline, Started
 from kvmwatch.reading.hypervisor import Hypervisor
@@ -143,7 +144,7 @@ class Parts:
             absent = uri_scheme(uri) != "qemu"
             install = "" if absent else f"; install {part.package}"
             text = f"this libvirt has no driver for them{install}"
-        return Unread(part.group, part.what, f"{uri}: {text}", absent)
+        return Unread(part.group, part.what, without_password(f"{uri}: {text}"), absent)
 
 
 def driver_uri(uri: str, driver: str) -> str:

@@ -40,7 +40,7 @@ def test_published_results_equal_the_single_checks(command: Command, tmp_path: P
     checks = tuple(f"--check={check}" for check in STEADY)
     ran = command("nagios_kvm", "publish", *HOST, *checks, "--to", str(spool))
     results = published(spool)
-    assert ran.out == f"{spool} took {len(results)} of {len(results)} results for host kvm1\n", ran.err
+    assert ran.out == f"{spool}: {len(results)} of {len(results)} results for host kvm1 written\n", ran.err
     assert len(results) == 8 * 4 + 2, "eight VMs, one more is to be left alone"
     for service, told in results.items():
         name = ServiceName.parse(service)
@@ -76,6 +76,28 @@ def test_pipe_that_nobody_empties_is_given_up_in_time(command: Command, tmp_path
         assert ran.seconds < 5
     finally:
         os.close(reader)
+
+
+def test_the_next_run_begins_where_nagios_stopped_reading(command: Command, tmp_path: Path) -> None:
+    pipe, spool = tmp_path / "nagios.cmd", tmp_path / "spool"
+    os.mkfifo(pipe)
+    spool.mkdir()
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    fcntl.fcntl(reader, SET_PIPE_SIZE, 4096)
+    publish = ("nagios_kvm", "publish", *HOST, "--check", "state", "--check", "memory")
+    try:
+        first = command(*publish, "--to", str(pipe), "-t", "3")
+        read = os.read(reader, 1 << 20).decode().splitlines()
+        assert "Nagios does not read" in first.err
+        command(*publish, "--to", str(pipe), "-t", "3")
+        again = os.read(reader, 1 << 20).decode().splitlines()
+    finally:
+        os.close(reader)
+    first_ones, others = ([line.split(";")[2] for line in lines] for lines in (read, again))
+    assert first_ones
+    assert others[0] not in first_ones
+    assert command(*publish, "--to", str(spool)).code == 0
+    assert len(published(spool)) == 16
 
 
 @pytest.mark.parametrize("format_", FORMATS)
@@ -160,6 +182,12 @@ def test_rejected_definitions_do_not_replace_the_old_ones(command: Command, tmp_
             ("publish", *HOST, "--to", "http://192.0.2.1:5665", "--credentials", "/dev/null"),
             "or give --allow-http",
         ),
+        (
+            ("publish", *HOST, "--to", "https://u:p@localhost:1", "--credentials", "/x"),
+            "without user and password",
+        ),
+        (("publish", "-u", EXAMPLE_URI, "--host", "a;b", "--to", "/tmp"), "'a;b' is no name of a host"),
+        (("config", "--format", "nagios", "-u", EXAMPLE_URI, "--host", "a,b"), "Nagios takes no , in a name"),
         ((), "the following arguments are required: COMMAND"),
     ],
 )

@@ -106,6 +106,7 @@ illegal_object_name_chars=`~!$%^&*|'"<>?,()=
 illegal_macro_output_chars=`~$&|'"<>
 enable_environment_macros=0
 date_format=iso8601
+use_regexp_matching=1
 """
 NRPE = """
 server_address=127.0.0.1

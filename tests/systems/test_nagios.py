@@ -51,7 +51,7 @@ def test_500_services_in_one_go(nagios: Nagios, kvm: Command, many: str) -> None
     spool = str(nagios.work / "spool")
     assert len(nagios.services(BIG)) == 500
     ran = kvm("nagios_kvm", "publish", "--to", spool, "--host", BIG, "-u", many, *BIG_CHECKS)
-    assert ran.out == f"{spool} took 500 of 500 results for host {BIG}\n", ran.err
+    assert ran.out == f"{spool}: 500 of 500 results for host {BIG} written\n", ran.err
     eventually("all are there", lambda: len(fed(nagios)) == 500)
     counts = {status: list(fed(nagios).values()).count(status) for status in STATES}
     assert counts["OK"] > 200
@@ -90,7 +90,7 @@ def test_passive_results_equal_the_single_checks(nagios: Nagios, kvm: Command, b
     ran = kvm("nagios_kvm", "publish", "--to", pipe, "--host", PASSIVE)
     assert (ran.code, ran.err) == (0, "")
     count = len(nagios.services(PASSIVE))
-    assert ran.out == f"{pipe} took {count} of {count} results for host {PASSIVE}\n"
+    assert ran.out == f"{pipe}: {count} of {count} results for host {PASSIVE} written\n"
     eventually("Nagios has them all", lambda: len(nagios.states(PASSIVE)) == count)
     services = nagios.services(PASSIVE)
     for name in ("web1", "crash1", "ioerr1", "off1", ODD_NAME):

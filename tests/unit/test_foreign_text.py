@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zabbix_kvm import discovery, master
 
+from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError, UsageError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Filesystem, Snapshot, Unread
-from kvmwatch.model.text import readable
+from kvmwatch.model.text import readable, without_password
 from kvmwatch.reading import guest_agent, records
 from kvmwatch.reading.domain_xml import LONGEST_TITLE, parse
 
@@ -128,3 +129,34 @@ def test_messages_are_cut() -> None:
     assert document["unread"]["count"] == 20
     assert len(json.dumps(document, ensure_ascii=False).encode()) < 5000
     assert len(json.dumps(master.failure("x" * 600_000))) < 5000
+
+
+PASSWORDS = [
+    ("https://user:secret@zabbix.example.com/zabbix", "https://user:***@zabbix.example.com/zabbix"),
+    ("esx://root:se:c@ret/@esx1/?no_verify=1", "esx://root:***@esx1/?no_verify=1"),
+    (
+        "no way to 'qemu+ssh://kvm:secret@[2001:db8::1]:22/system': why",
+        "no way to 'qemu+ssh://kvm:***@[2001:db8::1]:22/system': why",
+    ),
+    ("http://:secret@kvm1 and http://u:secret@kvm2", "http://:***@kvm1 and http://u:***@kvm2"),
+]
+PUBLIC = [
+    "qemu:///system",
+    "qemu+ssh://kvm@kvm1:22/system",
+    "https://[::1]:5665",
+    "user@kvm1: a:b",
+    "https://kvm1:5665 a@b",
+]
+
+
+@pytest.mark.parametrize(("text", "shown"), [*PASSWORDS, *zip(PUBLIC, PUBLIC)])
+def test_passwords_of_uris_are_not_shown(text: str, shown: str) -> None:
+    assert without_password(text) == shown
+    for error in (KvmwatchError(text), UsageError(text, "usage"), DeadlineExceeded(text)):
+        assert str(error) == shown
+
+
+@given(st.text(st.characters(blacklist_categories=("Z", "C")), min_size=1))
+def test_no_password_is_left(password: str) -> None:
+    word = f"<{password}>"
+    assert word not in without_password(f"qemu+tls://kvm:{word}@kvm1/system: no such host")

@@ -10,6 +10,7 @@ from typing import Any
 from kvmwatch.command.frame import Outcome
 from kvmwatch.command.options import add_allow_http, seconds, wait
 from kvmwatch.model.errors import UsageError
+from kvmwatch.model.text import without_password
 
 _MINUTE, _DAY = 60.0, 86400.0  # seconds
 _FAILED = 2
@@ -148,10 +149,10 @@ def _provision(options: argparse.Namespace) -> Outcome:
             noc.keep(provisioner, options.share, options.replace_dashboard)
     finally:
         api.close()
-    count = len(changes.made)
-    text = f"{options.url}: nothing to change"
+    count, url = len(changes.made), without_password(options.url)
+    text = f"{url}: nothing to change"
     if count:
-        text = f"{options.url}: {count} {'changes would be made' if options.dry_run else 'changes made'}"
+        text = f"{url}: {count} {'changes would be made' if options.dry_run else 'changes made'}"
     if changes.failed:
         text += f", {len(changes.failed)} failed: see above"
     return Outcome(text, _FAILED if changes.failed else 0)

@@ -23,6 +23,7 @@ from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Domain, Network, Pool, Snapshot, timings
+from kvmwatch.model.text import without_password
 from kvmwatch.reading.collect import Reader
 from kvmwatch.reading.deadline import Deadline
 
@@ -69,12 +70,17 @@ def said(check: Check, arguments: Sequence[str]) -> Said:
         return Said(*run(check, arguments))
     except UsageError as error:
         return Said(f"{_prefix(check)} - {labels.text(str(error))}\n{parser_of(check).format_usage()}")
-    except Exception as error:  # what is none of ours is our mistake: still one line and UNKNOWN
-        what = str(error)
-        if not isinstance(error, KvmwatchError):
-            what = f"internal error, please report it: {type(error).__name__}: {error}"
+    except Exception as error:
         more = traceback.format_exc() if _verbosity(arguments) >= 2 else ""
-        return Said(f"{_prefix(check)} - {labels.text(what)}\n{more}")
+        return Said(without_password(f"{unknown(check, error)}\n{more}"))
+
+
+def unknown(check: Check, error: Exception) -> str:
+    """What a check says that an error has ended: one line and UNKNOWN, also where the mistake is ours."""
+    what = str(error)
+    if not isinstance(error, KvmwatchError):
+        what = f"internal error, please report it: {type(error).__name__}: {error}"
+    return f"{_prefix(check)} - {labels.text(what)}"
 
 
 def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:

@@ -11,7 +11,7 @@ from check_kvm.frame import known
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.policy import OwnThreshold, Policy, listed
 
-_SPOKESMAN = "state"  # which every site has
+SPOKESMAN = "state"  # which nearly every site has
 
 
 class MetricSpec(NamedTuple):
@@ -46,6 +46,8 @@ class Thresholds:
         Raises UsageError for an unknown metric or a bad range.
         """
         self._check = check
+        #: whether it tells of what is misspelt for any check; one of those that judge a domain does
+        self.speaks_for_all = check == SPOKESMAN
         self.metrics = {metric.name: metric for metric in metrics}
         given = {"warning": self._parse(warning), "critical": self._parse(critical)}
         self._general = {
@@ -77,7 +79,7 @@ class Thresholds:
         for own in policy.thresholds:
             check, _, metric = own.metric.partition(".")
             if check != self._check:
-                if self._check == _SPOKESMAN and (wrong := known.misspelt(own.metric)):
+                if self.speaks_for_all and (wrong := known.misspelt(own.metric)):
                     problems.append(f"{own.metric}: no {wrong.kind} {wrong.word} (there are {wrong.known})")
                 continue
             if metric not in self.metrics:
