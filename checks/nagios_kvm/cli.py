@@ -89,7 +89,8 @@ def _publish(options: argparse.Namespace) -> Outcome:
     target = targets.find(options.to, options.credentials, options.ca_file, options.allow_http)
     config = site_config(options.config)
     host = options.host or _host_name(options.uri)
-    style = output.Style(options.perfdata)
+    by_default = perfdata.KNOWN if targets.is_icinga(options.to) else perfdata.FULL
+    style = output.Style(options.perfdata or by_default)
     try:
         told = _judged(options, chosen, config, style, deadline.share(_SHARE))
     except KvmwatchError as error:
@@ -176,7 +177,9 @@ def parser() -> Parser:
     )
     add_allow_http(publish)
     publish.add_argument(
-        "--perfdata", choices=perfdata.STYLES, default=perfdata.FULL, help="as the checks have it (default: full)"
+        "--perfdata",
+        choices=perfdata.STYLES,
+        help="as the checks have it (default: full, and known for a URL, for Icinga)",
     )
     publish.set_defaults(run=_publish)
     return made

@@ -37,6 +37,6 @@ def results(
     thresholds = {check.name: plugin.checked_thresholds(check, config) for check in chosen}
     for service in services(applied, chosen):
         check = service.check
-        verdict = plugin.judged(check, service.part(applied), thresholds[check.name])
+        verdict = plugin.judged(check, service.part(applied), thresholds[check.name], bool(service.domain))
         text, code = output.render(check.name, verdict, style)
         yield Result(service.name, code, text.rstrip("\n"))

@@ -26,7 +26,7 @@ def find(to: str, credentials: str | None, ca_file: str | None, allow_http: bool
 
     Credentials go unencrypted to another machine only with ``allow_http``.
     """
-    if to.startswith(("https://", "http://")):
+    if is_icinga(to):
         from nagios_kvm.icinga_api import IcingaApi  # noqa: PLC0415 - brings requests
 
         return IcingaApi(to, credentials, ca_file, allow_http).send
@@ -41,6 +41,11 @@ def find(to: str, credentials: str | None, ca_file: str | None, allow_http: bool
     if stat.S_ISDIR(mode):
         return lambda host, results, _deadline: to_spool(Path(to), host, results)
     raise UsageError(f"--to {to} is neither a command file (a pipe), nor a check-result folder, nor a URL")
+
+
+def is_icinga(to: str) -> bool:
+    """Whether it is the URL of an Icinga."""
+    return to.startswith(("https://", "http://"))
 
 
 def to_command_file(path: Path, host: str, results: list[Result], deadline: Deadline) -> Taken:
