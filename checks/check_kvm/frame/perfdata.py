@@ -25,7 +25,7 @@ _NOT_KNOWN = "U"
 _DIGITS = {"s": 6}  # else 2
 _EXPONENT = re.compile(r"-?[0-9.]+e[+-]?[0-9]+")
 _NOT_ADDED = ("%", "s")  # units whose values do not add up to anything
-_WIDEST = 12  # characters of a value and its unit: gigabytes per second, a year in seconds
+_WIDEST = 18  # characters of a value, its unit, its least and most, as a rule
 
 
 class Measured(NamedTuple):
@@ -70,8 +70,9 @@ def summed_up(measured: Iterable[Measured]) -> Iterator[Performance]:
 
 
 def widest(performances: Iterable[Performance]) -> int:
-    """Bytes that these take at most, whatever their values: the room for them must not depend on these."""
-    return sum(len(str(value._replace(value="", uom="")).encode()) + _WIDEST + 1 for value in performances)
+    """Bytes that these take, whatever their values: whether there is room for them must not depend on these."""
+    labels = (value._replace(value="", uom="", min="", max="") for value in performances)
+    return sum(len(str(label).encode()) + _WIDEST + 1 for label in labels)
 
 
 def is_known(performance: Performance) -> bool:
