@@ -10,7 +10,7 @@ STATES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 _NUMBER = r"-?[0-9]+(\.[0-9]+)?"
 _RANGE = rf"@?((~|{_NUMBER})?:)?({_NUMBER})?"
 _VALUE = re.compile(
-    rf"(?P<label>'[^'=|\n]+'|[^ '=|\n]+)=(?P<value>{_NUMBER})(?P<unit>B|s|%|c)?"
+    rf"(?P<label>'[^'=|\n]+'|[^ '=|\n]+)=((?P<value>{_NUMBER})(?P<unit>B|s|%|c)?|U)"
     rf"(;(?P<warning>{_RANGE})(;(?P<critical>{_RANGE})(;(?P<least>{_NUMBER})?(;(?P<most>{_NUMBER})?)?)?)?)?"
 )
 _LINE = re.compile(r"(?P<name>KVM_[A-Z]+) (?P<status>[A-Z]+) - (?P<text>[^|]*[^| ])(?: \| (?P<perfdata>[^|]+))?")
@@ -21,7 +21,7 @@ class Output(NamedTuple):
 
     status: str
     text: str
-    perfdata: dict[str, float]
+    perfdata: dict[str, float]  # NaN: not known
     lines: list[str]  # the long output
 
 
@@ -44,9 +44,9 @@ def _perfdata(text: str) -> dict[str, float]:
     while position < len(text):
         found = _VALUE.match(text, position)
         assert found, text[position:]
-        label, value = found["label"].strip("'"), float(found["value"])
+        label, value = found["label"].strip("'"), float(found["value"] or "nan")
         assert label not in values, f"{label} twice"
-        assert found["least"] is None or value >= float(found["least"]), found[0]
+        assert found["least"] is None or not value < float(found["least"]), found[0]
         values[label] = value
         position = found.end()
         assert position == len(text) or text[position] == " ", text[position:]

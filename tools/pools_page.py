@@ -25,6 +25,9 @@ Where `usage` is not judged nothing fills up: every byte of a volume group, a di
 `allocation` says how much of a volume group or a disk was made volumes of. It has no threshold of its own, because 100 %
 is a finished layout; where free extents are wanted (for snapshots, or to grow volumes) set one: `-w allocation=90`.
 
+`used`, `free` and `capacity` are the same in bytes, of a target or an adapter only `capacity`. None has a threshold of its
+own; where 5 % of a large pool is plenty and 5 % of a small one is one VM, set one on what is left: `-w free=50G: -c free=10G:`.
+
 A volume group's thin pools do fill up: `thin_data` and `thin_metadata` are those of the fullest, from `lvs`. Only root may
 ask that: any other user gets UNKNOWN for a pool with a thin pool, until the check is run [with sudo](install.md#rights).
 

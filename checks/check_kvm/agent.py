@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from nagiosplugin import Ok, Unknown, Warn
 
 from check_kvm.frame import plugin
@@ -18,7 +20,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     """Judge every running domain; one without a channel for an agent is OK, it was not meant to have one."""
     usages: dict[str, float | None] = {}
     connected = running = 0
-    for domain, subject in verdict.domains(snapshot):
+    for domain, subject in verdict.domains(snapshot, parts=_keys):
         if domain.state not in (states.RUNNING, states.BLOCKED):
             continue  # nothing runs in it
         running += 1
@@ -33,6 +35,11 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
             _connected(domain, subject, verdict, usages)
     parts = [f"guest agent connected in {connected} of {count(running, 'running domain')}"]
     verdict.overview = ", ".join([*parts, *highest("file system", usages, "%")])
+
+
+def _keys(domain: Domain) -> Iterator[str]:
+    # only the guest knows them, so that without its answer there are none
+    return (filesystem.mountpoint for filesystem in domain.filesystems or ())
 
 
 def _connected(domain: Domain, subject: Subject, verdict: Verdict, usages: dict[str, float | None]) -> None:
@@ -55,7 +62,7 @@ CHECK = plugin.Check(
     name="agent",
     description="Judges the QEMU guest agent of each running domain: whether it is connected and, with\n"
     "--guest-agent, how full the file systems are that it reports.",
-    groups=Group.DEFINITION,
+    groups=Group.DEFINED | Group.DEFINITION,
     metrics=(MetricSpec("filesystem", "%", "used, % of a guest's file system", "85", "95"),),
     judge=judge,
     by_default=False,  # of VMs that have none it would say nothing

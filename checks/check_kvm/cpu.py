@@ -39,7 +39,7 @@ CHECK = plugin.Check(
     name="cpu",
     description="Judges CPU use of each active domain in % of the vCPUs it has, and steal: the time\n"
     " its vCPUs were ready but waited for a physical CPU.",
-    groups=Group.CPU | Group.POLICY | Group.CONTROL,
+    groups=Group.DEFINED | Group.CPU | Group.POLICY | Group.CONTROL,
     metrics=(
         MetricSpec("usage", "%", "CPU use, % of the domain's vCPUs", "90", "95"),
         MetricSpec("steal", "%", "waiting for a physical CPU, % of the domain's vCPUs", "10", "25"),

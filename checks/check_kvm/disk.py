@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from nagiosplugin import Critical, Unknown
 
 from check_kvm.frame import plugin
@@ -10,7 +12,7 @@ from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Verdict
 from kvmwatch.model import derived, measured
 from kvmwatch.model.groups import Group
-from kvmwatch.model.snapshot import Disk, Snapshot
+from kvmwatch.model.snapshot import Disk, Domain, Snapshot
 
 #: between two readings; the mean of fewer is what one slow request makes of it
 _LEAST_REQUESTS = 10
@@ -21,7 +23,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     throughput: dict[str, float | None] = {}
     latency: dict[str, float | None] = {}
     disks = 0
-    for domain, owner in verdict.domains(snapshot):
+    for domain, owner in verdict.domains(snapshot, parts=_keys):
         for disk in domain.disks:
             if disk.removable:
                 continue
@@ -29,7 +31,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
             subject = verdict.part(domain, owner, disk.name, disk.name, disk.unread)
             name = f"{domain.name} {disk.name}"
             values = figures(disk)
-            for metric, value in values.items():
+            for metric, value in values.items() if measured.ever(disk) else ():
                 # a thin image with its metadata may take more than it holds
                 most = 100 if metric == "allocation" and (value or 0) <= 100 else None
                 subject.measure(metric, value, most=most, unjudged=_too_few(disk, metric))
@@ -44,6 +46,10 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     verdict.overview = ", ".join(
         [count(disks, "disk"), *highest("throughput", throughput, "B/s"), *highest("latency", latency, "s")]
     )
+
+
+def _keys(domain: Domain) -> Iterator[str]:
+    return (disk.name for disk in domain.disks if measured.ever(disk))
 
 
 def figures(disk: Disk) -> dict[str, float | None]:
@@ -80,7 +86,7 @@ CHECK = plugin.Check(
     name="disk",
     description="Judges each disk of each active domain: I/O errors, latency, operations and bytes per second,\n"
     "and how much of its capacity the image takes on the host's storage.",
-    groups=Group.DISK | Group.DEFINITION | Group.CONTROL,
+    groups=Group.DEFINED | Group.DISK | Group.DEFINITION | Group.CONTROL,
     metrics=(
         MetricSpec("read_iops", "/s", "reads per second"),
         MetricSpec("write_iops", "/s", "writes per second"),
@@ -90,7 +96,7 @@ CHECK = plugin.Check(
         MetricSpec("write_latency", "s", "mean time of a write", "0.2", "1"),
         MetricSpec("flush_latency", "s", "mean time of a flush", "0.5", "2"),
         MetricSpec("allocation", "%", "room taken on the host, % of the capacity"),
-        MetricSpec("errors", "", "1 while I/O errors hold the domain", "", "0"),
+        MetricSpec("errors", "", "1 while I/O errors hold the domain", "", "0", drawn=False),
     ),
     judge=judge,
     needs_rates=True,

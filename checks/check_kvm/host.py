@@ -14,6 +14,7 @@ from kvmwatch.model.snapshot import Host, Snapshot
 def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     """Judge the host; what libvirt or the machine does not tell is left out."""
     host = snapshot.host
+    verdict.owe()
     if host is None:
         return  # it could not be read, which the frame says
     subject = verdict.subject("", unread=host.unread)

@@ -80,7 +80,7 @@ CHECK = plugin.Check(
     name="memory",
     description="Judges the memory of each active domain: what the guest uses (reported by its balloon driver),\n"
     "what QEMU takes on the host, and swapping inside the guest.",
-    groups=Group.MEMORY | Group.DEFINITION | Group.CONTROL,
+    groups=Group.DEFINED | Group.MEMORY | Group.DEFINITION | Group.CONTROL,
     metrics=(
         MetricSpec("usage", "%", "used by the guest, % of its memory", "90", "95"),
         MetricSpec("rss", "B", "host memory that QEMU takes, bytes"),

@@ -19,6 +19,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     leases: dict[str, float | None] = {}
     for network in snapshot.networks:
         subject = verdict.subject(network.name, network.name, unread=network.unread)
+        verdict.owe(network.name)
         subject.say(*_state(network))
         leases[network.name] = number = network.stats.leases
         subject.rank = number or 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from nagiosplugin import Critical, Ok, Unknown, Warn
 
 from check_kvm.frame import plugin
@@ -10,20 +12,20 @@ from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Verdict
 from kvmwatch.model import measured
 from kvmwatch.model.groups import Group
-from kvmwatch.model.snapshot import Interface, Snapshot
+from kvmwatch.model.snapshot import Domain, Interface, Snapshot
 
 
 def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     """Judge the interfaces of every active domain. Directions are the guest's."""
     traffic: dict[str, float | None] = {}
     interfaces = 0
-    for domain, owner in verdict.domains(snapshot):
+    for domain, owner in verdict.domains(snapshot, parts=_keys):
         for interface in domain.interfaces:
             interfaces += 1
             name = interface.name or interface.key
             subject = verdict.part(domain, owner, name, interface.key, interface.unread)
             values = figures(interface)
-            for metric, value in values.items():
+            for metric, value in values.items() if measured.ever(interface) else ():
                 subject.measure(metric, value)
             if interface.detached:
                 subject.say(Critical, interface.detached)
@@ -31,10 +33,14 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
                 subject.say(Warn, "link is set down")
             if measured.missing(domain, interface) and not interface.detached:
                 subject.say(Unknown, "libvirt gives no counters of it")
-            elif interface.stats.rx_bytes is None and not subject.parts:
+            elif interface.stats.rx_bytes is None and interface.kind and not subject.parts:
                 subject.say(Ok, f"no counters ({interface.kind} interface)")
             traffic[f"{domain.name} {name}"] = subject.rank = (values["rx"] or 0) + (values["tx"] or 0)
     verdict.overview = ", ".join([count(interfaces, "interface"), *highest("traffic", traffic, "b/s")])
+
+
+def _keys(domain: Domain) -> Iterator[str]:
+    return (interface.key for interface in domain.interfaces if measured.ever(interface))
 
 
 def figures(interface: Interface) -> dict[str, float | None]:
@@ -64,7 +70,7 @@ CHECK = plugin.Check(
     description="Judges each interface of each active domain: bits, packets, errors and drops per second as the\n"
     "guest sees them, a link that is set down, and on the hypervisor itself whether its tap is up and in its\n"
     "bridge.",
-    groups=Group.INTERFACE | Group.DEFINITION | Group.CONTROL,
+    groups=Group.DEFINED | Group.INTERFACE | Group.DEFINITION | Group.CONTROL,
     metrics=(
         MetricSpec("rx", "b/s", "received, bits/s"),
         MetricSpec("tx", "b/s", "sent, bits/s"),

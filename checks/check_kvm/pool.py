@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Optional
 
 from nagiosplugin import Critical, Ok, Unknown
@@ -11,8 +11,8 @@ from nagiosplugin.state import ServiceState
 from check_kvm.frame import plugin
 from check_kvm.frame.phrases import count, highest
 from check_kvm.frame.thresholds import MetricSpec
-from check_kvm.frame.verdict import Verdict
-from kvmwatch.model import derived, states
+from check_kvm.frame.verdict import Subject, Verdict
+from kvmwatch.model import derived, pool_kinds, states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Pool, Snapshot
 from kvmwatch.model.units import human
@@ -45,19 +45,15 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     """Judge every pool."""
     usages: dict[str, float | None] = {}
     for pool in snapshot.pools:
+        verdict.owe(pool.name, metrics=_figures(pool))
         subject = verdict.subject(pool.name, pool.name, unread=pool.unread)
         for state, text in _said(pool):
             subject.say(state, text)
-        stats = pool.stats
-        usages[pool.name] = usage = derived.pool_usage(pool)
+        values = figures(pool)
+        usages[pool.name] = usage = values["usage"]
         subject.rank = usage or 0
-        subject.measure("usage", usage, most=100)
-        if usage is not None and stats.available is not None:
-            subject.say(Ok, f"{human(stats.available, 'B')} free")
-        subject.measure("thin_data", stats.thin_data, most=100)
-        subject.measure("thin_metadata", stats.thin_metadata, most=100)
-        subject.measure("allocation", derived.pool_allocation(pool), most=100)
-        subject.measure("overcommit", derived.pool_overcommit(pool))
+        for metric in _figures(pool):
+            _measure(subject, metric, values)
         if pool.dated:
             subject.say(Ok, f"as of libvirt's last refresh ({pool.dated})")
     inactive = sum(not pool.active for pool in snapshot.pools)
@@ -65,6 +61,42 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     if inactive:
         parts.append(f"{inactive} inactive")
     verdict.overview = ", ".join([*parts, *highest("usage", usages, "%")])
+
+
+def figures(pool: Pool) -> dict[str, float | None]:
+    """The values of a pool by metric."""
+    stats = pool.stats
+    return {
+        "usage": derived.pool_usage(pool),
+        "free": stats.available,
+        "used": derived.pool_used(pool),
+        "capacity": stats.capacity,
+        "thin_data": stats.thin_data,
+        "thin_metadata": stats.thin_metadata,
+        "allocation": derived.pool_allocation(pool),
+        "overcommit": derived.pool_overcommit(pool),
+    }
+
+
+def _figures(pool: Pool) -> Iterable[str]:
+    """The metrics that pools of its type have; of a type that could not be read just now, those of most."""
+    kind = pool_kinds.of(pool.kind)
+    if kind.use == pool_kinds.LUNS:
+        return ("capacity",)  # all of it is always used
+    by_use = {pool_kinds.HANDED_OUT: ("allocation", "free", "used", "capacity")}
+    thin = ("thin_data", "thin_metadata") if kind.name == "logical" else ()
+    promised = ("overcommit",) if kind.promises or kind.use == pool_kinds.UNTOLD else ()
+    return (*by_use.get(kind.use, ("usage", "free", "used", "capacity")), *thin, *promised)
+
+
+def _measure(subject: Subject, metric: str, values: dict[str, float | None]) -> None:
+    value, capacity = values[metric], values["capacity"]
+    if metric in ("free", "used", "capacity"):
+        subject.put(metric, value, most=None if metric == "capacity" else capacity)
+        text = "" if value is None else f"{human(value, 'B')} {metric}"
+        subject.judge(metric, value, text, quiet=metric != "free" or values["usage"] is None)
+    else:
+        subject.measure(metric, value, most=None if metric == "overcommit" else 100)
 
 
 def _said(pool: Pool) -> Iterator[tuple[ServiceState, str]]:
@@ -87,6 +119,9 @@ CHECK = plugin.Check(
     groups=Group.POOLS,
     metrics=(
         MetricSpec("usage", "%", "used, % of the pool", "85", "95"),
+        MetricSpec("free", "B", "bytes that can still be written, or made volumes of"),
+        MetricSpec("used", "B", "bytes in use, by all that share the storage"),
+        MetricSpec("capacity", "B", "size of the pool, bytes"),
         MetricSpec("thin_data", "%", "data of the fullest thin pool (LVM), % of it", "85", "95"),
         MetricSpec("thin_metadata", "%", "metadata of the same, % of its room", "85", "95"),
         MetricSpec("allocation", "%", "made volumes of, % of the volume group or disk"),

@@ -80,7 +80,7 @@ CHECK = plugin.Check(
     name="process",
     description="Judges the QEMU process of each active domain as top, iotop and lsof show it, and warns of QEMU\n"
     "processes that libvirt does not know. Runs on the hypervisor itself; read, write and files need root.",
-    groups=Group.PROCESSES | Group.POLICY,
+    groups=Group.DEFINED | Group.PROCESSES | Group.POLICY,
     metrics=(
         MetricSpec("cpu", "%", "CPU use, % of one CPU"),
         MetricSpec("rss", "B", "memory resident on the host, bytes"),

@@ -15,37 +15,48 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Snapshot
 from kvmwatch.model.units import duration
 
+# The others are always 0 of a QEMU, or are gone before two looks. Of a single VM, one that is paused, shut off or
+# crashed is one that is not running, which is the first.
+_DRAWN = (states.RUNNING, states.PAUSED, states.SHUTOFF, states.CRASHED)
+
 _HUNG_AFTER = 30.0  # seconds without an answer from QEMU from which on it is CRITICAL
 
 
 def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     """Judge every domain, and the number of domains in each state."""
-    for domain, subject in verdict.domains(snapshot, active_only=False):
+    lasted: dict[str, list[float | None]] = {states.BRIEF: [], states.JOB: []}
+    for domain, subject in verdict.domains(snapshot, active_only=False, metrics=()):
         state, why = judged(domain)
         subject.say(state, f"{_state_text(domain)}{why}")
-        _judge_lasting(domain, subject, snapshot.time)
+        _judge_lasting(domain, subject, snapshot.time, lasted)
         if domain.not_responding is not None and domain.not_responding >= _HUNG_AFTER:
             subject.say(Critical, not_responding(domain))
         elif domain.not_responding is not None and domain.state != states.NOSTATE:
             subject.say(Warn, not_responding(domain))
     counts = Counter(domain.state for domain in snapshot.domains)
     total = verdict.subject("")
+    drawn = _DRAWN[:1] if verdict.alone else _DRAWN
     for state, name in enumerate(states.NAMES):
-        total.measure(name, counts[state])
-    total.parts = [(state, text) for state, text in total.parts if state.code]
+        total.judge(name, counts[state], quiet=True)
+        if state in drawn:
+            verdict.put("", name, counts[state])
+    for metric, seconds in lasted.items():
+        known = [value for value in seconds if value is not None]
+        verdict.put("", metric, max(known, default=None if seconds else 0.0))
     parts = [f"{count} {states.label(state)}" for state, count in sorted(counts.items())]
     verdict.overview = ", ".join(parts)
 
 
-def _judge_lasting(domain: Domain, subject: Subject, now: float) -> None:
+def _judge_lasting(
+    domain: Domain, subject: Subject, now: float, all_lasted: dict[str, list[float | None]]
+) -> None:
     """Judge a passing state by how long it has lasted, as far as this was seen."""
     metric = domain.why.lasts
-    if metric is None or domain.since is None:
+    if metric is None:
         return
-    lasted = max(0.0, now - domain.since)
-    subject.measure(
-        metric, lasted, text=f"for {duration(lasted)} since first seen" if lasted else "first seen now"
-    )
+    lasted = None if domain.since is None else max(0.0, now - domain.since)
+    all_lasted[metric].append(lasted)
+    subject.judge(metric, lasted, f"for {duration(lasted)} since first seen" if lasted else "first seen now")
 
 
 def _state_text(domain: Domain) -> str:

@@ -103,7 +103,7 @@ def _publish(options: argparse.Namespace) -> Outcome:
     deadline = Deadline(options.timeout)
     chosen = services.checks(options.check)
     target = targets.find(options.to, options.credentials, options.ca_file, options.allow_http)
-    style = output.Style(options.perfdata, limit=target.limit)
+    style = output.Style(options.perfdata or target.perfdata, limit=target.limit)
     config = site_config(options.config)
     host = options.host or _host_name(options.uri)
     try:
@@ -200,7 +200,9 @@ def parser() -> Parser:
     )
     add_allow_http(publish)
     publish.add_argument(
-        "--perfdata", choices=perfdata.STYLES, default=perfdata.FULL, help="as the checks have it (default: full)"
+        "--perfdata",
+        choices=perfdata.STYLES,
+        help="as the checks have it (default: full, and known for a URL, for Icinga)",
     )
     publish.set_defaults(run=_publish)
     return made

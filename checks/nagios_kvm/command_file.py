@@ -8,6 +8,8 @@ import select
 import time
 from pathlib import Path
 
+from check_kvm.frame.perfdata import FULL
+
 from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.reading.deadline import Deadline
 from nagios_kvm import nagios_objects
@@ -26,6 +28,7 @@ class CommandFile:
 
     limit = LINE - _HEAD
     words = "{to}: {number} of {total} results for host {host} written"
+    perfdata = FULL
 
     def __init__(self, path: Path) -> None:
         """``path``: a pipe."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import requests
 from check_kvm.frame.output import DEFAULT_LIMIT
+from check_kvm.frame.perfdata import KNOWN
 from requests.adapters import HTTPAdapter
 from urllib3.util.ssl_ import create_urllib3_context
 
@@ -60,6 +61,7 @@ class IcingaApi:
 
     limit = DEFAULT_LIMIT
     words = "{to} took {number} of {total} results for host {host}"
+    perfdata = KNOWN
 
     def __init__(self, url: str, credentials: str | None, ca_file: str | None, allow_http: bool = False) -> None:
         """``url``: https://HOST:5665. KvmwatchError when others could read the credentials, or this cannot."""

@@ -37,7 +37,7 @@ def results(
     for service in services(applied, chosen):
         check = service.check
         try:
-            verdict = plugin.judged(check, service.part(applied), thresholds[check.name])
+            verdict = plugin.judged(check, service.part(applied), thresholds[check.name], bool(service.domain))
             text, code = output.render(check.name, verdict, style)
         except Exception as error:  # of one service, and the others are told all the same
             text, code = without_password(plugin.unknown(check, error)), UNKNOWN

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from check_kvm.frame.output import DEFAULT_LIMIT
+from check_kvm.frame.perfdata import FULL
 
 from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.reading.deadline import Deadline
@@ -24,6 +25,7 @@ class Spool:
 
     limit = DEFAULT_LIMIT
     words = "{to}: {number} of {total} results for host {host} written"
+    perfdata = FULL
 
     def __init__(self, folder: Path) -> None:
         """``folder``: of a Nagios on this machine."""

@@ -39,6 +39,8 @@ class Target(Protocol):
     limit: int
     #: what is said of a number of results: ``{to} took 5 of 6 results for host kvm1``
     words: str
+    #: the style of perfdata for what reads it there (:mod:`check_kvm.frame.perfdata`)
+    perfdata: str
 
     def send(self, host: str, results: Turns, deadline: Deadline) -> Taken:
         """Send results for a host, as many as it goes within the time. Raises KvmwatchError when nothing goes."""

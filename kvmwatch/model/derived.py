@@ -73,6 +73,14 @@ def pool_usage(pool: Pool) -> Value:
     return None
 
 
+def pool_used(pool: Pool) -> Value:
+    """Bytes in use or made volumes of; of one that shares its capacity with others what all of them use."""
+    use, stats = pool_kinds.of(pool.kind).use, pool.stats
+    if use in (pool_kinds.LUNS, pool_kinds.UNTOLD):
+        return None
+    return _minus(stats.capacity, stats.available) if use == pool_kinds.SHARED else stats.used
+
+
 def pool_allocation(pool: Pool) -> Value:
     """Made volumes of, in % of the capacity of a volume group or a disk; None for all other kinds."""
     if pool_kinds.of(pool.kind).use != pool_kinds.HANDED_OUT:

@@ -10,6 +10,7 @@ class Group(Flag):
 
     NONE = 0
     SHUT_OFF = auto()  # the groups below also for domains that are shut off; else only their state
+    DEFINED = auto()  # only the definition and the policy also for domains that are shut off
     AUTOSTART = auto()  # one list filter
     LISTS = auto()  # persistent, managed save: two list filters
     SNAPSHOTS = auto()  # number and age of snapshots: a list filter, and calls for those that have some

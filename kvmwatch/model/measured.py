@@ -12,6 +12,7 @@ from kvmwatch.model.snapshot import Disk, Domain, Interface
 
 #: kinds of <interface> with a device on the host that counts; the others are QEMU's own, a switch's or the guest's
 _COUNTING = ("network", "bridge", "ethernet", "direct")
+_COUNTED_BY_ITS_SWITCH = "vhostuser"  # where that is Open vSwitch
 #: kinds of <disk> that another process serves, past QEMU
 _NOT_COUNTING = ("vhostuser", "vhostvdpa")
 
@@ -40,6 +41,13 @@ def disks(domain: Domain) -> tuple[Disk, ...]:
 def counts(interface: Interface) -> bool:
     """Whether interfaces of its kind have a device on the host that counts."""
     return interface.kind is None or interface.kind in _COUNTING
+
+
+def ever(part: Disk | Interface) -> bool:
+    """Whether it has figures, now or another time: what it is decides that, not how it is."""
+    if isinstance(part, Disk):
+        return not part.removable and (part.kind not in _NOT_COUNTING or _has_values(part))
+    return counts(part) or part.kind == _COUNTED_BY_ITS_SWITCH or _has_values(part)
 
 
 def missing(domain: Domain, part: Disk | Interface) -> bool:

@@ -15,6 +15,9 @@ from typing import NamedTuple
 from kvmwatch.model.doing import doing
 from kvmwatch.model.errors import UsageError
 
+#: patterns that can match several names
+_MANY = re.compile(r"re:|.*[*?\[]", re.DOTALL)
+
 
 class Pattern(NamedTuple):
     """A UUID in large or small letters, else a name or a shell glob over it; or ``re:REGEX`` for the name."""
@@ -59,6 +62,11 @@ class Selection(NamedTuple):
     def parse(cls, include: Sequence[str], exclude: Sequence[str]) -> Selection:
         """Check the patterns of the command line. Raises UsageError."""
         return cls(tuple(map(Pattern.parse, include)), tuple(map(Pattern.parse, exclude)))
+
+    @property
+    def one(self) -> bool:
+        """Whether it can select no more than one, today or later: by its name or UUID."""
+        return len(self.include) == 1 and not _MANY.match(self.include[0].text)
 
     def __bool__(self) -> bool:
         """Whether it restricts anything."""

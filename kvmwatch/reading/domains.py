@@ -63,7 +63,7 @@ class DomainReader:
     def read(self, surveyed: Listed) -> Readings:
         """Read the domains. Raises KvmwatchError (DeadlineExceeded) and libvirtError."""
         readings = {domain.UUIDString(): _reading(domain, fields) for domain, fields in surveyed}
-        if Group.SHUT_OFF not in self._groups:
+        if not self._groups & (Group.SHUT_OFF | Group.DEFINED):
             surveyed = [(domain, fields) for domain, fields in surveyed if states.is_active(fields["state.state"])]
         asks_qemu = bool(self._groups & _ASKS_QEMU)
         asked: Started[dict[str, float]] | None = None
@@ -166,14 +166,19 @@ class DomainReader:
         listed = [(domain, fields) for domain, fields in listed if domain.UUIDString() in descriptions]
         if self._groups & _STATISTICS:
             before = {domain.UUIDString(): fields for domain, fields in listed}
-            statistics = self._statistics([domain for domain, _ in listed], descriptions)
-            listed = [(domain, before[domain.UUIDString()] | fields) for domain, fields in statistics]
+            measured = [domain for domain, fields in listed if self._is_measured(fields)]
+            listed = [(domain, fields) for domain, fields in listed if not self._is_measured(fields)]
+            statistics = self._statistics(measured, descriptions)
+            listed += [(domain, before[domain.UUIDString()] | fields) for domain, fields in statistics]
         # the moment of a chunk's values: in the middle of its call
         moment = (began + time.monotonic()) / 2
         return [
             self._with_description(_reading(domain, fields, moment), domain, descriptions[domain.UUIDString()])
             for domain, fields in listed
         ]
+
+    def _is_measured(self, fields: Fields) -> bool:
+        return Group.SHUT_OFF in self._groups or states.is_active(fields["state.state"])
 
     def _with_description(self, reading: Reading, domain: LibvirtDomain, description: Description) -> Reading:
         reading, fields = reading._replace(**description._asdict()), reading.fields

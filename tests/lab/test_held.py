@@ -126,7 +126,7 @@ def test_the_others_are_told_while_a_hook_hangs(command: Command, bed: Bed, gues
         if check not in ("host", "net", "pool"):
             assert re.search(rf"^\[.*\] {guest} .*held for .* by a start, a stop", ran.out, re.MULTILINE), ran.out
             assert ran.code >= 1
-    assert "'web1.usage'=" in checked["cpu"].out
+    assert re.search(r"'web1.usage'=[0-9]", checked["cpu"].out)
     # libvirtd has 20 of them; each list that waits keeps one
     assert workers["nWorkers"] - workers["freeWorkers"] <= 10
     eventually_equal("it is told again", lambda: collected(command)[guest].get("not_responding", 0), 0)
@@ -139,7 +139,7 @@ def test_a_list_that_nobody_known_holds_up_is_told(command: Command, bed: Bed, g
         ran = command("check_kvm_cpu", "-t", str(TIMEOUT))
         assert ran.seconds <= TIMEOUT + 1
         assert "list of VMs could not be read" in ran.out
-        assert "'web1.usage'=" in ran.out
+        assert re.search(r"'web1.usage'=[0-9]", ran.out)
         assert ran.code == 3
         document = json.loads(command("zabbix_kvm", "collect", "-t", str(TIMEOUT)).out)
         assert "domains" not in document["discovery"]

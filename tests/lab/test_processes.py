@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import subprocess
 import sys
@@ -87,7 +88,8 @@ def test_what_only_root_may_see_is_left_out(bed: Bed) -> None:
     state.chmod(0o777)
     ran = as_nobody("check_kvm.process", "-d", "web1", "--state-dir", str(state))
     output = conforming(ran.stdout, ran.returncode)
-    assert {"web1.cpu", "web1.rss", "web1.threads"} == output.perfdata.keys()
+    known = {label for label, value in output.perfdata.items() if not math.isnan(value)}
+    assert known == {"cpu", "rss", "threads"}
 
 
 def test_snapshots(command: Command, bed: Bed) -> None:
@@ -99,8 +101,8 @@ def test_snapshots(command: Command, bed: Bed) -> None:
         ran = command("check_kvm_snapshot", "-d", name)
         output = conforming(ran.out, ran.code)
         assert output.status == "OK"
-        assert output.perfdata[f"{name}.count"] == 1
-        assert output.perfdata[f"{name}.age"] < 60
+        assert output.perfdata["count"] == 1
+        assert output.perfdata["age"] < 60
         later = command("check_kvm_snapshot", "-d", name, env=bed.later(8 * 86400))
         assert conforming(later.out, later.code).status == "WARNING"
         assert f"{name} the oldest 8 d old (over 7 d)" in later.first
@@ -122,4 +124,4 @@ def test_guest_agent(command: Command) -> None:
     asked = command("check_kvm_agent", "-d", "web1", "--guest-agent", "-v")
     values = conforming(asked.out, asked.code).perfdata
     assert values, asked.out
-    assert all(label.startswith("web1.") and label.endswith(".filesystem") for label in values)
+    assert all(label.endswith(".filesystem") for label in values)

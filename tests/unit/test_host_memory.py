@@ -98,7 +98,9 @@ def test_a_machine_without_huge_pages_has_no_figure_of_them(machine: Path) -> No
     text, code = judged(read(machine, PLAIN))
     assert code == 0
     assert "memory 50 %" in text
-    assert "hugepages" not in text
+    said, _, perfdata = text.partition(" | ")
+    assert "hugepages" not in said
+    assert "hugepages=U;95;;0;100" in perfdata
 
 
 @pytest.mark.parametrize(

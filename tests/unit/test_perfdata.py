@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import re
 
-from check_kvm.frame.perfdata import decimal
+import pytest
+from check_kvm.frame import plugin
+from check_kvm.frame.perfdata import decimal, summed_up
+from check_kvm.frame.plugin import Check
+from check_kvm.frame.siteconfig import SiteConfig
 from check_kvm.frame.thresholds import MetricSpec, Thresholds
 from check_kvm.frame.verdict import Verdict
 from hypothesis import given
 from hypothesis import strategies as st
+from nagios_kvm.services import all_checks
 
 NUMBER = r"-?[0-9]+(\.[0-9]+)?"
 RANGE = rf"(@?((~|{NUMBER})?:)?({NUMBER})?)"
-PERFDATA = re.compile(rf"('[^'=|]+'|[^ '=|]+)={NUMBER}(B|s|%)?(;{RANGE}(;{RANGE}(;{NUMBER}(;{NUMBER})?)?)?)?")
+PERFDATA = re.compile(rf"('[^'=|]+'|[^ '=|]+)=({NUMBER}(B|s|%)?|U)(;{RANGE}(;{RANGE}(;{NUMBER}(;{NUMBER})?)?)?)?")
 
-values = st.floats(min_value=0, max_value=1e18, allow_nan=False) | st.integers(0, 2**64)
+#: the API's units of measure, which are those that Icinga 2 takes (lib/base/perfdatavalue.cpp since 2.0)
+UNITS = ("", "%", "B", "KB", "MB", "GB", "TB", "c", "ms", "s", "us")
+METRICS = [
+    pytest.param(check, spec, id=f"{check.name}.{spec.name}") for check in all_checks() for spec in check.metrics
+]
+
+numbers = st.floats(min_value=0, max_value=1e18, allow_nan=False) | st.integers(0, 2**64)
+values = numbers | st.none()
 limits = st.floats(min_value=0, max_value=1e15, allow_nan=False)
 
 
@@ -26,7 +38,36 @@ def test_grammar(value: float, limit: float, unit: str) -> None:
     assert PERFDATA.fullmatch(str(verdict.perfdata[0].performance)), verdict.perfdata[0]
 
 
-@given(values)
+@pytest.mark.parametrize(("check", "spec"), METRICS)
+def test_each_metric_has_a_unit_that_readers_know(check: Check, spec: MetricSpec) -> None:
+    thresholds = plugin.checked_thresholds(check, SiteConfig())
+    verdict = Verdict(thresholds)
+    subject = verdict.subject("VM", "VM")
+    for value, unit in ((1234.5, None), (None, "")):
+        subject.measure(spec.name, value)
+        (measured,) = verdict.perfdata
+        printed = measured.performance
+        assert printed.uom in UNITS if unit is None else printed.uom == unit
+        assert PERFDATA.fullmatch(str(printed))
+    assert printed.value == "U"
+    assert subject.parts == [] or len(subject.parts) == 1, "what is not known says nothing"
+
+
+def test_what_is_summed_up_is_what_is_known() -> None:
+    specs = [MetricSpec("bytes", "B", ""), MetricSpec("usage", "%", ""), MetricSpec("time", "s", "")]
+    verdict = Verdict(Thresholds("x", specs))
+    for name, size, usage in (("a", 10, 40.0), ("b", None, None), ("c", 5, 20.0)):
+        subject = verdict.subject(name, name)
+        subject.measure("bytes", size)
+        subject.measure("usage", usage, most=100)
+        subject.measure("time", None)
+    assert sorted(map(str, summed_up(verdict.perfdata))) == [
+        *("'bytes.max'=10B;;;0", "'bytes.sum'=15B;;;0", "'time.max'=U;;;0", "'time.mean'=U;;;0"),
+        *("'usage.max'=40%;;;0;100", "'usage.mean'=30%;;;0;100"),
+    ]
+
+
+@given(numbers)
 def test_decimal_is_the_number(value: float) -> None:
     number = int if isinstance(value, int) else float
     assert number(decimal(value)) == round(value, 12)

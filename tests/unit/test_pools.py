@@ -55,8 +55,12 @@ def test_a_full_pool_of_each_type(kind: str) -> None:
     assert derived.pool_overcommit(full) == overcommit
     text, given = verdict(full)
     assert given == code
-    assert ("usage" in text) == (usage is not None)
-    assert ("free" in text) == (usage is not None)
+    perfdata = text.splitlines()[0].partition(" | ")[2]
+    said = text.replace(perfdata, "")
+    assert ("usage" in said) == (usage is not None)
+    assert ("free" in said) == (usage is not None)
+    assert ("usage" in perfdata) == (usage is not None)
+    assert ("free" in perfdata) == (pool_kinds.of(kind).use != pool_kinds.LUNS)
     assert "'p1.usage'=100%;85;95;0;100" in text or usage is None
     assert "'p1.allocation'=100%;;;0;100" in text or allocation is None
 

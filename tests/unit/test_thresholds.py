@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import re
+from pathlib import Path
+
 import pytest
+from check_kvm.frame import siteconfig
 from check_kvm.frame.thresholds import MetricSpec, Thresholds
 
 from kvmwatch.model.errors import UsageError
@@ -57,7 +62,47 @@ def test_unusable_metadata_is_said_by_the_check_it_is_for() -> None:
     assert problem("disk.usage", "x") is None
 
 
-@pytest.mark.parametrize("given", ["x", "usage=x", "1:2:3", "20:10", "heat=5", "usage=1,5"])
+@pytest.mark.parametrize(
+    ("unit", "spec", "limits"),
+    [
+        ("B", "10G:", (10 << 30, math.inf)),
+        ("B", "1.5K", (0, 1536)),
+        ("B", "@1M:2T", (1 << 20, 2 << 40)),
+        ("B/s", "~:3P", (-math.inf, 3 << 50)),
+        ("b/s", "100M", (0, 100_000_000)),
+        ("b/s", "1k:2G", (1000, 2_000_000_000)),
+        ("B", "1048576", (0, 1048576)),
+    ],
+)
+def test_a_range_of_bytes_or_bits_may_be_written_short(unit: str, spec: str, limits: tuple[float, float]) -> None:
+    """Wherever a range is written: on the command line, and in metadata."""
+    metrics = (MetricSpec("size", unit, "", spec), MetricSpec("ratio", "%", ""))
+    own = Policy(thresholds=(OwnThreshold("cpu.size", None, spec),))
+    assert Thresholds("cpu", metrics).usable(own)[1] is None
+    for range_ in (
+        Thresholds("cpu", metrics).of("size").warning,
+        Thresholds("cpu", metrics, (f"size={spec}",)).of("size").warning,
+        Thresholds("cpu", metrics, (), (spec,)).of("size").critical,
+        Thresholds("cpu", metrics).of("size", own).critical,
+    ):
+        assert (range_.start, range_.end) == limits
+    with pytest.raises(UsageError, match="bad range"):
+        Thresholds("cpu", metrics, (f"size={spec}x",))
+
+
+def test_the_file_has_them_as_well(tmp_path: Path) -> None:
+    file = tmp_path / "site.ini"
+    file.write_text("[defaults]\npool.free.warning = 10G:\n[domain web*]\nmemory.rss.critical = 2G\n", "utf-8")
+    config = siteconfig.load(str(file))
+    assert config.of_check("pool", "warning") == ["free=10G:"]
+    file.write_text("[defaults]\npool.usage.warning = 10G:\n", "utf-8")
+    with pytest.raises(UsageError, match=re.escape("[defaults]: pool.usage.warning: bad range '10G:'")):
+        siteconfig.load(str(file))
+
+
+@pytest.mark.parametrize(
+    "given", ["x", "usage=x", "usage=10G", "usage=1k", "1:2:3", "20:10", "heat=5", "usage=1,5"]
+)
 def test_bad_ones_are_usage_errors(given: str) -> None:
     with pytest.raises(UsageError):
         thresholds(given)

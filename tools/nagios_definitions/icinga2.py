@@ -60,6 +60,7 @@ def _command(command: Command) -> str:
         f'object CheckCommand "{command.name}" {{\n'
         f'  command = [ PluginDir + "/{command.name}" ]\n'
         f"  arguments = {{\n{arguments}  }}\n"
+        '  vars.kvm_perfdata = "known"  // its writers would log a warning of each value that is not known\n'
         "}\n"
     )
 

@@ -19,6 +19,7 @@ def parser_of(check: Check) -> Parser:
     lines = [f"  {metric.name:<20} {metric.help}{_defaults(metric)}" for metric in check.metrics]
     epilog = "metrics of -w and -c:\n" + "\n".join(lines) + (
         "\n\nRANGE is a plugin range: 80 (alert over 80), 10: (under 10), @10:20 (inside); empty: never."
+        f"{_scales(check)}"
         "\nA domain's own metadata wins over --config's [domain PATTERN], that over -w and -c, those over "
         "--config's\n[defaults]. Exit: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."
     )  # fmt: skip
@@ -37,7 +38,8 @@ def parser_of(check: Check) -> Parser:
         "--perfdata",
         choices=perfdata.STYLES,
         default=perfdata.FULL,
-        help="of every VM, only the highest and the sum or mean of each metric, or none (default: full)",
+        help="of every VM, with U for what is not known just now, or only what is known (for Icinga, which warns "
+        "of U); only the highest and the sum or mean of each metric; or none (default: full)",
     )
     made.add_argument(
         "--max-output",
@@ -81,6 +83,12 @@ def _limit(text: str) -> int:
     if not text.isdecimal() or int(text) < output.LEAST_LIMIT:
         raise argparse.ArgumentTypeError(f"{text!r}: use a number of bytes, {output.LEAST_LIMIT} or more")
     return int(text)
+
+
+def _scales(check: Check) -> str:
+    units = {metric.unit for metric in check.metrics}
+    bits = "\nOf bits: 100M is 100,000,000 (k, M, G, T)." if "b/s" in units else ""
+    return "\nOf bytes: 10G is 10 GiB (K, M, G, T, P)." if units & {"B", "B/s"} else bits
 
 
 def _defaults(metric: MetricSpec) -> str:

@@ -31,6 +31,13 @@ class Misspelt(NamedTuple):
     known: str
 
 
+def unit(name: str) -> str:
+    """The unit of the metric ``CHECK.METRIC``, which there is."""
+    check, _, metric = name.partition(".")
+    specs = importlib.import_module(f"check_kvm.{check}").CHECK.metrics
+    return next(str(spec.unit) for spec in specs if spec.name == metric)
+
+
 @cache
 def misspelt(name: str) -> Misspelt | None:
     """What of ``CHECK.METRIC`` names nothing; None when all of it is known."""

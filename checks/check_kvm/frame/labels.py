@@ -7,12 +7,14 @@ _ESCAPED_IN_NAMES = "%'=|;"
 _ESCAPED_IN_PARTS = _ESCAPED_IN_NAMES + "."
 
 
-def label(name: str, *parts: str) -> str:
+def label(name: str, *parts: str, alone: bool = False) -> str:
     """Make the label ``NAME.PART.PART``, unique for the parts: escaped ones are %XX as in URLs.
 
-    Dots are kept in the first part only, so the label can be taken apart from its end.
+    Dots are kept in the first part only, so the label can be taken apart from its end. ``alone``: without the
+    name, where all labels would have the same.
     """
-    return ".".join([_escaped(name, _ESCAPED_IN_NAMES), *(_escaped(part, _ESCAPED_IN_PARTS) for part in parts)])
+    named = [] if alone else [_escaped(name, _ESCAPED_IN_NAMES)]
+    return ".".join([*named, *(_escaped(part, _ESCAPED_IN_PARTS) for part in parts)])
 
 
 def text(words: str) -> str:

@@ -21,11 +21,13 @@ DEFAULT_LIMIT = 8192
 LEAST_LIMIT = 256
 
 _NAMED = 3  # problems that the first line names
-_LINES_SHARE = 3  # a third of the room is for lines before perfdata is summed up
+#: of the room is for perfdata before it is summed up, however much there is to say; the rest is for text
+_PERFDATA_SHARE = 2 / 3
+_MORE = "... and {} more lines (see --max-output)"
 
 
 class Style(NamedTuple):
-    """How much is printed: perfdata ``full``, ``summary`` or ``none``; lines of OK subjects; bytes in all."""
+    """How much is printed: one of the styles of perfdata; lines of OK subjects; bytes in all."""
 
     perfdata: str = perfdata.FULL
     verbose: int = 0
@@ -78,14 +80,14 @@ class _Output(Output):  # type: ignore[misc]
         self._style = style
 
     def add(self, check: nagiosplugin.Check) -> None:
-        self.status = _cut(self.format_status(check), self._style.limit // 2)
+        values, note = self._perfdata(int(self._style.limit * _PERFDATA_SHARE))
+        room = self._style.limit - _size(values) - 4 - _size(_MORE) - 6  # and then what was left out, at least
+        self.status = _cut(self.format_status(check), min(room, self._style.limit // 2))
         lines = [
             f"[{str(result.state).upper()}] {result.hint}"
             for result in check.results.results
             if result.state.code or self.verbose
         ]
-        room = self._style.limit - _size(self.status) - 1
-        values, note = self._perfdata(room - min(_sizes(lines), room // _LINES_SHARE))
         if values:
             self.status += f" | {values}"
         for line in _fitting([*note, *lines], self._style.limit - _size(self.status) - 1):
@@ -93,42 +95,40 @@ class _Output(Output):  # type: ignore[misc]
 
     def _perfdata(self, room: int) -> tuple[str, list[str]]:
         """The perfdata that fits, and what is to be said about it."""
-        room -= 3  # " | "
-        measured = self._verdict.perfdata
-        if self._style.perfdata == perfdata.NONE or not measured:
+        measured = [value for value in self._verdict.perfdata if value.spec.drawn]
+        style = self._style.perfdata
+        if style == perfdata.NONE or not measured:
             return "", []
-        if self._style.perfdata == perfdata.FULL:
-            text = _joined(value.performance for value in measured)
-            if _size(text) <= room:
-                return text, []
-        text = _joined(perfdata.summed_up(measured))
-        if self._style.perfdata == perfdata.SUMMARY and _size(text) <= room:
-            return text, []
-        fits = _size(text) <= room
+        values = [value.performance for value in measured]
+        whole = style != perfdata.SUMMARY and perfdata.widest(values) <= room
+        if not whole:
+            values = list(perfdata.summed_up(measured))
+        fits = whole or perfdata.widest(values) <= room
+        if whole or (fits and style == perfdata.SUMMARY):
+            return self._joined(values), []
         said = (
             f"perfdata of {len(measured)} values is {'summed up' if fits else 'left out'}: it does not fit into "
-            f"{self._style.limit} bytes (see --perfdata and --max-output)"
+            f"{self._style.limit} bytes with the text (see --perfdata and --max-output)"
         )
-        return text if fits else "", [said]
+        return self._joined(values) if fits else "", [said]
+
+    def _joined(self, values: Iterable[nagiosplugin.Performance]) -> str:
+        known_only = self._style.perfdata == perfdata.KNOWN
+        return " ".join(sorted(str(value) for value in values if perfdata.is_known(value) or not known_only))
 
 
 def _fitting(lines: list[str], room: int) -> Iterable[str]:
     """As many lines as there is room for, the first ones, and how many were left out."""
     if _sizes(lines) <= room:
         return lines
-    said = "... and {} more lines (see --max-output)"
-    room -= _size(said) + 6
+    room -= _size(_MORE) + 6
     kept: list[str] = []
     for line in lines:
         room -= _size(line) + 1
         if room < 0:
             break
         kept.append(line)
-    return [*kept, said.format(len(lines) - len(kept))]
-
-
-def _joined(performances: Iterable[nagiosplugin.Performance]) -> str:
-    return " ".join(sorted(map(str, performances)))
+    return [*kept, _MORE.format(len(lines) - len(kept))]
 
 
 def _cut(text: str, most: int) -> str:

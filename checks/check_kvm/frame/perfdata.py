@@ -1,4 +1,11 @@
-"""Perfdata: a value of one VM, disk or pool, and what many of them sum up to."""
+"""Perfdata: a value of one VM, disk or pool, and what many of them sum up to.
+
+Which labels there are depends on what is watched and on options, never on how that is just now: a graph whose
+values come and go breaks (an RRD file of PNP4Nagios takes no update with more or fewer values than it was made
+with). So a value that is not known is there as well, as ``U``, the plugin API's and RRDtool's word for it. Icinga
+2 has none (2.13 to 2.15): each of its writers leaves such a value out by itself and logs a warning every time, so
+for Icinga they are left out here (``known``), which comes to the same: it has a series for each label.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +17,26 @@ from nagiosplugin import Performance, Range
 
 from check_kvm.frame.thresholds import MetricSpec, Threshold
 
-FULL, SUMMARY, NONE = STYLES = ("full", "summary", "none")
+FULL, KNOWN, SUMMARY, NONE = STYLES = ("full", "known", "summary", "none")
 
-_UNITS = {"%": "%", "B": "B", "B/s": "B", "s": "s"}  # the others have no unit of measure
+#: our units to the API's units of measure; Icinga 2 refuses a value with one that it does not know, PNP draws it
+_UNITS = {"%": "%", "B": "B", "B/s": "B", "s": "s", "b/s": "", "/s": "", "": ""}
+_NOT_KNOWN = "U"
 _DIGITS = {"s": 6}  # else 2
 _EXPONENT = re.compile(r"-?[0-9.]+e[+-]?[0-9]+")
 _NOT_ADDED = ("%", "s")  # units whose values do not add up to anything
+_WIDEST = 18  # characters of a value, its unit, its least and most, as a rule
 
 
 class Measured(NamedTuple):
-    """A value of perfdata. ``spec`` is its metric; ``label`` whose it is, empty for the check as a whole."""
+    """A value of perfdata, None where it is not known just now.
+
+    ``spec`` is its metric; ``label`` whose it is, empty for the check as a whole.
+    """
 
     spec: MetricSpec
     label: str
-    value: float
+    value: float | None
     threshold: Threshold
     least: float | None = None
     most: float | None = None
@@ -45,13 +58,26 @@ def summed_up(measured: Iterable[Measured]) -> Iterator[Performance]:
             by_metric.setdefault(value.spec, []).append(value)
     none = Threshold(Range(""), Range(""))
     for spec, values in by_metric.items():
-        highest = max(values, key=lambda value: value.value)
-        total = sum(value.value for value in values)
-        yield _performance(f"{spec.name}.max", spec, highest.value, none, highest.least, highest.most)
+        known = [value.value for value in values if value.value is not None]
+        least, most = values[0].least, values[0].most
+        highest = max(known, default=None)
+        yield _performance(f"{spec.name}.max", spec, highest, none, least, most)
         if spec.unit in _NOT_ADDED:
-            yield _performance(f"{spec.name}.mean", spec, total / len(values), none, highest.least, highest.most)
+            mean = sum(known) / len(known) if known else None
+            yield _performance(f"{spec.name}.mean", spec, mean, none, least, most)
         else:
-            yield _performance(f"{spec.name}.sum", spec, total, none, highest.least, None)
+            yield _performance(f"{spec.name}.sum", spec, sum(known) if known else None, none, least, None)
+
+
+def widest(performances: Iterable[Performance]) -> int:
+    """Bytes that these take, whatever their values: whether there is room for them must not depend on these."""
+    labels = (value._replace(value="", uom="", min="", max="") for value in performances)
+    return sum(len(str(label).encode()) + _WIDEST + 1 for label in labels)
+
+
+def is_known(performance: Performance) -> bool:
+    """Whether it has a value."""
+    return bool(performance.value != _NOT_KNOWN)
 
 
 def decimal(value: float, digits: int = 12) -> str:
@@ -61,12 +87,17 @@ def decimal(value: float, digits: int = 12) -> str:
 
 
 def _performance(
-    label: str, spec: MetricSpec, value: float, threshold: Threshold, least: float | None, most: float | None
+    label: str,
+    spec: MetricSpec,
+    value: float | None,
+    threshold: Threshold,
+    least: float | None,
+    most: float | None,
 ) -> Performance:
     return Performance(
         label,
-        decimal(value, _DIGITS.get(spec.unit, 2)),
-        _UNITS.get(spec.unit, ""),
+        _NOT_KNOWN if value is None else decimal(value, _DIGITS.get(spec.unit, 2)),
+        "" if value is None else _UNITS[spec.unit],
         _range(threshold.warning),
         _range(threshold.critical),
         least,

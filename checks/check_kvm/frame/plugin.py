@@ -102,7 +102,7 @@ def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
             snapshot = sampling.rated(reader, snapshot, f"kvm_{check.name}", options, selection, deadline)
     if check.selects != "domain":
         snapshot = _narrowed(snapshot, selection)
-    verdict = judged(check, config.applied(snapshot), thresholds)
+    verdict = judged(check, config.applied(snapshot), thresholds, selection.one)
     if selection and verdict.of_domains and not snapshot.domains:
         verdict.overview = "no VMs are left by -d and -x"
     _say_unmatched(check, selection, snapshot, verdict)
@@ -113,14 +113,15 @@ def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
     return text, code
 
 
-def judged(check: Check, snapshot: Snapshot, thresholds: Thresholds) -> Verdict:
-    """Judge a snapshot.
+def judged(check: Check, snapshot: Snapshot, thresholds: Thresholds, alone: bool = False) -> Verdict:
+    """Judge a snapshot; ``alone``: it is of one VM, pool or network, by its name.
 
     What every check owes is done here: domains whose owners say so are left alone, and what could not be read and
     the check is there for is UNKNOWN, with the reason (:meth:`~check_kvm.frame.verdict.Verdict.subject` for
     what is a domain's, a pool's, ...).
     """
-    verdict = Verdict(thresholds, check.reads | Group.FILESYSTEM if check.guest_agent else check.reads)
+    groups = check.reads | Group.FILESYSTEM if check.guest_agent else check.reads
+    verdict = Verdict(thresholds, groups, alone)
     watched = tuple(domain for domain in snapshot.domains if not domain.policy.ignore)
     check.judge(snapshot._replace(domains=watched), verdict)
     ignored = len(snapshot.domains) - len(watched)

@@ -1,4 +1,4 @@
-"""Rates since the last run, or where there was none since a moment ago; and since when passing states last."""
+"""Rates since the last run, or where there was none since a moment ago; and what else of that run is needed."""
 
 from __future__ import annotations
 
@@ -26,28 +26,31 @@ def rated(
 ) -> Snapshot:
     """Give the snapshot rates since the last run of this command line; what lacks one is read a second time.
 
-    Passing states are given the time since which they last.
+    Passing states are given the time since which they last, and domains that do not tell them the disks and
+    interfaces that they had.
     """
     from kvmwatch.command.history import History  # noqa: PLC0415 - check_kvm_pool does without
     from kvmwatch.model.lasting import unkept, with_since  # noqa: PLC0415
     from kvmwatch.model.rates import lacking, with_rates  # noqa: PLC0415
+    from kvmwatch.model.remembered import samples as parts  # noqa: PLC0415
+    from kvmwatch.model.remembered import with_parts  # noqa: PLC0415
 
     history = History(options.state_dir, command, options.uri, selection)
     previous = history.load()
-    snapshot = with_since(snapshot, previous)
+    snapshot = with_parts(with_since(snapshot, previous), previous)
     counted = _kept(snapshot)
     if not counted:
         if previous:  # else what passed meanwhile would be taken for what comes back
-            history.save({})
+            history.save(parts(snapshot))
         return snapshot  # nothing has a rate here, so nothing is worth waiting for
     first = with_rates(snapshot, previous)
     without = lacking(first, reader.groups)
     if without and deadline.remaining() > _SAMPLING + 2 * reader.again_takes(snapshot):
         deadline.sleep(_SAMPLING)
-        snapshot = with_since(reader.read_again(snapshot, without), previous)
-        problem = history.save(_kept(snapshot))
+        snapshot = with_parts(with_since(reader.read_again(snapshot, without), previous), previous)
+        problem = history.save(_kept(snapshot) | parts(snapshot))
         return unkept(with_rates(snapshot, previous, counted), problem)._replace(note=problem)
-    problem = history.save(counted)
+    problem = history.save(counted | parts(snapshot))
     if not without or with_rates(snapshot) != first:
         return unkept(first, problem)._replace(note=problem)
     return unkept(first, problem)._replace(

@@ -105,7 +105,7 @@ def _thresholds(where: str, given: Mapping[str, str]) -> tuple[OwnThreshold, ...
         if wrong := known.misspelt(metric):
             raise UsageError(f"{where}: {metric}: unknown {wrong.kind} {wrong.word!r}; there are {wrong.known}")
         try:
-            parse_range(spec)
+            parse_range(spec, known.unit(metric))
         except UsageError as error:
             raise UsageError(f"{where}: {key}: {error}") from None
         made.append(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import NamedTuple
 
 from nagiosplugin import Range
@@ -22,6 +24,7 @@ class MetricSpec(NamedTuple):
     help: str
     warning: str = ""
     critical: str = ""
+    drawn: bool = True  # whether anybody would draw it, so that it is in perfdata
 
 
 class Threshold(NamedTuple):
@@ -52,20 +55,20 @@ class Thresholds:
         given = {"warning": self._parse(warning), "critical": self._parse(critical)}
         self._general = {
             name: Threshold(
-                given["warning"].get(name, parse_range(metric.warning)),
-                given["critical"].get(name, parse_range(metric.critical)),
+                given["warning"].get(name, parse_range(metric.warning, metric.unit)),
+                given["critical"].get(name, parse_range(metric.critical, metric.unit)),
             )
             for name, metric in self.metrics.items()
         }
 
     def of(self, metric: str, policy: Policy | None = None) -> Threshold:
         """Give the threshold of a metric, for a domain with this policy."""
-        threshold = self._general[metric]
+        threshold, unit = self._general[metric], self.metrics[metric].unit
         for own in policy.thresholds if policy else ():
             if own.metric == f"{self._check}.{metric}":
                 threshold = Threshold(
-                    threshold.warning if own.warning is None else parse_range(own.warning),
-                    threshold.critical if own.critical is None else parse_range(own.critical),
+                    threshold.warning if own.warning is None else parse_range(own.warning, unit),
+                    threshold.critical if own.critical is None else parse_range(own.critical, unit),
                 )
         return threshold
 
@@ -86,8 +89,8 @@ class Thresholds:
                 problems.append(f"no metric {own.metric} (there are {', '.join(self.metrics)})")
                 continue
             try:
-                parse_range(own.warning or "")
-                parse_range(own.critical or "")
+                for spec in (own.warning, own.critical):
+                    parse_range(spec or "", self.metrics[metric].unit)
             except UsageError as error:
                 problems.append(str(error))
             else:
@@ -102,7 +105,7 @@ class Thresholds:
                 metric, spec = next(iter(self.metrics)), text
             if metric not in self.metrics:
                 raise UsageError(f"unknown metric {metric!r}; there are {', '.join(self.metrics)}")
-            ranges[metric] = parse_range(spec)
+            ranges[metric] = parse_range(spec, self.metrics[metric].unit)
         return ranges
 
 
@@ -116,9 +119,21 @@ def _over(weaker: OwnThreshold | None, stronger: OwnThreshold) -> OwnThreshold:
     )
 
 
-def parse_range(spec: str) -> Range:
-    """Read a plugin range (``80``, ``10:``, ``~:5``, ``@10:20``). Raises UsageError."""
+#: units to what a number of them can end with, and what each of these letters is times the one before
+SCALES = {"B": ("KMGTP", 1024), "B/s": ("KMGTP", 1024), "b/s": ("kMGT", 1000)}
+_SCALED = re.compile(r"([0-9]+(?:\.[0-9]+)?)([A-Za-z])")
+
+
+def parse_range(spec: str, unit: str = "") -> Range:
+    """Read a plugin range (``80``, ``10:``, ``~:5``, ``@10:20``; of bytes also ``10G:``). Raises UsageError."""
+    letters, base = SCALES.get(unit, ("", 1))
+
+    def number(found: re.Match[str]) -> str:
+        value = Decimal(found[1]) * base ** (1 + letters.index(found[2]))
+        return f"{value.normalize():f}"
+
     try:
-        return Range(spec)
+        return Range(_SCALED.sub(number, spec))
     except ValueError:
-        raise UsageError(f"bad range {spec!r} (80 means over 80, 10: under 10, @10:20 inside)") from None
+        more = f", 10{letters[2]}: under 10 {letters[2]}" if letters else ""
+        raise UsageError(f"bad range {spec!r} (80 means over 80, 10: under 10, @10:20 inside{more})") from None

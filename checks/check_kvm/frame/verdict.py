@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import nagiosplugin
 from nagiosplugin import Critical, Ok, Range, Result, Unknown, Warn
@@ -52,11 +52,22 @@ class Subject:
         text: str | None = None,
         unjudged: str = "",
     ) -> None:
-        """Judge a value and add it to text and perfdata; ``None`` (not known) says nothing.
+        """Judge a value and add it to text and perfdata; ``None`` (not known) says nothing, and is in perfdata.
 
         ``least`` and ``most`` are the perfdata's min and max; ``text`` is for people, "METRIC VALUE" without it.
         ``unjudged`` says why the value tells nothing that could be judged.
         """
+        self.put(metric, value, least, most)
+        self.judge(metric, value, text, unjudged)
+
+    def put(self, metric: str, value: float | None, least: float | None = 0, most: float | None = None) -> None:
+        """Put a value into perfdata that is judged otherwise, or not at all."""
+        self._verdict.put(self._label, metric, value, self._policy, least, most)
+
+    def judge(
+        self, metric: str, value: float | None, text: str | None = None, unjudged: str = "", quiet: bool = False
+    ) -> None:
+        """Judge a value that is not in perfdata, or is there otherwise; ``quiet``: say only what is wrong."""
         if value is None:
             return
         spec = self._verdict.thresholds.metrics[metric]
@@ -71,8 +82,8 @@ class Subject:
         because = unjudged if broken is None else _violation(value, broken, spec.unit)
         why = f" ({because})" if because else ""
         said = text or f"{metric.replace('_', ' ')} {human(value, spec.unit)}"
-        self.parts.append((state, f"{said}{why}"))
-        self._verdict.perfdata.append(Measured(spec, self._label, value, threshold, least, most))
+        if broken or not quiet:
+            self.parts.append((state, f"{said}{why}"))
 
     def line(self, worst_only: bool = False) -> str:
         """The line of this subject; ``worst_only``: just the parts that are as bad as the worst."""
@@ -84,42 +95,80 @@ class Subject:
 class Verdict:
     """Collects the subjects of one check."""
 
-    def __init__(self, thresholds: Thresholds, groups: Group = Group.NONE) -> None:
-        """Start with nothing said, for a check that needs these groups."""
+    def __init__(self, thresholds: Thresholds, groups: Group = Group.NONE, alone: bool = False) -> None:
+        """Start with nothing said, for a check that needs these groups.
+
+        ``alone``: only one VM, pool or network was asked for by its name, so that the labels do without it.
+        """
         self.thresholds = thresholds
         self.groups = groups
+        self.alone = alone
         self.subjects: list[Subject] = []
-        self.perfdata: list[Measured] = []
+        self._perfdata: dict[tuple[str, str], Measured] = {}
         self.of_domains = False  # whether it went through them
         self.overview = ""  # the sentence behind the problems, or alone when there are none
         self.note = ""  # said at the end of the first line, whatever the state
+
+    @property
+    def perfdata(self) -> list[Measured]:
+        """The values, those that are owed and were not measured among them."""
+        return list(self._perfdata.values())
+
+    def put(
+        self,
+        label: str,
+        metric: str,
+        value: float | None = None,
+        policy: Policy | None = None,
+        least: float | None = 0,
+        most: float | None = None,
+    ) -> None:
+        """Put a value into perfdata, in the place of an earlier one."""
+        spec, threshold = self.thresholds.metrics[metric], self.thresholds.of(metric, policy)
+        self._perfdata[label, metric] = Measured(spec, label, value, threshold, least, most)
+
+    def owe(self, *label_parts: str, metrics: Iterable[str] | None = None, policy: Policy | None = None) -> None:
+        """Say that there will be these metrics (None: all) of a thing, known or not: see the module perfdata."""
+        for metric in self.thresholds.metrics if metrics is None else metrics:
+            self.put(self._labelled(label_parts), metric, policy=policy)
+
+    def _labelled(self, label_parts: tuple[str, ...]) -> str:
+        return labels.label(*label_parts, alone=self.alone) if label_parts else ""
 
     def subject(self, name: str, *label_parts: str, policy: Policy | None = None, unread: Unreads = ()) -> Subject:
         """Open a subject; its perfdata labels are made of ``label_parts``.
 
         ``unread`` is its record's: it is UNKNOWN by what of it could not be read and the check is there for.
         """
-        label = labels.label(*label_parts) if label_parts else ""
-        made = Subject(name, label, policy, self)
+        made = Subject(name, self._labelled(label_parts), policy, self)
         for part in unread:
             if part.group in self.groups:
                 made.say(Unknown, part.text)
         self.subjects.append(made)
         return made
 
-    def domains(self, snapshot: Snapshot, active_only: bool = True) -> Iterator[tuple[Domain, Subject]]:
+    def domains(
+        self,
+        snapshot: Snapshot,
+        active_only: bool = True,
+        parts: Callable[[Domain], Iterable[str]] | None = None,
+        metrics: Iterable[str] | None = None,
+    ) -> Iterator[tuple[Domain, Subject]]:
         """Go through the domains to be judged, each with its subject.
 
         One with unusable metadata gets a warning; one that does not answer is UNKNOWN in every check that asks for
-        more than its state.
+        more than its state. Perfdata has the ``metrics`` (None: all) of each, whatever its state, or where the
+        check measures ``parts`` those of each part, by its key.
         """
         self.of_domains = True
         for domain in snapshot.domains:
+            policy, problem = self.thresholds.usable(domain.policy)
+            for key in parts(domain) if parts else (None,):
+                self.owe(domain.name, *filter(None, (key,)), metrics=metrics, policy=policy)
             if active_only and not domain.active:
                 if len(snapshot.domains) == 1:  # asked for just this one: say why there is nothing to judge
                     self.subject(self.called(domain)).say(Ok, states.label(domain.state))
                 continue
-            policy, problem = self.thresholds.usable(domain.policy)
             held = domain.state == states.NOSTATE  # so that nothing is known of it
             silent = (active_only or held) and domain.not_responding is not None
             unread = () if silent else domain.unread  # of which that is the reason
