@@ -102,12 +102,12 @@ def document(snapshot: Snapshot) -> Json:
         made["discovery"]["domains"] = list(discovery.domains_with_parts(snapshot))
     if not any(part.group is Group.STRAYS for part in snapshot.unread):
         made["strays"] = _strays(snapshot)
+    full = conditions.without_room(snapshot)
+    made["stopped"] = _stopped(snapshot, full)  # none while pools are not known: then each VM tells it
     if snapshot.has(Group.POOLS):
         made["discovery"]["pools"] = list(discovery.pools(snapshot))
-        full = conditions.without_room(snapshot)
         stopped = Counter(full.values())
         made["pools"] = [_pool(pool, stopped[pool.uuid]) for pool in snapshot.pools]
-        made["stopped"] = _stopped(snapshot, full)
     if snapshot.has(Group.NETWORKS):
         made["discovery"]["networks"] = list(discovery.networks(snapshot))
         made["networks"] = [_network(network) for network in snapshot.networks]
