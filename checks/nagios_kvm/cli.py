@@ -122,11 +122,12 @@ def _publish(options: argparse.Namespace) -> Outcome:
     finally:
         left = turns.keep()
     text = target.words.format(to=options.to, number=taken.number, total=len(told), host=host)
-    if taken.number == len(told) and not taken.unknown:
-        return Outcome(text)
     reasons = [*taken.reasons(), *([f"the next run begins with {left}"] if left else [])]
+    if not reasons and taken.number == len(told):
+        return Outcome(text)
     print(f"nagios_kvm: {'; '.join([text, *reasons])}", file=sys.stderr)
-    return Outcome("", _REFUSED)
+    # what was written and is not known there yet is no failure: a new VM has its services with the next config
+    return Outcome("", 0 if taken.number == len(told) else _REFUSED)
 
 
 def _judged(options: argparse.Namespace, chosen: Any, config: Any, style: output.Style, deadline: Deadline) -> Any:
