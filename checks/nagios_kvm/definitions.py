@@ -8,7 +8,7 @@ from zlib import crc32
 
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.text import without_password
-from nagios_kvm.services import Service
+from nagios_kvm.services import PARENT, Service
 
 
 class Site(NamedTuple):
@@ -20,6 +20,10 @@ class Site(NamedTuple):
     stale_after: int  # seconds without a result after which a passive service is UNKNOWN
     heading: tuple[str, ...] = ()  # comment lines at the top
     selection: tuple[str, ...] = ()  # the options that leave some services to another file of the same host
+
+    def stale_after_of(self, service: Service) -> int:
+        """Seconds without a result after which a service is UNKNOWN: sooner for that on which others depend."""
+        return max(1, self.stale_after // 2) if service.check.name == PARENT else self.stale_after
 
     @property
     def group(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from nagios_kvm.definitions import Site, check_name, in_macro
-from nagios_kvm.services import Service
+from nagios_kvm.services import Service, pace
 
 Json = dict[str, Any]
 
@@ -45,11 +45,11 @@ def _service(site: Site, service: Service) -> Json:
     if service.domain:
         variables["kvm_domain"] = [service.domain.uuid]
     made: Json = {
-        "imports": [check_name(service) if site.active else "kvm-passive"],
+        "imports": [check_name(service)] if site.active else [*filter(None, ("kvm-passive", pace(service.check)))],
         "object_name": service.name,
         "object_type": "object",
         "vars": variables,
     }
     if not site.active:
-        made["check_interval"] = str(site.stale_after)
+        made["check_interval"] = made["retry_interval"] = str(site.stale_after_of(service))
     return made

@@ -24,6 +24,7 @@ def render(site: Site, services: Iterable[Service]) -> str:
     lines = [f"// {line}" for line in site.heading]
     lines += [
         f"template Host {_string(f'kvmwatch-{site.host}')} {{",
+        '  import "kvm-hypervisor"',
         f"  vars.kvm_checks = [ {', '.join(map(_string, checks))} ]",
         f"  vars.kvm_passive = {'false' if site.active else 'true'}",
         f"  vars.kvm_stale_after = {site.stale_after}",

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator
 
 from kvmwatch.model.errors import UsageError
 from nagios_kvm.definitions import Site, check_name
-from nagios_kvm.names import ILLEGAL
-from nagios_kvm.services import Service
+from nagios_kvm.names import ILLEGAL, ServiceName
+from nagios_kvm.services import PARENT, SETTLED, SETTLED_AFTER, Service, pace
 
 #: the line of each service in such a file
-ENTRY = re.compile(r"^ *use  *kvm-service", re.MULTILINE)
+ENTRY = re.compile(r"^ *use  *(?:kvm-\w+,)?kvm-service", re.MULTILINE)
 
 
 def render(site: Site, services: Iterable[Service]) -> str:
@@ -24,24 +24,40 @@ def render(site: Site, services: Iterable[Service]) -> str:
     listed = list(services)
     objects = [f"# {line}\n" for line in site.heading]
     objects += [_service(site, service) for service in listed]
+    objects.append(
+        _object(
+            "service",
+            ("use", "kvm-settled"),
+            ("host_name", site.host),
+            ("service_description", SETTLED),
+            ("check_command", f"kvm_settled!{SETTLED_AFTER}"),
+        )
+    )
+    of_host = [service.name for service in listed if not service.domain]
+    parent = str(ServiceName(PARENT))
+    # when libvirt cannot be read that is one problem, not one for each VM, and in a hypervisor's boot it is none
+    objects += _depend(site, parent, "u", ("service_description", [name for name in of_host if name != parent]))
+    objects += _depend(site, SETTLED, "w", ("service_description", of_host))
     if any(service.domain for service in listed):
         objects.append(
             _object("servicegroup", ("servicegroup_name", site.group), ("alias", f"KVM VMs of {site.host}"))
         )
-    parents = [service for service in listed if service.check.name == "host"]
-    for parent in parents if any(service.domain for service in listed) else ():
-        # when libvirt cannot be read that is one problem, not one for each VM; these are not named, because with
-        # use_regexp_matching a name with + or * in it is an expression, which matches others or none
-        objects.append(
-            _object(
-                "servicedependency",
-                ("host_name", site.host),
-                ("service_description", parent.name),
-                ("dependent_servicegroup_name", site.group),
-                ("notification_failure_criteria", "u"),
-            )
-        )
+        # VMs are not named: with use_regexp_matching a name with + or * is an expression, for others or for none
+        objects += _depend(site, parent, "u", ("servicegroup_name", [site.group]))
+        objects += _depend(site, SETTLED, "w", ("servicegroup_name", [site.group]))
     return "\n".join(objects)
+
+
+def _depend(site: Site, on: str, while_in: str, dependent: tuple[str, list[str]]) -> Iterator[str]:
+    """Have nobody told of some services while another one is in a state."""
+    kind, names = dependent
+    if not names:
+        return
+    fields = [("host_name", site.host), ("service_description", on)]
+    if kind == "service_description":
+        fields.append(("dependent_host_name", site.host))
+    fields.append((f"dependent_{kind}", ",".join(names)))
+    yield _object("servicedependency", *fields, ("notification_failure_criteria", while_in))
 
 
 def _service(site: Site, service: Service) -> str:
@@ -50,14 +66,16 @@ def _service(site: Site, service: Service) -> str:
 
 def _fields(site: Site, service: Service) -> Iterator[tuple[str, str]]:
     passive = not site.active
-    yield "use", "kvm-service-passive" if passive else "kvm-service"
+    template = "kvm-service-passive" if passive else "kvm-service"
+    yield "use", ",".join(filter(None, (pace(service.check), template)))
     yield "host_name", site.host
     yield "service_description", service.name
     if service.domain:
         yield "servicegroups", site.group
     if passive:
-        yield "freshness_threshold", str(site.stale_after)
-        yield "check_command", f"kvm_stale!{site.stale_after}"
+        stale_after = site.stale_after_of(service)
+        yield "freshness_threshold", str(stale_after)
+        yield "check_command", f"kvm_stale!{stale_after}"
         return
     arguments = ["-u", _quoted(site.uri)] if site.uri else []
     if service.domain:
