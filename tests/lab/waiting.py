@@ -25,4 +25,4 @@ def eventually_equal(what: str, read: Callable[[], T], wanted: T) -> None:
     end = time.monotonic() + PATIENCE
     while (given := read()) != wanted and time.monotonic() < end:
         time.sleep(0.2)
-    assert given == wanted, f"waited {PATIENCE} s in vain until {what}"
+    assert given == wanted, f"waited {PATIENCE} s in vain until {what}:\n{given!r}\nwanted:\n{wanted!r}"

@@ -90,21 +90,23 @@ apply Service "{SETTLED}" {{
   assign where host.vars.kvm_checks
 }}
 
-// when libvirt cannot be read that is one problem, not one for each VM
+// When libvirt cannot be read that is one problem, not one for each VM. From its first time on: a VM that was shut down
+// with its hypervisor has been wrong for a while already.
 apply Dependency "kvm-host" to Service {{
   parent_service_name = "{PARENT}"
   states = [ OK, Warning, Critical ]
+  ignore_soft_states = false
   assign where match("KVM *", service.name) && host.vars.kvm_checks
   ignore where service.name == "{PARENT}" || service.name == "{SETTLED}"
 }}
 
-// and in a hypervisor's boot it is none
+// And in a hypervisor's boot it is none: who depends on a service that is not reachable is not, either. Each has one
+// dependency only, because Icinga before 2.14 takes several for redundant.
 apply Dependency "kvm-settled" to Service {{
   parent_service_name = "{SETTLED}"
   states = [ OK ]
   ignore_soft_states = false
-  assign where match("KVM *", service.name) && host.vars.kvm_checks
-  ignore where service.name == "{SETTLED}"
+  assign where service.name == "{PARENT}" && host.vars.kvm_checks
 }}
 """
 
