@@ -9,12 +9,16 @@ import re
 from collections.abc import Iterable, Iterator
 
 from kvmwatch.model.errors import UsageError
-from nagios_kvm.definitions import Site, check_name
-from nagios_kvm.names import ILLEGAL
+from kvmwatch.model.routing import Routing
+from kvmwatch.model.snapshot import Domain
+from nagios_kvm.definitions import Site, check_name, vm_hosts
+from nagios_kvm.names import ILLEGAL, encode
 from nagios_kvm.services import Service
 
-#: the line of each service in such a file
-ENTRY = re.compile(r"^ *use  *kvm-service", re.MULTILINE)
+#: the lines that name each service in such a file: its host, and what it is called there
+ENTRY = re.compile(r"^ *use +.+\n *host_name +(.+)\n *service_description +(.+)$", re.MULTILINE)
+#: where site.heading goes
+COMMENT = "#"
 
 
 def render(site: Site, services: Iterable[Service]) -> str:
@@ -22,7 +26,9 @@ def render(site: Site, services: Iterable[Service]) -> str:
     if illegal := set(site.host) & ILLEGAL:
         raise UsageError(f"--host {site.host}: Nagios takes no {' '.join(sorted(illegal))} in a name")
     listed = list(services)
-    objects = [f"# {line}\n" for line in site.heading]
+    objects = ["".join(f"# {line}\n" for line in site.heading)]
+    if site.makes_hosts:
+        objects += [_object("host", *_host(site, host, domain)) for host, domain in vm_hosts(listed).items()]
     objects += [_service(site, service) for service in listed]
     if any(service.domain for service in listed):
         objects.append(
@@ -44,17 +50,42 @@ def render(site: Site, services: Iterable[Service]) -> str:
     return "\n".join(objects)
 
 
+def _host(site: Site, host: str, domain: Domain) -> Iterator[tuple[str, str]]:
+    routing = domain.policy.routing
+    yield "use", ",".join((*routing.host_templates, "kvm-vm"))
+    yield "host_name", host
+    yield "alias", encode(domain.name)
+    yield "display_name", encode(domain.name)
+    yield "parents", site.host
+    if routing.host_groups:
+        yield "hostgroups", ",".join(routing.host_groups)
+    yield from _routed(routing)
+    yield "_KVM_UUID", domain.uuid
+    yield "_KVM_HYPERVISOR", site.host
+
+
+def _routed(routing: Routing) -> Iterator[tuple[str, str]]:
+    if routing.contact_groups:
+        yield "contact_groups", ",".join(routing.contact_groups)
+    for name, value in routing.variables:
+        yield f"_{name.upper()}", value
+
+
 def _service(site: Site, service: Service) -> str:
     return _object("service", *_fields(site, service))
 
 
 def _fields(site: Site, service: Service) -> Iterator[tuple[str, str]]:
     passive = not site.active
-    yield "use", "kvm-service-passive" if passive else "kvm-service"
-    yield "host_name", site.host
+    routing = service.domain.policy.routing if service.domain else Routing()
+    yield "use", ",".join((*routing.templates, "kvm-service-passive" if passive else "kvm-service"))
+    yield "host_name", service.host or site.host
     yield "service_description", service.name
     if service.domain:
-        yield "servicegroups", site.group
+        yield "servicegroups", ",".join((site.group, *routing.service_groups))
+        yield from _routed(routing)
+        yield "_KVM_UUID", service.domain.uuid
+        yield "_KVM_HYPERVISOR", site.host
     if passive:
         yield "freshness_threshold", str(site.stale_after)
         yield "check_command", f"kvm_stale!{site.stale_after}"

@@ -348,7 +348,7 @@ def test_nagios_own_object_cache_tells_which_services_it_has(nagios: Path, tmp_p
 @pytest.mark.parametrize("spoil", ["objects.cache", "nagios.cfg", "link"])
 def test_without_it_nothing_is_said_of_them(nagios: Path, tmp_path: Path, spoil: str) -> None:
     (tmp_path / spoil).unlink()
-    assert nagios_objects.services(nagios, "kvm1") is None
+    assert nagios_objects.services(nagios) is None
     assert Spool(nagios).send("kvm1", Turns(str(tmp_path), (), results(4)), Deadline(60)) == (4, [], "")
 
 

@@ -1,0 +1,72 @@
+"""A file of definitions: what libvirt lists, put together with what the file and those beside it had."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Any
+
+from kvmwatch.model import routing
+from kvmwatch.model.snapshot import Domain, Snapshot
+from nagios_kvm import files, manifest
+from nagios_kvm.definitions import Site
+from nagios_kvm.services import Service
+
+
+def permitted(snapshot: Snapshot, allowed: Collection[str]) -> tuple[Snapshot, list[str]]:
+    """The snapshot without groups and templates that metadata names and may not; and a line for each VM of these.
+
+    ``allowed``: globs of those that it may name.
+    """
+    notes: list[str] = []
+
+    def of(domain: Domain) -> Domain:
+        kept, refused = routing.permitted(domain.policy.routing, allowed)
+        if not refused:
+            return domain
+        names = ", ".join(refused)
+        notes.append(f"metadata of {domain.name}: {names} is not in allow_metadata of --config")
+        return domain._replace(policy=domain.policy._replace(routing=kept))
+
+    return snapshot._replace(domains=tuple(map(of, snapshot.domains))), notes
+
+
+class Definitions:
+    """A file to be, in a format; ``notes`` and ``number`` (of services) are those of its last text."""
+
+    def __init__(
+        self,
+        renderer: Any,
+        site: Site,
+        services: Iterable[Service],
+        notes: Iterable[str] = (),
+        moved: Collection[str] = (),
+    ) -> None:
+        """``renderer``: one of the modules nagios, icinga2, director; ``moved``: UUIDs of VMs that moved away."""
+        self._renderer = renderer
+        self._site = site
+        self._services = tuple(services)
+        self._notes = tuple(notes)
+        self._moved = moved
+        self.notes: tuple[str, ...] = ()
+        self.number = 0
+
+    def text(self, before: str = "", path: Path | None = None, force: bool = False) -> str:
+        """The text that follows *before* in the file *path*. Raises KvmwatchError where too much would be gone."""
+        beside = (
+            tuple(manifest.beside(path, self._site.host))
+            if path and any(service.host for service in self._services)
+            else ()
+        )
+        settled = manifest.settled(self._services, self._site.host, before, beside)
+        site = self._site
+        if self._renderer.COMMENT:
+            site = site._replace(heading=(*site.heading, *settled.lines))
+        text: str = self._renderer.render(site, settled.services)
+        if path and not force:
+            empty = not any(service.domain for service in settled.services)
+            let_go = manifest.let_go(before, beside, self._moved)
+            files.refuse_loss(path, before, text, self._renderer.ENTRY, empty, let_go)
+        self.notes = (*self._notes, *settled.notes)
+        self.number = len(settled.services)
+        return text
