@@ -53,11 +53,8 @@ class Definitions:
 
     def text(self, before: str = "", path: Path | None = None, force: bool = False) -> str:
         """The text that follows *before* in the file *path*. Raises KvmwatchError where too much would be gone."""
-        beside = (
-            tuple(manifest.beside(path, self._site.host))
-            if path and any(service.host for service in self._services)
-            else ()
-        )
+        own = any(service.host for service in self._services) or manifest.has_hosts(before)
+        beside = tuple(manifest.beside(path, self._site.host)) if path and own else ()
         settled = manifest.settled(self._services, self._site.host, before, beside)
         site = self._site
         if self._renderer.COMMENT:

@@ -66,6 +66,11 @@ def read(text: str) -> tuple[Entry, ...]:
     return tuple(Entry(*found) for found in _LINE.findall(text))
 
 
+def has_hosts(text: str) -> bool:
+    """Whether a file has hosts of VMs' own."""
+    return any(entry.kind == HOST for entry in read(text))
+
+
 def beside(path: Path, hypervisor: str) -> Iterator[Beside]:
     """The files of other hypervisors in the folder of one; what cannot be read is none of ours."""
     for other in sorted(path.parent.glob(f"*{path.suffix}")):

@@ -13,6 +13,8 @@ from kvmwatch.model.snapshot import Domain
 from nagios_kvm.names import HOST_ESCAPE, ILLEGAL, encode
 
 _FIELD = re.compile(r"\{(name|uuid)\}")
+#: to Nagios that is no name at all
+_NULL, _NOT_NULL = "null", f"{HOST_ESCAPE}6E.ull"
 
 
 class VmHost(NamedTuple):
@@ -33,4 +35,5 @@ class VmHost(NamedTuple):
     def of(self, domain: Domain) -> str:
         """The host of a VM; what is illegal in its name is escaped (:func:`~nagios_kvm.names.encode`)."""
         values = {"name": encode(domain.name, HOST_ESCAPE), "uuid": domain.uuid}
-        return _FIELD.sub(lambda field: values[field[1]], self.pattern)
+        host = _FIELD.sub(lambda field: values[field[1]], self.pattern)
+        return _NOT_NULL if host == _NULL else host

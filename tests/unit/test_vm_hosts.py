@@ -1,0 +1,289 @@
+"""A VM's own host: called alike by config and publish, fed and defined by one hypervisor at a time."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import tempfile
+from pathlib import Path
+from uuid import NAMESPACE_DNS, uuid5
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nagios_kvm import icinga2, manifest, nagios
+from nagios_kvm.composing import Definitions
+from nagios_kvm.definitions import Site
+from nagios_kvm.homes import Homes
+from nagios_kvm.services import checks, services
+from nagios_kvm.vm_hosts import VmHost
+
+from kvmwatch.model import states
+from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.model.snapshot import Domain, Snapshot
+
+CHOSEN = checks(["host", "state", "cpu"])
+NAME = VmHost("{name}")
+ILLEGAL = set("`~!$%^&*|'\"<>?,()=;\\+")
+
+
+def uuid(name: str) -> str:
+    return str(uuid5(NAMESPACE_DNS, name))
+
+
+def vm(name: str, state: int = states.RUNNING, reason: str = "unknown", of: str = "") -> Domain:
+    number = [one.text for one in states.REASONS[state]].index(reason)
+    return Domain(of or uuid(name), name, None, state, number, 0)
+
+
+def snapshot(*domains: Domain) -> Snapshot:
+    return Snapshot("test:///x", 0, 0, domains=domains, uuids=frozenset(domain.uuid for domain in domains))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "host"),
+    [
+        ("{name}", "web1", "web1"),
+        ("vm-{name}", "Büro 1", "vm-Büro 1"),
+        ("{name}.example.com", "it's+1@2", "it@27.s@2B.1@40.2.example.com"),
+        ("{uuid}", "web1", uuid("web1")),
+        ("{name}-{uuid}", "{uuid}", f"{{uuid}}-{uuid('{uuid}')}"),
+        ("{name}", "null", "@6E.ull"),
+    ],
+)
+def test_names(pattern: str, name: str, host: str) -> None:
+    assert VmHost.parse(pattern).of(vm(name)) == host
+
+
+@pytest.mark.parametrize(
+    "pattern", ["", "web", "{host}", "{name", "{name}!", "a;{name}", "{name}\n", " {name}", "{name}+"]
+)
+def test_patterns_that_make_no_names_are_refused(pattern: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="use"):
+        VmHost.parse(pattern)
+
+
+@given(st.lists(st.text(min_size=1), min_size=2, unique=True))
+def test_no_two_vms_have_the_same_host(names: list[str]) -> None:
+    hosts = [NAME.of(vm(name)) for name in names]
+    assert len(set(hosts)) == len(names)
+    for host in hosts:
+        assert not ILLEGAL & set(host), "a + makes an expression of a host for use_regexp_matching"
+        assert (host, host.isprintable()) == (host.strip(), True)
+
+
+ARRIVES = (states.PAUSED, "migrating")
+#: state and reason, what was seen before ("" nothing), and whether it is ours then
+SEEN = [
+    ((states.RUNNING, "booted"), "", True),
+    ((states.RUNNING, "migrated"), "", True),
+    ((states.RUNNING, "migrated"), "moved", True),
+    ((states.RUNNING, "post-copy"), "", True),
+    ((states.CRASHED, "panicked"), "moved", True),
+    ((states.SHUTOFF, "shutdown"), "", True),
+    ((states.SHUTOFF, "crashed"), "here", True),
+    ((states.SHUTOFF, "unknown"), "here", True),
+    ((states.SHUTOFF, "migrated"), "", False),
+    ((states.SHUTOFF, "migrated"), "here", False),
+    ((states.SHUTOFF, "unknown"), "moved", False),  # libvirtd was restarted, and has forgotten why
+    ((states.PAUSED, "post-copy"), "here", False),
+    (ARRIVES, "", False),
+    (ARRIVES, "moved", False),
+    (ARRIVES, "here", True),  # it leaves, and is not gone yet
+    ((states.PAUSED, "user"), "", True),
+]
+BEFORE = {
+    "here": (states.RUNNING, "booted"),
+    "moved": (states.SHUTOFF, "migrated"),
+}
+
+
+@pytest.mark.parametrize(("now", "before", "ours"), SEEN)
+def test_whose_it_is(tmp_path: Path, now: tuple[int, str], before: str, ours: bool) -> None:
+    if before:
+        Homes(str(tmp_path), "qemu:///system").ours(snapshot(vm("web1", *BEFORE[before])))
+        Homes(str(tmp_path), "qemu:///system").ours(snapshot()._replace(uuids=frozenset([uuid("web1")])))
+    kept = Homes(str(tmp_path), "qemu:///system").ours(snapshot(vm("web1", *now), vm("db1")))
+    assert [domain.name for domain in kept.domains] == [*(["web1"] if ours else []), "db1"]
+
+
+def test_one_that_is_gone_is_forgotten(tmp_path: Path) -> None:
+    homes = Homes(str(tmp_path), "qemu:///system")
+    homes.ours(snapshot(vm("web1", states.SHUTOFF, "migrated")))
+    assert homes.moved == {uuid("web1")}
+    homes.ours(snapshot())
+    (file,) = tmp_path.iterdir()
+    assert file.read_text() == ""
+    assert homes.ours(snapshot(vm("web1", states.SHUTOFF))).domains
+
+
+# files beside each other
+
+
+def config(
+    folder: Path, hypervisor: str, *domains: Domain, force: bool = False, renderer: object = nagios
+) -> list[str]:
+    """Run what "nagios_kvm config" does for a hypervisor; gives what it tells on stderr."""
+    homes = Homes(str(folder / f"state-{hypervisor}"), "qemu:///system")
+    listed = services(homes.ours(snapshot(*domains)), CHOSEN, NAME)
+    site = Site(hypervisor, None, False, 300, (manifest.head("nagios", hypervisor),))
+    file = Definitions(renderer, site, listed, (), homes.moved)
+    path = folder / f"{hypervisor}.cfg"
+    path.write_text(file.text(path.read_text() if path.exists() else "", path, force))
+    return list(file.notes)
+
+
+def hosts(folder: Path, hypervisor: str) -> list[str]:
+    """The hosts that a file defines."""
+    path = folder / f"{hypervisor}.cfg"
+    text = path.read_text() if path.exists() else ""
+    return [
+        block.split("host_name", 1)[1].split("\n", 1)[0].strip()
+        for block in text.split("define ")
+        if block.startswith("host {")
+    ]
+
+
+def test_a_host_goes_over_to_the_other_file_and_is_never_in_both(tmp_path: Path) -> None:
+    shut_off = vm("web1", states.SHUTOFF, "migrated")
+    assert config(tmp_path, "kvm1", vm("web1"), vm("db1")) == []
+    assert config(tmp_path, "kvm2") == []
+    (told,) = config(tmp_path, "kvm2", vm("web1"))
+    assert told == (
+        "web1 runs here now, and waits: kvm1.cfg still has its host, until nagios_kvm config has run for that, too"
+    )
+    assert (hosts(tmp_path, "kvm1"), hosts(tmp_path, "kvm2")) == (["db1", "web1"], [])
+    assert config(tmp_path, "kvm1", shut_off, vm("db1")) == []
+    assert config(tmp_path, "kvm2", vm("web1")) == []
+    assert (hosts(tmp_path, "kvm1"), hosts(tmp_path, "kvm2")) == (["db1"], ["web1"])
+    # libvirtd is restarted, and has forgotten why it is shut off
+    assert config(tmp_path, "kvm1", vm("web1", states.SHUTOFF), vm("db1")) == []
+    assert hosts(tmp_path, "kvm1") == ["db1"]
+
+
+def test_a_definition_that_was_left_gives_way_to_where_it_runs(tmp_path: Path) -> None:
+    """Nobody has seen it migrate."""
+    left = vm("web1", states.SHUTOFF)
+    config(tmp_path, "kvm1", left, vm("db1"))
+    assert hosts(tmp_path, "kvm1") == ["db1", "web1"]
+    assert "waits" in config(tmp_path, "kvm2", vm("web1"))[0]
+    (told,) = config(tmp_path, "kvm1", left, vm("db1"))
+    assert told == "web1 does not run here: kvm2.cfg has its host; if it moved for good, virsh undefine it here"
+    assert config(tmp_path, "kvm2", vm("web1")) == []
+    assert (hosts(tmp_path, "kvm1"), hosts(tmp_path, "kvm2")) == (["db1"], ["web1"])
+
+
+def test_a_hypervisor_that_is_emptied_needs_no_force(tmp_path: Path) -> None:
+    names = [f"vm{number}" for number in range(20)]
+    config(tmp_path, "kvm1", *map(vm, names))
+    with pytest.raises(KvmwatchError, match="give --force"):
+        config(tmp_path, "kvm1")
+    config(tmp_path, "kvm2", *map(vm, names))
+    config(tmp_path, "kvm1")
+    config(tmp_path, "kvm2", *map(vm, names))
+    assert (hosts(tmp_path, "kvm1"), len(hosts(tmp_path, "kvm2"))) == ([], 20)
+    config(tmp_path, "kvm2", *(vm(name, states.SHUTOFF, "migrated") for name in names))
+    assert hosts(tmp_path, "kvm2") == []
+
+
+def test_two_vms_of_one_name_and_one_called_like_the_hypervisor(tmp_path: Path) -> None:
+    config(tmp_path, "kvm1", vm("web1"))
+    told = config(tmp_path, "kvm2", vm("web1", of=uuid("another")), vm("kvm2"))
+    assert told == [
+        "kvm2 has no services, its host would be the hypervisor's: use another --vm-host",
+        "web1 has no services: kvm1.cfg has a host web1 for another VM: rename one, or use another --vm-host",
+    ]
+    assert hosts(tmp_path, "kvm2") == []
+
+
+def test_a_rename_is_told_once(tmp_path: Path) -> None:
+    config(tmp_path, "kvm1", vm("web1"), vm("db1"))
+    told = config(tmp_path, "kvm1", vm("shop1", of=uuid("web1")), vm("db1"))
+    assert told == ["renamed, so that its history and downtimes stay with the old name: web1 is shop1 now"]
+    assert config(tmp_path, "kvm1", vm("shop1", of=uuid("web1")), vm("db1")) == []
+
+
+@pytest.mark.parametrize(("pattern", "told"), [(None, True), (VmHost("{uuid}"), False)])
+def test_a_rename_without_hosts_is_told_and_with_uuids_there_is_none(pattern: VmHost | None, told: bool) -> None:
+    site = Site("kvm1", None, False, 300, (manifest.head("icinga2", "kvm1"),))
+    before = Definitions(icinga2, site, services(snapshot(vm("a b")), CHOSEN, pattern)).text()
+    renamed = Definitions(icinga2, site, services(snapshot(vm("c|d", of=uuid("a b"))), CHOSEN, pattern))
+    renamed.text(before)
+    assert [note.split(": ")[1] for note in renamed.notes] == (["a b is c+7C.d now"] if told else [])
+
+
+def test_foreign_files_are_not_read(tmp_path: Path) -> None:
+    line = f"# host {uuid('web1')} web1\n"
+    (tmp_path / "a.cfg").write_text(f"# hand-made\n{line}")
+    (tmp_path / "b.conf").write_text(f"{manifest.head('icinga2', 'kvm9')}\n{line}")
+    (tmp_path / "c.cfg").write_bytes(b"\xff\xfe")
+    (tmp_path / "d.cfg").mkdir()
+    (tmp_path / "e.cfg").write_text(f"# {manifest.head('nagios', 'kvm1')}\n{line}")
+    assert list(manifest.beside(tmp_path / "kvm1.cfg", "kvm1")) == []
+    assert [other.name for other in manifest.beside(tmp_path / "kvm2.cfg", "kvm2")] == ["e.cfg"]
+
+
+HYPERVISORS = ("kvm1", "kvm2", "kvm3")
+VMS = ("web1", "db1")
+
+
+class World:
+    """Three hypervisors whose files lie in a folder, and what libvirt has on each."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.at = dict.fromkeys(VMS, "kvm1")
+        self.there = {("kvm1", name): vm(name) for name in VMS}
+
+    def config(self, hypervisor: str, _: str = "") -> None:
+        listed = (domain for (of, _), domain in self.there.items() if of == hypervisor)
+        with contextlib.suppress(
+            KvmwatchError
+        ):  # its last VM is gone, and nobody waits for it yet: the file stays
+            config(self.folder, hypervisor, *listed)
+        defined = [host for one in HYPERVISORS for host in hosts(self.folder, one)]
+        assert len(set(defined)) == len(defined), "Nagios and Icinga would refuse everything"
+
+    def migrate(self, name: str, to: str) -> None:
+        self.there[self.at[name], name] = vm(name, states.SHUTOFF, "migrated")
+        self._arrive(name, to)
+
+    def migrate_and_undefine(self, name: str, to: str) -> None:
+        del self.there[self.at[name], name]
+        self._arrive(name, to)
+
+    def restart_libvirtd(self, hypervisor: str, _: str) -> None:
+        for (of, name), domain in list(self.there.items()):
+            if of == hypervisor and domain.state == states.SHUTOFF:
+                self.there[of, name] = vm(name, states.SHUTOFF)
+
+    def stop(self, name: str, _: str) -> None:
+        self.there[self.at[name], name] = vm(name, states.SHUTOFF, "shutdown")
+
+    def _arrive(self, name: str, to: str) -> None:
+        self.at[name] = to
+        self.there[to, name] = vm(name, states.RUNNING, "migrated")
+
+
+of_hypervisors = st.sampled_from(["config", "restart_libvirtd"])
+of_vms = st.sampled_from(["migrate", "migrate_and_undefine", "stop"])
+events = st.tuples(of_hypervisors, st.sampled_from(HYPERVISORS), st.just("")) | st.tuples(
+    of_vms, st.sampled_from(VMS), st.sampled_from(HYPERVISORS)
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(events, max_size=25))
+def test_whatever_happens_a_host_is_in_one_file_and_ends_where_its_vm_runs(
+    happened: list[tuple[str, str, str]],
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(Path(folder))
+        for what, first, second in happened:
+            getattr(world, what)(first, second)
+        for name in VMS:
+            world.there[world.at[name], name] = vm(name)
+        for hypervisor in HYPERVISORS * 3:
+            world.config(hypervisor)
+        for hypervisor in HYPERVISORS:
+            assert set(hosts(world.folder, hypervisor)) == {n for n in VMS if world.at[n] == hypervisor}
