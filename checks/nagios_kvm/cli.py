@@ -87,6 +87,7 @@ def _config(options: argparse.Namespace) -> Outcome:
         path,
         lambda before: file.text(before, path, force=options.force),
         *(options.validate, options.reload, deadline),
+        also=lambda: file.others,
     )
     for note in file.notes:
         print(f"nagios_kvm: {note}", file=sys.stderr)

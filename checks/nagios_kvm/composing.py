@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import time
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from kvmwatch.model import routing
 from kvmwatch.model.snapshot import Domain, Snapshot
-from nagios_kvm import files, manifest
+from nagios_kvm import files, handing_over, manifest
 from nagios_kvm.definitions import Site
 from nagios_kvm.services import Service
 
@@ -32,7 +33,7 @@ def permitted(snapshot: Snapshot, allowed: Collection[str]) -> tuple[Snapshot, l
 
 
 class Definitions:
-    """A file to be, in a format; ``notes`` and ``number`` (of services) are those of its last text."""
+    """A file to be, in a format; ``notes``, ``number`` (of services) and ``others`` are those of its last text."""
 
     def __init__(
         self,
@@ -50,20 +51,22 @@ class Definitions:
         self._moved = moved
         self.notes: tuple[str, ...] = ()
         self.number = 0
+        self.others: Mapping[Path, str] = {}  # files beside it that give VMs' hosts away
 
     def text(self, before: str = "", path: Path | None = None, force: bool = False) -> str:
         """The text that follows *before* in the file *path*. Raises KvmwatchError where too much would be gone."""
         own = any(service.host for service in self._services) or manifest.has_hosts(before)
         beside = tuple(manifest.beside(path, self._site.host)) if path and own else ()
-        settled = manifest.settled(self._services, self._site.host, before, beside)
+        settled = handing_over.settled(self._services, self._site.host, before, beside, time.time())
         site = self._site
         if self._renderer.COMMENT:
-            site = site._replace(heading=(*site.heading, *settled.lines))
+            site = site._replace(heading=(*site.heading, *settled.lines), kept=settled.kept)
         text: str = self._renderer.render(site, settled.services)
         if path and not force:
             empty = not any(service.domain for service in settled.services)
-            let_go = manifest.let_go(before, beside, self._moved)
-            files.refuse_loss(path, before, text, self._renderer.ENTRY, empty, let_go)
+            moved = {entry.name for entry in manifest.read(before) if entry.uuid in self._moved}
+            files.refuse_loss(path, before, text, self._renderer.ENTRY, empty, moved)
         self.notes = (*self._notes, *settled.notes)
         self.number = len(settled.services)
+        self.others = settled.others
         return text

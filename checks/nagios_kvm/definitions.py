@@ -23,6 +23,7 @@ class Site(NamedTuple):
     heading: tuple[str, ...] = ()  # comment lines at the top
     selection: tuple[str, ...] = ()  # the options that leave some services to another file of the same host
     makes_hosts: bool = True  # those of VMs' own; else the site has them
+    kept: str = ""  # objects of the old file that are to stay as they are, in paragraphs
 
     @property
     def group(self) -> str:

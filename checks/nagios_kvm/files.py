@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 from kvmwatch.command import programs
@@ -60,6 +60,7 @@ def replace(
     validate: str | None,
     reload: str | None,
     deadline: Deadline,
+    also: Callable[[], Mapping[Path, str]] = dict,
 ) -> bool:
     """Give the file this text, and tell whether that changed it.
 
@@ -70,6 +71,9 @@ def replace(
     is run after a change. When one of them fails, or we are ended meanwhile, the old file is put back, so that the
     next run tries again. When we are killed a guard does that; when the guard is, too (a power failure), the old
     file is still beside the new one, and the next run puts it back first.
+
+    ``also`` gives other files of the folder that are to change with it, and texts for them; they are put back
+    with it, too, unless we are killed.
 
     A link stays a link, and the file keeps its owner, group, mode and attributes. Raises KvmwatchError.
     """
@@ -86,16 +90,19 @@ def replace(
                 text = text(before or "")
             if before == text:
                 return False
+            others = also()
             if not validate and not reload:
-                _write(path, text)
+                with _changed(others):
+                    _write(path, text)
                 return True
             _keep(path, kept)
             with guarded(path, kept, lock):
                 _write(path, text)
                 try:
-                    for command, failed in ((validate, "is not accepted"), (reload, "could not be loaded")):
-                        if command:
-                            _run(command, deadline, f"the new {path} {failed}, the old one stays")
+                    with _changed(others):
+                        for command, failed in ((validate, "is not accepted"), (reload, "could not be loaded")):
+                            if command:
+                                _run(command, deadline, f"the new {path} {failed}, the old one stays")
                 except BaseException:
                     _put_back(path, kept)
                     raise
@@ -104,6 +111,23 @@ def replace(
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text, so not one of ours"
         raise KvmwatchError(f"cannot write {path}: {reason}") from None
     return True
+
+
+@contextlib.contextmanager
+def _changed(others: Mapping[Path, str]) -> Iterator[None]:
+    """Give other files these texts, and their old ones back when the block raises. Raises KvmwatchError."""
+    with contextlib.ExitStack() as stack:
+        for path, text in others.items():
+            before = path.read_text(encoding="utf-8")
+            try:
+                _write(path, text)
+            except OSError as error:
+                raise KvmwatchError(
+                    f"cannot take a VM's host out of {path}: {error.strerror}; the same user must write it"
+                ) from None
+            stack.callback(_write, path, before)
+        yield
+        stack.pop_all()
 
 
 @contextlib.contextmanager

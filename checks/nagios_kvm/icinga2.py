@@ -53,6 +53,8 @@ def render(site: Site, services: Iterable[Service]) -> str:
     for service in listed:
         if service.host and service.domain:
             lines += ["", *_service(site, service, service.domain)]
+    if site.kept:
+        lines += ["", site.kept.rstrip("\n")]
     return "\n".join([*lines, ""])
 
 

@@ -1,28 +1,26 @@
-r"""What a file of definitions says of itself to later runs, in comments: which VMs it has, under which names.
+"""What a file of definitions says of itself to later runs, in comments: which VMs it has, under which names.
 
 A line for each: ``# vm UUID NAME`` (services on the hypervisor's host), ``# host UUID NAME`` (a host of its own),
-or ``# waits UUID NAME``: it runs here, and another file still has that host. Nagios and Icinga refuse all of their
-configuration when two files define a host, so the hypervisors' files in a folder take turns: what another file has
-is not defined, and who sees that another one waits for a VM that does not run here lets go of it.
+or ``# leaves SINCE UUID NAME`` (that host, of a VM that is not here any more). The objects of a host are
+paragraphs, so that they can be kept, or taken out, without what made them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from kvmwatch.model import states
-from kvmwatch.model.snapshot import Domain
-from nagios_kvm.names import encode
-from nagios_kvm.services import Service
+VM, HOST, LEAVES = "vm", "host", "leaves"
 
 _MADE_BY = "Made by: nagios_kvm config"
-VM, HOST, WAITS = "vm", "host", "waits"
-
-_LINE = re.compile(rf"^(?:#|//) ({VM}|{HOST}|{WAITS}) ([0-9a-f-]{{36}}) (.+)$", re.MULTILINE)
+_LINE = re.compile(rf"^(?:#|//) ({VM}|{HOST}|{LEAVES} \d+) ([0-9a-f-]{{36}}) (.+)\n", re.MULTILINE)
 _LIMIT = 256 * 1024 * 1024  # bytes of a file, as in the module files
+#: the line of a paragraph that says for which host it is, in Nagios's and in Icinga's language
+_PLACE = re.compile(
+    r' *host_name +([^=].*)|object Host "(.*)" \{|  host_name = "(.*)"|  assign where host\.name == "(.*)"'
+)
 
 
 class Entry(NamedTuple):
@@ -30,26 +28,21 @@ class Entry(NamedTuple):
 
     kind: str
     uuid: str
-    name: str
+    name: str  # the host's, or the VM's as it is in the names of services
+    since: int = 0  # of one that leaves: Unix time
 
     def __str__(self) -> str:
         """The line, without what makes it a comment."""
-        return f"{self.kind} {self.uuid} {self.name}"
+        kind = f"{self.kind} {self.since}" if self.kind == LEAVES else self.kind
+        return f"{kind} {self.uuid} {self.name}"
 
 
 class Beside(NamedTuple):
-    """Another file of the folder, and what it has."""
+    """The file of another hypervisor in the same folder."""
 
-    name: str
+    path: Path
+    text: str
     entries: tuple[Entry, ...]
-
-
-class Settled(NamedTuple):
-    """What a file is to have, with the lines that say so, and what is to be told of it."""
-
-    services: tuple[Service, ...]
-    lines: tuple[str, ...]
-    notes: tuple[str, ...]
 
 
 def head(of_format: str, hypervisor: str) -> str:
@@ -63,12 +56,17 @@ def _of(hypervisor: str) -> str:
 
 def read(text: str) -> tuple[Entry, ...]:
     """The lines in a file."""
-    return tuple(Entry(*found) for found in _LINE.findall(text))
+    return tuple(_entry(*found) for found in _LINE.findall(text))
+
+
+def _entry(kind: str, uuid: str, name: str) -> Entry:
+    kind, _, since = kind.partition(" ")
+    return Entry(kind, uuid, name, int(since or 0))
 
 
 def has_hosts(text: str) -> bool:
     """Whether a file has hosts of VMs' own."""
-    return any(entry.kind == HOST for entry in read(text))
+    return any(entry.kind != VM for entry in read(text))
 
 
 def beside(path: Path, hypervisor: str) -> Iterator[Beside]:
@@ -78,70 +76,34 @@ def beside(path: Path, hypervisor: str) -> Iterator[Beside]:
             if other.name == path.name or not other.is_file() or other.stat().st_size > _LIMIT:
                 continue
             with open(other, encoding="utf-8") as file:
-                head = file.readline()
-                if _MADE_BY in head and _of(hypervisor) not in head:
-                    yield Beside(other.name, read(file.read()))
+                first = file.readline()
+                if _MADE_BY in first and _of(hypervisor) not in first:
+                    text = first + file.read()
+                    yield Beside(other, text, read(text))
         except (OSError, UnicodeDecodeError):
             continue
 
 
-def let_go(before: str, others: Iterable[Beside], moved: Collection[str]) -> frozenset[str]:
-    """The hosts in the text *before* whose VMs moved, or that another file has or waits for: they are not lost.
+def without(text: str, hosts: Collection[str]) -> str:
+    """A file without what it has for these hosts."""
 
-    ``moved``: UUIDs.
-    """
-    wanted = set(moved) | {
-        entry.uuid for other in others for entry in other.entries if entry.kind in (HOST, WAITS)
-    }
-    return frozenset(entry.name for entry in read(before) if entry.kind == HOST and entry.uuid in wanted)
+    def line(found: re.Match[str]) -> str:
+        return "" if found[3] in hosts and found[1] != VM else found[0]
+
+    return _filtered(_LINE.sub(line, text), lambda host: host not in hosts)
 
 
-def settled(services: Iterable[Service], hypervisor: str, before: str, others: Sequence[Beside]) -> Settled:
-    """Leave out what another file has, and say what was renamed since the text *before*."""
-    kept: list[Service] = []
-    entries: dict[str, Entry] = {}
-    notes: list[str] = []
-    for service in services:
-        domain = service.domain
-        if domain and domain.uuid not in entries:
-            entries[domain.uuid], note = _entry(service, domain, hypervisor, others)
-            notes += filter(None, [note])
-        if not domain or entries[domain.uuid].kind in (VM, HOST):
-            kept.append(service)
-    if renamed := list(_renamed(entries, read(before))):
-        # to keep the old name would be to show, for ever, one that nobody knows any more
-        notes.append(f"renamed, so that its history and downtimes stay with the old name: {', '.join(renamed)}")
-    lines = tuple(str(entry) for entry in entries.values() if entry.kind)
-    return Settled(tuple(kept), lines, tuple(notes))
+def only(text: str, hosts: Collection[str]) -> str:
+    """What a file has for these hosts."""
+    return _filtered(text, lambda host: host in hosts)
 
 
-def _entry(service: Service, domain: Domain, hypervisor: str, others: Sequence[Beside]) -> tuple[Entry, str]:
-    """The entry of a VM, of no kind where it is left to another file; and what is to be told."""
-    if not service.host:
-        return Entry(VM, domain.uuid, encode(domain.name)), ""
-    mine = Entry(HOST, domain.uuid, service.host)
-    left = mine._replace(kind="")
-    if service.host == hypervisor:
-        return left, f"{domain.name} has no services, its host would be the hypervisor's: use another --vm-host"
-    runs = states.is_active(domain.state)
-    for other in others:
-        for entry in other.entries:
-            if entry.kind == HOST and entry.name == service.host and entry.uuid != domain.uuid:
-                why = (
-                    f"{other.name} has a host {service.host} for another VM: rename one, or use another --vm-host"
-                )
-                return left, f"{domain.name} has no services: {why}"
-            if entry.kind == HOST and entry.name == service.host and runs:
-                why = f"{other.name} still has its host, until nagios_kvm config has run for that, too"
-                return mine._replace(kind=WAITS), f"{domain.name} runs here now, and waits: {why}"
-            if entry.kind in (HOST, WAITS) and entry.name == service.host and not runs:
-                why = f"{other.name} has its host; if it moved for good, virsh undefine it here"
-                return left, f"{domain.name} does not run here: {why}"
-    return mine, ""
+def _filtered(text: str, wanted: Callable[[str | None], bool]) -> str:
+    kept = [paragraph for paragraph in text.rstrip("\n").split("\n\n") if wanted(_host(paragraph))]
+    return "\n\n".join(kept) + "\n" if kept else ""
 
 
-def _renamed(entries: Mapping[str, Entry], before: Iterable[Entry]) -> Iterator[str]:
-    for old in before:
-        new = entries.get(old.uuid, old)
-        if new.name != old.name and new.kind == old.kind:
-            yield f"{old.name} is {new.name} now"
+def _host(paragraph: str) -> str | None:
+    """The host that a paragraph is for."""
+    places = (_PLACE.fullmatch(line) for line in paragraph.split("\n"))
+    return next((next(filter(None, place.groups())) for place in places if place), None)

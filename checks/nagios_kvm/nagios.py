@@ -30,12 +30,15 @@ def render(site: Site, services: Iterable[Service]) -> str:
     if site.makes_hosts:
         objects += [_object("host", *_host(site, host, domain)) for host, domain in vm_hosts(listed).items()]
     objects += [_service(site, service) for service in listed]
-    if any(service.domain for service in listed):
+    if site.kept:
+        objects.append(site.kept)
+    of_vms = bool(site.kept) or any(service.domain for service in listed)
+    if of_vms:
         objects.append(
             _object("servicegroup", ("servicegroup_name", site.group), ("alias", f"KVM VMs of {site.host}"))
         )
     parents = [service for service in listed if service.check.name == "host"]
-    for parent in parents if any(service.domain for service in listed) else ():
+    for parent in parents if of_vms else ():
         # when libvirt cannot be read that is one problem, not one for each VM; these are not named, because with
         # use_regexp_matching a name with + or * in it is an expression, which matches others or none
         objects.append(

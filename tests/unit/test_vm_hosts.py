@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 import tempfile
 from pathlib import Path
+from types import ModuleType
 from uuid import NAMESPACE_DNS, uuid5
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nagios_kvm import icinga2, manifest, nagios
+from nagios_kvm import composing, files, handing_over, icinga2, manifest, nagios
 from nagios_kvm.composing import Definitions
 from nagios_kvm.definitions import Site
 from nagios_kvm.homes import Homes
@@ -21,6 +23,7 @@ from nagios_kvm.vm_hosts import VmHost
 from kvmwatch.model import states
 from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.snapshot import Domain, Snapshot
+from kvmwatch.reading.deadline import Deadline
 
 CHOSEN = checks(["host", "state", "cpu"])
 NAME = VmHost("{name}")
@@ -129,7 +132,9 @@ def config(
     site = Site(hypervisor, None, False, 300, (manifest.head("nagios", hypervisor),))
     file = Definitions(renderer, site, listed, (), homes.moved)
     path = folder / f"{hypervisor}.cfg"
-    path.write_text(file.text(path.read_text() if path.exists() else "", path, force))
+    files.replace(
+        path, lambda before: file.text(before, path, force), None, None, Deadline(20), lambda: file.others
+    )
     return list(file.notes)
 
 
@@ -137,28 +142,74 @@ def hosts(folder: Path, hypervisor: str) -> list[str]:
     """The hosts that a file defines."""
     path = folder / f"{hypervisor}.cfg"
     text = path.read_text() if path.exists() else ""
-    return [
-        block.split("host_name", 1)[1].split("\n", 1)[0].strip()
-        for block in text.split("define ")
-        if block.startswith("host {")
-    ]
+    found = re.findall(r'^define host \{\n.*\n +host_name +(.+)$|^object Host "(.*)" \{$', text, re.MULTILINE)
+    return ["".join(names) for names in found]
 
 
-def test_a_host_goes_over_to_the_other_file_and_is_never_in_both(tmp_path: Path) -> None:
-    shut_off = vm("web1", states.SHUTOFF, "migrated")
-    assert config(tmp_path, "kvm1", vm("web1"), vm("db1")) == []
-    assert config(tmp_path, "kvm2") == []
-    (told,) = config(tmp_path, "kvm2", vm("web1"))
-    assert told == (
-        "web1 runs here now, and waits: kvm1.cfg still has its host, until nagios_kvm config has run for that, too"
-    )
-    assert (hosts(tmp_path, "kvm1"), hosts(tmp_path, "kvm2")) == (["db1", "web1"], [])
-    assert config(tmp_path, "kvm1", shut_off, vm("db1")) == []
-    assert config(tmp_path, "kvm2", vm("web1")) == []
-    assert (hosts(tmp_path, "kvm1"), hosts(tmp_path, "kvm2")) == (["db1"], ["web1"])
-    # libvirtd is restarted, and has forgotten why it is shut off
-    assert config(tmp_path, "kvm1", vm("web1", states.SHUTOFF), vm("db1")) == []
-    assert hosts(tmp_path, "kvm1") == ["db1"]
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, which a test sets."""
+    now = [1e9]
+    monkeypatch.setattr(composing.time, "time", lambda: now[0])
+    return now
+
+
+@pytest.mark.parametrize("renderer", [nagios, icinga2])
+@pytest.mark.parametrize("undefined", [True, False])
+@pytest.mark.parametrize("first", ["kvm1", "kvm2"])
+def test_a_host_goes_over_in_one_step(
+    tmp_path: Path, renderer: ModuleType, undefined: bool, first: str, clock: list[float]
+) -> None:
+    """Whichever hypervisor's run comes first after the migration."""
+    there = {"kvm1": [vm("web1"), vm("db1")], "kvm2": []}
+
+    def run(hypervisor: str) -> list[str]:
+        return config(tmp_path, hypervisor, *there[hypervisor], renderer=renderer)
+
+    def defined() -> list[list[str]]:
+        return [hosts(tmp_path, one) for one in there]
+
+    for hypervisor in there:
+        assert run(hypervisor) == []
+    assert defined() == [["db1", "web1"], []]
+    there["kvm1"] = [vm("db1")] if undefined else [vm("db1"), vm("web1", states.SHUTOFF, "migrated")]
+    there["kvm2"] = [vm("web1", states.RUNNING, "migrated")]
+    if first == "kvm1":
+        assert run("kvm1") == []
+        assert defined() == [["db1", "web1"], []], "it waits for the other to take it"
+        kept = (tmp_path / "kvm1.cfg").read_text()
+        clock[0] += 200
+        assert run("kvm1") == []
+        assert (tmp_path / "kvm1.cfg").read_text() == kept
+    assert run("kvm2") == []
+    assert defined() == [["db1"], ["web1"]]
+    assert "web1" not in (tmp_path / "kvm1.cfg").read_text()
+    settled = (tmp_path / "kvm1.cfg").read_text()
+    assert run("kvm1") == []
+    assert (tmp_path / "kvm1.cfg").read_text() == settled, "it is as that hypervisor's own run has it"
+    if not undefined:
+        there["kvm1"][1] = vm(
+            "web1", states.SHUTOFF
+        )  # libvirtd is restarted, and has forgotten why it is shut off
+        run("kvm1")
+        assert defined() == [["db1"], ["web1"]]
+    assert run("kvm2") == []
+
+
+def test_one_that_is_gone_for_good_leaves_after_a_while(tmp_path: Path, clock: list[float]) -> None:
+    config(tmp_path, "kvm1", vm("web1"), vm("db1"))
+    config(tmp_path, "kvm1", vm("db1"))
+    assert hosts(tmp_path, "kvm1") == ["db1"], "there is nobody else who could take it"
+    config(tmp_path, "kvm2")
+    config(tmp_path, "kvm1", vm("web1"), vm("db1"))
+    for seconds, there in ((0, True), (handing_over.GRACE, True), (1, False)):
+        clock[0] += seconds
+        config(tmp_path, "kvm1", vm("db1"))
+        assert hosts(tmp_path, "kvm1") == (["db1", "web1"] if there else ["db1"])
+    config(tmp_path, "kvm1", vm("web1"), vm("db1"))
+    config(tmp_path, "kvm1", vm("db1"))
+    config(tmp_path, "kvm1", vm("web1"), vm("db1"))
+    assert "leaves" not in (tmp_path / "kvm1.cfg").read_text(), "it is back"
 
 
 def test_a_definition_that_was_left_gives_way_to_where_it_runs(tmp_path: Path) -> None:
@@ -166,31 +217,57 @@ def test_a_definition_that_was_left_gives_way_to_where_it_runs(tmp_path: Path) -
     left = vm("web1", states.SHUTOFF)
     config(tmp_path, "kvm1", left, vm("db1"))
     assert hosts(tmp_path, "kvm1") == ["db1", "web1"]
-    assert "waits" in config(tmp_path, "kvm2", vm("web1"))[0]
-    (told,) = config(tmp_path, "kvm1", left, vm("db1"))
-    assert told == "web1 does not run here: kvm2.cfg has its host; if it moved for good, virsh undefine it here"
     assert config(tmp_path, "kvm2", vm("web1")) == []
     assert (hosts(tmp_path, "kvm1"), hosts(tmp_path, "kvm2")) == (["db1"], ["web1"])
+    (told,) = config(tmp_path, "kvm1", left, vm("db1"))
+    assert told == "web1 does not run here: kvm2.cfg has its host; if it moved for good, virsh undefine it here"
 
 
-def test_a_hypervisor_that_is_emptied_needs_no_force(tmp_path: Path) -> None:
+def test_a_hypervisor_that_is_emptied_needs_no_force(tmp_path: Path, clock: list[float]) -> None:
     names = [f"vm{number}" for number in range(20)]
     config(tmp_path, "kvm1", *map(vm, names))
     with pytest.raises(KvmwatchError, match="give --force"):
         config(tmp_path, "kvm1")
     config(tmp_path, "kvm2", *map(vm, names))
     config(tmp_path, "kvm1")
-    config(tmp_path, "kvm2", *map(vm, names))
     assert (hosts(tmp_path, "kvm1"), len(hosts(tmp_path, "kvm2"))) == ([], 20)
-    config(tmp_path, "kvm2", *(vm(name, states.SHUTOFF, "migrated") for name in names))
-    assert hosts(tmp_path, "kvm2") == []
+    moved = [vm(name, states.SHUTOFF, "migrated") for name in names]
+    config(tmp_path, "kvm2", *moved)
+    clock[0] += handing_over.GRACE + 1
+    config(tmp_path, "kvm2", *moved)
+    assert hosts(tmp_path, "kvm2") == [], "to a hypervisor that nobody watches"
+    config(tmp_path, "kvm1", *map(vm, names))
+    clock[0] += 2 * handing_over.GRACE
+    config(tmp_path, "kvm1")
+    clock[0] += 2 * handing_over.GRACE
+    with pytest.raises(KvmwatchError, match="give --force"):
+        config(tmp_path, "kvm1")
+
+
+def test_a_file_that_is_refused_leaves_the_other_as_it_was(tmp_path: Path) -> None:
+    config(tmp_path, "kvm1", vm("web1"))
+    before = (tmp_path / "kvm1.cfg").read_text()
+    listed = list(services(snapshot(vm("web1")), CHOSEN, NAME))
+    file = Definitions(nagios, Site("kvm2", None, False, 300, (manifest.head("nagios", "kvm2"),)), listed)
+    path = tmp_path / "kvm2.cfg"
+    with pytest.raises(KvmwatchError, match="is not accepted"):
+        files.replace(
+            path,
+            lambda old: file.text(old, path),
+            f"sh -c '! grep web1 {tmp_path}/kvm1.cfg && exit 7'",
+            None,
+            Deadline(20),
+            lambda: file.others,
+        )
+    assert not path.exists()
+    assert (tmp_path / "kvm1.cfg").read_text() == before
 
 
 def test_two_vms_of_one_name_and_one_called_like_the_hypervisor(tmp_path: Path) -> None:
     config(tmp_path, "kvm1", vm("web1"))
     told = config(tmp_path, "kvm2", vm("web1", of=uuid("another")), vm("kvm2"))
     assert told == [
-        "kvm2 has no services, its host would be the hypervisor's: use another --vm-host",
+        "kvm2 would have the hypervisor's own host: use another --vm-host",
         "web1 has no services: kvm1.cfg has a host web1 for another VM: rename one, or use another --vm-host",
     ]
     assert hosts(tmp_path, "kvm2") == []
@@ -220,7 +297,7 @@ def test_foreign_files_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "d.cfg").mkdir()
     (tmp_path / "e.cfg").write_text(f"# {manifest.head('nagios', 'kvm1')}\n{line}")
     assert list(manifest.beside(tmp_path / "kvm1.cfg", "kvm1")) == []
-    assert [other.name for other in manifest.beside(tmp_path / "kvm2.cfg", "kvm2")] == ["e.cfg"]
+    assert [other.path.name for other in manifest.beside(tmp_path / "kvm2.cfg", "kvm2")] == ["e.cfg"]
 
 
 HYPERVISORS = ("kvm1", "kvm2", "kvm3")
