@@ -37,6 +37,7 @@ FORMATS = ("nagios", "icinga2", "director")
 
 _STALE_AFTER = 300
 _REFUSED = 2
+_NOTES = 10  # lines on stderr
 _SHARE = 0.6  # of the time limit is for reading, the rest for sending
 
 
@@ -79,7 +80,7 @@ def _config(options: argparse.Namespace) -> Outcome:
         snapshot = homes.ours(snapshot)
     snapshot, notes = permitted(snapshot, config.allowed)
     listed = list(services.services(config.applied(snapshot), chosen, options.vm_host))
-    file = Definitions(_renderer(options.format), site, listed, notes, homes.moved)
+    file = Definitions(_renderer(options.format), site, listed, notes, snapshot.uuids, homes.moved)
     if not options.output:
         return Outcome(file.text().rstrip("\n"))
     path = Path(options.output)
@@ -89,7 +90,8 @@ def _config(options: argparse.Namespace) -> Outcome:
         *(options.validate, options.reload, deadline),
         also=lambda: file.others,
     )
-    for note in file.notes:
+    more = [f"and {len(file.notes) - _NOTES} more of that"] if len(file.notes) > _NOTES else []
+    for note in (*file.notes[:_NOTES], *more):
         print(f"nagios_kvm: {note}", file=sys.stderr)
     what = f"{file.number} services" if changed else "unchanged"
     return Outcome(f"{options.output}: {what}")

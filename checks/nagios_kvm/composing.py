@@ -41,14 +41,19 @@ class Definitions:
         site: Site,
         services: Iterable[Service],
         notes: Iterable[str] = (),
+        there: Collection[str] = (),
         moved: Collection[str] = (),
     ) -> None:
-        """``renderer``: one of the modules nagios, icinga2, director; ``moved``: UUIDs of VMs that moved away."""
+        """``renderer``: one of the modules nagios, icinga2, director.
+
+        ``there``: UUIDs of all VMs that the hypervisor has, ``moved``: of those of them that moved away.
+        """
         self._renderer = renderer
         self._site = site
         self._services = tuple(services)
         self._notes = tuple(notes)
-        self._moved = moved
+        self._there = frozenset(there).difference(moved)
+        self._moved = frozenset(moved)
         self.notes: tuple[str, ...] = ()
         self.number = 0
         self.others: Mapping[Path, str] = {}  # files beside it that give VMs' hosts away
@@ -57,7 +62,8 @@ class Definitions:
         """The text that follows *before* in the file *path*. Raises KvmwatchError where too much would be gone."""
         own = any(service.host for service in self._services) or manifest.has_hosts(before)
         beside = tuple(manifest.beside(path, self._site.host)) if path and own else ()
-        settled = handing_over.settled(self._services, self._site.host, before, beside, time.time())
+        gone = [entry for entry in manifest.read(before) if entry.uuid not in self._there]
+        settled = handing_over.settled(self._services, self._site.host, before, beside, gone, time.time())
         site = self._site
         if self._renderer.COMMENT:
             site = site._replace(heading=(*site.heading, *settled.lines), kept=settled.kept)

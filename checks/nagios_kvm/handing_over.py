@@ -41,9 +41,14 @@ class _Place(NamedTuple):
 
 
 def settled(
-    services: Iterable[Service], hypervisor: str, before: str, others: Sequence[Beside], now: float
+    services: Iterable[Service],
+    hypervisor: str,
+    before: str,
+    others: Sequence[Beside],
+    gone: Iterable[Entry],
+    now: float,
 ) -> Settled:
-    """Settle which VMs' hosts a file has; *before* is its old text."""
+    """Settle which VMs' hosts a file has; *before* is its old text, *gone* what of it is not on the hypervisor."""
     kept: list[Service] = []
     places: dict[str, _Place] = {}
     for service in services:
@@ -54,7 +59,7 @@ def settled(
             kept.append(service)
     entries = [place.entry for place in places.values() if place.entry]
     notes = [place.note for place in places.values() if place.note]
-    leaving = _leaving(before, entries, others, now)
+    leaving = _leaving(gone, entries, others, now) if others else []
     if renamed := _renamed(before, entries):
         # to keep the old name would be to show, for ever, one that nobody knows any more
         notes.append(f"renamed, so that its history and downtimes stay with the old name: {', '.join(renamed)}")
@@ -89,15 +94,13 @@ def _place(service: Service, domain: Domain, hypervisor: str, others: Sequence[B
     return _Place(mine)
 
 
-def _leaving(before: str, entries: Sequence[Entry], others: Sequence[Beside], now: float) -> list[Entry]:
-    """The hosts of the old text whose VMs are not here any more, while another hypervisor may take them over."""
-    if not others:
-        return []
+def _leaving(gone: Iterable[Entry], entries: Iterable[Entry], others: Iterable[Beside], now: float) -> list[Entry]:
+    """The hosts of VMs that are gone, as long as another hypervisor may take them over."""
     have = {entry.name for entry in entries} | {
         entry.name for other in others for entry in other.entries if entry.kind != VM
     }
-    gone = (entry for entry in manifest.read(before) if entry.kind != VM and entry.name not in have)
-    leaving = [entry._replace(kind=LEAVES, since=entry.since or int(now)) for entry in gone]
+    left = (entry for entry in gone if entry.kind != VM and entry.name not in have)
+    leaving = [entry._replace(kind=LEAVES, since=entry.since or int(now)) for entry in left]
     return [entry for entry in leaving if 0 <= now - entry.since <= GRACE]
 
 

@@ -32,10 +32,9 @@ class Homes:
         # those that were not asked for this time are kept, those that are gone are not
         kept = {uuid: home for uuid, home in before.items() if uuid in snapshot.uuids}
         known = {**kept, **{uuid: home for uuid, home in seen.items() if home}}
-        text = "".join(f"{uuid} {home}\n" for uuid, home in sorted(known.items()))
-        if text != stored:
-            # what cannot be kept is said by the counters, which are kept there, too
-            state_files.replace(self._path, text)
+        # also when nothing has changed, because files that nobody writes are tidied away; what cannot be kept is said
+        # by the counters, which are kept there, too
+        state_files.replace(self._path, "".join(f"{uuid} {home}\n" for uuid, home in sorted(known.items())))
         self.moved = frozenset(uuid for uuid, home in seen.items() if home == _MOVED)
         return snapshot._replace(domains=tuple(one for one in snapshot.domains if seen[one.uuid] == _HERE))
 
@@ -48,6 +47,6 @@ def _seen(domain: Domain, before: str | None) -> str | None:
         return _HERE if before == _HERE else None
     if domain.why.meaning is states.ELSEWHERE:
         return _MOVED
-    if domain.state == states.SHUTOFF and before == _MOVED:
-        return _MOVED
+    if domain.state in (states.SHUTOFF, states.NOSTATE) and before:
+        return before
     return _HERE

@@ -94,6 +94,9 @@ SEEN = [
     (ARRIVES, "moved", False),
     (ARRIVES, "here", True),  # it leaves, and is not gone yet
     ((states.PAUSED, "user"), "", True),
+    ((states.NOSTATE, "unknown"), "", True),
+    ((states.NOSTATE, "unknown"), "here", True),
+    ((states.NOSTATE, "unknown"), "moved", False),
 ]
 BEFORE = {
     "here": (states.RUNNING, "booted"),
@@ -128,9 +131,10 @@ def config(
 ) -> list[str]:
     """Run what "nagios_kvm config" does for a hypervisor; gives what it tells on stderr."""
     homes = Homes(str(folder / f"state-{hypervisor}"), "qemu:///system")
-    listed = services(homes.ours(snapshot(*domains)), CHOSEN, NAME)
+    read = snapshot(*domains)
+    listed = services(homes.ours(read), CHOSEN, NAME)
     site = Site(hypervisor, None, False, 300, (manifest.head("nagios", hypervisor),))
-    file = Definitions(renderer, site, listed, (), homes.moved)
+    file = Definitions(renderer, site, listed, (), read.uuids, homes.moved)
     path = folder / f"{hypervisor}.cfg"
     files.replace(
         path, lambda before: file.text(before, path, force), None, None, Deadline(20), lambda: file.others
@@ -278,6 +282,9 @@ def test_a_rename_is_told_once(tmp_path: Path) -> None:
     told = config(tmp_path, "kvm1", vm("shop1", of=uuid("web1")), vm("db1"))
     assert told == ["renamed, so that its history and downtimes stay with the old name: web1 is shop1 now"]
     assert config(tmp_path, "kvm1", vm("shop1", of=uuid("web1")), vm("db1")) == []
+    config(tmp_path, "kvm2")
+    config(tmp_path, "kvm1", vm("shop2", of=uuid("web1")), vm("db1"))
+    assert hosts(tmp_path, "kvm1") == ["db1", "shop2"], "it is here, so nobody else will want the old name"
 
 
 @pytest.mark.parametrize(("pattern", "told"), [(None, True), (VmHost("{uuid}"), False)])
