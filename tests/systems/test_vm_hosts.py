@@ -90,7 +90,7 @@ def move_and_follow(
     eventually("after the source's run", kept)
     site.reloaded("kvm2")
     eventually("it is taken over", lambda: hypervisor() == "kvm2")
-    assert kept()
+    eventually("all is still known", kept)  # Nagios counts its downtimes again when it has loaded
     site.reloaded("kvm1")
     assert "unchanged" in site.reloaded("kvm1").out
     site.publish("kvm1", 1)
@@ -126,8 +126,7 @@ def test_nagios_keeps_what_it_knows(bed: Bed, second: Second, kvm: Command, move
         return wanted.items() <= shown().items()
 
     def hypervisor() -> str:
-        text = (nagios.work / "var" / "objects.cache").read_text()
-        return next((line.split("\t")[-1] for line in text.splitlines() if "\t_KVM_HYPERVISOR\t" in line), "")
+        return shown().get("_KVM_HYPERVISOR", "").partition(";")[2]
 
     with running(nagios):
         site.publish("kvm1", 3)
