@@ -121,11 +121,11 @@ def _publish(options: argparse.Namespace) -> Outcome:
     try:
         told = _judged(options, chosen, config, style, deadline.share(_SHARE))
     except KvmwatchError as error:
-        if isinstance(error, UsageError) or all(check.name != "host" for check in chosen):
+        if isinstance(error, UsageError):
             raise
         # one service tells it; the others become stale
-        (of_host,) = (check for check in chosen if check.name == "host")
-        only = Result("KVM host", UNKNOWN, unknown(of_host, error))
+        (of_host,) = (check for check in chosen if check.name == services.PARENT)
+        only = Result(services.Service(of_host).name, UNKNOWN, unknown(of_host, error))
         target.send(host, Turns(options.state_dir, (options.to, host), [only]), deadline)
         raise
     turns = Turns(options.state_dir, (options.to, host), told)
@@ -253,5 +253,6 @@ def _add_shared(made: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="CHECK",
-        help=f"only these: {_names(services.all_checks())}; repeatable (default: {_names(services.checks([]))})",
+        help=f"only these, and host, on which they depend: {_names(services.all_checks())}; "
+        f"repeatable (default: {_names(services.checks([]))})",
     )

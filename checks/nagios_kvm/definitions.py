@@ -10,7 +10,7 @@ from zlib import crc32
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.snapshot import Domain
 from kvmwatch.model.text import without_password
-from nagios_kvm.services import Service
+from nagios_kvm.services import PARENT, Service
 
 
 class Site(NamedTuple):
@@ -24,6 +24,10 @@ class Site(NamedTuple):
     selection: tuple[str, ...] = ()  # the options that leave some services to another file of the same host
     makes_hosts: bool = True  # those of VMs' own; else the site has them
     kept: str = ""  # objects of the old file that are to stay as they are, in paragraphs
+
+    def stale_after_of(self, service: Service) -> int:
+        """Seconds without a result after which a service is UNKNOWN: sooner for that on which others depend."""
+        return max(1, self.stale_after // 2) if service.check.name == PARENT else self.stale_after
 
     @property
     def group(self) -> str:

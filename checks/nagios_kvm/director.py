@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from kvmwatch.model.errors import UsageError
 from nagios_kvm.definitions import Site, check_name, in_macro, vm_hosts
-from nagios_kvm.services import Service
+from nagios_kvm.services import Service, pace
 
 Json = dict[str, Any]
 
@@ -59,12 +59,15 @@ def _service(site: Site, service: Service) -> Json:
         more = {"groups": list(routing.service_groups)} if routing.service_groups else {}
         templates = routing.templates
     made: Json = {
-        "imports": [check_name(service) if site.active else "kvm-passive", *templates],
+        "imports": [
+            *([check_name(service)] if site.active else filter(None, ("kvm-passive", pace(service.check)))),
+            *templates,
+        ],
         "object_name": service.name,
         "object_type": "object",
         "vars": variables,
         **more,
     }
     if not site.active:
-        made["check_interval"] = str(site.stale_after)
+        made["check_interval"] = made["retry_interval"] = str(site.stale_after_of(service))
     return made

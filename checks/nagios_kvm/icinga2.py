@@ -14,7 +14,7 @@ from kvmwatch.model.routing import Routing
 from kvmwatch.model.snapshot import Domain
 from nagios_kvm.definitions import Site, check_name, in_macro, vm_hosts
 from nagios_kvm.names import encode
-from nagios_kvm.services import Service
+from nagios_kvm.services import Service, pace
 
 #: what names each VM in such a file, or each service on a host of its own
 ENTRY = re.compile(
@@ -35,6 +35,7 @@ def render(site: Site, services: Iterable[Service]) -> str:
     lines = [f"// {line}" for line in site.heading]
     lines += [
         f"template Host {_string(f'kvmwatch-{site.host}')} {{",
+        '  import "kvm-hypervisor"',
         f"  vars.kvm_checks = [ {', '.join(map(_string, checks))} ]",
         f"  vars.kvm_passive = {'false' if site.active else 'true'}",
         f"  vars.kvm_stale_after = {site.stale_after}",
@@ -99,13 +100,17 @@ def _service(site: Site, service: Service, domain: Domain) -> Iterator[str]:
     yield f"  vars.kvm_domain = [ {_string(domain.uuid)} ]"
     if site.uri:
         yield f"  vars.kvm_uri = {_string(in_macro(site.uri))}"
+    paced = [f"  import {_string(template)}" for template in filter(None, [pace(service.check)])]
     if site.active:
         yield '  import "kvm-service"'
+        yield from paced
         yield '  import "kvm-vm-service"'
         yield f"  check_command = {_string(check_name(service))}"
     else:
         yield '  import "kvm-passive"'
-        yield f"  check_interval = {site.stale_after}"
+        yield from paced
+        yield f"  check_interval = {site.stale_after_of(service)}"
+        yield f"  retry_interval = {site.stale_after_of(service)}"
     routing = domain.policy.routing
     yield from _own(routing, routing.service_groups, routing.templates)
     yield "}"

@@ -12,11 +12,11 @@ from kvmwatch.model.errors import UsageError
 from kvmwatch.model.routing import Routing
 from kvmwatch.model.snapshot import Domain
 from nagios_kvm.definitions import Site, check_name, vm_hosts
-from nagios_kvm.names import ILLEGAL, encode
-from nagios_kvm.services import Service
+from nagios_kvm.names import ILLEGAL, ServiceName, encode
+from nagios_kvm.services import PARENT, SETTLED, SETTLED_AFTER, Service, pace
 
 #: the lines that name each service in such a file: its host, and what it is called there
-ENTRY = re.compile(r"^ *use +.+\n *host_name +(.+)\n *service_description +(.+)$", re.MULTILINE)
+ENTRY = re.compile(r"^ *use +.*kvm-service.*\n *host_name +(.+)\n *service_description +(.+)$", re.MULTILINE)
 #: where site.heading goes
 COMMENT = "#"
 
@@ -32,25 +32,40 @@ def render(site: Site, services: Iterable[Service]) -> str:
     objects += [_service(site, service) for service in listed]
     if site.kept:
         objects.append(site.kept)
-    of_vms = bool(site.kept) or any(service.domain for service in listed)
-    if of_vms:
+    objects.append(
+        _object(
+            "service",
+            ("use", "kvm-settled"),
+            ("host_name", site.host),
+            ("service_description", SETTLED),
+            ("check_command", f"kvm_settled!{SETTLED_AFTER}"),
+        )
+    )
+    of_host = [service.name for service in listed if not service.domain]
+    parent = str(ServiceName(PARENT))
+    # when libvirt cannot be read that is one problem, not one for each VM, and in a hypervisor's boot it is none
+    objects += _depend(site, parent, "u", ("service_description", [name for name in of_host if name != parent]))
+    objects += _depend(site, SETTLED, "w", ("service_description", of_host))
+    if site.kept or any(service.domain for service in listed):
         objects.append(
             _object("servicegroup", ("servicegroup_name", site.group), ("alias", f"KVM VMs of {site.host}"))
         )
-    parents = [service for service in listed if service.check.name == "host"]
-    for parent in parents if of_vms else ():
-        # when libvirt cannot be read that is one problem, not one for each VM; these are not named, because with
-        # use_regexp_matching a name with + or * in it is an expression, which matches others or none
-        objects.append(
-            _object(
-                "servicedependency",
-                ("host_name", site.host),
-                ("service_description", parent.name),
-                ("dependent_servicegroup_name", site.group),
-                ("notification_failure_criteria", "u"),
-            )
-        )
+        # VMs are not named: with use_regexp_matching a name with + or * is an expression, for others or for none
+        objects += _depend(site, parent, "u", ("servicegroup_name", [site.group]))
+        objects += _depend(site, SETTLED, "w", ("servicegroup_name", [site.group]))
     return "\n".join(objects)
+
+
+def _depend(site: Site, on: str, while_in: str, dependent: tuple[str, list[str]]) -> Iterator[str]:
+    """Have nobody told of some services while another one is in a state."""
+    kind, names = dependent
+    if not names:
+        return
+    fields = [("host_name", site.host), ("service_description", on)]
+    if kind == "service_description":
+        fields.append(("dependent_host_name", site.host))
+    fields.append((f"dependent_{kind}", ",".join(names)))
+    yield _object("servicedependency", *fields, ("notification_failure_criteria", while_in))
 
 
 def _host(site: Site, host: str, domain: Domain) -> Iterator[tuple[str, str]]:
@@ -81,7 +96,8 @@ def _service(site: Site, service: Service) -> str:
 def _fields(site: Site, service: Service) -> Iterator[tuple[str, str]]:
     passive = not site.active
     routing = service.domain.policy.routing if service.domain else Routing()
-    yield "use", ",".join((*routing.templates, "kvm-service-passive" if passive else "kvm-service"))
+    template = "kvm-service-passive" if passive else "kvm-service"
+    yield "use", ",".join(filter(None, (*routing.templates, pace(service.check), template)))
     yield "host_name", service.host or site.host
     yield "service_description", service.name
     if service.domain:
@@ -90,8 +106,9 @@ def _fields(site: Site, service: Service) -> Iterator[tuple[str, str]]:
         yield "_KVM_UUID", service.domain.uuid
         yield "_KVM_HYPERVISOR", site.host
     if passive:
-        yield "freshness_threshold", str(site.stale_after)
-        yield "check_command", f"kvm_stale!{site.stale_after}"
+        stale_after = site.stale_after_of(service)
+        yield "freshness_threshold", str(stale_after)
+        yield "check_command", f"kvm_stale!{stale_after}"
         return
     arguments = ["-u", _quoted(site.uri)] if site.uri else []
     if service.domain:

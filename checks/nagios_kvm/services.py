@@ -1,4 +1,9 @@
-"""Which services there are: each check of a VM for each VM, each check of the hypervisor once."""
+"""Which services there are: each check of a VM for each VM, each check of the hypervisor once.
+
+The hypervisor's own, *KVM host*, is always among them: the others depend on it, so that a libvirt that cannot be
+read is one problem and not one for each VM. So they do on *KVM settled*, which no check of ours feeds: it is the
+monitoring system's own word on whether the hypervisor was down a moment ago.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +22,10 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Snapshot
 from nagios_kvm.names import ServiceName
 from nagios_kvm.vm_hosts import VmHost
+
+PARENT = "host"  # the check on which the services of all others depend
+SETTLED = "KVM settled"
+SETTLED_AFTER = 600  # seconds after the hypervisor's host was down, in which nothing is told of its services
 
 
 class Service(NamedTuple):
@@ -52,15 +61,26 @@ def all_checks() -> tuple[Check, ...]:
 
 
 def checks(names: Iterable[str]) -> tuple[Check, ...]:
-    """The checks with these short names, or without any those that are made services of by default.
+    """The checks with these short names and the parent, or without any those that are services by default.
 
     Raises UsageError for an unknown one.
     """
     wanted = set(names)
+    wanted |= {PARENT} if wanted else set()
     if unknown := sorted(wanted.difference(check.name for check in all_checks())):
         known = ", ".join(check.name for check in all_checks())
         raise UsageError(f"unknown check {unknown[0]!r}; there are {known}")
     return tuple(check for check in all_checks() if (check.name in wanted if wanted else check.by_default))
+
+
+def pace(check: Check) -> str | None:
+    """The template that says how long a problem of a check lasts before somebody is told; None: as the others.
+
+    A rate is high for a minute now and then; the parent has to be known to be in trouble before its children are.
+    """
+    if check.name == PARENT:
+        return "kvm-parent"
+    return "kvm-rate" if check.needs_rates else None
 
 
 def groups(of: Iterable[Check]) -> Group:

@@ -328,14 +328,14 @@ def test_only_what_icinga_says_it_took_is_counted(
     with api(icinga((code, body))) as url:
         ran = command(*publish, url)
     assert (ran.code, ran.out) == (2, "")
-    assert "took 7 of 8 results for host kvm1; " in ran.err
+    assert "took 8 of 9 results for host kvm1; " in ran.err
     assert said in ran.err
-    with api(icinga(*[(code, body)] * 8)) as url:
+    with api(icinga(*[(code, body)] * 9)) as url:
         ran = command(*publish, url)
     assert ran.code == (2 if "unknown" in body or "[]}" in body or code == 404 else 3)
     assert said in ran.err
     with api(icinga()) as url:
-        assert command(*publish, url).out == f"{url} took 8 of 8 results for host kvm1\n"
+        assert command(*publish, url).out == f"{url} took 9 of 9 results for host kvm1\n"
 
 
 def test_setting_zabbix_up_may_take_longer_than_a_request(command: Command) -> None:

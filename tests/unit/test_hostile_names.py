@@ -17,7 +17,7 @@ from nagios_kvm.command_file import command
 from nagios_kvm.definitions import Site, check_uri, host_name
 from nagios_kvm.judging import Result
 from nagios_kvm.names import ServiceName
-from nagios_kvm.services import Service, checks
+from nagios_kvm.services import SETTLED, Service, checks
 from nagios_kvm.spool import _block
 from nagios_kvm.vm_hosts import VmHost
 
@@ -131,7 +131,8 @@ def objects(text: str) -> Iterator[tuple[str, dict[str, str]]]:
 def test_nagios(vms: list[str], active: bool) -> None:
     text = nagios.render(site(active=active), services(vms))
     found = list(objects(text))
-    described = [fields["service_description"] for kind, fields in found if kind == "service"]
+    *described, settled = [fields["service_description"] for kind, fields in found if kind == "service"]
+    assert settled == SETTLED
     assert [ServiceName.parse(name) for name in described] == [
         ServiceName(one.check.name, one.domain.name if one.domain else None) for one in services(vms)
     ]
@@ -160,20 +161,21 @@ def test_hosts_of_vms(vms: list[str]) -> None:
 def test_no_list_of_nagios_names_a_vm(vms: list[str]) -> None:
     """With use_regexp_matching, a + or * in a list makes an expression of a name: it matches others', or none."""
     found = list(objects(nagios.render(site(), services(vms))))
-    (dependency,) = (fields for kind, fields in found if kind == "servicedependency")
-    (group,) = (fields for kind, fields in found if kind == "servicegroup")
-    assert dependency["dependent_servicegroup_name"] == group["servicegroup_name"] == "kvm-vms-of-kvm1"
-    assert not set("".join(dependency.values())) & set("*?+\\")
+    dependencies = [fields for kind, fields in found if kind == "servicedependency"]
+    assert [list(fields.values())[1:] for fields in dependencies] == [
+        [SETTLED, "kvm1", "KVM host", "w"],
+        ["KVM host", "kvm-vms-of-kvm1", "u"],
+        [SETTLED, "kvm-vms-of-kvm1", "w"],
+    ]
+    assert [fields["servicegroup_name"] for kind, fields in found if kind == "servicegroup"] == ["kvm-vms-of-kvm1"]
     members = [fields for kind, fields in found if kind == "service" and "servicegroups" in fields]
     assert len(members) == 2 * len(vms)
     assert {fields["servicegroups"] for fields in members} == {"kvm-vms-of-kvm1"}
 
 
-def test_nagios_without_vms_or_without_the_hypervisor_has_nothing_that_is_not_there() -> None:
+def test_nagios_without_vms_has_no_group_of_them() -> None:
     alone = [kind for kind, _ in objects(nagios.render(site(), services([])))]
-    assert alone == ["service"]
-    of_vms = [kind for kind, _ in objects(nagios.render(site(), services(["web1"])[1:]))]
-    assert of_vms == ["service", "service", "servicegroup"]
+    assert alone == ["service", "service", "servicedependency"]
 
 
 _LITERAL = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
@@ -201,7 +203,7 @@ def test_icinga(vms: list[str], host: str) -> None:
         (name, f"uuid-{number}", name) for number, name in enumerate(vms)
     ]
     assert len(icinga2.ENTRY.findall(text)) == len(vms)
-    assert len(lines) == len(vms) + 8, "no name has made a line of its own"
+    assert len(lines) == len(vms) + 9, "no name has made a line of its own"
 
 
 @given(lists, hosts)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from check_kvm.frame import check_options
 from check_kvm.frame.plugin import Check
-from nagios_kvm.services import all_checks
+from nagios_kvm import services
 
 PLUGINS = "/usr/lib/nagios/plugins"  # Debian's; Icinga's own constant PluginDir elsewhere
 MADE = "Made by 'make definitions' from the commands' own options; do not edit."
@@ -30,6 +30,7 @@ class Command(NamedTuple):
     description: str
     options: tuple[Option, ...]
     of_each_domain: bool
+    pace: str | None  # the template that says how long its problems last before somebody is told
 
     @property
     def name(self) -> str:
@@ -39,14 +40,16 @@ class Command(NamedTuple):
 
 def commands() -> tuple[Command, ...]:
     """All of them, those of VMs first."""
-    return tuple(_command(check) for check in all_checks())
+    return tuple(_command(check) for check in services.all_checks())
 
 
 def _command(check: Check) -> Command:
     # argparse has no public list of a parser's options
     actions = check_options.parser_of(check)._actions
     options = tuple(_option(action) for action in actions if action.dest not in ("help", "version"))
-    return Command(check.name, " ".join(check.description.split()), options, check.of_each_domain)
+    return Command(
+        check.name, " ".join(check.description.split()), options, check.of_each_domain, services.pace(check)
+    )
 
 
 def _option(action: argparse.Action) -> Option:

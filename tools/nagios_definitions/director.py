@@ -28,17 +28,24 @@ def render(commands: Iterable[Command]) -> str:
         "Datafield": {numbers[variable]: field for variable, field in fields.items()},
         "ServiceTemplate": {
             "kvm-service": _template(
-                "kvm-service", check_interval="60", retry_interval="30", max_check_attempts="3"
+                "kvm-service", check_interval="60", retry_interval="60", max_check_attempts="5"
             ),
             **{
-                command.name: _template(command.name, imports=["kvm-service"], check_command=command.name)
+                command.name: _template(
+                    command.name,
+                    imports=[*filter(None, ("kvm-service", command.pace))],
+                    check_command=command.name,
+                )
                 for command in listed
             },
+            "kvm-rate": _template("kvm-rate", max_check_attempts="10"),
+            "kvm-parent": _template("kvm-parent", retry_interval="30", max_check_attempts="5"),
             "kvm-passive": _template(
                 "kvm-passive",
                 check_command="dummy",
                 check_interval="300",
-                max_check_attempts="1",
+                retry_interval="300",
+                max_check_attempts="5",
                 vars={
                     "dummy_state": "3",
                     "dummy_text": "No result from nagios_kvm publish: is its timer running on the hypervisor, "

@@ -5,7 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
+from nagios_kvm import services
+from nagios_kvm.names import ServiceName
+from nagios_kvm.services import SETTLED, SETTLED_AFTER
+
 from nagios_definitions.commands import MADE, Command, Option
+
+PARENT = str(ServiceName(services.PARENT))
 
 _HEAD = f"""\
 // {MADE}
@@ -15,22 +21,31 @@ _HEAD = f"""\
 // hypervisor's host:
 //
 //   object Host "kvm1" {{
-//     import "generic-host"
+//     import "generic-host"        // and what makes it tell somebody, as all of your hosts have it
 //     import "kvmwatch-kvm1"
 //     vars.kvm_endpoint = "kvm1"   // where the checks run, if this is not the hypervisor itself
 //   }}
 
+// the hypervisor is known to be down before its services are known to be in trouble
+template Host "kvm-hypervisor" {{
+  check_interval = 1m
+  retry_interval = 15s
+  max_check_attempts = 3
+}}
+
+// somebody is told when it was wrong five times, a minute apart
 template Service "kvm-service" {{
   check_interval = 1m
-  retry_interval = 30s
-  max_check_attempts = 3
+  retry_interval = 1m
+  max_check_attempts = 5
 }}
 
 // fed by nagios_kvm publish; when nothing comes within its check_interval it is UNKNOWN
 template Service "kvm-passive" {{
   check_command = "dummy"
   check_interval = 5m
-  max_check_attempts = 1
+  retry_interval = 5m
+  max_check_attempts = 5
   vars.dummy_state = 3
   vars.dummy_text = "No result from nagios_kvm publish: is its timer running on the hypervisor, or is the VM gone or moved?"
 }}
@@ -52,24 +67,79 @@ template Service "kvm-vm-service" {{
     command_endpoint = hypervisor.vars.kvm_endpoint
   }}
 }}
+
+// for a check of rates, after one of these: a busy minute is no problem, ten are
+template Service "kvm-rate" {{
+  max_check_attempts = 10
+}}
+
+// for the service on which the others of a hypervisor depend: it is known to be in trouble before they are
+template Service "kvm-parent" {{
+  retry_interval = 30s
+  max_check_attempts = 5
+}}
+
+// whether a hypervisor was down a moment ago: while it is WARNING nobody is told of its other services
+template Service "kvm-settled" {{
+  check_command = "dummy"
+  check_interval = 1m
+  retry_interval = 1m
+  max_check_attempts = 1
+  enable_notifications = false
+  vars.kvm_settled_after = {SETTLED_AFTER}
+  vars.dummy_state = {{{{
+    var down = get_host(macro("$host.name$")).last_state_down
+    if (get_time() - down < macro("$kvm_settled_after$")) {{ return 1 }}
+    return 0
+  }}}}
+  vars.dummy_text = {{{{
+    var after = macro("$kvm_settled_after$")
+    if (get_time() - get_host(macro("$host.name$")).last_state_down < after) {{
+      return "Down within the last " + after + " s, its services have that long to come back"
+    }}
+    return "Not down within the last " + after + " s"
+  }}}}
+}}
 """
 
-_DEPENDENCY = """\
+_OF_HOST = f"""\
+apply Service "{SETTLED}" {{
+  import "kvm-settled"
+  assign where host.vars.kvm_checks
+}}
+
 // when libvirt cannot be read that is one problem, not one for each VM
-apply Dependency "kvm-host" to Service {
-  parent_service_name = "KVM host"
+apply Dependency "kvm-host" to Service {{
+  parent_service_name = "{PARENT}"
   states = [ OK, Warning, Critical ]
-  assign where match("KVM *", service.name) && host.vars.kvm_checks && "host" in host.vars.kvm_checks
-  ignore where service.name == "KVM host"
-}
+  assign where match("KVM *", service.name) && host.vars.kvm_checks
+  ignore where service.name == "{PARENT}" || service.name == "{SETTLED}"
+}}
+
+// and in a hypervisor's boot it is none
+apply Dependency "kvm-settled" to Service {{
+  parent_service_name = "{SETTLED}"
+  states = [ OK ]
+  ignore_soft_states = false
+  assign where match("KVM *", service.name) && host.vars.kvm_checks
+  ignore where service.name == "{SETTLED}"
+}}
 
 // the same for services on the VMs' own hosts
-apply Dependency "kvm-hypervisor" to Service {
+apply Dependency "kvm-hypervisor" to Service {{
   parent_host_name = service.vars.kvm_hypervisor
-  parent_service_name = "KVM host"
+  parent_service_name = "{PARENT}"
   states = [ OK, Warning, Critical ]
-  assign where get_host(service.vars.kvm_hypervisor) && "host" in get_host(service.vars.kvm_hypervisor).vars.kvm_checks
-}
+  assign where get_host(service.vars.kvm_hypervisor) && get_host(service.vars.kvm_hypervisor).vars.kvm_checks
+}}
+
+apply Dependency "kvm-hypervisor-settled" to Service {{
+  parent_host_name = service.vars.kvm_hypervisor
+  parent_service_name = "{SETTLED}"
+  states = [ OK ]
+  ignore_soft_states = false
+  assign where get_host(service.vars.kvm_hypervisor) && get_host(service.vars.kvm_hypervisor).vars.kvm_checks
+}}
 """
 
 # what --config and metadata say of a VM (nagios_kvm.icinga2)
@@ -85,7 +155,7 @@ _ROUTED = """\
 def render(commands: Iterable[Command]) -> str:
     """Give the file for Icinga's conf.d."""
     listed = tuple(commands)
-    return "\n".join([_HEAD, *map(_command, listed), *map(_apply, listed), _DEPENDENCY])
+    return "\n".join([_HEAD, *map(_command, listed), *map(_apply, listed), _OF_HOST])
 
 
 def _command(command: Command) -> str:
@@ -118,20 +188,27 @@ def _apply(command: Command) -> str:
         if of_each
         else f'apply Service "KVM {command.check}" {{\n'
     )
+    is_parent = command.check == services.PARENT
+    stale_after = "host.vars.kvm_stale_after / 2" if is_parent else "host.vars.kvm_stale_after"
+    pace = f'    import "{command.pace}"\n' if command.pace else ""
+    wanted = "" if is_parent else f' && "{command.check}" in host.vars.kvm_checks'
     return (
         f"{head}"
         "  if (host.vars.kvm_passive) {\n"
         '    import "kvm-passive"\n'
-        "    check_interval = host.vars.kvm_stale_after\n"
+        f"{pace}"
+        f"    check_interval = {stale_after}\n"
+        f"    retry_interval = {stale_after}\n"
         "  } else {\n"
         '    import "kvm-service"\n'
+        f"{pace}"
         f'    check_command = "{command.name}"\n'
         "    if (host.vars.kvm_endpoint) {\n"
         "      command_endpoint = host.vars.kvm_endpoint\n"
         "    }\n"
         "  }\n"
         f"{_ROUTED if of_each else ''}"
-        f'  assign where host.vars.kvm_checks && "{command.check}" in host.vars.kvm_checks\n'
+        f"  assign where host.vars.kvm_checks{wanted}\n"
         "}\n"
     )
 

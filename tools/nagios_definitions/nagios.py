@@ -7,9 +7,12 @@ from collections.abc import Iterable
 from nagios_definitions.commands import MADE, PLUGINS, Command
 
 _TEMPLATES = """\
+# Who is told is yours to say: contacts or contact_groups in your generic-host, or in the host.
 define host {
     name                            kvm-hypervisor
     use                             generic-host
+    check_interval                  1
+    retry_interval                  1
     max_check_attempts              3
     register                        0
 }
@@ -29,13 +32,40 @@ define command {
     command_line                    $USER1$/check_dummy 0 "This host is not checked: its service KVM state tells whether the VM runs"
 }
 
-# a service that runs its own check
+# a service that runs its own check; somebody is told when it was wrong five times, a minute apart
 define service {
     name                            kvm-service
     use                             generic-service
     check_interval                  1
     retry_interval                  1
-    max_check_attempts              3
+    max_check_attempts              5
+    register                        0
+}
+
+# for a check of rates, before kvm-service or kvm-service-passive: a busy minute is no problem, ten are
+define service {
+    name                            kvm-rate
+    max_check_attempts              10
+    register                        0
+}
+
+# for the service on which the others of a hypervisor depend: it is known to be in trouble before they are
+define service {
+    name                            kvm-parent
+    retry_interval                  0.5
+    max_check_attempts              4
+    register                        0
+}
+
+# whether a hypervisor was down a moment ago: while it is WARNING nobody is told of the services that depend on it
+define service {
+    name                            kvm-settled
+    use                             generic-service
+    check_interval                  1
+    retry_interval                  1
+    max_check_attempts              1
+    notifications_enabled           0
+    check_command                   kvm_settled!600
     register                        0
 }
 
@@ -47,7 +77,7 @@ define service {
     passive_checks_enabled          1
     check_freshness                 1
     freshness_threshold             300
-    max_check_attempts              1
+    max_check_attempts              5
     check_command                   kvm_stale!300
     register                        0
 }
@@ -56,6 +86,18 @@ define service {
 define command {
     command_name                    kvm_stale
     command_line                    $USER1$/check_dummy 3 "No result from nagios_kvm publish for $ARG1$ s: is its timer running on the hypervisor, or is the VM gone or moved?"
+}
+
+# $ARG1$: seconds after the host was down for the last time
+define command {
+    command_name                    kvm_settled
+    command_line                    /bin/sh -c 'test $$(( $$(date +%s) - $LASTHOSTDOWN$ )) -ge $ARG1$ && echo "OK - not down within the last $ARG1$ s" || ( echo "WARNING - down within the last $ARG1$ s, its services have that long to come back" && exit 1 )'
+}
+
+# $ARG1$: a command of checks/nrpe; needs check_nrpe, which is UNKNOWN here when it meets nobody
+define command {
+    command_name                    kvm_nrpe
+    command_line                    $USER1$/check_nrpe -H $HOSTADDRESS$ -u -t 30:3 -c $ARG1$
 }
 """
 

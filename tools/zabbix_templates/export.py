@@ -234,7 +234,9 @@ class _Exporter:
 def _rule_steps(rule: Rule) -> list[Tree]:
     steps: list[Tree] = [
         {"type": "JSONPATH", "parameters": [rule.path], "error_handler": "DISCARD_VALUE"},
-        {"type": "DISCARD_UNCHANGED_HEARTBEAT", "parameters": ["1h"]},
+        # So often a rule looks again at what has not changed: a filter's macro may have, and a discovery that met a
+        # server which did not know the new host's macros yet, or whose database refused it, is not repeated else.
+        {"type": "DISCARD_UNCHANGED_HEARTBEAT", "parameters": ["10m"]},
     ]
     if rule.part:
         # behind the throttling, so that it runs only when something changed
