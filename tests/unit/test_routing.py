@@ -124,7 +124,12 @@ def test_all_of_it_is_in_nagios(config: siteconfig.SiteConfig, pattern: VmHost |
     listed = list(services(config.applied(snapshot(vm("web1"))), checks(["host", "state"]), pattern))
     text = nagios.render(Site("kvm1", None, True, 300), listed)
     blocks = {block.split("{")[0].strip(): dict(_fields(block)) for block in text.split("define ")[1:]}
-    own_host, service = blocks.get("host"), blocks["service"]
+    (service,) = (
+        dict(_fields(block))
+        for block in text.split("define ")
+        if block.startswith("service {") and "KVM state" in block
+    )
+    own_host = blocks.get("host")
     assert service["use"] == "slow,kvm-service"
     assert service["servicegroups"] == "kvm-vms-of-kvm1,shops"
     assert service["contact_groups"] == "team-a,team-b"
