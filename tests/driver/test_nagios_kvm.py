@@ -159,7 +159,7 @@ def test_own_hosts_are_fed_as_they_are_defined(command: Command, tmp_path: Path)
     assert ("kvm1", "KVM host") in fed
     exists = command("nagios_kvm", "config", "--format", "nagios", *HOST, *own, "--vm-host-exists").out
     assert "define host {" not in exists
-    assert exists.count("define service {") == EXAMPLE_SERVICES
+    assert len(nagios.ENTRY.findall(exists)) == EXAMPLE_SERVICES
 
 
 def test_a_rename_is_told_on_stderr(command: Command, tmp_path: Path) -> None:
