@@ -149,13 +149,15 @@ def test_nagios_keeps_what_it_knows(bed: Bed, second: Second, kvm: Command, move
         (own_host,) = (one for one in objects.split("define ") if one.startswith("host {\n\thost_name\tmover1\n"))
         for line in ("parents\tkvm2", "contact_groups\tteam-a", "_TEAM\ta", "_KVM_HYPERVISOR\tkvm2"):
             assert f"\t{line}\n" in own_host
-        (depends,) = (
+        depends = [
             one
             for one in objects.split("define ")
             if one.startswith("servicedependency {") and f"dependent_service_description\t{STATE}\n" in one
-        )
-        assert "\thost_name\tkvm2\n" in depends
-        assert f"dependent_host_name\t{VM}\n" in depends
+        ]
+        assert [one for one in depends if "\tservice_description\tKVM host\n" in one]
+        for one in depends:
+            assert "\thost_name\tkvm2\n" in one
+            assert f"dependent_host_name\t{VM}\n" in one
 
 
 def test_icinga_keeps_what_it_knows(bed: Bed, second: Second, kvm: Command, mover: None) -> None:
