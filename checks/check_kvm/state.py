@@ -69,7 +69,7 @@ def judged(domain: Domain) -> tuple[ServiceState, str]:
     meaning, expected = domain.why.meaning, domain.expected
     source = "its metadata" if domain.policy.expect else "autostart"
     if meaning is states.ELSEWHERE:
-        return Ok, ", it runs elsewhere"
+        return Ok, ", gone to another hypervisor"
     if domain.state in (states.SHUTOFF, states.PMSUSPENDED) and expected in ("running", "paused"):
         return Critical, f" though it should be {expected} ({source})"
     if meaning is states.FAULT:

@@ -28,13 +28,16 @@ from kvmwatch.reading.connection import is_local
 from kvmwatch.reading.deadline import Deadline
 from nagios_kvm import services
 from nagios_kvm.definitions import Site, check_uri, host_name
+from nagios_kvm.homes import Homes
 from nagios_kvm.judging import Result, results
 from nagios_kvm.turns import Turns
+from nagios_kvm.vm_hosts import VmHost
 
 FORMATS = ("nagios", "icinga2", "director")
 
 _STALE_AFTER = 300
 _REFUSED = 2
+_NOTES = 10  # lines on stderr
 _SHARE = 0.6  # of the time limit is for reading, the rest for sending
 
 
@@ -44,7 +47,8 @@ def main() -> None:
 
 
 def _config(options: argparse.Namespace) -> Outcome:
-    from nagios_kvm import files  # noqa: PLC0415 - publish does without
+    from nagios_kvm import files, manifest  # noqa: PLC0415 - publish does without
+    from nagios_kvm.composing import Definitions, permitted  # noqa: PLC0415
 
     deadline = Deadline(options.timeout)
     if (options.validate or options.reload) and not options.output:
@@ -52,6 +56,8 @@ def _config(options: argparse.Namespace) -> Outcome:
     uri = None if options.uri == options.default_uri else options.uri
     check_uri(uri or "")
     chosen = services.checks(options.check)
+    if options.vm_host_exists and not options.vm_host:
+        raise UsageError("--vm-host-exists goes with --vm-host PATTERN, which says how these hosts are called")
     selection = Selection.parse(options.domain, options.exclude)
     # names and metadata are all that is needed
     groups = Group.SHUT_OFF | Group.POLICY
@@ -65,23 +71,29 @@ def _config(options: argparse.Namespace) -> Outcome:
         active=options.active,
         stale_after=int(options.stale_after),
         selection=_selection(options),
-        heading=(f"Made by: nagios_kvm config --format {options.format}; do not edit.",),
+        makes_hosts=not options.vm_host_exists,
     )
-    listed = list(services.services(site_config(options.config).applied(snapshot), chosen))
-    renderer = _renderer(options.format)
-    text = renderer.render(site, listed)
+    site = site._replace(heading=(manifest.head(options.format, site.host),))
+    config = site_config(options.config)
+    homes = Homes(options.state_dir, options.uri)
+    if options.vm_host:
+        snapshot = homes.ours(snapshot)
+    snapshot, notes = permitted(snapshot, config.allowed)
+    listed = list(services.services(config.applied(snapshot), chosen, options.vm_host))
+    file = Definitions(_renderer(options.format), site, listed, notes, snapshot.uuids, homes.moved)
     if not options.output:
-        return Outcome(text.rstrip("\n"))
-    empty = not any(service.domain for service in listed)
-
+        return Outcome(file.text().rstrip("\n"))
     path = Path(options.output)
-
-    def allowed(before: str) -> None:
-        if not options.force:
-            files.refuse_loss(path, before, text, renderer.ENTRY, empty)
-
-    changed = files.replace(path, text, options.validate, options.reload, deadline, allowed)
-    what = f"{len(listed)} services" if changed else "unchanged"
+    changed = files.replace(
+        path,
+        lambda before: file.text(before, path, force=options.force),
+        *(options.validate, options.reload, deadline),
+        also=lambda: file.others,
+    )
+    more = [f"and {len(file.notes) - _NOTES} more of that"] if len(file.notes) > _NOTES else []
+    for note in (*file.notes[:_NOTES], *more):
+        print(f"nagios_kvm: {note}", file=sys.stderr)
+    what = f"{file.number} services" if changed else "unchanged"
     return Outcome(f"{options.output}: {what}")
 
 
@@ -138,7 +150,9 @@ def _judged(options: argparse.Namespace, chosen: Any, config: Any, style: output
     snapshot = reader.read()
     if any(check.remembers for check in chosen):
         snapshot = rated(reader, snapshot, "kvm_publish", options, selection, deadline)
-    return list(results(snapshot, chosen, config, style))
+    if options.vm_host:
+        snapshot = Homes(options.state_dir, options.uri).ours(snapshot)
+    return list(results(snapshot, chosen, config, style, options.vm_host))
 
 
 def _host_name(uri: str) -> str:
@@ -184,6 +198,11 @@ def parser() -> Parser:
         metavar="SECONDS",
         help=f"passive services without a result for this long are UNKNOWN (default: {_STALE_AFTER})",
     )
+    config.add_argument(
+        "--vm-host-exists",
+        action="store_true",
+        help="the monitoring system has the hosts of --vm-host already: make their services alone",
+    )
     config.set_defaults(run=_config, default_uri=config.get_default("uri"))
     publish.add_argument(
         "--to",
@@ -221,6 +240,13 @@ def _add_shared(made: argparse.ArgumentParser) -> None:
         type=host_name,
         metavar="NAME",
         help="the hypervisor's host in the monitoring system (default: this host's name)",
+    )
+    made.add_argument(
+        "--vm-host",
+        type=VmHost.parse,
+        metavar="PATTERN",
+        help="put each VM's services on a host of its own that is called by this, with {name} or {uuid} in it; "
+        "it stays when the VM moves to another hypervisor. The same for config and publish (default: none)",
     )
     made.add_argument(
         "--check",

@@ -39,21 +39,21 @@ class CommandFile:
 
         A pipe that is full (Nagios hangs) is waited for until the deadline. Raises KvmwatchError.
         """
-        known = nagios_objects.services(self._path, host)
+        known = nagios_objects.services(self._path)
         pipe = self._opened()
         poll = select.poll()
         poll.register(pipe, select.POLLOUT)
         written, unknown, why = 0, [], ""
         try:
             for result in results:
-                line = command(int(time.time()), host, result)
+                line = command(int(time.time()), result.host or host, result)
                 if line is None:
                     why = f"the name of a service is too long for a line of {LINE} bytes: {result.service[:60]}..."
                     continue
                 self._write(pipe, line, poll, deadline, f"{written} of {len(results)}")
                 written += 1
-                if known is not None and result.service not in known:
-                    unknown.append(result.service)
+                if known is not None and (result.host or host, result.service) not in known:
+                    unknown.append(result.name)
         except BrokenPipeError:
             raise KvmwatchError(f"Nagios went away while {self._path} was written") from None
         finally:

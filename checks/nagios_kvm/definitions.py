@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from typing import NamedTuple
 from zlib import crc32
 
 from kvmwatch.model.errors import UsageError
+from kvmwatch.model.snapshot import Domain
 from kvmwatch.model.text import without_password
 from nagios_kvm.services import PARENT, Service
 
@@ -20,6 +22,8 @@ class Site(NamedTuple):
     stale_after: int  # seconds without a result after which a passive service is UNKNOWN
     heading: tuple[str, ...] = ()  # comment lines at the top
     selection: tuple[str, ...] = ()  # the options that leave some services to another file of the same host
+    makes_hosts: bool = True  # those of VMs' own; else the site has them
+    kept: str = ""  # objects of the old file that are to stay as they are, in paragraphs
 
     def stale_after_of(self, service: Service) -> int:
         """Seconds without a result after which a service is UNKNOWN: sooner for that on which others depend."""
@@ -50,6 +54,11 @@ def check_uri(uri: str) -> None:
 def in_macro(text: str) -> str:
     """Text as the value of one of Icinga's custom variables, in which ``$name$`` would be another one's."""
     return text.replace("$", "$$")
+
+
+def vm_hosts(services: Iterable[Service]) -> dict[str, Domain]:
+    """The VMs' own hosts, by name."""
+    return {service.host: service.domain for service in services if service.host and service.domain}
 
 
 def check_name(service: Service) -> str:

@@ -12,17 +12,23 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
-from nagios_kvm.definitions import Site, check_name, in_macro
+from kvmwatch.model.errors import UsageError
+from nagios_kvm.definitions import Site, check_name, in_macro, vm_hosts
 from nagios_kvm.services import Service, pace
 
 Json = dict[str, Any]
 
 #: the line of each service in such a file
-ENTRY = re.compile(r'^ {10}"object_name": "KVM ', re.MULTILINE)
+ENTRY = re.compile(r'^ {10}"object_name": "(KVM .*)"', re.MULTILINE)
+#: where all of site.heading goes; None: JSON has no comments
+COMMENT = None
 
 
 def render(site: Site, services: Iterable[Service]) -> str:
-    """Give the file."""
+    """Give the file. Raises UsageError for VMs with hosts of their own, which are not a service set's."""
+    services = list(services)
+    if vm_hosts(services):
+        raise UsageError("--vm-host: Director has its hosts of an Import Source; use --format icinga2, or nagios")
     name = f"KVM VMs of {site.host}"
     service_set = {
         "assign_filter": f'host.name="{_value(site.host)}"',
@@ -42,13 +48,25 @@ def _value(text: str) -> str:
 
 def _service(site: Site, service: Service) -> Json:
     variables: Json = {"kvm_uri": in_macro(site.uri)} if site.uri else {}
+    more: Json = {}
+    templates: tuple[str, ...] = ()
     if service.domain:
         variables["kvm_domain"] = [service.domain.uuid]
+        routing = service.domain.policy.routing
+        variables.update({name: in_macro(value) for name, value in routing.variables})
+        if routing.contact_groups:
+            variables["contact_groups"] = list(routing.contact_groups)
+        more = {"groups": list(routing.service_groups)} if routing.service_groups else {}
+        templates = routing.templates
     made: Json = {
-        "imports": [check_name(service)] if site.active else [*filter(None, ("kvm-passive", pace(service.check)))],
+        "imports": [
+            *([check_name(service)] if site.active else filter(None, ("kvm-passive", pace(service.check)))),
+            *templates,
+        ],
         "object_name": service.name,
         "object_type": "object",
         "vars": variables,
+        **more,
     }
     if not site.active:
         made["check_interval"] = made["retry_interval"] = str(site.stale_after_of(service))

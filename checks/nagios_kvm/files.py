@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 from kvmwatch.command import programs
@@ -26,37 +26,56 @@ _LOOK = 0.05  # seconds between looks whether another run has ended
 _FEW = 10
 
 
-def refuse_loss(path: Path, before: str, text: str, entry: re.Pattern[str], empty: bool) -> None:
-    """Raise KvmwatchError if *text* has not half of the entries of what it is to replace in a file.
+def refuse_loss(
+    path: Path,
+    before: str,
+    text: str,
+    entry: re.Pattern[str],
+    empty: bool,
+    let_go: Collection[str] = (),
+) -> None:
+    """Raise KvmwatchError if more than half of the entries of *before* are not in *text*, which is to replace it.
 
-    So it is when libvirt shows no VMs though they are there. ``entry`` finds one; ``empty``: none of a VM is left,
-    else a few may go.
+    So it is when libvirt shows no VMs though they are there, or when it is another hypervisor's. ``entry`` finds
+    the name of one; ``empty``: none of a VM is left, else a few may go. ``let_go``: hosts of VMs that are known to
+    have moved to another hypervisor, which is no loss.
     """
-    there, left = (len(entry.findall(content)) for content in (before, text))
-    if left * 2 < there and (empty or there - left >= _FEW):
+    there, left = (_entries(entry, content, let_go) for content in (before, text))
+    gone = there - left
+    if len(gone) * 2 > len(there) and (empty or len(gone) >= _FEW):
         raise KvmwatchError(
-            f"{path} stays as it is: of its {there} entries {left} would be left; "
-            "does libvirt list the VMs (virsh -r list --all)? If they are really gone, give --force"
+            f"{path} stays as it is: of its {len(there)} entries {len(there) - len(gone)} would be left; "
+            "does libvirt list the VMs (virsh -r list --all)? If they are really gone or renamed, give --force"
         )
+
+
+def _entries(entry: re.Pattern[str], text: str, but: Collection[str]) -> set[tuple[str, ...]]:
+    names = (tuple(part.strip('"') for part in found.groups(default="")) for found in entry.finditer(text))
+    return {name for name in names if not set(name) & set(but)}
 
 
 def replace(
     path: Path,
-    text: str,
+    text: str | Callable[[str], str],
     validate: str | None,
     reload: str | None,
     deadline: Deadline,
-    allowed: Callable[[str], None] = lambda _before: None,
+    also: Callable[[], Mapping[Path, str]] = dict,
 ) -> bool:
     """Give the file this text, and tell whether that changed it.
+
+    A text that depends on the old one (empty: there is none), or on other files of the folder, is a function of
+    the old one; it is called while nobody else writes there, and raises where the old text must stay.
 
     ``validate`` is a command that judges the daemon's whole configuration with the new file in place, ``reload``
     is run after a change. When one of them fails, or we are ended meanwhile, the old file is put back, so that the
     next run tries again. When we are killed a guard does that; when the guard is, too (a power failure), the old
     file is still beside the new one, and the next run puts it back first.
 
-    A link stays a link, and the file keeps its owner, group, mode and attributes. ``allowed`` is asked with the
-    old text (empty: there is none), and raises where that must stay. Raises KvmwatchError.
+    ``also`` gives other files of the folder that are to change with it, and texts for them; they are put back
+    with it, too, unless we are killed.
+
+    A link stays a link, and the file keeps its owner, group, mode and attributes. Raises KvmwatchError.
     """
     path = Path(os.path.realpath(path))
     if os.path.lexists(path) and not path.is_file():  # what is a link still leads in circles
@@ -67,19 +86,23 @@ def replace(
             if os.path.lexists(kept):
                 _put_back(path, kept)
             before = _text(path)
+            if callable(text):
+                text = text(before or "")
             if before == text:
                 return False
-            allowed(before or "")
+            others = also()
             if not validate and not reload:
-                _write(path, text)
+                with _changed(others):
+                    _write(path, text)
                 return True
             _keep(path, kept)
             with guarded(path, kept, lock):
                 _write(path, text)
                 try:
-                    for command, failed in ((validate, "is not accepted"), (reload, "could not be loaded")):
-                        if command:
-                            _run(command, deadline, f"the new {path} {failed}, the old one stays")
+                    with _changed(others):
+                        for command, failed in ((validate, "is not accepted"), (reload, "could not be loaded")):
+                            if command:
+                                _run(command, deadline, f"the new {path} {failed}, the old one stays")
                 except BaseException:
                     _put_back(path, kept)
                     raise
@@ -88,6 +111,23 @@ def replace(
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text, so not one of ours"
         raise KvmwatchError(f"cannot write {path}: {reason}") from None
     return True
+
+
+@contextlib.contextmanager
+def _changed(others: Mapping[Path, str]) -> Iterator[None]:
+    """Give other files these texts, and their old ones back when the block raises. Raises KvmwatchError."""
+    with contextlib.ExitStack() as stack:
+        for path, text in others.items():
+            before = path.read_text(encoding="utf-8")
+            try:
+                _write(path, text)
+            except OSError as error:
+                raise KvmwatchError(
+                    f"cannot take a VM's host out of {path}: {error.strerror}; the same user must write it"
+                ) from None
+            stack.callback(_write, path, before)
+        yield
+        stack.pop_all()
 
 
 @contextlib.contextmanager

@@ -120,7 +120,7 @@ class IcingaApi:
         except requests.RequestException as error:
             said.unanswered(f"no Icinga API answers: {reason(error)}")
         else:
-            said.answered(result.service, answer)
+            said.answered(result.name, answer)
 
 
 class _Said:
@@ -177,7 +177,7 @@ def _asked(host: str, result: Result) -> dict[str, Any]:
     return {
         "type": "Service",
         # by its name, which Icinga looks up; it would try a filter with every service that it has
-        "service": f"{host}!{result.service}",
+        "service": f"{result.host or host}!{result.service}",
         "exit_status": result.code,
         "plugin_output": "\n".join((status, *lines)),
         "performance_data": perfdata,

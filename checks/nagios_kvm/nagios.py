@@ -9,12 +9,16 @@ import re
 from collections.abc import Iterable, Iterator
 
 from kvmwatch.model.errors import UsageError
-from nagios_kvm.definitions import Site, check_name
-from nagios_kvm.names import ILLEGAL, ServiceName
+from kvmwatch.model.routing import Routing
+from kvmwatch.model.snapshot import Domain
+from nagios_kvm.definitions import Site, check_name, vm_hosts
+from nagios_kvm.names import ILLEGAL, ServiceName, encode
 from nagios_kvm.services import PARENT, SETTLED, SETTLED_AFTER, Service, pace
 
-#: the line of each service in such a file
-ENTRY = re.compile(r"^ *use  *(?:kvm-\w+,)?kvm-service", re.MULTILINE)
+#: the lines that name each service in such a file: its host, and what it is called there
+ENTRY = re.compile(r"^ *use +.*kvm-service.*\n *host_name +(.+)\n *service_description +(.+)$", re.MULTILINE)
+#: where site.heading goes
+COMMENT = "#"
 
 
 def render(site: Site, services: Iterable[Service]) -> str:
@@ -22,8 +26,12 @@ def render(site: Site, services: Iterable[Service]) -> str:
     if illegal := set(site.host) & ILLEGAL:
         raise UsageError(f"--host {site.host}: Nagios takes no {' '.join(sorted(illegal))} in a name")
     listed = list(services)
-    objects = [f"# {line}\n" for line in site.heading]
+    objects = ["".join(f"# {line}\n" for line in site.heading)]
+    if site.makes_hosts:
+        objects += [_object("host", *_host(site, host, domain)) for host, domain in vm_hosts(listed).items()]
     objects += [_service(site, service) for service in listed]
+    if site.kept:
+        objects.append(site.kept)
     objects.append(
         _object(
             "service",
@@ -38,7 +46,7 @@ def render(site: Site, services: Iterable[Service]) -> str:
     # when libvirt cannot be read that is one problem, not one for each VM, and in a hypervisor's boot it is none
     objects += _depend(site, parent, "u", ("service_description", [name for name in of_host if name != parent]))
     objects += _depend(site, SETTLED, "w", ("service_description", of_host))
-    if any(service.domain for service in listed):
+    if site.kept or any(service.domain for service in listed):
         objects.append(
             _object("servicegroup", ("servicegroup_name", site.group), ("alias", f"KVM VMs of {site.host}"))
         )
@@ -60,18 +68,43 @@ def _depend(site: Site, on: str, while_in: str, dependent: tuple[str, list[str]]
     yield _object("servicedependency", *fields, ("notification_failure_criteria", while_in))
 
 
+def _host(site: Site, host: str, domain: Domain) -> Iterator[tuple[str, str]]:
+    routing = domain.policy.routing
+    yield "use", ",".join((*routing.host_templates, "kvm-vm"))
+    yield "host_name", host
+    yield "alias", encode(domain.name)
+    yield "display_name", encode(domain.name)
+    yield "parents", site.host
+    if routing.host_groups:
+        yield "hostgroups", ",".join(routing.host_groups)
+    yield from _routed(routing)
+    yield "_KVM_UUID", domain.uuid
+    yield "_KVM_HYPERVISOR", site.host
+
+
+def _routed(routing: Routing) -> Iterator[tuple[str, str]]:
+    if routing.contact_groups:
+        yield "contact_groups", ",".join(routing.contact_groups)
+    for name, value in routing.variables:
+        yield f"_{name.upper()}", value
+
+
 def _service(site: Site, service: Service) -> str:
     return _object("service", *_fields(site, service))
 
 
 def _fields(site: Site, service: Service) -> Iterator[tuple[str, str]]:
     passive = not site.active
+    routing = service.domain.policy.routing if service.domain else Routing()
     template = "kvm-service-passive" if passive else "kvm-service"
-    yield "use", ",".join(filter(None, (pace(service.check), template)))
-    yield "host_name", site.host
+    yield "use", ",".join(filter(None, (*routing.templates, pace(service.check), template)))
+    yield "host_name", service.host or site.host
     yield "service_description", service.name
     if service.domain:
-        yield "servicegroups", site.group
+        yield "servicegroups", ",".join((site.group, *routing.service_groups))
+        yield from _routed(routing)
+        yield "_KVM_UUID", service.domain.uuid
+        yield "_KVM_HYPERVISOR", site.host
     if passive:
         stale_after = site.stale_after_of(service)
         yield "freshness_threshold", str(stale_after)

@@ -18,13 +18,13 @@ _OURS = ("command_file", "check_result_path")
 _CACHE = "object_cache_file"
 
 
-def services(to: Path, host: str) -> frozenset[str] | None:
-    """The services of a host of the Nagios whose command file or spool it is; None when that cannot be known."""
+def services(to: Path) -> frozenset[tuple[str, str]] | None:
+    """The services, host and name, of the Nagios whose command file or spool it is; None: that cannot be known."""
     for name in MAIN_FILES:
         try:
             settings = dict(_settings(name))
             if any(os.path.realpath(settings.get(key, "")) == os.path.realpath(to) for key in _OURS):
-                return frozenset(_services(settings[_CACHE], host))
+                return frozenset(_services(settings[_CACHE]))
         except (OSError, KeyError, ValueError):  # another user's, or none
             continue
     return None
@@ -37,18 +37,18 @@ def _settings(name: str) -> Iterator[tuple[str, str]]:
             yield key.strip(), value.strip()
 
 
-def _services(cache: str, host: str) -> Iterator[str]:
+def _services(cache: str) -> Iterator[tuple[str, str]]:
     """Read the object cache: an object's lines are "<TAB>name<TAB>value", a service's host_name comes first."""
-    inside = of_host = False
+    inside, host = False, ""
     for line in _lines(cache):
         if line.startswith("define "):
-            inside, of_host = line.startswith("define service {"), False
+            inside, host = line.startswith("define service {"), ""
         elif inside:
             key, _, value = line.strip("\t\n").partition("\t")
             if key == "host_name":
-                of_host = value == host
-            elif key == "service_description" and of_host:
-                yield value
+                host = value
+            elif key == "service_description":
+                yield host, value
 
 
 def _lines(name: str) -> Iterator[str]:

@@ -14,8 +14,9 @@ PREFIX = "KVM"
 
 #: what Nagios takes in no name of an object, and what ends a field or continues a line
 ILLEGAL = frozenset("`~!$%^&*|'\"<>?,()=;\\")
-# + is what is escaped with: it is legal in both, and rare in names
-_ESCAPED = ILLEGAL | {"+"}
+#: what is escaped with: legal in both, and rare in names. The name of a host with "+" in it would be a regular
+#: expression for a Nagios with use_regexp_matching
+ESCAPE, HOST_ESCAPE = "+", "@"
 _CODE = re.compile(r"\+([0-9A-F]+)\.")
 
 
@@ -39,12 +40,16 @@ class ServiceName(NamedTuple):
         return cls(check, decode(domain) or None)
 
 
-def encode(name: str) -> str:
-    """Escape what is illegal as ``+XX.``, the character's code point in hexadecimal."""
+def encode(name: str, escape: str = ESCAPE) -> str:
+    """Escape what is illegal as ``+XX.``, the character's code point in hexadecimal.
+
+    With HOST_ESCAPE it is the name of a host, in which "+" is escaped as well.
+    """
     last = len(name) - 1
     return "".join(
-        f"+{ord(character):X}."
-        if character in _ESCAPED
+        f"{escape}{ord(character):X}."
+        if character in ILLEGAL
+        or character in (ESCAPE, escape)
         or not character.isprintable()
         or (character.isspace() and _lost(name, place, last))
         else character

@@ -21,6 +21,7 @@ from kvmwatch.model.errors import UsageError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Snapshot
 from nagios_kvm.names import ServiceName
+from nagios_kvm.vm_hosts import VmHost
 
 PARENT = "host"  # the check on which the services of all others depend
 SETTLED = "KVM settled"
@@ -28,14 +29,17 @@ SETTLED_AFTER = 600  # seconds after the hypervisor's host was down, in which no
 
 
 class Service(NamedTuple):
-    """One service on the hypervisor's host."""
+    """One service, on the hypervisor's host or on the VM's own."""
 
     check: Check
     domain: Domain | None = None
+    host: str = ""  # the VM's own; empty: the hypervisor's
 
     @property
     def name(self) -> str:
-        """As Nagios and Icinga call it."""
+        """As Nagios and Icinga call it; on the VM's own host without the VM's name."""
+        if self.host:
+            return str(ServiceName(self.check.name))
         return str(ServiceName(self.check.name, self.domain.name if self.domain else None))
 
     def part(self, snapshot: Snapshot) -> Snapshot:
@@ -84,8 +88,11 @@ def groups(of: Iterable[Check]) -> Group:
     return reduce(or_, (check.reads for check in of), Group.NONE)
 
 
-def services(snapshot: Snapshot, of: Iterable[Check]) -> Iterator[Service]:
-    """The services, those of the hypervisor first, then by VM; VMs to be left alone have none."""
+def services(snapshot: Snapshot, of: Iterable[Check], vm_host: VmHost | None = None) -> Iterator[Service]:
+    """The services, those of the hypervisor first, then by VM; VMs to be left alone have none.
+
+    ``vm_host``: how the VMs' own hosts are called; None: their services are on the hypervisor's.
+    """
     chosen = tuple(of)
     for check in chosen:
         if not check.of_each_domain:
@@ -95,4 +102,4 @@ def services(snapshot: Snapshot, of: Iterable[Check]) -> Iterator[Service]:
             continue
         for check in chosen:
             if check.of_each_domain:
-                yield Service(check, domain)
+                yield Service(check, domain, vm_host.of(domain) if vm_host else "")

@@ -33,17 +33,23 @@ class Spool:
 
     def send(self, host: str, results: Turns, _deadline: Deadline) -> Taken:
         """Write one file with all results, and the .ok that releases it. Raises KvmwatchError."""
-        known = nagios_objects.services(self._folder, host)
+        known = nagios_objects.services(self._folder)
         listed = list(results)
         now = time.time()
-        blocks = ["### kvmwatch ###\n", f"file_time={int(now)}\n\n", *(_block(host, one, now) for one in listed)]
+        blocks = [
+            "### kvmwatch ###\n",
+            f"file_time={int(now)}\n\n",
+            *(_block(one.host or host, one, now) for one in listed),
+        ]
         try:
             _write(self._folder, "".join(blocks))
         except OSError as error:
             raise KvmwatchError(
                 f"cannot write into {self._folder}: {error.strerror}; add the user to its group"
             ) from None
-        unknown = [one.service for one in listed if known is not None and one.service not in known]
+        unknown = [
+            one.name for one in listed if known is not None and (one.host or host, one.service) not in known
+        ]
         return Taken(len(listed), unknown)
 
 

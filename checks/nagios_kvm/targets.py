@@ -28,7 +28,7 @@ class Taken(NamedTuple):
         if self.unknown:
             named = ", ".join(self.unknown[:_NAMED]) + (", ..." if len(self.unknown) > _NAMED else "")
             what = f"{len(self.unknown)} of the services" if len(self.unknown) > 1 else "a service"
-            found.append(f"it does not know {what} ({named}): see nagios_kvm config, and --host")
+            found.append(f"it does not know {what} ({named}): see nagios_kvm config, --host and --vm-host")
         return found
 
 

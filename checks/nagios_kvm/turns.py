@@ -27,8 +27,8 @@ class Turns:
         """
         self._path = state_files.path(state_files.directory(directory), _KIND, *target)
         self._stored = state_files.read(self._path)
-        first = [result for result in results if not _domain(result.service)]
-        others = [result for result in results if _domain(result.service)]
+        first = [result for result in results if not _domain(result.name)]
+        others = [result for result in results if _domain(result.name)]
         start = _start(others, self._stored or "")
         self._number = len(results)
         self._left = chain(first, others[start:], others[:start])
@@ -49,7 +49,7 @@ class Turns:
 
     def keep(self) -> str | None:
         """Have the next run begin with the first that had no turn. Gives its service, None when all had one."""
-        left = next((result.service for result in self if _domain(result.service)), None)
+        left = next((result.name for result in self if _domain(result.name)), None)
         if (left or "") != (self._stored or ""):
             # what cannot be kept is said by the counters, which are kept there, too
             state_files.replace(self._path, left or "")
@@ -60,12 +60,16 @@ def _start(results: Sequence[Result], stored: str) -> int:
     """The place of a service, or where it is gone of the next VM's first."""
     gone = _domain(stored)
     for place, result in enumerate(results):
-        if result.service == stored or (gone and _domain(result.service) > gone):
+        if result.name == stored or (gone and _domain(result.name) > gone):
             return place
     return 0
 
 
 def _domain(service: str) -> str:
+    """What a service is sorted by: its VM, or the VM's own host; empty for those of the hypervisor."""
+    host, own, _ = service.partition("!")
+    if own:
+        return host
     try:
         return ServiceName.parse(service).domain or ""
     except ValueError:  # nothing is stored, or it is damaged

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Optional
 from xml.parsers import expat
 
+from kvmwatch.model import routing
+from kvmwatch.model.routing import Routing
+
 Attributes = Mapping[str, str]
 
 NAMESPACE = "urn:kvmwatch:1"
@@ -15,7 +18,9 @@ EXPECTATIONS = ("running", "shutoff", "paused", "any")
 LIMIT = 64 * 1024  # characters of the element; a threshold takes about 60
 _NAMED = 10
 _FLAGS = {"yes": True, "no": False}
-_ATTRIBUTES = {"expect", "ignore"}
+#: of lists of names: attribute to field
+_ROUTING = {name.replace("_", "-"): name for name in routing.LISTS}
+_ATTRIBUTES = {"expect", "ignore", *_ROUTING}
 
 
 class OwnThreshold(NamedTuple):
@@ -33,6 +38,7 @@ class Policy(NamedTuple):
     ignore: bool = False
     thresholds: tuple[OwnThreshold, ...] = ()
     error: Optional[str] = None
+    routing: Routing = Routing()
 
 
 def parse(xml: str) -> Policy:
@@ -72,11 +78,23 @@ def read(tag: str, attributes: Attributes, children: Iterable[tuple[str, Attribu
     ignore = attributes.get("ignore", "no")
     if ignore not in _FLAGS:
         errors.append(f"ignore={ignore!r} is neither yes nor no")
-    thresholds = []
+    lists = {}
+    for attribute in _ROUTING.keys() & attributes.keys():
+        try:
+            lists[_ROUTING[attribute]] = routing.names(attributes[attribute])
+        except ValueError as error:
+            errors.append(f"{attribute}: {error}")
+    thresholds, variables = [], []
     for child, given in children:
         metric = given.get("metric")
-        if child != "threshold" or not metric:
+        if child == "var":
+            try:
+                variables.append(routing.variable(given.get("name", ""), given.get("value", "")))
+            except ValueError as error:
+                errors.append(f"<var>: {error}")
+        elif child != "threshold" or not metric:
             errors.append(f'<{child}> where <threshold metric="CHECK.METRIC"> belongs')
         else:
             thresholds.append(OwnThreshold(metric, given.get("warning"), given.get("critical")))
-    return Policy(expect, _FLAGS.get(ignore, False), tuple(thresholds), listed(errors))
+    routed = Routing(**lists, variables=tuple(variables))
+    return Policy(expect, _FLAGS.get(ignore, False), tuple(thresholds), listed(errors), routed)

@@ -146,6 +146,9 @@ def test_pattern_that_matches_nothing_is_unknown_and_the_rest_is_judged(command:
     assert "no domain matches -d web9" in ran.first
     assert "1 running" in ran.first
     worse = command("check_kvm_state", "-u", EXAMPLE_URI, "-d", "web9", "-d", "crashed1")
+    alone = command("check_kvm_state", "-u", EXAMPLE_URI, "-d", "web9")
+    assert alone.code == 3
+    assert "gone or moved: no domain matches -d web9" in alone.first
     assert worse.code == 2, "what is surely wrong comes before what cannot be told"
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from commands import EXAMPLE_SERVICES, EXAMPLE_URI, SET_PIPE_SIZE, Command
+from nagios_kvm import nagios
 from nagios_kvm.names import ServiceName
 from testdriver import node
 
@@ -142,6 +143,38 @@ def test_config_does_not_remove_most_of_what_there_was(
     assert file.read_text() == command(*write).out
 
 
+def test_own_hosts_are_fed_as_they_are_defined(command: Command, tmp_path: Path) -> None:
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    own = ("--vm-host", "vm-{name}")
+    text = command("nagios_kvm", "config", "--format", "nagios", *HOST, *own).out
+    defined = nagios.ENTRY.findall(text)
+    ran = command("nagios_kvm", "publish", *HOST, *own, "--to", str(spool))
+    assert ran.code == 0, ran.err
+    (file,) = (path for path in spool.iterdir() if path.suffix != ".ok")
+    fed = re.findall(r"^host_name=(.+)\nservice_description=(.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(fed) == sorted(defined)
+    assert len(fed) == EXAMPLE_SERVICES
+    assert ("vm-web1", "KVM cpu") in fed
+    assert ("kvm1", "KVM host") in fed
+    exists = command("nagios_kvm", "config", "--format", "nagios", *HOST, *own, "--vm-host-exists").out
+    assert "define host {" not in exists
+    assert len(nagios.ENTRY.findall(exists)) == EXAMPLE_SERVICES
+
+
+def test_a_rename_is_told_on_stderr(command: Command, tmp_path: Path) -> None:
+    hypervisor, file = tmp_path / "hypervisor.xml", tmp_path / "vms.cfg"
+    write = ("nagios_kvm", "config", "--format", "nagios", "--host", "kvm1", "-u", f"test://{hypervisor}")
+    hypervisor.write_text(node(["web1", "web2"]))
+    assert command(*write, "--output", str(file)).err == ""
+    hypervisor.write_text(node(["web1", "web2"]).replace("<name>web2<", "<name>shop<"))
+    ran = command(*write, "--output", str(file))
+    assert ran.code == 0
+    assert ran.err == (
+        "nagios_kvm: renamed, so that its history and downtimes stay with the old name: web2 is shop now\n"
+    )
+
+
 def test_rejected_definitions_do_not_replace_the_old_ones(command: Command, tmp_path: Path) -> None:
     file = tmp_path / "vms.cfg"
     write = ("nagios_kvm", "config", "--format", "nagios", *HOST, "--output", str(file))
@@ -174,6 +207,12 @@ def test_rejected_definitions_do_not_replace_the_old_ones(command: Command, tmp_
             "--validate and --reload go with --output FILE",
         ),
         (("config", "--format", "nagios", *HOST, "--output", "/nonexistent/x"), "cannot write /nonexistent/x"),
+        (
+            ("config", "--format", "nagios", *HOST, "--vm-host-exists"),
+            "--vm-host-exists goes with --vm-host PATTERN",
+        ),
+        (("publish", *HOST, "--vm-host", "web", "--to", "/tmp"), "'web': use {name} or {uuid} in it"),
+        (("config", "--format", "director", *HOST, "--vm-host", "{name}"), "use --format icinga2, or nagios"),
         (("publish", *HOST), "the following arguments are required: --to"),
         (("publish", *HOST, "--to", "/nonexistent"), "No such file or directory"),
         (

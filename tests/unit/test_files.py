@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import psutil
@@ -114,6 +115,44 @@ def test_what_is_no_file_is_not_replaced(tmp_path: Path, make: object) -> None:
     with pytest.raises(KvmwatchError, match="is no file, so it is not replaced"):
         replace(path)
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+
+def test_a_text_that_is_made_of_the_old_one(file: Path) -> None:
+    before = text(file)
+
+    def refused(_: str) -> str:
+        raise KvmwatchError("too much would be gone")
+
+    with pytest.raises(KvmwatchError, match="too much"):
+        files.replace(file, refused, None, None, Deadline(20))
+    assert text(file) == before
+    assert files.replace(file, lambda old: f"after {old}", None, None, Deadline(20))
+    assert text(file) == f"after {before or ''}"
+
+
+NAMES = re.compile("^(.+)$", re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "empty", "let_go", "refused"),
+    [
+        (range(30), range(14), False, (), True),
+        (range(30), range(15), False, (), False),
+        (range(30), range(100, 130), False, (), True),  # as many, and all of them others: another hypervisor's
+        (range(30), range(100), False, (), False),
+        (range(9), range(1), False, (), False),  # a few may go
+        (range(9), range(1), True, (), True),
+        (range(30), range(0), True, range(30), False),
+        (range(30), range(0), True, range(29), True),
+        (range(0), range(0), True, (), False),
+    ],
+)
+def test_who_loses_most_of_what_there_was_must_say_so(
+    before: range, after: range, empty: bool, let_go: range, refused: bool
+) -> None:
+    old, new = ("\n".join(map(str, numbers)) for numbers in (before, after))
+    with pytest.raises(KvmwatchError, match="give --force") if refused else nullcontext():
+        files.refuse_loss(Path("x"), old, new, NAMES, empty, [str(number) for number in let_go])
 
 
 def test_an_empty_file_is_one(tmp_path: Path) -> None:

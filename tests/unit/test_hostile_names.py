@@ -19,6 +19,7 @@ from nagios_kvm.judging import Result
 from nagios_kvm.names import ServiceName
 from nagios_kvm.services import SETTLED, Service, checks
 from nagios_kvm.spool import _block
+from nagios_kvm.vm_hosts import VmHost
 
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.snapshot import Domain
@@ -137,6 +138,22 @@ def test_nagios(vms: list[str], active: bool) -> None:
     ]
     assert not [name for name in described if ILLEGAL & set(name)]
     assert len(nagios.ENTRY.findall(text)) == len(described)
+
+
+@given(lists)
+def test_hosts_of_vms(vms: list[str]) -> None:
+    """Of each VM one host in both formats, whose name nothing takes for anything else."""
+    own = [one._replace(host=VmHost("{name}").of(one.domain)) if one.domain else one for one in services(vms)]
+    found = list(objects(nagios.render(site(), own)))
+    names = [fields["host_name"] for kind, fields in found if kind == "host"]
+    assert len(set(names)) == len(vms)
+    assert not set("".join(names)) & (ILLEGAL | {"+"})
+    defined = {(fields["host_name"], fields["service_description"]) for kind, fields in found if kind == "service"}
+    assert {(one.host or "kvm1", f"KVM {one.check.name}") for one in own} <= defined
+    assert {host for host, _ in defined} == {"kvm1", *names}
+    text = icinga2.render(site(), own)
+    assert [literals(line)[0] for line in text.split("\n") if line.startswith("object Host ")] == names
+    assert len(icinga2.ENTRY.findall(text)) == 2 * len(vms)
 
 
 @given(lists)

@@ -36,7 +36,7 @@ def of(domain: Domain) -> Snapshot:
         (states.RUNNING, "post-copy", OK, "running (post-copy)"),
         (states.RUNNING, "post-copy failed", CRITICAL, "running (post-copy failed)"),
         (states.PAUSED, "post-copy failed", CRITICAL, "paused (post-copy failed)"),
-        (states.SHUTOFF, "migrated", OK, "shut off (migrated), it runs elsewhere"),
+        (states.SHUTOFF, "migrated", OK, "shut off (migrated), gone to another hypervisor"),
         (states.SHUTOFF, "destroyed", CRITICAL, "shut off (destroyed) though it should be running (autostart)"),
     ],
 )

@@ -345,10 +345,27 @@ def test_nagios_own_object_cache_tells_which_services_it_has(nagios: Path, tmp_p
     assert len([path for path in nagios.iterdir() if path.suffix != ".ok"]) == 1
 
 
+def test_results_go_to_hosts_of_vms_own(nagios: Path, tmp_path: Path) -> None:
+    with (tmp_path / "objects.cache").open("a") as cache:
+        cache.write("define service {\n\thost_name\tweb1\n\tservice_description\tKVM cpu\n\t}\n")
+    told_of = [Result("KVM cpu", 0, "OK", host) for host in ("web1", "web2")]
+    taken = Spool(nagios).send("kvm1", Turns(str(tmp_path), (), told_of), Deadline(60))
+    assert taken == (2, ["web2!KVM cpu"], "")
+    (file,) = (path for path in nagios.iterdir() if path.suffix != ".ok")
+    assert "host_name=web1\nservice_description=KVM cpu\n" in file.read_text()
+
+
+def test_icinga_is_told_of_hosts_of_vms_own(send: Callable[..., targets.Taken]) -> None:
+    icinga = Icinga()
+    with api(icinga) as url:
+        assert send(url, [Result("KVM cpu", 0, "OK", "web1"), Result("KVM host", 0, "OK")]).number == 2
+    assert sorted(one["service"] for one in icinga.asked) == ["kvm1!KVM host", "web1!KVM cpu"]
+
+
 @pytest.mark.parametrize("spoil", ["objects.cache", "nagios.cfg", "link"])
 def test_without_it_nothing_is_said_of_them(nagios: Path, tmp_path: Path, spoil: str) -> None:
     (tmp_path / spoil).unlink()
-    assert nagios_objects.services(nagios, "kvm1") is None
+    assert nagios_objects.services(nagios) is None
     assert Spool(nagios).send("kvm1", Turns(str(tmp_path), (), results(4)), Deadline(60)) == (4, [], "")
 
 

@@ -46,6 +46,23 @@ def test_all_have_their_turn(tmp_path: Path, most: int) -> None:
     assert all(one == OF_VMS for one in rounds)
 
 
+def test_vms_with_hosts_of_their_own_take_turns_as_well(tmp_path: Path) -> None:
+    told = [
+        Result("KVM host", 0, "OK"),
+        *(Result(f"KVM {check}", 0, "OK", f"web{n}") for n in range(3) for check in ("state", "cpu")),
+    ]
+    run = Turns(str(tmp_path), ("nagios",), told)
+    assert [result.name for result in islice(run, 4)] == [
+        "KVM host",
+        "web0!KVM state",
+        "web0!KVM cpu",
+        "web1!KVM state",
+    ]
+    assert run.keep() == "web1!KVM cpu"
+    run = Turns(str(tmp_path), ("nagios",), told)
+    assert [result.name for result in islice(run, 3)] == ["KVM host", "web1!KVM cpu", "web2!KVM state"]
+
+
 def test_a_run_that_comes_to_its_end_forgets(tmp_path: Path) -> None:
     run = turns(tmp_path)
     names(run, 5)

@@ -47,7 +47,25 @@ template Service "kvm-passive" {{
   retry_interval = 5m
   max_check_attempts = 5
   vars.dummy_state = 3
-  vars.dummy_text = "No result from nagios_kvm publish: is its timer running on the hypervisor?"
+  vars.dummy_text = "No result from nagios_kvm publish: is its timer running on the hypervisor, or is the VM gone or moved?"
+}}
+
+// a VM's own host (nagios_kvm config --vm-host). Nothing is asked of it: libvirt tells no address, and a VM may be shut
+// off on purpose, so its service KVM state is what alerts. For another check, a template of yours with a check_command
+template Host "kvm-vm" {{
+  check_command = "dummy"
+  check_interval = 5m
+  max_check_attempts = 1
+  vars.dummy_state = 0
+  vars.dummy_text = "This host is not checked: its service KVM state tells whether the VM runs"
+}}
+
+// a service there that runs its own check, where the hypervisor's run
+template Service "kvm-vm-service" {{
+  var hypervisor = get_host(vars.kvm_hypervisor)
+  if (hypervisor && hypervisor.vars.kvm_endpoint) {{
+    command_endpoint = hypervisor.vars.kvm_endpoint
+  }}
 }}
 
 // for a check of rates, after one of these: a busy minute is no problem, ten are
@@ -108,6 +126,31 @@ apply Dependency "kvm-settled" to Service {{
   ignore_soft_states = false
   assign where service.name == "{PARENT}" && host.vars.kvm_checks
 }}
+
+// the same for services on the VMs' own hosts
+apply Dependency "kvm-hypervisor" to Service {{
+  parent_host_name = service.vars.kvm_hypervisor
+  parent_service_name = "{PARENT}"
+  states = [ OK, Warning, Critical ]
+  assign where get_host(service.vars.kvm_hypervisor) && get_host(service.vars.kvm_hypervisor).vars.kvm_checks
+}}
+
+apply Dependency "kvm-hypervisor-settled" to Service {{
+  parent_host_name = service.vars.kvm_hypervisor
+  parent_service_name = "{SETTLED}"
+  states = [ OK ]
+  ignore_soft_states = false
+  assign where get_host(service.vars.kvm_hypervisor) && get_host(service.vars.kvm_hypervisor).vars.kvm_checks
+}}
+"""
+
+# what --config and metadata say of a VM (nagios_kvm.icinga2)
+_ROUTED = """\
+  for (of_domain in domain.templates || []) {
+    import of_domain
+  }
+  groups += domain.service_groups
+  vars += domain.variables
 """
 
 
@@ -166,6 +209,7 @@ def _apply(command: Command) -> str:
         "      command_endpoint = host.vars.kvm_endpoint\n"
         "    }\n"
         "  }\n"
+        f"{_ROUTED if of_each else ''}"
         f"  assign where host.vars.kvm_checks{wanted}\n"
         "}\n"
     )

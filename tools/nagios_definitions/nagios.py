@@ -17,6 +17,21 @@ define host {
     register                        0
 }
 
+# a VM's own host (nagios_kvm config --vm-host). Nothing is asked of it: libvirt tells no address, and a VM may be shut off
+# on purpose, so its service KVM state is what alerts. For another check, a template of yours with a check_command
+define host {
+    name                            kvm-vm
+    use                             generic-host
+    check_command                   kvm_vm
+    max_check_attempts              1
+    register                        0
+}
+
+define command {
+    command_name                    kvm_vm
+    command_line                    $USER1$/check_dummy 0 "This host is not checked: its service KVM state tells whether the VM runs"
+}
+
 # a service that runs its own check; somebody is told when it was wrong five times, a minute apart
 define service {
     name                            kvm-service
@@ -70,7 +85,7 @@ define service {
 # $ARG1$: the freshness threshold
 define command {
     command_name                    kvm_stale
-    command_line                    $USER1$/check_dummy 3 "No result from nagios_kvm publish for $ARG1$ s: is its timer running on the hypervisor?"
+    command_line                    $USER1$/check_dummy 3 "No result from nagios_kvm publish for $ARG1$ s: is its timer running on the hypervisor, or is the VM gone or moved?"
 }
 
 # $ARG1$: seconds after the host was down for the last time

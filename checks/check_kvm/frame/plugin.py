@@ -157,7 +157,10 @@ def _say_unmatched(check: Check, selection: Selection, snapshot: Snapshot, verdi
     uuids = {thing.uuid for thing in found} | snapshot.uuids
     for pattern in selection.include:
         if not any(pattern.matches(thing.name, thing.uuid, uuids) for thing in found):
-            verdict.subject("").say(Unknown, f"no {check.selects} matches -d {pattern.text}")
+            absent = f"no {check.selects} matches -d {pattern.text}"
+            if check.selects == "domain" and selection.one:
+                absent = f"gone or moved: {absent}"
+            verdict.subject("").say(Unknown, absent)
 
 
 def _things(check: Check, snapshot: Snapshot) -> Iterable[Domain | Pool | Network]:

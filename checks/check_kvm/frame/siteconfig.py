@@ -8,8 +8,12 @@ An INI file::
     [domain db-*]
     expect = running
     disk.write_latency.critical = 0.05
+    contact_groups = databases
+    vars.TEAM = storage
 
-``[domain PATTERN]`` takes what -d takes; of several that match, the last in the file counts.
+``[domain PATTERN]`` takes what -d takes; of several that match, the last in the file counts. The names of
+:class:`~kvmwatch.model.routing.Routing` are keys as well, in ``[defaults]`` for all domains; they are for
+``nagios_kvm config``.
 """
 
 from __future__ import annotations
@@ -19,13 +23,17 @@ from typing import NamedTuple
 
 from check_kvm.frame import known
 from check_kvm.frame.thresholds import parse_range
+from kvmwatch.model import routing
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.policy import EXPECTATIONS, OwnThreshold, Policy
+from kvmwatch.model.routing import Routing
 from kvmwatch.model.selection import Pattern
 from kvmwatch.model.snapshot import Domain, Snapshot
 
 _DEFAULTS, _DOMAIN = "defaults", "domain "
 _FLAGS = {"yes": True, "no": False}
+_VARIABLES = "vars."
+_ALLOWED = "allow_metadata"
 
 
 class SiteConfig(NamedTuple):
@@ -33,6 +41,7 @@ class SiteConfig(NamedTuple):
 
     thresholds: tuple[OwnThreshold, ...] = ()
     domains: tuple[tuple[Pattern, Policy], ...] = ()
+    allowed: tuple[str, ...] = ()  # globs of the groups and templates that metadata may name
 
     def applied(self, snapshot: Snapshot) -> Snapshot:
         """Give the snapshot with the policy of each domain, which its own metadata completes and overrides."""
@@ -66,23 +75,31 @@ def load(path: str) -> SiteConfig:
     from kvmwatch.command import given  # noqa: PLC0415
 
     parser = configparser.ConfigParser(interpolation=None, delimiters=("=",), default_section="")
+    # names of variables keep their letters; small and large are the same in all other keys
+    parser.optionxform = lambda key: key if key.lower().startswith(_VARIABLES) else key.lower()  # type: ignore[method-assign,assignment]
     try:
         parser.read_string(given.read("--config", path, UsageError), path)
     except configparser.Error as error:
         raise UsageError(f"{path}: {' '.join(str(error).split())}") from None
     thresholds: tuple[OwnThreshold, ...] = ()
-    domains = []
+    allowed: tuple[str, ...] = ()
+    domains: list[tuple[Pattern, Policy]] = []
     for section in parser.sections():
         where = f"{path}: [{section}]"
         values = parser[section]
         if section == _DEFAULTS:
-            thresholds = _thresholds(where, values)
+            rest = dict(values)
+            allowed = tuple(word.strip() for word in rest.pop(_ALLOWED, "").split(",") if word.strip())
+            everywhere = Policy(routing=_routing(where, rest))
+            if everywhere != Policy():
+                domains.insert(0, (Pattern("*"), everywhere))
+            thresholds = _thresholds(where, rest)
         elif section.startswith(_DOMAIN):
             pattern = Pattern.parse(section[len(_DOMAIN) :].strip())
             domains.append((pattern, _policy(where, values)))
         else:
             raise UsageError(f"{where}: use [defaults] or [domain PATTERN]")
-    return SiteConfig(thresholds, tuple(domains))
+    return SiteConfig(thresholds, tuple(domains), allowed)
 
 
 def _policy(where: str, given: Mapping[str, str]) -> Policy:
@@ -93,7 +110,19 @@ def _policy(where: str, given: Mapping[str, str]) -> Policy:
     ignore = values.pop("ignore", "no")
     if ignore not in _FLAGS:
         raise UsageError(f"{where}: ignore = {ignore}: use yes or no")
-    return Policy(expect, _FLAGS[ignore], _thresholds(where, values))
+    routed = _routing(where, values)
+    return Policy(expect, _FLAGS[ignore], _thresholds(where, values), routing=routed)
+
+
+def _routing(where: str, values: dict[str, str]) -> Routing:
+    """Take what says who is told out of the values of a section."""
+    try:
+        lists = {key: routing.names(values.pop(key)) for key in routing.LISTS if key in values}
+        keys = [key for key in values if key.lower().startswith(_VARIABLES)]
+        variables = tuple(routing.variable(key[len(_VARIABLES) :], values.pop(key)) for key in keys)
+    except ValueError as error:
+        raise UsageError(f"{where}: {error}") from None
+    return Routing(**lists, variables=variables)
 
 
 def _thresholds(where: str, given: Mapping[str, str]) -> tuple[OwnThreshold, ...]:
@@ -122,4 +151,5 @@ def _over(*policies: Policy) -> Policy:
         ignore=any(policy.ignore for policy in policies),
         thresholds=tuple(own for policy in policies for own in policy.thresholds),
         error=next((policy.error for policy in strongest_first if policy.error), None),
+        routing=routing.over(policy.routing for policy in policies),
     )

@@ -1,0 +1,78 @@
+"""A file of definitions: what libvirt lists, put together with what the file and those beside it had."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from kvmwatch.model import routing
+from kvmwatch.model.snapshot import Domain, Snapshot
+from nagios_kvm import files, handing_over, manifest
+from nagios_kvm.definitions import Site
+from nagios_kvm.services import Service
+
+
+def permitted(snapshot: Snapshot, allowed: Collection[str]) -> tuple[Snapshot, list[str]]:
+    """The snapshot without groups and templates that metadata names and may not; and a line for each VM of these.
+
+    ``allowed``: globs of those that it may name.
+    """
+    notes: list[str] = []
+
+    def of(domain: Domain) -> Domain:
+        kept, refused = routing.permitted(domain.policy.routing, allowed)
+        if not refused:
+            return domain
+        names = ", ".join(refused)
+        notes.append(f"metadata of {domain.name}: {names} is not in allow_metadata of --config")
+        return domain._replace(policy=domain.policy._replace(routing=kept))
+
+    return snapshot._replace(domains=tuple(map(of, snapshot.domains))), notes
+
+
+class Definitions:
+    """A file to be, in a format; ``notes``, ``number`` (of services) and ``others`` are those of its last text."""
+
+    def __init__(
+        self,
+        renderer: Any,
+        site: Site,
+        services: Iterable[Service],
+        notes: Iterable[str] = (),
+        there: Collection[str] = (),
+        moved: Collection[str] = (),
+    ) -> None:
+        """``renderer``: one of the modules nagios, icinga2, director.
+
+        ``there``: UUIDs of all VMs that the hypervisor has, ``moved``: of those of them that moved away.
+        """
+        self._renderer = renderer
+        self._site = site
+        self._services = tuple(services)
+        self._notes = tuple(notes)
+        self._there = frozenset(there).difference(moved)
+        self._moved = frozenset(moved)
+        self.notes: tuple[str, ...] = ()
+        self.number = 0
+        self.others: Mapping[Path, str] = {}  # files beside it that give VMs' hosts away
+
+    def text(self, before: str = "", path: Path | None = None, force: bool = False) -> str:
+        """The text that follows *before* in the file *path*. Raises KvmwatchError where too much would be gone."""
+        own = any(service.host for service in self._services) or manifest.has_hosts(before)
+        beside = tuple(manifest.beside(path, self._site.host)) if path and own else ()
+        gone = [entry for entry in manifest.read(before) if entry.uuid not in self._there]
+        settled = handing_over.settled(self._services, self._site.host, before, beside, gone, time.time())
+        site = self._site
+        if self._renderer.COMMENT:
+            site = site._replace(heading=(*site.heading, *settled.lines), kept=settled.kept)
+        text: str = self._renderer.render(site, settled.services)
+        if path and not force:
+            empty = not any(service.domain for service in settled.services)
+            moved = {entry.name for entry in manifest.read(before) if entry.uuid in self._moved}
+            files.refuse_loss(path, before, text, self._renderer.ENTRY, empty, moved)
+        self.notes = (*self._notes, *settled.notes)
+        self.number = len(settled.services)
+        self.others = settled.others
+        return text

@@ -1,0 +1,173 @@
+"""To whom a VM belongs: of the file, of its metadata, and into the definitions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.sax.saxutils import quoteattr
+
+import pytest
+from check_kvm.frame import siteconfig
+from nagios_kvm import director, icinga2, nagios
+from nagios_kvm.composing import permitted
+from nagios_kvm.definitions import Site
+from nagios_kvm.services import checks, services
+from nagios_kvm.vm_hosts import VmHost
+
+from kvmwatch.model import policy, routing
+from kvmwatch.model.errors import UsageError
+from kvmwatch.model.policy import Policy
+from kvmwatch.model.routing import Routing
+from kvmwatch.model.snapshot import Domain, Snapshot
+
+FILE = """
+[defaults]
+contact_groups = everybody
+vars.SITE = north
+allow_metadata = team-*, shops
+cpu.usage.warning = 85
+
+[domain web*]
+Contact_Groups = team-a, team-b
+service_groups = shops
+templates = slow
+host_groups = vms
+host_templates = pinged
+vars.TEAM = storage and more
+vars.Owner = Jürgen
+
+[domain web1]
+vars.TEAM = web
+expect = running
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> siteconfig.SiteConfig:
+    file = tmp_path / "site.ini"
+    file.write_text(FILE)
+    return siteconfig.load(str(file))
+
+
+def snapshot(*domains: Domain) -> Snapshot:
+    return Snapshot("test:///x", 0, 0, domains=domains, uuids=frozenset(domain.uuid for domain in domains))
+
+
+def vm(name: str, xml: str = "<watch/>") -> Domain:
+    return Domain(f"uuid-{name}", name, 1, 1, 1, 0, policy=policy.parse(xml))
+
+
+def test_a_file_says_it_per_pattern(config: siteconfig.SiteConfig) -> None:
+    web1, web2, db1 = config.applied(snapshot(vm("web1"), vm("web2"), vm("db1"))).domains
+    assert db1.policy == Policy(routing=Routing(("everybody",), variables=(("SITE", "north"),)))
+    assert web2.policy.routing == Routing(
+        *(("team-a", "team-b"), ("shops",), ("slow",), ("vms",), ("pinged",)),
+        (("SITE", "north"), ("TEAM", "storage and more"), ("Owner", "Jürgen")),
+    )
+    assert web1.policy.expect == "running"
+    assert dict(web1.policy.routing.variables) == {"SITE": "north", "TEAM": "web", "Owner": "Jürgen"}
+    assert config.of_check("cpu", "warning") == ["usage=85"]
+
+
+def test_metadata_says_it_for_one_and_wins(config: siteconfig.SiteConfig) -> None:
+    xml = '<watch contact-groups="team-x, team-y" service-groups="shops"><var name="TEAM" value="x"/></watch>'
+    (domain,) = config.applied(permitted(snapshot(vm("web1", xml)), config.allowed)[0]).domains
+    assert domain.policy.error is None
+    assert domain.policy.routing.contact_groups == ("team-x", "team-y")
+    assert domain.policy.routing.templates == ("slow",)
+    assert dict(domain.policy.routing.variables)["TEAM"] == "x"
+
+
+def test_metadata_names_only_what_the_file_allows(config: siteconfig.SiteConfig) -> None:
+    """A group that there is not makes Nagios refuse all VMs' definitions."""
+    xml = '<watch contact-groups="team-x, bosses" templates="root"/>'
+    kept, notes = permitted(snapshot(vm("web1", xml), vm("db1")), config.allowed)
+    assert notes == ["metadata of web1: bosses, root is not in allow_metadata of --config"]
+    assert kept.domains[0].policy.routing == Routing(("team-x",))
+    assert permitted(snapshot(vm("web1", xml)), ())[0].domains[0].policy.routing == Routing()
+
+
+ODD_NAMES = ("", "a,,b", "a;b", "a!b", "$x$", "{a}", "+a", "a\nb", "*", '"', "\\")
+ODD_VARIABLES = {"": "x", "1a": "x", "a b": "x", "KVM_UUID": "x", "kvm_domain": "x", "a-b": "x", "A": "a\nb",
+                 "B": "a;b", "C": "$(id)", "D": "`id`", "E": "a|b", "F": '"', "G": "'", "H": "\\", "I": "x" * 1001}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_names_that_no_system_takes_are_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is no name of a group or template"):
+        routing.names(name)
+    if "\n" not in name:
+        file = tmp_path / "site.ini"
+        file.write_text(f"[domain web1]\ncontact_groups = {name}\n")
+        with pytest.raises(UsageError, match=r"\[domain web1\]: .* is no name"):
+            siteconfig.load(str(file))
+
+
+@pytest.mark.parametrize(("name", "value"), ODD_VARIABLES.items())
+def test_variables_that_could_become_commands_are_refused(name: str, value: str) -> None:
+    with pytest.raises(ValueError, match=r"variable|kvmwatch's own|the value of"):
+        routing.variable(name, value)
+    said = policy.parse(f"<watch expect='running'><var name={quoteattr(name)} value={quoteattr(value)}/></watch>")
+    assert said.routing == Routing()
+    assert said.expect == "running"
+    assert said.error is not None
+
+
+def test_an_error_in_metadata_leaves_the_rest() -> None:
+    said = policy.parse('<watch contact-groups="a;b" service-groups="shops"/>')
+    assert said.routing == Routing(service_groups=("shops",))
+    assert said.error == "contact-groups: 'a;b' is no name of a group or template"
+
+
+@pytest.mark.parametrize("pattern", [None, VmHost("{name}")])
+def test_all_of_it_is_in_nagios(config: siteconfig.SiteConfig, pattern: VmHost | None) -> None:
+    listed = list(services(config.applied(snapshot(vm("web1"))), checks(["host", "state"]), pattern))
+    text = nagios.render(Site("kvm1", None, True, 300), listed)
+    blocks = {block.split("{")[0].strip(): dict(_fields(block)) for block in text.split("define ")[1:]}
+    (service,) = (
+        dict(_fields(block))
+        for block in text.split("define ")
+        if block.startswith("service {") and "KVM state" in block
+    )
+    own_host = blocks.get("host")
+    assert service["use"] == "slow,kvm-service"
+    assert service["servicegroups"] == "kvm-vms-of-kvm1,shops"
+    assert service["contact_groups"] == "team-a,team-b"
+    wanted = {"_TEAM": "web", "_OWNER": "Jürgen", "_SITE": "north", "_KVM_UUID": "uuid-web1"}
+    assert wanted.items() <= service.items()
+    assert (own_host is None) == (pattern is None)
+    if own_host:
+        assert (own_host["use"], own_host["hostgroups"]) == ("pinged,kvm-vm", "vms")
+        assert (own_host["parents"], own_host["contact_groups"]) == ("kvm1", "team-a,team-b")
+        assert wanted.items() <= own_host.items()
+        assert (service["host_name"], service["service_description"]) == ("web1", "KVM state")
+        assert blocks["servicedependency"]["dependent_servicegroup_name"] == "kvm-vms-of-kvm1"
+        assert blocks["servicedependency"]["host_name"] == "kvm1"
+
+
+def _fields(block: str) -> list[tuple[str, str]]:
+    lines = (line.split(None, 1) for line in block.split("\n")[1:] if line.startswith("    "))
+    return [(name, value) for name, value in lines]
+
+
+def test_all_of_it_is_in_icinga_and_director(config: siteconfig.SiteConfig) -> None:
+    chosen = checks(["host", "state"])
+    applied = config.applied(snapshot(vm("web1")))
+    site = Site("kvm1", None, True, 300)
+    (line,) = (line for line in icinga2.render(site, services(applied, chosen)).split("\n") if "uuid-web1" in line)
+    assert line.endswith(
+        'service_groups = [ "shops" ], templates = [ "slow" ], variables = { '
+        '"contact_groups" = [ "team-a", "team-b" ], "SITE" = "north", "TEAM" = "web", "Owner" = "Jürgen" } }'
+    )
+    text = icinga2.render(site, services(applied, chosen, VmHost("{name}")))
+    host, service = text.split("object ")[1:]
+    for part, group, template in ((host, "vms", "pinged"), (service, "shops", "slow")):
+        assert f'  groups += [ "{group}" ]\n' in part
+        assert f'  import "{template}"\n' in part
+        assert '  vars["contact_groups"] = [ "team-a", "team-b" ]\n  vars["SITE"] = "north"\n' in part
+    basket = json.loads(director.render(site, services(applied, chosen)))
+    of_vm = basket["ServiceSet"]["KVM VMs of kvm1"]["services"]["KVM state web1"]
+    assert (of_vm["imports"], of_vm["groups"]) == (["check_kvm_state", "slow"], ["shops"])
+    assert of_vm["vars"]["contact_groups"] == ["team-a", "team-b"]
+    with pytest.raises(UsageError, match="--vm-host: Director has its hosts of an Import Source"):
+        director.render(site, services(applied, chosen, VmHost("{name}")))
