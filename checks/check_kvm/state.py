@@ -7,13 +7,13 @@ from collections import Counter
 from nagiosplugin import Critical, Ok, Unknown, Warn
 from nagiosplugin.state import ServiceState
 
-from check_kvm.frame import plugin
+from check_kvm.frame import placing, plugin
 from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Subject, Verdict, not_responding
 from kvmwatch.model import states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Snapshot
-from kvmwatch.model.units import duration
+from kvmwatch.model.units import duration, two_units
 
 # The others are always 0 of a QEMU, or are gone before two looks. Of a single VM, one that is paused, shut off or
 # crashed is one that is not running, which is the first.
@@ -28,6 +28,8 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     for domain, subject in verdict.domains(snapshot, active_only=False, metrics=()):
         state, why = judged(domain)
         subject.say(state, f"{_state_text(domain)}{why}")
+        _judge_uptime(domain, subject, snapshot.time)
+        _judge_place(domain, subject, snapshot)
         _judge_lasting(domain, subject, snapshot.time, lasted)
         if domain.not_responding is not None and domain.not_responding >= _HUNG_AFTER:
             subject.say(Critical, not_responding(domain))
@@ -35,6 +37,8 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
             subject.say(Warn, not_responding(domain))
     counts = Counter(domain.state for domain in snapshot.domains)
     total = verdict.subject("")
+    if verdict.alone:  # of many nobody draws it
+        verdict.put("", "uptime", next((_uptime(domain, snapshot.time) for domain in snapshot.domains), None))
     drawn = _DRAWN[:1] if verdict.alone else _DRAWN
     for state, name in enumerate(states.NAMES):
         total.judge(name, counts[state], quiet=True)
@@ -45,6 +49,28 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
         verdict.put("", metric, max(known, default=None if seconds else 0.0))
     parts = [f"{count} {states.label(state)}" for state, count in sorted(counts.items())]
     verdict.overview = ", ".join(parts)
+
+
+def _uptime(domain: Domain, now: float) -> float | None:
+    return None if domain.stats.started is None else max(0.0, now - domain.stats.started)
+
+
+def _judge_uptime(domain: Domain, subject: Subject, now: float) -> None:
+    """Judge for how long its QEMU has run; where that is not to be seen, only a threshold makes it matter."""
+    if not domain.active:
+        return
+    seconds = _uptime(domain, now)
+    subject.judge("uptime", seconds, None if seconds is None else f"up {two_units(seconds)}")
+    if seconds is None and subject.minds("uptime"):
+        known = (part.text for part in domain.unread if part.group is Group.STARTED)
+        subject.say(Unknown, next(known, "when its QEMU was started is not to be seen from here"))
+
+
+def _judge_place(domain: Domain, subject: Subject, snapshot: Snapshot) -> None:
+    if wrong := placing.misplaced(domain, snapshot):
+        subject.say(Warn, wrong)
+    if unknown := placing.untold(domain, snapshot):
+        subject.say(Unknown, unknown)
 
 
 def _judge_lasting(
@@ -93,6 +119,7 @@ CHECK = plugin.Check(
     description="Judges each domain's state against what is expected of it: running when it has autostart,\n"
     "or what its own metadata says.",
     groups=Group.SHUT_OFF | Group.AUTOSTART | Group.POLICY | Group.CONTROL | Group.SINCE,
+    beside=Group.STARTED | Group.HOSTNAME,
     metrics=(
         *(
             MetricSpec(states.NAMES[state], "", f"number of domains that are {states.LABELS[state]}")
@@ -105,6 +132,7 @@ CHECK = plugin.Check(
         MetricSpec(states.BRIEF, "s", "seconds for which a domain is starting up or shutting down", "300", "900"),
         # half a TB at 500 MB/s takes 17 minutes; for larger ones, their owners say so
         MetricSpec(states.JOB, "s", "seconds of migrating, saving, dumping, a snapshot", "1800", "7200"),
+        MetricSpec("uptime", "s", "seconds since its QEMU was started on this hypervisor"),
     ),
     judge=judge,
 )

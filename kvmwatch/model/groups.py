@@ -31,4 +31,5 @@ class Group(Flag):
     STARTED = auto()  # when each QEMU was started: its pid file and /proc; only on the hypervisor itself
     STRAYS = auto()  # processes that look like a QEMU and are no domain's; only on the hypervisor itself
     ADDRESSES = auto()  # of the domains, by MAC: of the networks' leases, and what this machine's ARP table has
+    HOSTNAME = auto()  # of the hypervisor; only asked for by who compares it, since it may wait for a DNS server
     UPLINKS = auto()  # the host's interfaces below the bridges; only on the hypervisor itself

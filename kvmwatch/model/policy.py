@@ -15,7 +15,7 @@ EXPECTATIONS = ("running", "shutoff", "paused", "any")
 LIMIT = 64 * 1024  # characters of the element; a threshold takes about 60
 _NAMED = 10
 _FLAGS = {"yes": True, "no": False}
-_ATTRIBUTES = {"expect", "ignore"}
+_ATTRIBUTES = {"expect", "expect-host", "ignore"}
 
 
 class OwnThreshold(NamedTuple):
@@ -27,12 +27,21 @@ class OwnThreshold(NamedTuple):
 
 
 class Policy(NamedTuple):
-    """``expect`` None: as autostart says. ``error``: why the metadata (or a part) could not be used."""
+    """``expect`` None: as autostart says. ``error``: why the metadata (or a part) could not be used.
+
+    ``hosts``: names of the hypervisors that it belongs on; none: on any.
+    """
 
     expect: Optional[str] = None
     ignore: bool = False
     thresholds: tuple[OwnThreshold, ...] = ()
     error: Optional[str] = None
+    hosts: tuple[str, ...] = ()
+
+
+def host_names(text: str) -> tuple[str, ...]:
+    """The names of ``expect-host``, which blanks or commas separate."""
+    return tuple(text.replace(",", " ").split())
 
 
 def parse(xml: str) -> Policy:
@@ -72,6 +81,9 @@ def read(tag: str, attributes: Attributes, children: Iterable[tuple[str, Attribu
     ignore = attributes.get("ignore", "no")
     if ignore not in _FLAGS:
         errors.append(f"ignore={ignore!r} is neither yes nor no")
+    hosts = host_names(attributes.get("expect-host", ""))
+    if "expect-host" in attributes and not hosts:
+        errors.append("expect-host names no host")
     thresholds = []
     for child, given in children:
         metric = given.get("metric")
@@ -79,4 +91,4 @@ def read(tag: str, attributes: Attributes, children: Iterable[tuple[str, Attribu
             errors.append(f'<{child}> where <threshold metric="CHECK.METRIC"> belongs')
         else:
             thresholds.append(OwnThreshold(metric, given.get("warning"), given.get("critical")))
-    return Policy(expect, _FLAGS.get(ignore, False), tuple(thresholds), listed(errors))
+    return Policy(expect, _FLAGS.get(ignore, False), tuple(thresholds), listed(errors), hosts)

@@ -249,6 +249,7 @@ class Snapshot(NamedTuple):
     unread: Unreads = ()
     uuids: frozenset[str] = frozenset()  # of all domains there are, whether they were asked for or not
     unrated: Optional[str] = None  # why there are no rates at all, and what to do
+    hostname: Optional[str] = None  # of the hypervisor; None: not asked, or in ``unread``
     note: Optional[str] = None  # what changes no verdict, and should be mended all the same
 
     def has(self, group: Group) -> bool:

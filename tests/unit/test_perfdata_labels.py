@@ -229,7 +229,7 @@ def parts(names: tuple[str, ...], metrics: str) -> set[str]:
 
 
 PLAIN = {
-    "state": {"running", "brief", "job"},
+    "state": {"running", "brief", "job", "uptime"},
     "cpu": {"usage", "steal", "emulator"},
     "memory": {"usage", "rss", "swap", "balloon"},
     "disk": parts(

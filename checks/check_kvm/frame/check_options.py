@@ -88,7 +88,8 @@ def _limit(text: str) -> int:
 def _scales(check: Check) -> str:
     units = {metric.unit for metric in check.metrics}
     bits = "\nOf bits: 100M is 100,000,000 (k, M, G, T)." if "b/s" in units else ""
-    return "\nOf bytes: 10G is 10 GiB (K, M, G, T, P)." if units & {"B", "B/s"} else bits
+    times = "\nOf seconds: 5min, 4h, 3d." if "s" in units else ""
+    return ("\nOf bytes: 10G is 10 GiB (K, M, G, T, P)." if units & {"B", "B/s"} else bits) + times
 
 
 def _defaults(metric: MetricSpec) -> str:

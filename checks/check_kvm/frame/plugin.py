@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 
 from nagiosplugin import Unknown
 
-from check_kvm.frame import labels, output, sampling
+from check_kvm.frame import labels, output, placing, sampling
 from check_kvm.frame.check_options import parser_of, site_config
 from check_kvm.frame.siteconfig import SiteConfig
 from check_kvm.frame.thresholds import MetricSpec, Thresholds
@@ -38,6 +38,7 @@ class Check(NamedTuple):
     groups: Group
     metrics: tuple[MetricSpec, ...]
     judge: Callable[[Snapshot, Verdict], None]
+    beside: Group = Group.NONE  # read as well; whether it matters that one could not be, the check judges
     needs_rates: bool = False
     selects: str = "domain"  # what -d and -x select: "domain", "pool" or "network"
     guest_agent: bool = False  # whether it has --guest-agent
@@ -52,6 +53,11 @@ class Check(NamedTuple):
     @property
     def reads(self) -> Group:
         """What is to be read for it: its groups, and of domains what their owners want of them."""
+        return self.beside | self.judges
+
+    @property
+    def judges(self) -> Group:
+        """What of that is UNKNOWN when it could not be read."""
         return self.groups | (Group.POLICY if self.selects == "domain" else Group.NONE)
 
 
@@ -100,6 +106,7 @@ def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
     if check.remembers:
         with doing("reading or keeping the counters of the last run (--state-dir)"):
             snapshot = sampling.rated(reader, snapshot, f"kvm_{check.name}", options, selection, deadline)
+    snapshot = placing.with_hostname(reader, snapshot, config, (check,))
     if check.selects != "domain":
         snapshot = _narrowed(snapshot, selection)
     verdict = judged(check, config.applied(snapshot), thresholds, selection.one)
@@ -120,7 +127,7 @@ def judged(check: Check, snapshot: Snapshot, thresholds: Thresholds, alone: bool
     the check is there for is UNKNOWN, with the reason (:meth:`~check_kvm.frame.verdict.Verdict.subject` for
     what is a domain's, a pool's, ...).
     """
-    groups = check.reads | Group.FILESYSTEM if check.guest_agent else check.reads
+    groups = check.judges | Group.FILESYSTEM if check.guest_agent else check.judges
     verdict = Verdict(thresholds, groups, alone)
     watched = tuple(domain for domain in snapshot.domains if not domain.policy.ignore)
     check.judge(snapshot._replace(domains=watched), verdict)

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from check_kvm.frame import known
 from check_kvm.frame.thresholds import parse_range
 from kvmwatch.model.errors import UsageError
-from kvmwatch.model.policy import EXPECTATIONS, OwnThreshold, Policy
+from kvmwatch.model.policy import EXPECTATIONS, OwnThreshold, Policy, host_names
 from kvmwatch.model.selection import Pattern
 from kvmwatch.model.snapshot import Domain, Snapshot
 
@@ -93,7 +93,8 @@ def _policy(where: str, given: Mapping[str, str]) -> Policy:
     ignore = values.pop("ignore", "no")
     if ignore not in _FLAGS:
         raise UsageError(f"{where}: ignore = {ignore}: use yes or no")
-    return Policy(expect, _FLAGS[ignore], _thresholds(where, values))
+    hosts = host_names(values.pop("expect-host", ""))
+    return Policy(expect, _FLAGS[ignore], _thresholds(where, values), hosts=hosts)
 
 
 def _thresholds(where: str, given: Mapping[str, str]) -> tuple[OwnThreshold, ...]:
@@ -122,4 +123,5 @@ def _over(*policies: Policy) -> Policy:
         ignore=any(policy.ignore for policy in policies),
         thresholds=tuple(own for policy in policies for own in policy.thresholds),
         error=next((policy.error for policy in strongest_first if policy.error), None),
+        hosts=next((policy.hosts for policy in strongest_first if policy.hosts), ()),
     )

@@ -85,6 +85,10 @@ class Subject:
         if broken or not quiet:
             self.parts.append((state, f"{said}{why}"))
 
+    def minds(self, metric: str) -> bool:
+        """Whether there is a threshold that this metric of it could miss."""
+        return any(str(limits) for limits in self._verdict.thresholds.of(metric, self._policy))
+
     def line(self, worst_only: bool = False) -> str:
         """The line of this subject; ``worst_only``: just the parts that are as bad as the worst."""
         worst = self.state
