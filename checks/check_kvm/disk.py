@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from nagiosplugin import Critical, Unknown
 
 from check_kvm.frame import plugin
+from check_kvm.frame.conditions import Condition
 from check_kvm.frame.phrases import count, highest
 from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Verdict
@@ -16,6 +17,9 @@ from kvmwatch.model.snapshot import Disk, Domain, Snapshot
 
 #: between two readings; the mean of fewer is what one slow request makes of it
 _LEAST_REQUESTS = 10
+
+
+ERROR = Condition("error", Critical, "I/O errors of the disk hold the domain")
 
 
 def judge(snapshot: Snapshot, verdict: Verdict) -> None:
@@ -38,7 +42,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
             if measured.missing(domain, disk):
                 subject.say(Unknown, "libvirt gives no statistics of it")
             if disk.error:
-                subject.say(Critical, disk.error)
+                subject.find(ERROR, disk.error)
             judged = (m for m in values if m.endswith("_latency") and not _too_few(disk, m))
             latency[name] = max((values[m] or 0 for m in judged), default=None)
             throughput[name] = (values["read_bytes"] or 0) + (values["write_bytes"] or 0)
@@ -99,6 +103,7 @@ CHECK = plugin.Check(
         MetricSpec("errors", "", "1 while I/O errors hold the domain", "", "0", drawn=False),
     ),
     judge=judge,
+    conditions=(ERROR,),
     needs_rates=True,
 )
 

@@ -8,6 +8,7 @@ from nagiosplugin import Critical, Ok, Unknown, Warn
 from nagiosplugin.state import ServiceState
 
 from check_kvm.frame import placing, plugin
+from check_kvm.frame.conditions import Condition
 from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Subject, Verdict, not_responding
 from kvmwatch.model import states
@@ -22,19 +23,35 @@ _DRAWN = (states.RUNNING, states.PAUSED, states.SHUTOFF, states.CRASHED)
 _HUNG_AFTER = 30.0  # seconds without an answer from QEMU from which on it is CRITICAL
 
 
+FAULT = Condition("fault", Critical, "crashed, failed, or stopped by an I/O error: see docs/states.md")
+NOT_RUNNING = Condition("not_running", Critical, "shut off or suspended though it should run or be paused")
+NOT_SHUTOFF = Condition("not_shutoff", Warn, "runs though it should be shut off or paused")
+HELD = Condition("held", Warn, "paused by a person, or for one")
+NOT_RESPONDING = Condition("not_responding", Warn, "its QEMU owes libvirt an answer")
+HUNG = Condition("hung", Critical, f"the same for {_HUNG_AFTER:.0f} s or longer")
+WRONG_HOST = Condition("wrong_host", Warn, "runs on another hypervisor than expect-host says")
+NO_AUTOSTART = Condition("no_autostart", Ok, "runs, and would not after a boot of the hypervisor")
+TRANSIENT = Condition("transient", Ok, "runs, and is gone for good once it is shut off (not persistent)")
+
+
 def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     """Judge every domain, and the number of domains in each state."""
     lasted: dict[str, list[float | None]] = {states.BRIEF: [], states.JOB: []}
     for domain, subject in verdict.domains(snapshot, active_only=False, metrics=()):
-        state, why = judged(domain)
-        subject.say(state, f"{_state_text(domain)}{why}")
+        found, why = judgement(domain)
+        text = f"{_state_text(domain)}{why}"
+        if isinstance(found, Condition):
+            subject.find(found, text)
+        else:
+            subject.say(found, text)
         _judge_uptime(domain, subject, snapshot.time)
         _judge_place(domain, subject, snapshot)
+        _judge_future(domain, subject)
         _judge_lasting(domain, subject, snapshot.time, lasted)
         if domain.not_responding is not None and domain.not_responding >= _HUNG_AFTER:
-            subject.say(Critical, not_responding(domain))
+            subject.find(HUNG, not_responding(domain))
         elif domain.not_responding is not None and domain.state != states.NOSTATE:
-            subject.say(Warn, not_responding(domain))
+            subject.find(NOT_RESPONDING, not_responding(domain))
     counts = Counter(domain.state for domain in snapshot.domains)
     total = verdict.subject("")
     if verdict.alone:  # of many nobody draws it
@@ -68,9 +85,22 @@ def _judge_uptime(domain: Domain, subject: Subject, now: float) -> None:
 
 def _judge_place(domain: Domain, subject: Subject, snapshot: Snapshot) -> None:
     if wrong := placing.misplaced(domain, snapshot):
-        subject.say(Warn, wrong)
+        subject.find(WRONG_HOST, wrong)
     if unknown := placing.untold(domain, snapshot):
         subject.say(Unknown, unknown)
+
+
+def _judge_future(domain: Domain, subject: Subject) -> None:
+    """Say that it would not be there again after a boot, whose owner did not say that this is right."""
+    if not domain.active or domain.policy.expect in ("shutoff", "paused", "any"):
+        return
+    if domain.persistent is False:
+        subject.find(TRANSIENT, "not persistent")
+    elif domain.autostart is False:
+        subject.find(NO_AUTOSTART, "without autostart")
+    for part in domain.unread:
+        if part.group is Group.LISTS and part.what == "persistent" and subject.severity(TRANSIENT) is not Ok:
+            subject.say(Unknown, part.text)
 
 
 def _judge_lasting(
@@ -91,15 +121,21 @@ def _state_text(domain: Domain) -> str:
 
 
 def judged(domain: Domain) -> tuple[ServiceState, str]:
+    """Give the verdict on a state and its reason, with the severities that nobody changed, and why."""
+    found, why = judgement(domain)
+    return found.state if isinstance(found, Condition) else found, why
+
+
+def judgement(domain: Domain) -> tuple[ServiceState | Condition, str]:
     """Give the verdict on a state and its reason, for what is expected of the domain, and why."""
     meaning, expected = domain.why.meaning, domain.expected
     source = "its metadata" if domain.policy.expect else "autostart"
     if meaning is states.ELSEWHERE:
         return Ok, ", it runs elsewhere"
     if domain.state in (states.SHUTOFF, states.PMSUSPENDED) and expected in ("running", "paused"):
-        return Critical, f" though it should be {expected} ({source})"
+        return NOT_RUNNING, f" though it should be {expected} ({source})"
     if meaning is states.FAULT:
-        return Critical, ""
+        return FAULT, ""
     if meaning is states.UNKNOWN:
         if domain.state == states.NOSTATE:
             return Unknown, ", libvirt cannot tell its state"
@@ -107,10 +143,10 @@ def judged(domain: Domain) -> tuple[ServiceState, str]:
         state = Warn if domain.state == states.PAUSED else Unknown
         return state, ", which only a newer kvmwatch can judge"
     if meaning is states.HELD:
-        return (Ok if expected == "paused" else Warn), ""
+        return (Ok if expected == "paused" else HELD), ""
     if domain.state in (states.RUNNING, states.BLOCKED) and expected in ("shutoff", "paused"):
         should = "shut off" if expected == "shutoff" else expected
-        return Warn, f" though it should be {should} ({source})"
+        return NOT_SHUTOFF, f" though it should be {should} ({source})"
     return Ok, ""
 
 
@@ -119,7 +155,7 @@ CHECK = plugin.Check(
     description="Judges each domain's state against what is expected of it: running when it has autostart,\n"
     "or what its own metadata says.",
     groups=Group.SHUT_OFF | Group.AUTOSTART | Group.POLICY | Group.CONTROL | Group.SINCE,
-    beside=Group.STARTED | Group.HOSTNAME,
+    beside=Group.STARTED | Group.HOSTNAME | Group.LISTS,
     metrics=(
         *(
             MetricSpec(states.NAMES[state], "", f"number of domains that are {states.LABELS[state]}")
@@ -135,6 +171,9 @@ CHECK = plugin.Check(
         MetricSpec("uptime", "s", "seconds since its QEMU was started on this hypervisor"),
     ),
     judge=judge,
+    conditions=(
+        *(FAULT, NOT_RUNNING, NOT_SHUTOFF, HELD, NOT_RESPONDING, HUNG, WRONG_HOST, NO_AUTOSTART, TRANSIENT),
+    ),
 )
 
 

@@ -29,7 +29,8 @@ class OwnThreshold(NamedTuple):
 class Policy(NamedTuple):
     """``expect`` None: as autostart says. ``error``: why the metadata (or a part) could not be used.
 
-    ``hosts``: names of the hypervisors that it belongs on; none: on any.
+    ``hosts``: names of the hypervisors that it belongs on; none: on any. ``severities``: CHECK.CONDITION, and what
+    that is to be (``agent.disconnected``, ``ok``).
     """
 
     expect: Optional[str] = None
@@ -37,6 +38,7 @@ class Policy(NamedTuple):
     thresholds: tuple[OwnThreshold, ...] = ()
     error: Optional[str] = None
     hosts: tuple[str, ...] = ()
+    severities: tuple[tuple[str, str], ...] = ()
 
 
 def host_names(text: str) -> tuple[str, ...]:
@@ -84,11 +86,16 @@ def read(tag: str, attributes: Attributes, children: Iterable[tuple[str, Attribu
     hosts = host_names(attributes.get("expect-host", ""))
     if "expect-host" in attributes and not hosts:
         errors.append("expect-host names no host")
-    thresholds = []
+    thresholds, severities = [], []
     for child, given in children:
-        metric = given.get("metric")
-        if child != "threshold" or not metric:
-            errors.append(f'<{child}> where <threshold metric="CHECK.METRIC"> belongs')
+        metric, condition = given.get("metric"), given.get("condition")
+        if child == "severity" and condition:
+            severities.append((condition, given.get("is", "")))
+        elif child != "threshold" or not metric:
+            errors.append(
+                f'<{child}> where <threshold metric="CHECK.METRIC"> or <severity condition="CHECK.CONDITION"> '
+                "belongs"
+            )
         else:
             thresholds.append(OwnThreshold(metric, given.get("warning"), given.get("critical")))
-    return Policy(expect, _FLAGS.get(ignore, False), tuple(thresholds), listed(errors), hosts)
+    return Policy(expect, _FLAGS.get(ignore, False), tuple(thresholds), listed(errors), hosts, tuple(severities))

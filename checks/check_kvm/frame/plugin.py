@@ -11,6 +11,7 @@ from nagiosplugin import Unknown
 
 from check_kvm.frame import labels, output, placing, sampling
 from check_kvm.frame.check_options import parser_of, site_config
+from check_kvm.frame.conditions import Condition, Severities
 from check_kvm.frame.siteconfig import SiteConfig
 from check_kvm.frame.thresholds import MetricSpec, Thresholds
 from check_kvm.frame.verdict import Verdict
@@ -38,6 +39,7 @@ class Check(NamedTuple):
     groups: Group
     metrics: tuple[MetricSpec, ...]
     judge: Callable[[Snapshot, Verdict], None]
+    conditions: tuple[Condition, ...] = ()  # that it can find, apart from its metrics' thresholds
     beside: Group = Group.NONE  # read as well; whether it matters that one could not be, the check judges
     needs_rates: bool = False
     selects: str = "domain"  # what -d and -x select: "domain", "pool" or "network"
@@ -95,7 +97,8 @@ def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
     watchdog.limit(options.timeout)
     deadline = Deadline(options.timeout)
     config = site_config(options.config)
-    thresholds = checked_thresholds(check, config, options.warning, options.critical)
+    severities = options.severity if check.conditions else ()
+    thresholds = checked_thresholds(check, config, options.warning, options.critical, severities)
     selection = Selection.parse(options.domain, options.exclude)
     domains_wanted = selection if check.selects == "domain" else Selection()
     groups = check.reads
@@ -146,14 +149,19 @@ def judged(check: Check, snapshot: Snapshot, thresholds: Thresholds, alone: bool
 
 
 def checked_thresholds(
-    check: Check, config: SiteConfig, warning: Sequence[str] = (), critical: Sequence[str] = ()
+    check: Check,
+    config: SiteConfig,
+    warning: Sequence[str] = (),
+    critical: Sequence[str] = (),
+    severity: Sequence[str] = (),
 ) -> Thresholds:
-    """The thresholds of a check: the file's for all domains, and the command line's over them."""
+    """The thresholds and severities of a check: the file's for all domains, and the command line's over them."""
     return Thresholds(
         check.name,
         check.metrics,
         (*config.of_check(check.name, "warning"), *warning),
         (*config.of_check(check.name, "critical"), *critical),
+        Severities(check.name, check.conditions, (*config.severities_of(check.name), *severity)),
     )
 
 

@@ -18,20 +18,22 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from check_kvm.frame import known
+from check_kvm.frame.conditions import severity
 from check_kvm.frame.thresholds import parse_range
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.policy import EXPECTATIONS, OwnThreshold, Policy, host_names
 from kvmwatch.model.selection import Pattern
 from kvmwatch.model.snapshot import Domain, Snapshot
 
-_DEFAULTS, _DOMAIN = "defaults", "domain "
+_DEFAULTS, _DOMAIN, _SEVERITY = "defaults", "domain ", "severity"
 _FLAGS = {"yes": True, "no": False}
 
 
 class SiteConfig(NamedTuple):
-    """The file: ``thresholds`` are for all domains, ``domains`` for those that a pattern selects."""
+    """The file: ``domains`` is for those that a pattern selects, the rest for all of them."""
 
     thresholds: tuple[OwnThreshold, ...] = ()
+    severities: tuple[tuple[str, str], ...] = ()
     domains: tuple[tuple[Pattern, Policy], ...] = ()
 
     def applied(self, snapshot: Snapshot) -> Snapshot:
@@ -54,6 +56,11 @@ class SiteConfig(NamedTuple):
                 found.append(f"{metric}={spec}")
         return found
 
+    def severities_of(self, check: str) -> list[str]:
+        """The severities for all domains as ``--severity`` of a check takes them."""
+        of_check = ((name.partition("."), word) for name, word in self.severities)
+        return [f"{condition}={word}" for (of, _, condition), word in of_check if of == check]
+
     def _policy(self, domain: Domain, uuids: Collection[str]) -> Policy:
         matching = (policy for pattern, policy in self.domains if pattern.matches(domain.name, domain.uuid, uuids))
         return _over(*matching, domain.policy)
@@ -71,18 +78,20 @@ def load(path: str) -> SiteConfig:
     except configparser.Error as error:
         raise UsageError(f"{path}: {' '.join(str(error).split())}") from None
     thresholds: tuple[OwnThreshold, ...] = ()
+    severities: tuple[tuple[str, str], ...] = ()
     domains = []
     for section in parser.sections():
         where = f"{path}: [{section}]"
         values = parser[section]
         if section == _DEFAULTS:
+            severities = _severities(where, values)
             thresholds = _thresholds(where, values)
         elif section.startswith(_DOMAIN):
             pattern = Pattern.parse(section[len(_DOMAIN) :].strip())
             domains.append((pattern, _policy(where, values)))
         else:
             raise UsageError(f"{where}: use [defaults] or [domain PATTERN]")
-    return SiteConfig(thresholds, tuple(domains))
+    return SiteConfig(thresholds, severities, tuple(domains))
 
 
 def _policy(where: str, given: Mapping[str, str]) -> Policy:
@@ -94,15 +103,21 @@ def _policy(where: str, given: Mapping[str, str]) -> Policy:
     if ignore not in _FLAGS:
         raise UsageError(f"{where}: ignore = {ignore}: use yes or no")
     hosts = host_names(values.pop("expect-host", ""))
-    return Policy(expect, _FLAGS[ignore], _thresholds(where, values), hosts=hosts)
+    severities = _severities(where, values)
+    return Policy(expect, _FLAGS[ignore], _thresholds(where, values), hosts=hosts, severities=severities)
 
 
 def _thresholds(where: str, given: Mapping[str, str]) -> tuple[OwnThreshold, ...]:
     made = []
     for key, spec in given.items():
         metric, _, level = key.rpartition(".")
+        if level == _SEVERITY:
+            continue
         if level not in ("warning", "critical") or "." not in metric:
-            raise UsageError(f"{where}: {key}: use CHECK.METRIC.warning or CHECK.METRIC.critical = RANGE")
+            raise UsageError(
+                f"{where}: {key}: use CHECK.METRIC.warning or CHECK.METRIC.critical = RANGE, "
+                "or CHECK.CONDITION.severity = SEVERITY"
+            )
         if wrong := known.misspelt(metric):
             raise UsageError(f"{where}: {metric}: unknown {wrong.kind} {wrong.word!r}; there are {wrong.known}")
         try:
@@ -115,6 +130,22 @@ def _thresholds(where: str, given: Mapping[str, str]) -> tuple[OwnThreshold, ...
     return tuple(made)
 
 
+def _severities(where: str, given: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    made = []
+    for key, word in given.items():
+        condition, _, level = key.rpartition(".")
+        if level != _SEVERITY:
+            continue
+        if wrong := known.misspelt_condition(condition):
+            raise UsageError(f"{where}: {condition}: unknown {wrong.kind} {wrong.word!r}; there are {wrong.known}")
+        try:
+            severity(word)
+        except UsageError as error:
+            raise UsageError(f"{where}: {key}: {error}") from None
+        made.append((condition, word))
+    return tuple(made)
+
+
 def _over(*policies: Policy) -> Policy:
     """What policies say together, the weakest first; of thresholds for the same metric the later ones count."""
     strongest_first = policies[::-1]
@@ -123,5 +154,6 @@ def _over(*policies: Policy) -> Policy:
         ignore=any(policy.ignore for policy in policies),
         thresholds=tuple(own for policy in policies for own in policy.thresholds),
         error=next((policy.error for policy in strongest_first if policy.error), None),
+        severities=tuple(own for policy in policies for own in policy.severities),
         hosts=next((policy.hosts for policy in strongest_first if policy.hosts), ()),
     )

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from nagiosplugin import Range
 
 from check_kvm.frame import known
+from check_kvm.frame.conditions import Severities
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.policy import OwnThreshold, Policy, listed
 
@@ -43,12 +44,14 @@ class Thresholds:
         metrics: Iterable[MetricSpec],
         warning: Iterable[str] = (),
         critical: Iterable[str] = (),
+        severities: Severities | None = None,
     ) -> None:
         """``check``: its short name (``cpu``). The rest as given on the command line.
 
         Raises UsageError for an unknown metric or a bad range.
         """
         self._check = check
+        self.severities = severities or Severities(check)
         #: whether it tells of what is misspelt for any check; one of those that judge a domain does
         self.speaks_for_all = check == SPOKESMAN
         self.metrics = {metric.name: metric for metric in metrics}
@@ -78,6 +81,7 @@ class Thresholds:
         What names no check at all, or no metric of another check, is said by one check for all of them.
         """
         problems = [policy.error] if policy.error else []
+        problems += self.severities.problems(policy, self.speaks_for_all)
         kept: dict[str, OwnThreshold] = {}
         for own in policy.thresholds:
             check, _, metric = own.metric.partition(".")

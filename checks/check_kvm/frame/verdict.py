@@ -9,6 +9,7 @@ from nagiosplugin import Critical, Ok, Range, Result, Unknown, Warn
 from nagiosplugin.state import ServiceState
 
 from check_kvm.frame import labels
+from check_kvm.frame.conditions import Condition
 from check_kvm.frame.perfdata import Measured
 from check_kvm.frame.thresholds import Threshold, Thresholds
 from kvmwatch.model import states
@@ -42,6 +43,14 @@ class Subject:
     def say(self, state: ServiceState, text: str) -> None:
         """Add a part that needs no threshold."""
         self.parts.append((state, labels.text(text)))
+
+    def find(self, condition: Condition, text: str) -> None:
+        """Add a part whose severity is the site's to choose."""
+        self.say(self.severity(condition), text)
+
+    def severity(self, condition: Condition) -> ServiceState:
+        """What this condition of it is."""
+        return self._verdict.thresholds.severities.of(condition, self._policy)
 
     def measure(
         self,
