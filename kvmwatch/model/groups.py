@@ -14,6 +14,7 @@ class Group(Flag):
     AUTOSTART = auto()  # one list filter
     LISTS = auto()  # persistent, managed save: two list filters
     SNAPSHOTS = auto()  # number and age of snapshots: a list filter, and calls for those that have some
+    CHECKPOINTS = auto()  # when the newest was made: the same of checkpoints, which incremental backups leave
     POLICY = auto()  # the domain's own metadata
     DEFINITION = auto()  # the domain's XML: devices, title, balloon period; includes the policy
     SIZE = auto()  # vCPUs and maximum memory, without a question to QEMU

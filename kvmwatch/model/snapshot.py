@@ -64,6 +64,8 @@ class Disk(NamedTuple):
     device: Optional[str] = None
     bus: Optional[str] = None
     kind: Optional[str] = None  # of its source: file, block, network, vhostuser, ... (None: not asked)
+    mirror: Optional[str] = None  # the block job that writes it to a second image: copy, active-commit; None: none
+    mirror_since: Optional[float] = None  # Unix time at which that was first seen
     error: Optional[str] = None  # "no space" or "I/O error" (virDomainGetDiskErrors)
     stats: DiskStats = DiskStats()
     rates: DiskStats = DiskStats()
@@ -126,6 +128,7 @@ class Domain(NamedTuple):
     persistent: Optional[bool] = None
     managed_save: Optional[bool] = None
     has_snapshots: Optional[bool] = None
+    has_checkpoints: Optional[bool] = None
     defined_vcpus: Optional[int] = None  # what its XML gives it, running or not
     balloon_period: Optional[int] = None  # seconds; 0 or None: the guest reports only once
     agent_connected: Optional[bool] = None  # None: it does not run, or has no channel for a guest agent

@@ -191,10 +191,11 @@ class Reader:
             unread = (*domain.unread, *survey.unlisted)
             read.append(domain._replace(not_responding=stuck.get(reading.uuid), unread=unread, **flags))
         made = tuple(sorted(read, key=lambda domain: domain.name))
-        if Group.SNAPSHOTS in self.groups:
+        if self.groups & (Group.SNAPSHOTS | Group.CHECKPOINTS):
             from kvmwatch.reading import domain_snapshots  # noqa: PLC0415 - few commands ask for them
 
             made = domain_snapshots.with_snapshots(self._hypervisor, made, self._deadline)
+            made = domain_snapshots.with_checkpoints(self._hypervisor, made, self._deadline)
         if Group.STARTED in self.groups:
             from kvmwatch.reading import starts  # noqa: PLC0415 - brings psutil
 
