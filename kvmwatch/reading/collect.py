@@ -197,7 +197,7 @@ class Reader:
             made = domain_snapshots.with_snapshots(self._hypervisor, made, self._deadline)
             made = domain_snapshots.with_checkpoints(self._hypervisor, made, self._deadline)
         if Group.STARTED in self.groups:
-            from kvmwatch.reading import starts  # noqa: PLC0415 - brings psutil
+            from kvmwatch.reading import starts  # noqa: PLC0415 - few commands ask for them
 
             made = starts.with_starts(made, self._hypervisor.uri)
         if Group.FILESYSTEM in self.groups:
