@@ -33,7 +33,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
         if domain.agent_connected is None:
             subject.say(Ok, "has no channel for a guest agent")
         elif not domain.agent_connected:
-            subject.find(DISCONNECTED, "guest agent is not connected")
+            subject.say(DISCONNECTED, "guest agent is not connected")
         else:
             _connected(domain, subject, verdict, usages)
     parts = [f"guest agent connected in {connected} of {count(running, 'running domain')}"]

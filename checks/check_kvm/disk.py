@@ -44,7 +44,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
                 subject.say(Unknown, "libvirt gives no statistics of it")
             _judge_job(disk, subject, snapshot.time)
             if disk.error:
-                subject.find(ERROR, disk.error)
+                subject.say(ERROR, disk.error)
             judged = (m for m in values if m.endswith("_latency") and not _too_few(disk, m))
             latency[name] = max((values[m] or 0 for m in judged), default=None)
             throughput[name] = (values["read_bytes"] or 0) + (values["write_bytes"] or 0)

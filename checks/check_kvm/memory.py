@@ -54,7 +54,7 @@ def _explain_missing(domain: Domain, subject: Subject, now: float) -> None:
         subject.say(Ok, "no balloon statistics (no balloon device, or no driver in the guest)")
         return
     age, limit = now - updated, derived.balloon_limit(period)
-    wanted = subject.severity(STALE) if period else Ok  # whoever set a period wants to know
+    wanted = STALE if period else Ok  # whoever set a period wants to know
     if age < -limit:
         subject.say(
             wanted,
@@ -67,7 +67,7 @@ def _explain_missing(domain: Domain, subject: Subject, now: float) -> None:
             "a kernel that old has none",
         )
     elif period:
-        subject.find(
+        subject.say(
             STALE,
             f"guest stopped reporting its memory {duration(age)} ago (it should every {duration(period)})",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nagiosplugin import Critical, Ok
+from nagiosplugin.state import ServiceState
 
 from check_kvm.frame import plugin
 from check_kvm.frame.conditions import Condition
@@ -23,8 +24,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     for network in snapshot.networks:
         subject = verdict.subject(network.name, network.name, unread=network.unread)
         verdict.owe(network.name)
-        found, text = _state(network)
-        subject.find(found, text) if found else subject.say(Ok, text)
+        subject.say(*_state(network))
         leases[network.name] = number = network.stats.leases
         subject.rank = number or 0
         subject.measure("leases", number, text=None if number is None else count(int(number), "lease"))
@@ -36,14 +36,14 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     verdict.overview = ", ".join([*parts, *highest("leases", leases, "")])
 
 
-def _state(network: Network) -> tuple[Condition | None, str]:
+def _state(network: Network) -> tuple[ServiceState | Condition, str]:
     if not network.active:
         if network.autostart:
             return INACTIVE, "inactive though it should be active (autostart)"
-        return None, "inactive"
+        return Ok, "inactive"
     if network.stats.bridge_up == 0:
         return BRIDGE, f"its bridge {network.bridge} is {'down' if network.bridge_found else 'gone'}"
-    return None, "active"
+    return Ok, "active"
 
 
 CHECK = plugin.Check(
@@ -57,10 +57,7 @@ CHECK = plugin.Check(
         MetricSpec("usage", "%", "DHCP leases, % of the addresses in the network's ranges"),
     ),
     judge=judge,
-    conditions=(
-        INACTIVE,
-        BRIDGE,
-    ),
+    conditions=(INACTIVE, BRIDGE),
     of_each_domain=False,
     selects="network",
 )

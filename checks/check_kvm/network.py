@@ -32,9 +32,9 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
             for metric, value in values.items() if measured.ever(interface) else ():
                 subject.measure(metric, value)
             if interface.detached:
-                subject.find(DETACHED, interface.detached)
+                subject.say(DETACHED, interface.detached)
             if interface.link_down:
-                subject.find(LINK_DOWN, "link is set down")
+                subject.say(LINK_DOWN, "link is set down")
             if measured.missing(domain, interface) and not interface.detached:
                 subject.say(Unknown, "libvirt gives no counters of it")
             elif interface.stats.rx_bytes is None and interface.kind and not subject.parts:

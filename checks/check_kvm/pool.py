@@ -57,10 +57,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
         verdict.owe(pool.name, metrics=_figures(pool))
         subject = verdict.subject(pool.name, pool.name, unread=pool.unread)
         for found, text in _said(pool):
-            if isinstance(found, Condition):
-                subject.find(found, text)
-            else:
-                subject.say(found, text)
+            subject.say(found, text)
         values = figures(pool)
         usages[pool.name] = usage = values["usage"]
         subject.rank = usage or 0

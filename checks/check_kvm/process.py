@@ -39,7 +39,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     for process in strays:
         name = process.name or process.uuid or "without a name"
         subject = verdict.subject(f"QEMU process {process.pid} ({name})")
-        subject.find(STRAY, stray(process, snapshot))
+        subject.say(STRAY, stray(process, snapshot))
     parts = [count(len(processes), "QEMU process", "QEMU processes")]
     if strays:
         parts.append(f"{len(strays)} unknown to libvirt")

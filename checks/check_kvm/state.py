@@ -39,19 +39,15 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     lasted: dict[str, list[float | None]] = {states.BRIEF: [], states.JOB: []}
     for domain, subject in verdict.domains(snapshot, active_only=False, metrics=()):
         found, why = judgement(domain)
-        text = f"{_state_text(domain)}{why}"
-        if isinstance(found, Condition):
-            subject.find(found, text)
-        else:
-            subject.say(found, text)
+        subject.say(found, f"{_state_text(domain)}{why}")
         _judge_uptime(domain, subject, snapshot.time)
         _judge_place(domain, subject, snapshot)
         _judge_future(domain, subject)
         _judge_lasting(domain, subject, snapshot.time, lasted)
         if domain.not_responding is not None and domain.not_responding >= _HUNG_AFTER:
-            subject.find(HUNG, not_responding(domain))
+            subject.say(HUNG, not_responding(domain))
         elif domain.not_responding is not None and domain.state != states.NOSTATE:
-            subject.find(NOT_RESPONDING, not_responding(domain))
+            subject.say(NOT_RESPONDING, not_responding(domain))
     counts = Counter(domain.state for domain in snapshot.domains)
     total = verdict.subject("")
     if verdict.alone:  # of many nobody draws it
@@ -85,7 +81,7 @@ def _judge_uptime(domain: Domain, subject: Subject, now: float) -> None:
 
 def _judge_place(domain: Domain, subject: Subject, snapshot: Snapshot) -> None:
     if wrong := placing.misplaced(domain, snapshot):
-        subject.find(WRONG_HOST, wrong)
+        subject.say(WRONG_HOST, wrong)
     if unknown := placing.untold(domain, snapshot):
         subject.say(Unknown, unknown)
 
@@ -95,9 +91,9 @@ def _judge_future(domain: Domain, subject: Subject) -> None:
     if not domain.active or domain.policy.expect in ("shutoff", "paused", "any"):
         return
     if domain.persistent is False:
-        subject.find(TRANSIENT, "not persistent")
+        subject.say(TRANSIENT, "not persistent")
     elif domain.autostart is False:
-        subject.find(NO_AUTOSTART, "without autostart")
+        subject.say(NO_AUTOSTART, "without autostart")
     for part in domain.unread:
         if part.group is Group.LISTS and part.what == "persistent" and subject.severity(TRANSIENT) is not Ok:
             subject.say(Unknown, part.text)

@@ -40,13 +40,10 @@ class Subject:
         """The worst of its parts."""
         return max((state for state, _ in self.parts), key=SEVERITY.index, default=Ok)
 
-    def say(self, state: ServiceState, text: str) -> None:
-        """Add a part that needs no threshold."""
+    def say(self, found: ServiceState | Condition, text: str) -> None:
+        """Add a part that needs no threshold: of this state, or of the severity that the condition has here."""
+        state = self.severity(found) if isinstance(found, Condition) else found
         self.parts.append((state, labels.text(text)))
-
-    def find(self, condition: Condition, text: str) -> None:
-        """Add a part whose severity is the site's to choose."""
-        self.say(self.severity(condition), text)
 
     def severity(self, condition: Condition) -> ServiceState:
         """What this condition of it is."""
