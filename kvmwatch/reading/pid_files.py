@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 _CGROUP = re.compile(
     r"^[^:]*:[^:]*:/machine(?:\.slice)?/(?:[^\n]*/)?(?:machine-)?qemu(?:-|\\x2d)(\d+)(?:-|\\x2d)", re.M
 )
+_AS_IN_XML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;"})
 _MOST = 64  # bytes of a pid file
 
 
@@ -35,10 +36,12 @@ def run_folders(uri: str) -> tuple[Path, ...]:
 
 def pid_file(name: str, folders: Sequence[Path]) -> tuple[str, int]:
     """The pid file of an active domain, and the PID in it. Raises Unfound, Missing where there is none."""
-    for folder in folders:
-        file = folder / f"{name}.pid"
+    # libvirt 9.0 writes the quotes of a name as XML has them; that comes first, or `a&quot;b` would be taken for `a"b`
+    spelt = dict.fromkeys((name.translate(_AS_IN_XML), name))
+    for folder, called in ((folder, called) for called in spelt for folder in folders):
+        file = folder / f"{called}.pid"
         # the domain's name in UTF-8, whatever the locale
-        path = os.fsencode(folder) + b"/" + name.encode("utf-8", "surrogateescape") + b".pid"
+        path = os.fsencode(folder) + b"/" + called.encode("utf-8", "surrogateescape") + b".pid"
         try:
             number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
