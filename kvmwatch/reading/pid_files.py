@@ -36,7 +36,7 @@ def run_folders(uri: str) -> tuple[Path, ...]:
 
 def pid_file(name: str, folders: Sequence[Path]) -> tuple[str, int]:
     """The pid file of an active domain, and the PID in it. Raises Unfound, Missing where there is none."""
-    # libvirt 9.0 writes the quotes of a name as XML has them (seen in the lab). That comes first, or the VM that is
+    # libvirt 9.0 writes the quotes of a name as XML has them. That comes first, or the VM that is
     # called a&quot;b would get the file of a"b.
     spelt = dict.fromkeys((name.translate(_AS_IN_XML), name))
     for folder, called in ((folder, called) for called in spelt for folder in folders):
