@@ -89,6 +89,11 @@ _SAME = {
     "Network: Bridge is down or gone": ("net", "its bridge"),
 }
 _ONLY_CHECKS = (
+    Alert("", "disk", "block_job", "A copy or commit of the disk (virsh blockcopy, blockcommit) has not come to its end: it is slow, "
+          "or it is done and waits to be ended. Until then the VM writes to two images, and cannot be migrated.",
+          "virsh blockjob NAME DISK shows it; at 100 % end it with --pivot, or with --abort."),
+    Alert("", "state", "expected on", "The VM runs on another hypervisor than `expect-host` in its metadata or in the file of --config says.",
+          "migrate it back, or correct what it says."),
     Alert("", "process", "claims the UUID of", "A process calls itself a VM's QEMU, and libvirt did not start it. Its figures are "
           "not shown as the VM's. It may write to the VM's disks.",
           "see who started it, and what (ps -fp PID); end it when nobody needs it."),

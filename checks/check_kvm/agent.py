@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from nagiosplugin import Ok, Unknown, Warn
 
 from check_kvm.frame import plugin
+from check_kvm.frame.conditions import Condition
 from check_kvm.frame.phrases import count, highest
 from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Subject, Verdict
@@ -14,6 +15,8 @@ from kvmwatch.model import derived, states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Snapshot
 from kvmwatch.model.units import human
+
+DISCONNECTED = Condition("disconnected", Warn, "there is a channel for a guest agent, and none is connected")
 
 
 def judge(snapshot: Snapshot, verdict: Verdict) -> None:
@@ -30,7 +33,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
         if domain.agent_connected is None:
             subject.say(Ok, "has no channel for a guest agent")
         elif not domain.agent_connected:
-            subject.say(Warn, "guest agent is not connected")
+            subject.say(DISCONNECTED, "guest agent is not connected")
         else:
             _connected(domain, subject, verdict, usages)
     parts = [f"guest agent connected in {connected} of {count(running, 'running domain')}"]
@@ -65,6 +68,7 @@ CHECK = plugin.Check(
     groups=Group.DEFINED | Group.DEFINITION,
     metrics=(MetricSpec("filesystem", "%", "used, % of a guest's file system", "85", "95"),),
     judge=judge,
+    conditions=(DISCONNECTED,),
     by_default=False,  # of VMs that have none it would say nothing
     guest_agent=True,
 )

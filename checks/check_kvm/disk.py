@@ -7,15 +7,20 @@ from collections.abc import Iterator
 from nagiosplugin import Critical, Unknown
 
 from check_kvm.frame import plugin
+from check_kvm.frame.conditions import Condition
 from check_kvm.frame.phrases import count, highest
 from check_kvm.frame.thresholds import MetricSpec
-from check_kvm.frame.verdict import Verdict
+from check_kvm.frame.verdict import Subject, Verdict
 from kvmwatch.model import derived, measured
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Disk, Domain, Snapshot
+from kvmwatch.model.units import duration
 
 #: between two readings; the mean of fewer is what one slow request makes of it
 _LEAST_REQUESTS = 10
+
+
+ERROR = Condition("error", Critical, "I/O errors of the disk hold the domain")
 
 
 def judge(snapshot: Snapshot, verdict: Verdict) -> None:
@@ -37,8 +42,9 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
                 subject.measure(metric, value, most=most, unjudged=_too_few(disk, metric))
             if measured.missing(domain, disk):
                 subject.say(Unknown, "libvirt gives no statistics of it")
+            _judge_job(disk, subject, snapshot.time)
             if disk.error:
-                subject.say(Critical, disk.error)
+                subject.say(ERROR, disk.error)
             judged = (m for m in values if m.endswith("_latency") and not _too_few(disk, m))
             latency[name] = max((values[m] or 0 for m in judged), default=None)
             throughput[name] = (values["read_bytes"] or 0) + (values["write_bytes"] or 0)
@@ -46,6 +52,15 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     verdict.overview = ", ".join(
         [count(disks, "disk"), *highest("throughput", throughput, "B/s"), *highest("latency", latency, "s")]
     )
+
+
+def _judge_job(disk: Disk, subject: Subject, now: float) -> None:
+    """Judge a block job by how long it has been seen: one that is done may wait for its pivot for ever."""
+    lasted = 0.0 if disk.mirror_since is None else max(0.0, now - disk.mirror_since)
+    subject.put("block_job", lasted)
+    seen = f" for {duration(lasted)} since first seen" if lasted else ", first seen now"
+    text = f"block job ({disk.mirror}){seen}" if disk.mirror else None
+    subject.judge("block_job", lasted, text, quiet=not disk.mirror)
 
 
 def _keys(domain: Domain) -> Iterator[str]:
@@ -97,8 +112,12 @@ CHECK = plugin.Check(
         MetricSpec("flush_latency", "s", "mean time of a flush", "0.5", "2"),
         MetricSpec("allocation", "%", "room taken on the host, % of the capacity"),
         MetricSpec("errors", "", "1 while I/O errors hold the domain", "", "0", drawn=False),
+        MetricSpec(
+            "block_job", "s", "seconds for which a copy or commit of the disk has been seen", "86400", drawn=False
+        ),
     ),
     judge=judge,
+    conditions=(ERROR,),
     needs_rates=True,
 )
 

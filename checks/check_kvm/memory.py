@@ -5,6 +5,7 @@ from __future__ import annotations
 from nagiosplugin import Ok, Warn
 
 from check_kvm.frame import plugin
+from check_kvm.frame.conditions import Condition
 from check_kvm.frame.phrases import count, highest
 from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Subject, Verdict
@@ -12,6 +13,8 @@ from kvmwatch.model import derived, states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Snapshot
 from kvmwatch.model.units import duration
+
+STALE = Condition("stale", Warn, "the guest does not report its memory, or without values, though it has a period")
 
 
 def judge(snapshot: Snapshot, verdict: Verdict) -> None:
@@ -51,7 +54,7 @@ def _explain_missing(domain: Domain, subject: Subject, now: float) -> None:
         subject.say(Ok, "no balloon statistics (no balloon device, or no driver in the guest)")
         return
     age, limit = now - updated, derived.balloon_limit(period)
-    wanted = Warn if period else Ok  # whoever set a period wants to know
+    wanted = STALE if period else Ok  # whoever set a period wants to know
     if age < -limit:
         subject.say(
             wanted,
@@ -65,7 +68,7 @@ def _explain_missing(domain: Domain, subject: Subject, now: float) -> None:
         )
     elif period:
         subject.say(
-            Warn,
+            STALE,
             f"guest stopped reporting its memory {duration(age)} ago (it should every {duration(period)})",
         )
     else:
@@ -88,6 +91,7 @@ CHECK = plugin.Check(
         MetricSpec("balloon", "%", "memory given to the guest, % of its maximum"),
     ),
     judge=judge,
+    conditions=(STALE,),
     needs_rates=True,
 )
 

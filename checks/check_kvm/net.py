@@ -6,12 +6,16 @@ from nagiosplugin import Critical, Ok
 from nagiosplugin.state import ServiceState
 
 from check_kvm.frame import plugin
+from check_kvm.frame.conditions import Condition
 from check_kvm.frame.phrases import count, highest
 from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Verdict
 from kvmwatch.model import derived
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Network, Snapshot
+
+INACTIVE = Condition("inactive", Critical, "it has autostart and is inactive")
+BRIDGE = Condition("bridge", Critical, "it is active, and its bridge is down or gone")
 
 
 def judge(snapshot: Snapshot, verdict: Verdict) -> None:
@@ -32,13 +36,13 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     verdict.overview = ", ".join([*parts, *highest("leases", leases, "")])
 
 
-def _state(network: Network) -> tuple[ServiceState, str]:
+def _state(network: Network) -> tuple[ServiceState | Condition, str]:
     if not network.active:
         if network.autostart:
-            return Critical, "inactive though it should be active (autostart)"
+            return INACTIVE, "inactive though it should be active (autostart)"
         return Ok, "inactive"
     if network.stats.bridge_up == 0:
-        return Critical, f"its bridge {network.bridge} is {'down' if network.bridge_found else 'gone'}"
+        return BRIDGE, f"its bridge {network.bridge} is {'down' if network.bridge_found else 'gone'}"
     return Ok, "active"
 
 
@@ -53,6 +57,7 @@ CHECK = plugin.Check(
         MetricSpec("usage", "%", "DHCP leases, % of the addresses in the network's ranges"),
     ),
     judge=judge,
+    conditions=(INACTIVE, BRIDGE),
     of_each_domain=False,
     selects="network",
 )

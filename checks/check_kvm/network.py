@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from nagiosplugin import Critical, Ok, Unknown, Warn
 
 from check_kvm.frame import plugin
+from check_kvm.frame.conditions import Condition
 from check_kvm.frame.phrases import count, highest
 from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Verdict
 from kvmwatch.model import measured
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Interface, Snapshot
+
+DETACHED = Condition("detached", Critical, "its tap is down, gone, or not in its bridge; or that is down")
+LINK_DOWN = Condition("link_down", Warn, "its link is set down")
 
 
 def judge(snapshot: Snapshot, verdict: Verdict) -> None:
@@ -28,9 +32,9 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
             for metric, value in values.items() if measured.ever(interface) else ():
                 subject.measure(metric, value)
             if interface.detached:
-                subject.say(Critical, interface.detached)
+                subject.say(DETACHED, interface.detached)
             if interface.link_down:
-                subject.say(Warn, "link is set down")
+                subject.say(LINK_DOWN, "link is set down")
             if measured.missing(domain, interface) and not interface.detached:
                 subject.say(Unknown, "libvirt gives no counters of it")
             elif interface.stats.rx_bytes is None and interface.kind and not subject.parts:
@@ -80,6 +84,10 @@ CHECK = plugin.Check(
         MetricSpec("tx_packets", "/s", "packets sent per second"),
     ),
     judge=judge,
+    conditions=(
+        DETACHED,
+        LINK_DOWN,
+    ),
     needs_rates=True,
 )
 

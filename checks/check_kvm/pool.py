@@ -9,6 +9,7 @@ from nagiosplugin import Critical, Ok, Unknown
 from nagiosplugin.state import ServiceState
 
 from check_kvm.frame import plugin
+from check_kvm.frame.conditions import Condition
 from check_kvm.frame.phrases import count, highest
 from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Subject, Verdict
@@ -26,18 +27,26 @@ class StateVerdict(NamedTuple):
     verdict: ServiceState
     says: str
     meaning: str
+    condition: Optional[Condition] = None
 
+
+INACTIVE = Condition("inactive", Critical, "it has autostart and is inactive")
+DEGRADED = Condition("degraded", Critical, "it works without redundancy")
+INACCESSIBLE = Condition("inaccessible", Critical, "it cannot be reached")
+GONE = Condition("gone", Critical, "its directory or its mount is gone")
+NOT_ANSWERING = Condition("not_answering", Unknown, "its storage does not answer")
 
 STATES = (
     StateVerdict(
         *(states.POOL_INACTIVE, True, Critical, "inactive though it should be active (autostart)"),
         "VMs on it cannot be started",
+        INACTIVE,
     ),
     StateVerdict(states.POOL_INACTIVE, False, Ok, "inactive", "nobody asked for it"),
     StateVerdict(states.POOL_BUILDING, None, Ok, "building", "it is being made, which ends by itself"),
     StateVerdict(states.POOL_RUNNING, None, Ok, "", "its use is judged, where that means something"),
-    StateVerdict(states.POOL_DEGRADED, None, Critical, "degraded", "it works without redundancy"),
-    StateVerdict(states.POOL_INACCESSIBLE, None, Critical, "inaccessible", "it cannot be reached"),
+    StateVerdict(states.POOL_DEGRADED, None, Critical, "degraded", "it works without redundancy", DEGRADED),
+    StateVerdict(states.POOL_INACCESSIBLE, None, Critical, "inaccessible", "it cannot be reached", INACCESSIBLE),
 )
 
 
@@ -47,8 +56,8 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     for pool in snapshot.pools:
         verdict.owe(pool.name, metrics=_figures(pool))
         subject = verdict.subject(pool.name, pool.name, unread=pool.unread)
-        for state, text in _said(pool):
-            subject.say(state, text)
+        for found, text in _said(pool):
+            subject.say(found, text)
         values = figures(pool)
         usages[pool.name] = usage = values["usage"]
         subject.rank = usage or 0
@@ -99,16 +108,16 @@ def _measure(subject: Subject, metric: str, values: dict[str, float | None]) -> 
         subject.measure(metric, value, most=None if metric == "overcommit" else 100)
 
 
-def _said(pool: Pool) -> Iterator[tuple[ServiceState, str]]:
+def _said(pool: Pool) -> Iterator[tuple[Condition | ServiceState, str]]:
     """What is said of it apart from its figures."""
     if pool.fault:
-        yield Critical, pool.fault
+        yield GONE, pool.fault
     if not pool.answered:
-        yield Unknown, "its storage does not answer"
+        yield NOT_ANSWERING, "its storage does not answer"
     for state in STATES:
         if state.state == pool.state and state.autostart in (None, pool.autostart):
             if state.says:
-                yield state.verdict, state.says
+                yield state.condition or state.verdict, state.says
             return
     yield Unknown, f"in a state that is not known ({pool.state})"
 
@@ -128,6 +137,7 @@ CHECK = plugin.Check(
         MetricSpec("overcommit", "%", "capacity of all volumes, % of the pool's"),
     ),
     judge=judge,
+    conditions=(INACTIVE, DEGRADED, INACCESSIBLE, GONE, NOT_ANSWERING),
     of_each_domain=False,
     selects="pool",
 )

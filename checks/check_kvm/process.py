@@ -6,12 +6,15 @@ from nagiosplugin import Ok, Unknown, Warn
 from nagiosplugin.state import ServiceState
 
 from check_kvm.frame import plugin
+from check_kvm.frame.conditions import Condition
 from check_kvm.frame.phrases import count, highest
 from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Verdict
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Process, Snapshot
 from kvmwatch.reading.connection import uri_scheme
+
+STRAY = Condition("stray", Warn, "a QEMU process that libvirt does not know, or did not start")
 
 
 def judge(snapshot: Snapshot, verdict: Verdict) -> None:
@@ -36,7 +39,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     for process in strays:
         name = process.name or process.uuid or "without a name"
         subject = verdict.subject(f"QEMU process {process.pid} ({name})")
-        subject.say(Warn, stray(process, snapshot))
+        subject.say(STRAY, stray(process, snapshot))
     parts = [count(len(processes), "QEMU process", "QEMU processes")]
     if strays:
         parts.append(f"{len(strays)} unknown to libvirt")
@@ -90,6 +93,7 @@ CHECK = plugin.Check(
         MetricSpec("files", "", "open files, sockets and pipes"),
     ),
     judge=judge,
+    conditions=(STRAY,),
     of_each_domain=False,
     by_default=False,
     needs_rates=True,

@@ -1,4 +1,4 @@
-"""check_kvm_snapshot: how many snapshots a domain carries, and how old the oldest is."""
+"""check_kvm_snapshot: how many snapshots a domain carries, how old the oldest is, and its newest checkpoint."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from nagiosplugin import Unknown
 from check_kvm.frame import plugin
 from check_kvm.frame.phrases import count, highest
 from check_kvm.frame.thresholds import MetricSpec
-from check_kvm.frame.verdict import Verdict
+from check_kvm.frame.verdict import Subject, Verdict
 from kvmwatch.model.groups import Group
-from kvmwatch.model.snapshot import Snapshot
+from kvmwatch.model.snapshot import Domain, Snapshot
 from kvmwatch.model.units import duration
 
 
@@ -19,27 +19,42 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     total = 0.0
     for domain, subject in verdict.domains(snapshot, active_only=False):
         number, oldest = domain.stats.snapshots, domain.stats.oldest_snapshot
-        if number is None and subject.parts:
-            continue  # the reason is said
         if number is None:
-            subject.say(Unknown, "libvirt does not tell its snapshots")
-            continue
-        total += number
-        subject.measure("count", number, text=count(int(number), "snapshot"))
-        ages[domain.name] = age = None if oldest is None else max(0.0, snapshot.time - oldest)
-        subject.rank = age or 0
-        subject.measure("age", age, text=None if age is None else f"the oldest {duration(age)} old")
+            if not subject.parts:  # else the reason is said
+                subject.say(Unknown, "libvirt does not tell its snapshots")
+        else:
+            total += number
+            subject.measure("count", number, text=count(int(number), "snapshot"))
+            ages[domain.name] = age = None if oldest is None else max(0.0, snapshot.time - oldest)
+            subject.rank = age or 0
+            subject.measure("age", age, text=None if age is None else f"the oldest {duration(age)} old")
+        if not subject.silent:
+            _judge_backup(domain, subject, snapshot.time)
     parts = [count(int(total), "snapshot"), *highest("age", ages, "s")]
     verdict.overview = ", ".join(parts)
 
 
+def _judge_backup(domain: Domain, subject: Subject, now: float) -> None:
+    """Judge the age of the newest checkpoint; that there is none matters only to who set a threshold."""
+    newest = domain.stats.newest_checkpoint
+    age = None if newest is None else max(0.0, now - newest)
+    text = None if age is None else f"the newest checkpoint {duration(age)} old"
+    subject.measure("backup_age", age, text=text)
+    if age is None and subject.minds("backup_age"):
+        known = (part.text for part in domain.unread if part.group is Group.CHECKPOINTS)
+        subject.say(Unknown, next(known, "has no checkpoint, which would tell when it was backed up"))
+
+
 CHECK = plugin.Check(
     name="snapshot",
-    description="Judges the snapshots of each domain: a forgotten one grows, and slows the disk down.",
+    description="Judges the snapshots of each domain: a forgotten one grows, and slows the disk down;\n"
+    "and with a threshold on backup_age the age of its last incremental backup.",
     groups=Group.SHUT_OFF | Group.SNAPSHOTS | Group.POLICY,
+    beside=Group.CHECKPOINTS,
     metrics=(
         MetricSpec("count", "", "snapshots of the domain", "10"),
         MetricSpec("age", "s", "age of its oldest snapshot, seconds", "604800"),
+        MetricSpec("backup_age", "s", "age of its newest checkpoint, with which its last backup began, seconds"),
     ),
     judge=judge,
     by_default=False,  # of VMs that have none it would say nothing

@@ -7,13 +7,14 @@ from collections import Counter
 from nagiosplugin import Critical, Ok, Unknown, Warn
 from nagiosplugin.state import ServiceState
 
-from check_kvm.frame import plugin
+from check_kvm.frame import placing, plugin
+from check_kvm.frame.conditions import Condition
 from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Subject, Verdict, not_responding
 from kvmwatch.model import states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Snapshot
-from kvmwatch.model.units import duration
+from kvmwatch.model.units import duration, two_units
 
 # The others are always 0 of a QEMU, or are gone before two looks. Of a single VM, one that is paused, shut off or
 # crashed is one that is not running, which is the first.
@@ -22,19 +23,35 @@ _DRAWN = (states.RUNNING, states.PAUSED, states.SHUTOFF, states.CRASHED)
 _HUNG_AFTER = 30.0  # seconds without an answer from QEMU from which on it is CRITICAL
 
 
+FAULT = Condition("fault", Critical, "crashed, failed, or stopped by an I/O error: see docs/states.md")
+NOT_RUNNING = Condition("not_running", Critical, "shut off or suspended though it should run or be paused")
+NOT_SHUTOFF = Condition("not_shutoff", Warn, "runs though it should be shut off or paused")
+HELD = Condition("held", Warn, "paused by a person, or for one")
+NOT_RESPONDING = Condition("not_responding", Warn, "its QEMU owes libvirt an answer")
+HUNG = Condition("hung", Critical, f"the same for {_HUNG_AFTER:.0f} s or longer")
+WRONG_HOST = Condition("wrong_host", Warn, "runs on another hypervisor than expect-host says")
+NO_AUTOSTART = Condition("no_autostart", Ok, "runs, and would not after a boot of the hypervisor")
+TRANSIENT = Condition("transient", Ok, "runs, and is gone for good once it is shut off (not persistent)")
+
+
 def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     """Judge every domain, and the number of domains in each state."""
     lasted: dict[str, list[float | None]] = {states.BRIEF: [], states.JOB: []}
     for domain, subject in verdict.domains(snapshot, active_only=False, metrics=()):
-        state, why = judged(domain)
-        subject.say(state, f"{_state_text(domain)}{why}")
+        found, why = judgement(domain)
+        subject.say(found, f"{_state_text(domain)}{why}")
+        _judge_uptime(domain, subject, snapshot.time)
+        _judge_place(domain, subject, snapshot)
+        _judge_future(domain, subject)
         _judge_lasting(domain, subject, snapshot.time, lasted)
         if domain.not_responding is not None and domain.not_responding >= _HUNG_AFTER:
-            subject.say(Critical, not_responding(domain))
+            subject.say(HUNG, not_responding(domain))
         elif domain.not_responding is not None and domain.state != states.NOSTATE:
-            subject.say(Warn, not_responding(domain))
+            subject.say(NOT_RESPONDING, not_responding(domain))
     counts = Counter(domain.state for domain in snapshot.domains)
     total = verdict.subject("")
+    if verdict.alone:  # of many nobody draws it
+        verdict.put("", "uptime", next((_uptime(domain, snapshot.time) for domain in snapshot.domains), None))
     drawn = _DRAWN[:1] if verdict.alone else _DRAWN
     for state, name in enumerate(states.NAMES):
         total.judge(name, counts[state], quiet=True)
@@ -45,6 +62,41 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
         verdict.put("", metric, max(known, default=None if seconds else 0.0))
     parts = [f"{count} {states.label(state)}" for state, count in sorted(counts.items())]
     verdict.overview = ", ".join(parts)
+
+
+def _uptime(domain: Domain, now: float) -> float | None:
+    return None if domain.stats.started is None else max(0.0, now - domain.stats.started)
+
+
+def _judge_uptime(domain: Domain, subject: Subject, now: float) -> None:
+    """Judge for how long its QEMU has run; where that is not to be seen, only a threshold makes it matter."""
+    if not domain.active:
+        return
+    seconds = _uptime(domain, now)
+    subject.judge("uptime", seconds, None if seconds is None else f"up {two_units(seconds)}")
+    if seconds is None and subject.minds("uptime"):
+        known = (part.text for part in domain.unread if part.group is Group.STARTED)
+        subject.say(Unknown, next(known, "when its QEMU was started is not to be seen from here"))
+
+
+def _judge_place(domain: Domain, subject: Subject, snapshot: Snapshot) -> None:
+    if wrong := placing.misplaced(domain, snapshot):
+        subject.say(WRONG_HOST, wrong)
+    if unknown := placing.untold(domain, snapshot):
+        subject.say(Unknown, unknown)
+
+
+def _judge_future(domain: Domain, subject: Subject) -> None:
+    """Say that it would not be there again after a boot, whose owner did not say that this is right."""
+    if not domain.active or domain.policy.expect in ("shutoff", "paused", "any"):
+        return
+    if domain.persistent is False:
+        subject.say(TRANSIENT, "not persistent")
+    elif domain.autostart is False:
+        subject.say(NO_AUTOSTART, "without autostart")
+    for part in domain.unread:
+        if part.group is Group.LISTS and part.what == "persistent" and subject.severity(TRANSIENT) is not Ok:
+            subject.say(Unknown, part.text)
 
 
 def _judge_lasting(
@@ -65,15 +117,21 @@ def _state_text(domain: Domain) -> str:
 
 
 def judged(domain: Domain) -> tuple[ServiceState, str]:
+    """Give the verdict on a state and its reason, with the severities that nobody changed, and why."""
+    found, why = judgement(domain)
+    return found.state if isinstance(found, Condition) else found, why
+
+
+def judgement(domain: Domain) -> tuple[ServiceState | Condition, str]:
     """Give the verdict on a state and its reason, for what is expected of the domain, and why."""
     meaning, expected = domain.why.meaning, domain.expected
     source = "its metadata" if domain.policy.expect else "autostart"
     if meaning is states.ELSEWHERE:
         return Ok, ", gone to another hypervisor"
     if domain.state in (states.SHUTOFF, states.PMSUSPENDED) and expected in ("running", "paused"):
-        return Critical, f" though it should be {expected} ({source})"
+        return NOT_RUNNING, f" though it should be {expected} ({source})"
     if meaning is states.FAULT:
-        return Critical, ""
+        return FAULT, ""
     if meaning is states.UNKNOWN:
         if domain.state == states.NOSTATE:
             return Unknown, ", libvirt cannot tell its state"
@@ -81,10 +139,10 @@ def judged(domain: Domain) -> tuple[ServiceState, str]:
         state = Warn if domain.state == states.PAUSED else Unknown
         return state, ", which only a newer kvmwatch can judge"
     if meaning is states.HELD:
-        return (Ok if expected == "paused" else Warn), ""
+        return (Ok if expected == "paused" else HELD), ""
     if domain.state in (states.RUNNING, states.BLOCKED) and expected in ("shutoff", "paused"):
         should = "shut off" if expected == "shutoff" else expected
-        return Warn, f" though it should be {should} ({source})"
+        return NOT_SHUTOFF, f" though it should be {should} ({source})"
     return Ok, ""
 
 
@@ -93,6 +151,7 @@ CHECK = plugin.Check(
     description="Judges each domain's state against what is expected of it: running when it has autostart,\n"
     "or what its own metadata says.",
     groups=Group.SHUT_OFF | Group.AUTOSTART | Group.POLICY | Group.CONTROL | Group.SINCE,
+    beside=Group.STARTED | Group.HOSTNAME | Group.LISTS,
     metrics=(
         *(
             MetricSpec(states.NAMES[state], "", f"number of domains that are {states.LABELS[state]}")
@@ -105,8 +164,12 @@ CHECK = plugin.Check(
         MetricSpec(states.BRIEF, "s", "seconds for which a domain is starting up or shutting down", "300", "900"),
         # half a TB at 500 MB/s takes 17 minutes; for larger ones, their owners say so
         MetricSpec(states.JOB, "s", "seconds of migrating, saving, dumping, a snapshot", "1800", "7200"),
+        MetricSpec("uptime", "s", "seconds since its QEMU was started on this hypervisor"),
     ),
     judge=judge,
+    conditions=(
+        *(FAULT, NOT_RUNNING, NOT_SHUTOFF, HELD, NOT_RESPONDING, HUNG, WRONG_HOST, NO_AUTOSTART, TRANSIENT),
+    ),
 )
 
 

@@ -1,4 +1,4 @@
-"""nagios_kvm: service definitions for the VMs of a hypervisor, and all checks for all VMs as passive results."""
+"""nagios_kvm: service definitions for the VMs of a hypervisor, and all checks for all VMs at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from check_kvm.frame import output, perfdata
+from check_kvm.frame import labels, output, perfdata, placing
 from check_kvm.frame.check_options import add_site_options, site_config
 from check_kvm.frame.plugin import Check, unknown
 from check_kvm.frame.sampling import rated
@@ -23,6 +23,7 @@ from kvmwatch.command.watchdog import UNKNOWN
 from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
+from kvmwatch.model.text import without_password
 from kvmwatch.reading.collect import Reader
 from kvmwatch.reading.connection import is_local
 from kvmwatch.reading.deadline import Deadline
@@ -142,16 +143,47 @@ def _publish(options: argparse.Namespace) -> Outcome:
     return Outcome("", 0 if taken.number == len(told) else _REFUSED)
 
 
-def _judged(options: argparse.Namespace, chosen: Any, config: Any, style: output.Style, deadline: Deadline) -> Any:
+def _local(options: argparse.Namespace) -> Outcome:
+    from nagios_kvm import checkmk  # noqa: PLC0415 - Nagios and Icinga do without
+
+    chosen = services.checks(options.check)
+    style = output.Style(perfdata.KNOWN)
+    config = site_config(options.config)
+    try:
+        told = _judged(options, chosen, config, style, Deadline(options.timeout), "kvm_local")
+    except UsageError:
+        raise
+    except KvmwatchError as error:  # one service tells it; Checkmk says of the others that they are gone or stale
+        return _local_failed(options, str(error))
+    return Outcome(checkmk.lines(told))
+
+
+def _local_failed(_options: argparse.Namespace, message: str) -> Outcome:
+    """What Checkmk is told when there are no results; its agent looks at no exit code."""
+    from nagios_kvm import checkmk  # noqa: PLC0415
+
+    said = f"KVM_HOST UNKNOWN - {labels.text(without_password(message))}"
+    return Outcome(checkmk.lines([Result("KVM host", UNKNOWN, said)]), UNKNOWN)
+
+
+def _judged(
+    options: argparse.Namespace,
+    chosen: Any,
+    config: Any,
+    style: output.Style,
+    deadline: Deadline,
+    counters: str = "kvm_publish",
+) -> Any:
     selection = Selection.parse(options.domain, options.exclude)
     reader = Reader(
         options.uri, services.groups(chosen), selection, deadline, Roster(options.state_dir, options.uri)
     )
     snapshot = reader.read()
     if any(check.remembers for check in chosen):
-        snapshot = rated(reader, snapshot, "kvm_publish", options, selection, deadline)
+        snapshot = rated(reader, snapshot, counters, options, selection, deadline)
     if options.vm_host:
         snapshot = Homes(options.state_dir, options.uri).ours(snapshot)
+    snapshot = placing.with_hostname(reader, snapshot, config, chosen)
     return list(results(snapshot, chosen, config, style, options.vm_host))
 
 
@@ -172,8 +204,16 @@ def parser() -> Parser:
     publish = commands.add_parser(
         "publish", help="judge all VMs once and send passive results", allow_abbrev=False
     )
+    local = commands.add_parser(
+        "local",
+        help="judge all VMs once and print the lines of a Checkmk local check",
+        allow_abbrev=False,
+    )
+    for subcommand in (config, publish, local):
+        _add_choice(subcommand)
     for subcommand in (config, publish):
-        _add_shared(subcommand)
+        _add_host(subcommand)
+    local.set_defaults(run=_local, too_late=_local_failed, vm_host=None)
     config.add_argument("--format", choices=FORMATS, required=True, help="for which system")
     config.add_argument(
         "--output", metavar="FILE", help="replace this file, if it changes, instead of printing to stdout"
@@ -232,9 +272,7 @@ def _names(checks: Iterable[Check]) -> str:
     return ", ".join(check.name for check in checks)
 
 
-def _add_shared(made: argparse.ArgumentParser) -> None:
-    add_common(made)
-    add_site_options(made)
+def _add_host(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--host",
         type=host_name,
@@ -248,6 +286,11 @@ def _add_shared(made: argparse.ArgumentParser) -> None:
         help="put each VM's services on a host of its own that is called by this, with {name} or {uuid} in it; "
         "it stays when the VM moves to another hypervisor. The same for config and publish (default: none)",
     )
+
+
+def _add_choice(made: argparse.ArgumentParser) -> None:
+    add_common(made)
+    add_site_options(made)
     made.add_argument(
         "--check",
         action="append",

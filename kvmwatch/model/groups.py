@@ -14,6 +14,7 @@ class Group(Flag):
     AUTOSTART = auto()  # one list filter
     LISTS = auto()  # persistent, managed save: two list filters
     SNAPSHOTS = auto()  # number and age of snapshots: a list filter, and calls for those that have some
+    CHECKPOINTS = auto()  # when the newest was made: the same of checkpoints, which incremental backups leave
     POLICY = auto()  # the domain's own metadata
     DEFINITION = auto()  # the domain's XML: devices, title, balloon period; includes the policy
     SIZE = auto()  # vCPUs and maximum memory, without a question to QEMU
@@ -31,4 +32,5 @@ class Group(Flag):
     STARTED = auto()  # when each QEMU was started: its pid file and /proc; only on the hypervisor itself
     STRAYS = auto()  # processes that look like a QEMU and are no domain's; only on the hypervisor itself
     ADDRESSES = auto()  # of the domains, by MAC: of the networks' leases, and what this machine's ARP table has
+    HOSTNAME = auto()  # of the hypervisor; only asked for by who compares it, since it may wait for a DNS server
     UPLINKS = auto()  # the host's interfaces below the bridges; only on the hypervisor itself

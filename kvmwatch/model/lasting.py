@@ -1,6 +1,6 @@
-"""Since when a domain is in a passing state (:mod:`kvmwatch.model.states`): what one run keeps for the next.
+"""Since when a domain is in a passing state (:mod:`kvmwatch.model.states`), or a disk in a block job.
 
-It is kept beside the counters, as a sample of its own for each domain in such a state.
+One run keeps it for the next, beside the counters, as a sample of its own for each such domain and disk.
 """
 
 from __future__ import annotations
@@ -8,23 +8,30 @@ from __future__ import annotations
 from kvmwatch.model import states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.rates import Sample, Samples
-from kvmwatch.model.snapshot import Domain, Snapshot, Unread
+from kvmwatch.model.snapshot import Disk, Domain, Snapshot, Unread
 
 #: seconds; two looks further apart do not tell that a domain was in the state all the time between
 _FORGOTTEN_AFTER = 12 * 3600
 _SUFFIX = "/since"
+_MIRROR = "/mirror/"
 
 
 def with_since(snapshot: Snapshot, earlier: Samples) -> Snapshot:
-    """Fill ``since`` of the domains in a passing state: when that was first seen, which may be just now.
+    """Fill ``since`` of the domains in a passing state, ``mirror_since`` of the disks in a block job.
+
+    It is when that was first seen, which may be just now.
 
     That is Unix time, unlike the counters': it is told to people, and a clock that is set moves it once.
     """
     return snapshot._replace(
         domains=tuple(
-            domain._replace(since=_since(domain, earlier.get(domain.uuid + _SUFFIX), snapshot.time))
-            if passing(domain)
-            else domain
+            _with_mirrors(
+                domain._replace(since=_since(domain, earlier.get(domain.uuid + _SUFFIX), snapshot.time))
+                if passing(domain)
+                else domain,
+                earlier,
+                snapshot.time,
+            )
             for domain in snapshot.domains
         )
     )
@@ -32,7 +39,15 @@ def with_since(snapshot: Snapshot, earlier: Samples) -> Snapshot:
 
 def samples(snapshot: Snapshot) -> Samples:
     """What the next run needs to go on."""
-    return {
+    mirrors = {
+        domain.uuid + _MIRROR + disk.name: Sample(
+            domain.time, domain.id, {"since": disk.mirror_since, "seen": snapshot.time}
+        )
+        for domain in snapshot.domains
+        for disk in domain.disks
+        if disk.mirror_since is not None
+    }
+    return mirrors | {
         domain.uuid + _SUFFIX: Sample(
             domain.time,
             domain.id,
@@ -67,5 +82,23 @@ def _since(domain: Domain, before: Sample | None, now: float) -> float:
     kept = before.counters
     if (kept.get("state"), kept.get("reason")) != (domain.state, domain.reason):
         return now
+    return _unless_forgotten(before, now)
+
+
+def _with_mirrors(domain: Domain, earlier: Samples, now: float) -> Domain:
+    if not any(disk.mirror for disk in domain.disks):
+        return domain
+
+    def since(disk: Disk) -> float | None:
+        if not disk.mirror:
+            return None
+        before = earlier.get(domain.uuid + _MIRROR + disk.name)
+        return now if before is None or before.generation != domain.id else _unless_forgotten(before, now)
+
+    return domain._replace(disks=tuple(disk._replace(mirror_since=since(disk)) for disk in domain.disks))
+
+
+def _unless_forgotten(before: Sample, now: float) -> float:
+    kept = before.counters
     seen, since = kept.get("seen", now), kept.get("since", now)
     return since if since <= seen <= now <= seen + _FORGOTTEN_AFTER else now

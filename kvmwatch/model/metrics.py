@@ -117,6 +117,7 @@ class DomainStats(NamedTuple):
     balloon_updated: Value = _stat(GAUGE, "unixtime", "balloon.last-update", "When the guest last reported its memory")
     snapshots: Value = _gauge("", "virDomainListAllSnapshots", "Snapshots the domain carries")
     oldest_snapshot: Value = _gauge("unixtime", "creationTime of the snapshot's XML", "When the oldest of them was made")
+    newest_checkpoint: Value = _gauge("unixtime", "creationTime of the checkpoint's XML", "When the newest checkpoint was made, with which a backup begins")
     started: Value = _gauge("unixtime", "/proc/stat btime + /proc/PID/stat starttime", "When its QEMU was started, here; a reboot inside does not count")
 
 

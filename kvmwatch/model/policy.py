@@ -20,7 +20,7 @@ _NAMED = 10
 _FLAGS = {"yes": True, "no": False}
 #: of lists of names: attribute to field
 _ROUTING = {name.replace("_", "-"): name for name in routing.LISTS}
-_ATTRIBUTES = {"expect", "ignore", *_ROUTING}
+_ATTRIBUTES = {"expect", "expect-host", "ignore", *_ROUTING}
 
 
 class OwnThreshold(NamedTuple):
@@ -32,13 +32,24 @@ class OwnThreshold(NamedTuple):
 
 
 class Policy(NamedTuple):
-    """``expect`` None: as autostart says. ``error``: why the metadata (or a part) could not be used."""
+    """``expect`` None: as autostart says. ``error``: why the metadata (or a part) could not be used.
+
+    ``hosts``: names of the hypervisors that it belongs on; none: on any. ``severities``: CHECK.CONDITION, and what
+    that is to be (``agent.disconnected``, ``ok``).
+    """
 
     expect: Optional[str] = None
     ignore: bool = False
     thresholds: tuple[OwnThreshold, ...] = ()
     error: Optional[str] = None
     routing: Routing = Routing()
+    hosts: tuple[str, ...] = ()
+    severities: tuple[tuple[str, str], ...] = ()
+
+
+def host_names(text: str) -> tuple[str, ...]:
+    """The names of ``expect-host``, which blanks or commas separate."""
+    return tuple(text.replace(",", " ").split())
 
 
 def parse(xml: str) -> Policy:
@@ -78,23 +89,33 @@ def read(tag: str, attributes: Attributes, children: Iterable[tuple[str, Attribu
     ignore = attributes.get("ignore", "no")
     if ignore not in _FLAGS:
         errors.append(f"ignore={ignore!r} is neither yes nor no")
+    hosts = host_names(attributes.get("expect-host", ""))
+    if "expect-host" in attributes and not hosts:
+        errors.append("expect-host names no host")
     lists = {}
     for attribute in _ROUTING.keys() & attributes.keys():
         try:
             lists[_ROUTING[attribute]] = routing.names(attributes[attribute])
         except ValueError as error:
             errors.append(f"{attribute}: {error}")
-    thresholds, variables = [], []
+    thresholds, severities, variables = [], [], []
     for child, given in children:
-        metric = given.get("metric")
+        metric, condition = given.get("metric"), given.get("condition")
         if child == "var":
             try:
                 variables.append(routing.variable(given.get("name", ""), given.get("value", "")))
             except ValueError as error:
                 errors.append(f"<var>: {error}")
+        elif child == "severity" and condition:
+            severities.append((condition, given.get("is", "")))
         elif child != "threshold" or not metric:
-            errors.append(f'<{child}> where <threshold metric="CHECK.METRIC"> belongs')
+            errors.append(
+                f'<{child}> where <threshold metric="CHECK.METRIC"> or <severity condition="CHECK.CONDITION"> '
+                "belongs"
+            )
         else:
             thresholds.append(OwnThreshold(metric, given.get("warning"), given.get("critical")))
     routed = Routing(**lists, variables=tuple(variables))
-    return Policy(expect, _FLAGS.get(ignore, False), tuple(thresholds), listed(errors), routed)
+    return Policy(
+        expect, _FLAGS.get(ignore, False), tuple(thresholds), listed(errors), routed, hosts, tuple(severities)
+    )

@@ -64,6 +64,8 @@ class Disk(NamedTuple):
     device: Optional[str] = None
     bus: Optional[str] = None
     kind: Optional[str] = None  # of its source: file, block, network, vhostuser, ... (None: not asked)
+    mirror: Optional[str] = None  # the block job that writes it to a second image: copy, active-commit; None: none
+    mirror_since: Optional[float] = None  # Unix time at which that was first seen
     error: Optional[str] = None  # "no space" or "I/O error" (virDomainGetDiskErrors)
     stats: DiskStats = DiskStats()
     rates: DiskStats = DiskStats()
@@ -126,6 +128,7 @@ class Domain(NamedTuple):
     persistent: Optional[bool] = None
     managed_save: Optional[bool] = None
     has_snapshots: Optional[bool] = None
+    has_checkpoints: Optional[bool] = None
     defined_vcpus: Optional[int] = None  # what its XML gives it, running or not
     balloon_period: Optional[int] = None  # seconds; 0 or None: the guest reports only once
     agent_connected: Optional[bool] = None  # None: it does not run, or has no channel for a guest agent
@@ -249,6 +252,7 @@ class Snapshot(NamedTuple):
     unread: Unreads = ()
     uuids: frozenset[str] = frozenset()  # of all domains there are, whether they were asked for or not
     unrated: Optional[str] = None  # why there are no rates at all, and what to do
+    hostname: Optional[str] = None  # of the hypervisor; None: not asked, or in ``unread``
     note: Optional[str] = None  # what changes no verdict, and should be mended all the same
 
     def has(self, group: Group) -> bool:

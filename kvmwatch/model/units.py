@@ -31,6 +31,17 @@ def duration(seconds: float) -> str:
     return f"{_digits(seconds / 86400)} d"
 
 
+def two_units(seconds: float) -> str:
+    """Format a long time by its two largest units: 3 d 4 h, 2 h 5 min, 45 s."""
+    parts: list[tuple[int, str]] = []
+    left = int(seconds)
+    for per, name in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        number, left = divmod(left, per)
+        if number or (parts and name != "s"):
+            parts.append((number, name))
+    return " ".join(f"{number} {name}" for number, name in parts[:2] if number) or "0 s"
+
+
 def _scaled(value: float, base: int, names: tuple[str, ...]) -> str:
     for name in names[:-1]:
         if abs(value) < base:

@@ -10,14 +10,15 @@ import libvirt
 
 from kvmwatch.model import states
 from kvmwatch.model.doing import doing
+from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import Value
 from kvmwatch.model.selection import Selection
-from kvmwatch.model.snapshot import Domain, Host, Snapshot
-from kvmwatch.model.text import without_password
+from kvmwatch.model.snapshot import Domain, Host, Snapshot, Unread
+from kvmwatch.model.text import readable, without_password
 from kvmwatch.reading import control, records
-from kvmwatch.reading.connection import explained
-from kvmwatch.reading.deadline import Deadline
+from kvmwatch.reading.connection import explained, one_line
+from kvmwatch.reading.deadline import Deadline, Started
 from kvmwatch.reading.domains import DomainReader
 from kvmwatch.reading.hypervisor import Hypervisor
 from kvmwatch.reading.listing import Known, Listing, Roster, Survey, Waits
@@ -31,6 +32,7 @@ T = TypeVar("T")
 
 _OF_PARTS = Group.HOST | Group.POOLS | Group.NETWORKS
 _OF_LINKS = Group.INTERFACE | Group.NETWORKS
+_LONGEST_HOST = 253  # characters of a name in the DNS
 _SHARE = 0.8  # of the time that is left may go into waiting for what is not about the domains
 
 
@@ -56,6 +58,23 @@ class Reader:
         if "" in uuids:
             return self.read()
         return self._explaining(lambda: self._read_again(before, uuids))
+
+    def with_hostname(self, before: Snapshot) -> Snapshot:
+        """Give a snapshot the name of its hypervisor, or the reason why that is not known.
+
+        libvirtd may look it up in the DNS each time, so it is not asked as a rule.
+        """
+        deadline = Deadline(control.patience(self._deadline), spare=0)
+        try:
+            with doing("asking libvirt for the name of the host"):
+                name = Started(lambda: self._hypervisor.another().getHostname()).wait(deadline)
+        except DeadlineExceeded:
+            why = "libvirt did not give it in time; does the name server of the hypervisor answer?"
+        except (KvmwatchError, libvirt.libvirtError, ValueError) as error:  # ValueError: text that is no UTF-8
+            why = one_line(error)
+        else:
+            return before._replace(hostname=readable(name, _LONGEST_HOST))
+        return before._replace(unread=(*before.unread, Unread(Group.HOSTNAME, "host name", why)))
 
     def again_takes(self, before: Snapshot) -> float:
         """The seconds that another reading will take, which does not wait again for what hung in the last one."""
@@ -172,12 +191,13 @@ class Reader:
             unread = (*domain.unread, *survey.unlisted)
             read.append(domain._replace(not_responding=stuck.get(reading.uuid), unread=unread, **flags))
         made = tuple(sorted(read, key=lambda domain: domain.name))
-        if Group.SNAPSHOTS in self.groups:
+        if self.groups & (Group.SNAPSHOTS | Group.CHECKPOINTS):
             from kvmwatch.reading import domain_snapshots  # noqa: PLC0415 - few commands ask for them
 
             made = domain_snapshots.with_snapshots(self._hypervisor, made, self._deadline)
+            made = domain_snapshots.with_checkpoints(self._hypervisor, made, self._deadline)
         if Group.STARTED in self.groups:
-            from kvmwatch.reading import starts  # noqa: PLC0415 - brings psutil
+            from kvmwatch.reading import starts  # noqa: PLC0415 - few commands ask for them
 
             made = starts.with_starts(made, self._hypervisor.uri)
         if Group.FILESYSTEM in self.groups:

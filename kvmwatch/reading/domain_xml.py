@@ -83,6 +83,7 @@ def _disk(disk: ElementTree.Element) -> Disk:
         bus=_attribute(disk, "target", "bus"),
         kind=disk.get("type"),
         path=_attribute(disk, "source", "file", "dev", "name", "volume"),
+        mirror=None if disk.find("mirror") is None else _attribute(disk, "mirror", "job") or "copy",
     )
 
 

@@ -12,22 +12,16 @@ machines, would make every QEMU that was started before it look like one that ca
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import psutil
 
+from kvmwatch.reading.pid_files import Unfound, cgroup_id, pid_file
+
 #: what distributions call QEMU
 NAMES = ("qemu-system-", "qemu-kvm", "kvm")
-#: /machine.slice/machine-qemu\x2d3\x2dweb1.scope with systemd, /machine/qemu-3-web1.libvirt-qemu without; the
-#: folders between are the partitions of <resource>
-_CGROUP = re.compile(
-    r"^[^:]*:[^:]*:/machine(?:\.slice)?/(?:[^\n]*/)?(?:machine-)?qemu(?:-|\\x2d)(\d+)(?:-|\\x2d)", re.M
-)
-_MOST = 64  # bytes of a pid file
 
 
 class Running(NamedTuple):
@@ -44,23 +38,6 @@ class Found(NamedTuple):
     processes: dict[str, psutil.Process]
     missing: dict[str, str]
     pids: set[int]
-
-
-class Unfound(Exception):
-    """Why a domain's process is not known."""
-
-
-class Missing(Unfound):
-    """There is no pid file: libvirt runs in a container, or the domain has just ended."""
-
-
-def run_folders(uri: str) -> tuple[Path, ...]:
-    """Where libvirt's QEMU driver of this URI keeps its pid files (stateDir of qemu_conf.c)."""
-    if urlsplit(uri).path != "/session":
-        return Path("/run/libvirt/qemu"), Path("/var/run/libvirt/qemu")
-    runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # of a session without the former
-    return tuple(Path(folder, "libvirt/qemu/run") for folder in (runtime, cache))
 
 
 def find(domains: Iterable[Running], folders: Sequence[Path]) -> Found:
@@ -121,30 +98,6 @@ def _by_pid_file(domain: Running, folders: Sequence[Path]) -> psutil.Process:
     return process
 
 
-def pid_file(name: str, folders: Sequence[Path]) -> tuple[str, int]:
-    """The pid file of an active domain, and the PID in it. Raises Unfound, Missing where there is none."""
-    for folder in folders:
-        file = folder / f"{name}.pid"
-        # the domain's name in UTF-8, whatever the locale
-        path = os.fsencode(folder) + b"/" + name.encode("utf-8", "surrogateescape") + b".pid"
-        try:
-            number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise Unfound(f"{file}: {error.strerror}") from None
-        try:
-            text = os.read(number, _MOST).strip()
-        except OSError as error:
-            raise Unfound(f"{file}: {error.strerror}") from None
-        finally:
-            os.close(number)
-        if not text.isdigit() or not 0 < int(text) < 1 << 31:
-            raise Unfound(f"{file} holds no PID")
-        return str(file), int(text)
-    raise Missing(f"libvirt has no pid file {folders[0] / name}.pid")
-
-
 def _is_there(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -185,9 +138,3 @@ def _id_of_cgroup(pid: int) -> int | None:
     except OSError:
         return None
     return cgroup_id(text)
-
-
-def cgroup_id(text: str) -> int | None:
-    """The number in libvirt's group of a ``/proc/PID/cgroup``."""
-    named = _CGROUP.search(text)
-    return int(named[1]) if named else None

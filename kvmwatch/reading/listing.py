@@ -67,6 +67,10 @@ FLAGS = (
         *(Group.SNAPSHOTS, "has_snapshots", libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT),
         lambda domain: domain.snapshotNum() > 0,
     ),
+    Flag(
+        *(Group.CHECKPOINTS, "has_checkpoints", libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_CHECKPOINT),
+        lambda domain: bool(domain.listAllCheckpoints()),
+    ),
 )
 
 

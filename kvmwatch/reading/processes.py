@@ -14,7 +14,7 @@ from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import ProcessStats, Value
 from kvmwatch.model.snapshot import Domain, Process, Snapshot, Unread
-from kvmwatch.reading import emulators
+from kvmwatch.reading import emulators, pid_files
 from kvmwatch.reading.connection import is_local, uri_scheme
 from kvmwatch.reading.emulators import Running
 from kvmwatch.reading.hypervisor import Hypervisor
@@ -40,7 +40,7 @@ def with_processes(
         raise KvmwatchError(
             f"{uri}: QEMU processes can be seen only on their own machine; run the check there (NRPE)"
         )
-    folders = emulators.run_folders(uri) if folders is None else folders
+    folders = pid_files.run_folders(uri) if folders is None else folders
     read, missing = _read(uri, survey, folders)
     lost = any(domain.active and domain.uuid in missing for domain in snapshot.domains)
     if lost or not all(process.known for process in read):

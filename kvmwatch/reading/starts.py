@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Unread
-from kvmwatch.reading import emulators
+from kvmwatch.reading import pid_files
 from kvmwatch.reading.connection import is_local, one_line, uri_scheme
 
 PROC = Path("/proc")
@@ -37,16 +37,16 @@ def with_starts(
     except (OSError, ValueError, LookupError) as error:
         why = Unread(Group.STARTED, "start of the QEMU process", one_line(error))
         return tuple(d._replace(unread=(*d.unread, why)) if d.active else d for d in domains)
-    folders = emulators.run_folders(uri) if folders is None else folders
+    folders = pid_files.run_folders(uri) if folders is None else folders
     return tuple(_with_start(domain, boot, proc, folders) if domain.active else domain for domain in domains)
 
 
 def _with_start(domain: Domain, boot: int, proc: Path, folders: Sequence[Path]) -> Domain:
     try:
-        _, pid = emulators.pid_file(domain.name, folders)
-    except emulators.Missing:
+        _, pid = pid_files.pid_file(domain.name, folders)
+    except pid_files.Missing:
         return domain
-    except emulators.Unfound as error:
+    except pid_files.Unfound as error:
         unread = Unread(Group.STARTED, "start of the QEMU process", str(error))
         return domain._replace(unread=(*domain.unread, unread))
     try:
@@ -56,7 +56,7 @@ def _with_start(domain: Domain, boot: int, proc: Path, folders: Sequence[Path]) 
         started = int(behind.split()[_STARTTIME]) // os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, LookupError):  # it has just ended, or is hidden
         return domain
-    if emulators.cgroup_id(cgroup) != domain.id and not name.startswith(tuple(map(str.encode, _NAMES))):
+    if pid_files.cgroup_id(cgroup) != domain.id and not name.startswith(tuple(map(str.encode, _NAMES))):
         return domain  # the PID is of another container's count
     return domain._replace(stats=domain.stats._replace(started=boot + started))
 

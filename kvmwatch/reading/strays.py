@@ -16,7 +16,7 @@ from typing import NamedTuple
 from kvmwatch.model import states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Process, Snapshot, Unread
-from kvmwatch.reading import emulators
+from kvmwatch.reading import emulators, pid_files
 from kvmwatch.reading.connection import is_local, one_line, uri_scheme
 from kvmwatch.reading.listing import Survey
 
@@ -52,7 +52,7 @@ def with_strays(
     except OSError as error:
         return _unknown(snapshot, one_line(error))
     looking = {stat.pid: _run(proc, stat.pid) for stat in stats.values() if stat.name.startswith(emulators.NAMES)}
-    folders = emulators.run_folders(uri) if folders is None else folders
+    folders = pid_files.run_folders(uri) if folders is None else folders
     known = {_KTHREADD}
     active = [(d.name(), d.ID()) for d, fields in survey.listed if states.is_active(fields["state.state"])]
     for name, run in (*active, *((name, -1) for name, _ in survey.held.values())):
@@ -90,14 +90,14 @@ def _stats(proc: Path) -> Iterator[_Stat]:
 def _of_pid_file(name: str, folders: Sequence[Path]) -> set[int]:
     """What libvirt's pid file of a domain holds."""
     try:
-        return {emulators.pid_file(name, folders)[1]}
-    except emulators.Unfound:
+        return {pid_files.pid_file(name, folders)[1]}
+    except pid_files.Unfound:
         return set()
 
 
 def _run(proc: Path, pid: int) -> int | None:
     """libvirt's number of the run whose control group a process is in; only root can put one there."""
     try:
-        return emulators.cgroup_id((proc / str(pid) / "cgroup").read_text(encoding="utf-8", errors="replace"))
+        return pid_files.cgroup_id((proc / str(pid) / "cgroup").read_text(encoding="utf-8", errors="replace"))
     except OSError:
         return None

@@ -264,7 +264,7 @@ def test_traceback_only_on_request(command: Command) -> None:
 
 def test_environment_names_the_hypervisor(command: Command) -> None:
     ran = command("check_kvm_state", env={"LIBVIRT_DEFAULT_URI": DEFAULT_URI})
-    assert ran.first.startswith("KVM_STATE OK - test running | ")
+    assert ran.first.startswith("KVM_STATE OK - test running, without autostart | ")
 
 
 @pytest.mark.parametrize("locale", ["C", "POSIX", "C.UTF-8"])

@@ -239,3 +239,22 @@ def test_bad_input_is_told_in_one_line(command: Command, arguments: tuple[str, .
     first, _, usage = ran.err.partition("\n")
     assert said in first
     assert usage == "" or usage.startswith("usage: nagios_kvm")
+
+
+def test_lines_for_checkmk_equal_the_single_checks(command: Command) -> None:
+    ran = command("nagios_kvm", "local", "-u", EXAMPLE_URI, "--check", "state", "--check", "pool")
+    told = [re.fullmatch(r'([0-3]) "(KVM [^"]+)" (\S+) (.*)', line) for line in ran.out.splitlines()]
+    assert (ran.code, ran.err, len(told), all(told)) == (0, "", 8 + 1 + 1, True), ran.out  # and the hypervisor
+    for line in filter(None, told):
+        name = ServiceName.parse(line[2])
+        if name.check not in STEADY:
+            continue
+        selected = ("-d", name.domain) if name.domain else ()
+        alone = command(f"check_kvm_{name.check}", "-u", EXAMPLE_URI, *selected)
+        first, *more = alone.out[:-1].split("\n")
+        assert (int(line[1]), line[4]) == (alone.code, r"\n".join([first.partition(" | ")[0], *more]))
+
+
+def test_checkmk_is_told_that_libvirt_does_not_answer(command: Command) -> None:
+    ran = command("nagios_kvm", "local", "-u", "test:///nonexistent.xml")
+    assert ran.out == '3 "KVM host" - KVM_HOST UNKNOWN - no such test driver file: /nonexistent.xml\n'

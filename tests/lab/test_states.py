@@ -14,15 +14,16 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("bed")
 
+UP = r", up [0-9 hmins]+(?=[,\n])"
 VERDICTS = {
-    "web1": "[OK] web1 running (booted)",
-    "trans1": "[OK] trans1 running (booted)",
-    "odd": '[OK] Büro VM "01" it\'s=odd ¦ 100% running (booted)',
-    "pause1": "[WARNING] pause1 paused (user)",
-    "ioerr1": "[CRITICAL] ioerr1 paused (I/O error)",
-    "crash1": "[CRITICAL] crash1 crashed (panicked)",
+    "web1": "[OK] web1 running (booted), without autostart",
+    "trans1": "[OK] trans1 running (booted), not persistent",
+    "odd": '[OK] Büro VM "01" it\'s=odd ¦ 100% running (booted), without autostart',
+    "pause1": "[WARNING] pause1 paused (user), without autostart",
+    "ioerr1": "[CRITICAL] ioerr1 paused (I/O error), without autostart",
+    "crash1": "[CRITICAL] crash1 crashed (panicked), without autostart",
     "crash2": "[CRITICAL] crash2 shut off (crashed)",
-    "suspend1": "[OK] suspend1 suspended",
+    "suspend1": "[OK] suspend1 suspended, without autostart",
     "off1": "[OK] off1 shut off (shutdown)",
     "gone1": "[OK] gone1 shut off (destroyed)",
     "save1": "[OK] save1 shut off (saved)",
@@ -43,8 +44,10 @@ def odd_name() -> str:
 def test_state_verdicts(command: Command) -> None:
     ran = command("check_kvm_state", "-v")
     assert ran.code == 2
+    shown, times = re.subn(UP, "", ran.out)
     for line in VERDICTS.values():
-        assert f"\n{line}\n" in ran.out
+        assert f"\n{line}\n" in shown
+    assert times == shown.count("without autostart") + shown.count("not persistent"), "of each that runs"
     assert "alone1" not in ran.out
 
 
@@ -101,7 +104,7 @@ def test_master_item(command: Command, bed: Bed, odd_name: str) -> None:
 
 def test_the_odd_name_can_be_selected_exactly(command: Command, odd_name: str) -> None:
     ran = command("check_kvm_state", "-d", odd_name)
-    assert ran.first.startswith('KVM_STATE OK - Büro VM "01" it\'s=odd ¦ 100% running (booted) | ')
+    assert ran.first.startswith('KVM_STATE OK - Büro VM "01" it\'s=odd ¦ 100% running (booted), up ')
 
 
 def test_disk_error_names_its_cause(command: Command) -> None:

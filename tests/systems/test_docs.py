@@ -59,6 +59,7 @@ BEFORE = {
     "ln -s /usr/bin/zabbix_kvm": "mkdir -p /usr/lib/zabbix/externalscripts",  # of the server's package
     "python3 -m venv": "apt-get -qq purge kvmwatch",  # "elsewhere" is where our packages are not
     "docs/install.md": "systemctl start nagios4",
+    "docs/checkmk.md": "mkdir -p /usr/lib/check_mk_agent/local",  # of its agent's package
     "docs/troubleshooting.md": "virsh metadata web1 --uri urn:kvmwatch:1 --key kvmwatch --live --set '<watch/>'",
 }
 #: these exit with a state, those have to wait until the monitoring system knows of new hosts and services

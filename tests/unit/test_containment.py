@@ -71,6 +71,8 @@ OF_ALL: dict[tuple[str, str], tuple[str, ...]] = {
     ("virConnect.getAllDomainStats", ""): (),  # there is another way to list them
     ("virConnect.listAllDomains", str(libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART)): ("state",),
     ("virConnect.listAllDomains", str(libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT)): ("snapshot",),
+    # these three matter to a check only where somebody asked for what they tell
+    ("virConnect.listAllDomains", str(libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_CHECKPOINT)): (),
     ("virConnect.listAllDomains", str(libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT)): (),
     ("virConnect.listAllDomains", str(libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE)): (),
 }
@@ -381,6 +383,8 @@ class Lost:
             of_it |= {call.name for call in self.failed if call.name == "virDomain.info" and call.owner != OFF}
         if of_it == {"virDomain.controlInfo"} and (self.xml_waits or self.of("", "getLibVersion")):
             return None  # it may have been asked only whether its XML would wait
+        if not of_it and self.of(uuid, "lookupByUUIDString") and check in OF_A_DOMAIN["virDomain.controlInfo"]:
+            return None  # there is another way to find it, and not to ask whether its QEMU answers
         if of_it and uuid == ALONE:
             return None  # it is judged only when it could not tell that it is to be left alone
         if of_it and uuid == OFF and (of_it <= {"virDomain.state"} or check not in ("state", "snapshot")):
@@ -438,8 +442,9 @@ def without_lists(domain: Domain, lost: Lost) -> Domain:
         persistent=None,
         managed_save=None,
         has_snapshots=None,
+        has_checkpoints=None,
         unread=(),
-        stats=domain.stats._replace(snapshots=None, oldest_snapshot=None),
+        stats=domain.stats._replace(snapshots=None, oldest_snapshot=None, newest_checkpoint=None),
     )
 
 

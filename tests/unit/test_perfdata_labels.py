@@ -229,7 +229,7 @@ def parts(names: tuple[str, ...], metrics: str) -> set[str]:
 
 
 PLAIN = {
-    "state": {"running", "brief", "job"},
+    "state": {"running", "brief", "job", "uptime"},
     "cpu": {"usage", "steal", "emulator"},
     "memory": {"usage", "rss", "swap", "balloon"},
     "disk": parts(
@@ -237,7 +237,7 @@ PLAIN = {
         "read_iops write_iops read_bytes write_bytes read_latency write_latency flush_latency allocation",
     ),
     "network": parts(("52:54:00:00:00:01", "52:54:00:00:00:02"), "rx tx errors drops rx_packets tx_packets"),
-    "snapshot": {"count", "age"},
+    "snapshot": {"count", "age", "backup_age"},
     "agent": {"'/.filesystem'"},
 }
 

@@ -24,7 +24,7 @@ from kvmwatch.model import states
 from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.rates import samples, with_rates
 from kvmwatch.model.snapshot import Domain, Process, Snapshot
-from kvmwatch.reading import emulators
+from kvmwatch.reading import emulators, pid_files
 from kvmwatch.reading.listing import Survey
 from kvmwatch.reading.processes import with_processes
 
@@ -311,7 +311,7 @@ def test_the_control_group_tells_where_there_is_no_pid_file(
     ],
 )
 def test_number_of_the_run_in_a_control_group(text: str, number: int | None) -> None:
-    assert emulators.cgroup_id(text) == number
+    assert pid_files.cgroup_id(text) == number
 
 
 def test_other_drivers_cannot_have_one(tmp_path: Path, start: Start) -> None:
@@ -327,11 +327,11 @@ def test_other_drivers_cannot_have_one(tmp_path: Path, start: Start) -> None:
 def test_pid_files_of_a_user_are_in_its_own_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
     monkeypatch.setenv("XDG_CACHE_HOME", "/home/a/.cache")
-    assert list(map(str, emulators.run_folders("qemu:///session"))) == [
+    assert list(map(str, pid_files.run_folders("qemu:///session"))) == [
         "/run/user/1000/libvirt/qemu/run",
         "/home/a/.cache/libvirt/qemu/run",
     ]
-    assert str(emulators.run_folders("qemu+unix:///system?socket=/x")[0]) == "/run/libvirt/qemu"
+    assert str(pid_files.run_folders("qemu+unix:///system?socket=/x")[0]) == "/run/libvirt/qemu"
 
 
 def test_start_tells_a_process_from_a_later_one_and_has_rates(tmp_path: Path, start: Start) -> None:

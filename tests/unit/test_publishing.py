@@ -425,7 +425,7 @@ def test_a_service_that_cannot_be_judged_stops_no_other() -> None:
         if snapshot.domains[0].name == "web2":
             raise ZeroDivisionError("qemu+tls://u:secret@kvm1 | no")
 
-    state, cpu = services.checks(["cpu", "state"])
+    state, cpu = (check for check in services.checks(["cpu", "state"]) if check.of_each_domain)
     odd = cpu._replace(judge=judge)
     domains = tuple(Domain(f"uuid{number}", f"web{number}", 1, 1, 1, 0) for number in range(4))
     snapshot = Snapshot("qemu:///system", 0, 0, domains=domains)

@@ -9,7 +9,7 @@ import pytest
 from kvmwatch.model import states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain
-from kvmwatch.reading import starts
+from kvmwatch.reading import pid_files, starts
 
 BOOT = 1_795_000_000
 TICKS = 100
@@ -108,3 +108,18 @@ def test_one_that_is_shut_off_has_none(proc: Path, tmp_path: Path) -> None:
     process(proc, 4711, "qemu-kvm", 10)
     found = started(proc, pid_file(tmp_path, "4711\n"), state=states.SHUTOFF)
     assert found == domain(states.SHUTOFF)
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("web1", "web1"),
+        ("""VM "01" it's <a> & b""", "VM &quot;01&quot; it&apos;s &lt;a&gt; &amp; b"),  # as libvirt 9.0 writes it
+        ("""VM "01" it's <a> & b""", """VM "01" it's <a> & b"""),
+        ("a&quot;b", "a&amp;quot;b"),
+    ],
+)
+def test_the_pid_file_of_a_name_that_xml_would_escape(tmp_path: Path, name: str, file: str) -> None:
+    (tmp_path / f"{file}.pid").write_text("4711\n")
+    (tmp_path / "a&quot;b.pid").write_text("1\n")  # of a"b
+    assert pid_files.pid_file(name, (tmp_path,))[1] == 4711

@@ -56,6 +56,7 @@ LEFT_OUT = {
     "domain.memory_available": "in memory_usage",
     "domain.memory_unused": "in memory_usage where it is the best there is",
     "domain.memory_caches": "in memory_usable",
+    "domain.newest_checkpoint": "check_kvm_snapshot's; the master item does not ask for checkpoints",
     "domain.minor_faults": "no sign of trouble",
     "network.addresses": "in usage",
     **{f"domain.swap_{way}": "in swap" for way in ("in", "out")},

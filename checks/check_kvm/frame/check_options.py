@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from check_kvm.frame import output, perfdata
+from check_kvm.frame.conditions import SEVERITIES
 from check_kvm.frame.siteconfig import SiteConfig, load
 from check_kvm.frame.thresholds import MetricSpec
 from kvmwatch.command.options import Parser, parser
@@ -19,7 +20,7 @@ def parser_of(check: Check) -> Parser:
     lines = [f"  {metric.name:<20} {metric.help}{_defaults(metric)}" for metric in check.metrics]
     epilog = "metrics of -w and -c:\n" + "\n".join(lines) + (
         "\n\nRANGE is a plugin range: 80 (alert over 80), 10: (under 10), @10:20 (inside); empty: never."
-        f"{_scales(check)}"
+        f"{_scales(check)}{_conditions(check)}"
         "\nA domain's own metadata wins over --config's [domain PATTERN], that over -w and -c, those over "
         "--config's\n[defaults]. Exit: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."
     )  # fmt: skip
@@ -32,6 +33,14 @@ def parser_of(check: Check) -> Parser:
             default=[],
             metavar="[METRIC=]RANGE",
             help=f"{name} outside this range; without METRIC: {check.metrics[0].name}; repeatable",
+        )
+    if check.conditions:
+        made.add_argument(
+            "--severity",
+            action="append",
+            default=[],
+            metavar="CONDITION=SEVERITY",
+            help=f"give a condition another severity: {', '.join(SEVERITIES)}; repeatable",
         )
     add_site_options(made)
     made.add_argument(
@@ -88,7 +97,13 @@ def _limit(text: str) -> int:
 def _scales(check: Check) -> str:
     units = {metric.unit for metric in check.metrics}
     bits = "\nOf bits: 100M is 100,000,000 (k, M, G, T)." if "b/s" in units else ""
-    return "\nOf bytes: 10G is 10 GiB (K, M, G, T, P)." if units & {"B", "B/s"} else bits
+    times = "\nOf seconds: 5min, 4h, 3d." if "s" in units else ""
+    return ("\nOf bytes: 10G is 10 GiB (K, M, G, T, P)." if units & {"B", "B/s"} else bits) + times
+
+
+def _conditions(check: Check) -> str:
+    lines = [f"  {found.name:<20} {found.help} [{found.severity}]" for found in check.conditions]
+    return "\n\nconditions of --severity:\n" + "\n".join(lines) + "\n" if lines else ""
 
 
 def _defaults(metric: MetricSpec) -> str:

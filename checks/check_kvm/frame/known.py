@@ -24,7 +24,7 @@ def checks() -> tuple[str, ...]:
 
 
 class Misspelt(NamedTuple):
-    """A word that names nothing: a ``check`` or a ``metric``, and what there is."""
+    """A word that names nothing: a ``check``, a ``metric`` or a ``condition``, and what there is."""
 
     kind: str
     word: str
@@ -46,3 +46,13 @@ def misspelt(name: str) -> Misspelt | None:
         return Misspelt("check", check, ", ".join(checks()))
     metrics = [spec.name for spec in importlib.import_module(f"check_kvm.{check}").CHECK.metrics]
     return None if metric in metrics else Misspelt("metric", metric, ", ".join(metrics))
+
+
+@cache
+def misspelt_condition(name: str) -> Misspelt | None:
+    """What of ``CHECK.CONDITION`` names nothing; None when all of it is known."""
+    check, _, condition = name.partition(".")
+    if check not in checks():
+        return Misspelt("check", check, ", ".join(checks()))
+    conditions = [found.name for found in importlib.import_module(f"check_kvm.{check}").CHECK.conditions]
+    return None if condition in conditions else Misspelt("condition", condition, ", ".join(conditions) or "none")

@@ -9,8 +9,9 @@ from typing import NamedTuple, TypeVar
 
 from nagiosplugin import Unknown
 
-from check_kvm.frame import labels, output, sampling
+from check_kvm.frame import labels, output, placing, sampling
 from check_kvm.frame.check_options import parser_of, site_config
+from check_kvm.frame.conditions import Condition, Severities
 from check_kvm.frame.siteconfig import SiteConfig
 from check_kvm.frame.thresholds import MetricSpec, Thresholds
 from check_kvm.frame.verdict import Verdict
@@ -38,6 +39,8 @@ class Check(NamedTuple):
     groups: Group
     metrics: tuple[MetricSpec, ...]
     judge: Callable[[Snapshot, Verdict], None]
+    conditions: tuple[Condition, ...] = ()  # that it can find, apart from its metrics' thresholds
+    beside: Group = Group.NONE  # read as well; whether it matters that one could not be, the check judges
     needs_rates: bool = False
     selects: str = "domain"  # what -d and -x select: "domain", "pool" or "network"
     guest_agent: bool = False  # whether it has --guest-agent
@@ -52,6 +55,11 @@ class Check(NamedTuple):
     @property
     def reads(self) -> Group:
         """What is to be read for it: its groups, and of domains what their owners want of them."""
+        return self.beside | self.judges
+
+    @property
+    def judges(self) -> Group:
+        """What of that is UNKNOWN when it could not be read."""
         return self.groups | (Group.POLICY if self.selects == "domain" else Group.NONE)
 
 
@@ -89,7 +97,8 @@ def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
     watchdog.limit(options.timeout)
     deadline = Deadline(options.timeout)
     config = site_config(options.config)
-    thresholds = checked_thresholds(check, config, options.warning, options.critical)
+    severities = options.severity if check.conditions else ()
+    thresholds = checked_thresholds(check, config, options.warning, options.critical, severities)
     selection = Selection.parse(options.domain, options.exclude)
     domains_wanted = selection if check.selects == "domain" else Selection()
     groups = check.reads
@@ -100,6 +109,7 @@ def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
     if check.remembers:
         with doing("reading or keeping the counters of the last run (--state-dir)"):
             snapshot = sampling.rated(reader, snapshot, f"kvm_{check.name}", options, selection, deadline)
+    snapshot = placing.with_hostname(reader, snapshot, config, (check,))
     if check.selects != "domain":
         snapshot = _narrowed(snapshot, selection)
     verdict = judged(check, config.applied(snapshot), thresholds, selection.one)
@@ -120,7 +130,7 @@ def judged(check: Check, snapshot: Snapshot, thresholds: Thresholds, alone: bool
     the check is there for is UNKNOWN, with the reason (:meth:`~check_kvm.frame.verdict.Verdict.subject` for
     what is a domain's, a pool's, ...).
     """
-    groups = check.reads | Group.FILESYSTEM if check.guest_agent else check.reads
+    groups = check.judges | Group.FILESYSTEM if check.guest_agent else check.judges
     verdict = Verdict(thresholds, groups, alone)
     watched = tuple(domain for domain in snapshot.domains if not domain.policy.ignore)
     check.judge(snapshot._replace(domains=watched), verdict)
@@ -139,14 +149,19 @@ def judged(check: Check, snapshot: Snapshot, thresholds: Thresholds, alone: bool
 
 
 def checked_thresholds(
-    check: Check, config: SiteConfig, warning: Sequence[str] = (), critical: Sequence[str] = ()
+    check: Check,
+    config: SiteConfig,
+    warning: Sequence[str] = (),
+    critical: Sequence[str] = (),
+    severity: Sequence[str] = (),
 ) -> Thresholds:
-    """The thresholds of a check: the file's for all domains, and the command line's over them."""
+    """The thresholds and severities of a check: the file's for all domains, and the command line's over them."""
     return Thresholds(
         check.name,
         check.metrics,
         (*config.of_check(check.name, "warning"), *warning),
         (*config.of_check(check.name, "critical"), *critical),
+        Severities(check.name, check.conditions, (*config.severities_of(check.name), *severity)),
     )
 
 

@@ -22,24 +22,26 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from check_kvm.frame import known
+from check_kvm.frame.conditions import severity
 from check_kvm.frame.thresholds import parse_range
 from kvmwatch.model import routing
 from kvmwatch.model.errors import UsageError
-from kvmwatch.model.policy import EXPECTATIONS, OwnThreshold, Policy
+from kvmwatch.model.policy import EXPECTATIONS, OwnThreshold, Policy, host_names
 from kvmwatch.model.routing import Routing
 from kvmwatch.model.selection import Pattern
 from kvmwatch.model.snapshot import Domain, Snapshot
 
-_DEFAULTS, _DOMAIN = "defaults", "domain "
+_DEFAULTS, _DOMAIN, _SEVERITY = "defaults", "domain ", "severity"
 _FLAGS = {"yes": True, "no": False}
 _VARIABLES = "vars."
 _ALLOWED = "allow_metadata"
 
 
 class SiteConfig(NamedTuple):
-    """The file: ``thresholds`` are for all domains, ``domains`` for those that a pattern selects."""
+    """The file: ``domains`` is for those that a pattern selects, the rest for all of them."""
 
     thresholds: tuple[OwnThreshold, ...] = ()
+    severities: tuple[tuple[str, str], ...] = ()
     domains: tuple[tuple[Pattern, Policy], ...] = ()
     allowed: tuple[str, ...] = ()  # globs of the groups and templates that metadata may name
 
@@ -63,6 +65,11 @@ class SiteConfig(NamedTuple):
                 found.append(f"{metric}={spec}")
         return found
 
+    def severities_of(self, check: str) -> list[str]:
+        """The severities for all domains as ``--severity`` of a check takes them."""
+        of_check = ((name.partition("."), word) for name, word in self.severities)
+        return [f"{condition}={word}" for (of, _, condition), word in of_check if of == check]
+
     def _policy(self, domain: Domain, uuids: Collection[str]) -> Policy:
         matching = (policy for pattern, policy in self.domains if pattern.matches(domain.name, domain.uuid, uuids))
         return _over(*matching, domain.policy)
@@ -82,6 +89,7 @@ def load(path: str) -> SiteConfig:
     except configparser.Error as error:
         raise UsageError(f"{path}: {' '.join(str(error).split())}") from None
     thresholds: tuple[OwnThreshold, ...] = ()
+    severities: tuple[tuple[str, str], ...] = ()
     allowed: tuple[str, ...] = ()
     domains: list[tuple[Pattern, Policy]] = []
     for section in parser.sections():
@@ -93,13 +101,14 @@ def load(path: str) -> SiteConfig:
             everywhere = Policy(routing=_routing(where, rest))
             if everywhere != Policy():
                 domains.insert(0, (Pattern("*"), everywhere))
+            severities = _severities(where, rest)
             thresholds = _thresholds(where, rest)
         elif section.startswith(_DOMAIN):
             pattern = Pattern.parse(section[len(_DOMAIN) :].strip())
             domains.append((pattern, _policy(where, values)))
         else:
             raise UsageError(f"{where}: use [defaults] or [domain PATTERN]")
-    return SiteConfig(thresholds, tuple(domains), allowed)
+    return SiteConfig(thresholds, severities, tuple(domains), allowed)
 
 
 def _policy(where: str, given: Mapping[str, str]) -> Policy:
@@ -111,7 +120,16 @@ def _policy(where: str, given: Mapping[str, str]) -> Policy:
     if ignore not in _FLAGS:
         raise UsageError(f"{where}: ignore = {ignore}: use yes or no")
     routed = _routing(where, values)
-    return Policy(expect, _FLAGS[ignore], _thresholds(where, values), routing=routed)
+    hosts = host_names(values.pop("expect-host", ""))
+    severities = _severities(where, values)
+    return Policy(
+        expect,
+        _FLAGS[ignore],
+        _thresholds(where, values),
+        routing=routed,
+        hosts=hosts,
+        severities=severities,
+    )
 
 
 def _routing(where: str, values: dict[str, str]) -> Routing:
@@ -129,8 +147,13 @@ def _thresholds(where: str, given: Mapping[str, str]) -> tuple[OwnThreshold, ...
     made = []
     for key, spec in given.items():
         metric, _, level = key.rpartition(".")
+        if level == _SEVERITY:
+            continue
         if level not in ("warning", "critical") or "." not in metric:
-            raise UsageError(f"{where}: {key}: use CHECK.METRIC.warning or CHECK.METRIC.critical = RANGE")
+            raise UsageError(
+                f"{where}: {key}: use CHECK.METRIC.warning or CHECK.METRIC.critical = RANGE, "
+                "or CHECK.CONDITION.severity = SEVERITY"
+            )
         if wrong := known.misspelt(metric):
             raise UsageError(f"{where}: {metric}: unknown {wrong.kind} {wrong.word!r}; there are {wrong.known}")
         try:
@@ -143,6 +166,22 @@ def _thresholds(where: str, given: Mapping[str, str]) -> tuple[OwnThreshold, ...
     return tuple(made)
 
 
+def _severities(where: str, given: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    made = []
+    for key, word in given.items():
+        condition, _, level = key.rpartition(".")
+        if level != _SEVERITY:
+            continue
+        if wrong := known.misspelt_condition(condition):
+            raise UsageError(f"{where}: {condition}: unknown {wrong.kind} {wrong.word!r}; there are {wrong.known}")
+        try:
+            severity(word)
+        except UsageError as error:
+            raise UsageError(f"{where}: {key}: {error}") from None
+        made.append((condition, word))
+    return tuple(made)
+
+
 def _over(*policies: Policy) -> Policy:
     """What policies say together, the weakest first; of thresholds for the same metric the later ones count."""
     strongest_first = policies[::-1]
@@ -152,4 +191,6 @@ def _over(*policies: Policy) -> Policy:
         thresholds=tuple(own for policy in policies for own in policy.thresholds),
         error=next((policy.error for policy in strongest_first if policy.error), None),
         routing=routing.over(policy.routing for policy in policies),
+        severities=tuple(own for policy in policies for own in policy.severities),
+        hosts=next((policy.hosts for policy in strongest_first if policy.hosts), ()),
     )

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from nagiosplugin import Range
 
 from check_kvm.frame import known
+from check_kvm.frame.conditions import Severities
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.policy import OwnThreshold, Policy, listed
 
@@ -43,12 +44,14 @@ class Thresholds:
         metrics: Iterable[MetricSpec],
         warning: Iterable[str] = (),
         critical: Iterable[str] = (),
+        severities: Severities | None = None,
     ) -> None:
         """``check``: its short name (``cpu``). The rest as given on the command line.
 
         Raises UsageError for an unknown metric or a bad range.
         """
         self._check = check
+        self.severities = severities or Severities(check)
         #: whether it tells of what is misspelt for any check; one of those that judge a domain does
         self.speaks_for_all = check == SPOKESMAN
         self.metrics = {metric.name: metric for metric in metrics}
@@ -78,6 +81,7 @@ class Thresholds:
         What names no check at all, or no metric of another check, is said by one check for all of them.
         """
         problems = [policy.error] if policy.error else []
+        problems += self.severities.problems(policy, self.speaks_for_all)
         kept: dict[str, OwnThreshold] = {}
         for own in policy.thresholds:
             check, _, metric = own.metric.partition(".")
@@ -119,21 +123,31 @@ def _over(weaker: OwnThreshold | None, stronger: OwnThreshold) -> OwnThreshold:
     )
 
 
-#: units to what a number of them can end with, and what each of these letters is times the one before
-SCALES = {"B": ("KMGTP", 1024), "B/s": ("KMGTP", 1024), "b/s": ("kMGT", 1000)}
-_SCALED = re.compile(r"([0-9]+(?:\.[0-9]+)?)([A-Za-z])")
+_BINARY = {letter: 1024**power for power, letter in enumerate("KMGTP", 1)}
+#: units to what a number of them can end with, and what that stands for; m would be milli or minutes
+SCALES: Mapping[str, Mapping[str, int]] = {
+    "B": _BINARY,
+    "B/s": _BINARY,
+    "b/s": {letter: 1000**power for power, letter in enumerate("kMGT", 1)},
+    "s": {"min": 60, "h": 3600, "d": 86400},
+}
+_SCALED = re.compile(r"([0-9]+(?:\.[0-9]+)?)([A-Za-z]+)")
 
 
 def parse_range(spec: str, unit: str = "") -> Range:
-    """Read a plugin range (``80``, ``10:``, ``~:5``, ``@10:20``; of bytes also ``10G:``). Raises UsageError."""
-    letters, base = SCALES.get(unit, ("", 1))
+    """Read a plugin range (``80``, ``10:``, ``~:5``, ``@10:20``; of bytes also ``10G:``, of seconds ``5min:``).
+
+    Raises UsageError.
+    """
+    scales = SCALES.get(unit, {})
 
     def number(found: re.Match[str]) -> str:
-        value = Decimal(found[1]) * base ** (1 + letters.index(found[2]))
+        value = Decimal(found[1]) * scales[found[2]]
         return f"{value.normalize():f}"
 
     try:
         return Range(_SCALED.sub(number, spec))
-    except ValueError:
-        more = f", 10{letters[2]}: under 10 {letters[2]}" if letters else ""
+    except (ValueError, KeyError):
+        example = list(scales)[len(scales) // 2] if scales else ""
+        more = f", 10{example}: under 10 {example}" if scales else ""
         raise UsageError(f"bad range {spec!r} (80 means over 80, 10: under 10, @10:20 inside{more})") from None

@@ -9,6 +9,7 @@ from nagiosplugin import Critical, Ok, Range, Result, Unknown, Warn
 from nagiosplugin.state import ServiceState
 
 from check_kvm.frame import labels
+from check_kvm.frame.conditions import Condition
 from check_kvm.frame.perfdata import Measured
 from check_kvm.frame.thresholds import Threshold, Thresholds
 from kvmwatch.model import states
@@ -39,9 +40,14 @@ class Subject:
         """The worst of its parts."""
         return max((state for state, _ in self.parts), key=SEVERITY.index, default=Ok)
 
-    def say(self, state: ServiceState, text: str) -> None:
-        """Add a part that needs no threshold."""
+    def say(self, found: ServiceState | Condition, text: str) -> None:
+        """Add a part that needs no threshold: of this state, or of the severity that the condition has here."""
+        state = self.severity(found) if isinstance(found, Condition) else found
         self.parts.append((state, labels.text(text)))
+
+    def severity(self, condition: Condition) -> ServiceState:
+        """What this condition of it is."""
+        return self._verdict.thresholds.severities.of(condition, self._policy)
 
     def measure(
         self,
@@ -84,6 +90,10 @@ class Subject:
         said = text or f"{metric.replace('_', ' ')} {human(value, spec.unit)}"
         if broken or not quiet:
             self.parts.append((state, f"{said}{why}"))
+
+    def minds(self, metric: str) -> bool:
+        """Whether there is a threshold that this metric of it could miss."""
+        return any(str(limits) for limits in self._verdict.thresholds.of(metric, self._policy))
 
     def line(self, worst_only: bool = False) -> str:
         """The line of this subject; ``worst_only``: just the parts that are as bad as the worst."""

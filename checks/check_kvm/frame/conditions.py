@@ -1,0 +1,75 @@
+"""What a check tells that has no figure and so no threshold: each with a severity, which a site may change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from nagiosplugin import Critical, Ok, Unknown, Warn
+from nagiosplugin.state import ServiceState
+
+from check_kvm.frame import known
+from kvmwatch.model.errors import UsageError
+from kvmwatch.model.policy import Policy
+
+SEVERITIES: dict[str, ServiceState] = {"ok": Ok, "warning": Warn, "critical": Critical, "unknown": Unknown}
+
+
+class Condition(NamedTuple):
+    """A condition that a check can find; ``state`` is its severity when nobody says otherwise."""
+
+    name: str
+    state: ServiceState
+    help: str
+
+    @property
+    def severity(self) -> str:
+        """The word for that."""
+        return next(word for word, state in SEVERITIES.items() if state is self.state)
+
+
+class Severities:
+    """The severities of one check's conditions. A domain's own ones win over the command line's."""
+
+    def __init__(self, check: str, conditions: Iterable[Condition] = (), given: Iterable[str] = ()) -> None:
+        """``check``: its short name; ``given``: ``CONDITION=SEVERITY``, of the same the last counts.
+
+        Raises UsageError for an unknown word.
+        """
+        self._check = check
+        self._names = [condition.name for condition in conditions]
+        self._given: dict[str, ServiceState] = {}
+        for text in given:
+            name, _, word = text.partition("=")
+            if name not in self._names:
+                there_are = f"there are {', '.join(self._names)}" if self._names else f"check_kvm_{check} has none"
+                raise UsageError(f"unknown condition {name!r}; {there_are}")
+            self._given[name] = severity(word)
+
+    def of(self, condition: Condition, policy: Policy | None = None) -> ServiceState:
+        """The severity of a condition of a domain with this policy, whose words are usable."""
+        found = self._given.get(condition.name, condition.state)
+        for name, word in policy.severities if policy else ():
+            if name == f"{self._check}.{condition.name}":
+                found = SEVERITIES.get(word, found)
+        return found
+
+    def problems(self, policy: Policy, of_all: bool) -> list[str]:
+        """What of a policy's severities is no use here; ``of_all``: also of what names no check at all."""
+        found = []
+        for name, word in policy.severities:
+            mine = name.partition(".")[0] == self._check
+            if not mine and not of_all:
+                continue
+            if wrong := known.misspelt_condition(name):
+                found.append(f"{name}: no {wrong.kind} {wrong.word} (there are {wrong.known})")
+            elif mine and word not in SEVERITIES:
+                found.append(f"{name}: severity {word!r} is none of {', '.join(SEVERITIES)}")
+        return found
+
+
+def severity(word: str) -> ServiceState:
+    """The state of a word. Raises UsageError."""
+    if word not in SEVERITIES:
+        raise UsageError(f"unknown severity {word!r}: use {', '.join(SEVERITIES)}")
+    return SEVERITIES[word]

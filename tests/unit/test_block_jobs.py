@@ -1,0 +1,66 @@
+"""A copy or commit of a disk that does not end, as far as the runs saw it."""
+
+from __future__ import annotations
+
+import pytest
+from check_kvm.disk import CHECK
+from check_kvm.frame import output, plugin
+from check_kvm.frame.siteconfig import SiteConfig
+
+from kvmwatch.model import lasting, states
+from kvmwatch.model.rates import Samples
+from kvmwatch.model.snapshot import Disk, Domain, Snapshot
+from kvmwatch.reading import domain_xml
+
+NOW = 1_000_000.0
+HOUR = 3600.0
+XML = "<domain><devices><disk type='file'><source file='/a'/>{}<target dev='vda'/></disk></devices></domain>"
+
+
+@pytest.mark.parametrize(
+    ("xml", "job"),
+    [
+        ("", None),
+        ("<mirror type='file' job='copy' ready='yes'><source file='/b'/></mirror>", "copy"),
+        ("<mirror type='file' job='active-commit'/>", "active-commit"),
+        ("<mirror file='/b'/>", "copy"),
+    ],
+)
+def test_it_is_in_the_domains_xml(xml: str, job: str | None) -> None:
+    (disk,) = domain_xml.parse(XML.format(xml)).disks
+    assert disk.mirror == job
+
+
+def runs(*looks: tuple[float, str | None, int]) -> Snapshot:
+    """The last of looks at these times, at a job, in this run of the domain; with what each left for the next."""
+    kept: Samples = {}
+    for at, job, run in looks:
+        disks = (Disk("vda", mirror=job), Disk("vdb"))
+        domain = Domain("uuid", "db1", run, states.RUNNING, 1, at, disks=disks)
+        seen = lasting.with_since(Snapshot("qemu:///system", at, 0, domains=(domain,)), kept)
+        kept = lasting.samples(seen)
+    return seen
+
+
+def judged(snapshot: Snapshot) -> tuple[str, int]:
+    thresholds = plugin.checked_thresholds(CHECK, SiteConfig(), ("block_job=10h",))
+    verdict = plugin.judged(CHECK, snapshot._replace(unrated=None), thresholds)
+    (vda,) = (subject for subject in verdict.subjects if subject.name == "db1 vda")
+    job = [(state.code, text) for state, text in vda.parts if "block job" in text]
+    assert "block_job" not in output.render("disk", verdict)[0].partition("\n")[0].partition(" | ")[2]
+    return (job[0][1], job[0][0]) if job else ("", 0)
+
+
+def test_how_long_it_has_been_seen() -> None:
+    long = [(NOW + hours * HOUR, "copy", 7) for hours in range(0, 12, 5)]
+    assert judged(runs(*long[:1])) == ("block job (copy), first seen now", 0)
+    assert judged(runs(*long[:2])) == ("block job (copy) for 5 h since first seen", 0)
+    assert judged(runs(*long)) == ("block job (copy) for 10 h since first seen", 0)
+    late = (NOW + 11 * HOUR, "copy", 7)
+    assert judged(runs(*long, late)) == ("block job (copy) for 11 h since first seen (over 10 h)", 1)
+    assert judged(runs(*long, (NOW + 11 * HOUR, "copy", 8)))[0].endswith("first seen now"), "it was restarted"
+    assert judged(runs(*long, (NOW + 11 * HOUR, None, 7))) == ("", 0), "it has ended"
+    assert judged(runs(*long, (NOW + 10.5 * HOUR, None, 7), late))[0].endswith("first seen now"), "another one"
+    assert judged(runs(*long, (NOW + 40 * HOUR, "copy", 7)))[0].endswith("first seen now"), (
+        "nobody looked for long"
+    )
