@@ -27,6 +27,7 @@ from kvmwatch.reading.collect import Reader
 from kvmwatch.reading.connection import is_local
 from kvmwatch.reading.deadline import Deadline
 from nagios_kvm import services
+from nagios_kvm.budget import Budget
 from nagios_kvm.definitions import Site, check_uri, host_name
 from nagios_kvm.judging import Result, results
 from nagios_kvm.turns import Turns
@@ -35,7 +36,6 @@ FORMATS = ("nagios", "icinga2", "director")
 
 _STALE_AFTER = 300
 _REFUSED = 2
-_SHARE = 0.6  # of the time limit is for reading, the rest for sending
 
 
 def main() -> None:
@@ -106,8 +106,9 @@ def _publish(options: argparse.Namespace) -> Outcome:
     style = output.Style(options.perfdata or target.perfdata, limit=target.limit)
     config = site_config(options.config)
     host = options.host or _host_name(options.uri)
+    budget = Budget(options.state_dir, (options.to, host))
     try:
-        told = _judged(options, chosen, config, style, deadline.share(_SHARE))
+        told = _judged(options, chosen, config, style, deadline.share(budget.reading(deadline.remaining())))
     except KvmwatchError as error:
         if isinstance(error, UsageError) or all(check.name != "host" for check in chosen):
             raise
@@ -117,17 +118,18 @@ def _publish(options: argparse.Namespace) -> Outcome:
         target.send(host, Turns(options.state_dir, (options.to, host), [only]), deadline)
         raise
     turns = Turns(options.state_dir, (options.to, host), told)
+    budget.start()
     try:
         taken = target.send(host, turns, deadline)
     finally:
         left = turns.keep()
+        budget.keep()
     text = target.words.format(to=options.to, number=taken.number, total=len(told), host=host)
     reasons = [*taken.reasons(), *([f"the next run begins with {left}"] if left else [])]
     if not reasons and taken.number == len(told):
         return Outcome(text)
     print(f"nagios_kvm: {'; '.join([text, *reasons])}", file=sys.stderr)
-    # what was written and is not known there yet is no failure: a new VM has its services with the next config
-    return Outcome("", 0 if taken.number == len(told) else _REFUSED)
+    return Outcome("", _REFUSED if taken.failed(len(told)) else 0)
 
 
 def _judged(options: argparse.Namespace, chosen: Any, config: Any, style: output.Style, deadline: Deadline) -> Any:

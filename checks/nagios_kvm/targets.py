@@ -22,6 +22,15 @@ class Taken(NamedTuple):
     unknown: Sequence[str] = ()
     why: str = ""
 
+    def failed(self, total: int) -> bool:
+        """Whether the run failed: something was refused or not sent, or nothing of it is known there.
+
+        Some that are unknown are no failure: a new VM has its services with the next config.
+        """
+        if self.why or (self.unknown and len(self.unknown) >= total):
+            return True
+        return self.number + len(self.unknown) < total  # a target may count those that it does not know, too
+
     def reasons(self) -> list[str]:
         """Why not all of them were taken, each in one line."""
         found = [self.why] if self.why else []
