@@ -102,6 +102,12 @@ def _publish(options: argparse.Namespace) -> Outcome:
 
     deadline = Deadline(options.timeout)
     chosen = services.checks(options.check)
+    if not is_local(options.uri):
+        if "process" in options.check:
+            raise UsageError(
+                f"--check process needs the hypervisor's own /proc; {options.uri} is not this machine"
+            )
+        chosen = tuple(check for check in chosen if check.name != "process")
     target = targets.find(options.to, options.credentials, options.ca_file, options.allow_http)
     style = output.Style(options.perfdata or target.perfdata, limit=target.limit)
     config = site_config(options.config)
@@ -191,12 +197,13 @@ def parser() -> Parser:
         "--to",
         required=True,
         metavar="FILE-OR-URL",
-        help="Nagios's command file (a pipe), its check_result_path (a folder), or https://ICINGA:5665",
+        help="Nagios's command file (a pipe), its check_result_path (a folder), https://ICINGA:5665, "
+        "or nrdp+https://NAGIOS/nrdp/",
     )
     publish.add_argument(
         "--credentials",
         metavar="FILE",
-        help="for a URL: file with 'user = ...' and 'password = ...', in UTF-8, mode 600",
+        help="for a URL: file with 'user = ...' and 'password = ...' (NRDP: 'token = ...'), in UTF-8, mode 600",
     )
     publish.add_argument(
         "--ca-file", metavar="FILE", help="for a URL: certificate of the CA that signed Icinga's (its ca.crt)"

@@ -64,6 +64,10 @@ def find(to: str, credentials: str | None, ca_file: str | None, allow_http: bool
         from nagios_kvm.icinga_api import IcingaApi  # noqa: PLC0415 - brings requests
 
         return IcingaApi(to, credentials, ca_file, allow_http)
+    if to.lower().startswith(("nrdp+https://", "nrdp+http://")):
+        from nagios_kvm.nrdp import Nrdp  # noqa: PLC0415 - brings requests
+
+        return Nrdp(to, credentials, ca_file, allow_http)
     from nagios_kvm.command_file import CommandFile  # noqa: PLC0415 - Icinga needs neither
     from nagios_kvm.spool import Spool  # noqa: PLC0415
 

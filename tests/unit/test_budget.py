@@ -11,8 +11,10 @@ from nagios_kvm.targets import Taken
 
 @pytest.mark.parametrize(
     ("stored", "part"),
-    [(None, 0.6), ("", 0.6), ("x", 0.6), ("nan", 0.6), ("-1", 0.6), ("inf", 0.6)]
-    + [("0.01", 0.9), ("2", 0.6), ("1", 0.8), ("9", 0.4)],
+    [
+        *[(unusable, 0.6) for unusable in (None, "", "x", "nan", "-1", "inf")],
+        *[("0.01", 0.9), ("2", 0.6), ("1", 0.8), ("9", 0.4)],
+    ],
 )
 def test_reading_gets_what_sending_leaves(stored: str | None, part: float) -> None:
     assert share(stored, 10) == pytest.approx(part)
