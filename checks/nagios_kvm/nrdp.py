@@ -73,7 +73,8 @@ def document(host: str, batch: list[Result]) -> bytes:
         values = (host, result.service, str(result.code), result.output)
         for name, value in zip(("hostname", "servicename", "state", "output"), values):
             ET.SubElement(one, name).text = _NO_XML.sub(" ", value)
-    return b"<?xml version='1.0' encoding='utf-8'?>" + ET.tostring(root, "utf-8").split(b"?>", 1)[-1]
+    body: bytes = ET.tostring(root, "utf-8")
+    return b"<?xml version='1.0' encoding='utf-8'?>" + body.split(b"?>", 1)[-1]
 
 
 def processed(body: bytes, code: int) -> tuple[int, str]:
