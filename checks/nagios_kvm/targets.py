@@ -68,6 +68,10 @@ def find(to: str, credentials: str | None, ca_file: str | None, allow_http: bool
         from nagios_kvm.nrdp import Nrdp  # noqa: PLC0415 - brings requests
 
         return Nrdp(to, credentials, ca_file, allow_http)
+    if to.lower().startswith("nsca://"):
+        from nagios_kvm.nsca import Nsca  # noqa: PLC0415 - brings urlsplit and programs
+
+        return Nsca(to, credentials)
     from nagios_kvm.command_file import CommandFile  # noqa: PLC0415 - Icinga needs neither
     from nagios_kvm.spool import Spool  # noqa: PLC0415
 
