@@ -198,12 +198,12 @@ def parser() -> Parser:
         required=True,
         metavar="FILE-OR-URL",
         help="Nagios's command file (a pipe), its check_result_path (a folder), https://ICINGA:5665, "
-        "or nrdp+https://NAGIOS/nrdp/",
+        "nrdp+https://NAGIOS/nrdp/, or nsca://NAGIOS",
     )
     publish.add_argument(
         "--credentials",
         metavar="FILE",
-        help="for a URL: file with 'user = ...' and 'password = ...' (NRDP: 'token = ...'), in UTF-8, mode 600",
+        help="for a URL: file with 'user = ...' and 'password = ...' (NRDP: 'token = ...'; NSCA: send_nsca.cfg), in UTF-8, mode 600",
     )
     publish.add_argument(
         "--ca-file", metavar="FILE", help="for a URL: certificate of the CA that signed Icinga's (its ca.crt)"

@@ -6,7 +6,8 @@ from nagios_kvm.nsca import packet, sent
 
 def test_a_packet_is_one_line_of_four_fields() -> None:
     line = packet("kvm1", Result("KVM state a", 2, "x\ty\nz" * 4000))
-    assert line and line.count(b"\t") == 3 and line.count(b"\n") == 1
+    assert line
+    assert (line.count(b"\t"), line.count(b"\n")) == (3, 1)
     assert len(line.split(b"\t")[3]) <= 4096
     assert packet("kvm1", Result("s" * 128, 0, "OK")) is None
 
