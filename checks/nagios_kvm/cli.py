@@ -28,6 +28,7 @@ from kvmwatch.reading.collect import Reader
 from kvmwatch.reading.connection import is_local
 from kvmwatch.reading.deadline import Deadline
 from nagios_kvm import services
+from nagios_kvm.budget import Budget
 from nagios_kvm.definitions import Site, check_uri, host_name
 from nagios_kvm.homes import Homes
 from nagios_kvm.judging import Result, results
@@ -39,7 +40,6 @@ FORMATS = ("nagios", "icinga2", "director")
 _STALE_AFTER = 300
 _REFUSED = 2
 _NOTES = 10  # lines on stderr
-_SHARE = 0.6  # of the time limit is for reading, the rest for sending
 
 
 def main() -> None:
@@ -115,12 +115,19 @@ def _publish(options: argparse.Namespace) -> Outcome:
 
     deadline = Deadline(options.timeout)
     chosen = services.checks(options.check)
+    if not is_local(options.uri):
+        if "process" in options.check:
+            raise UsageError(
+                f"--check process needs the hypervisor's own /proc; {options.uri} is not this machine"
+            )
+        chosen = tuple(check for check in chosen if check.name != "process")
     target = targets.find(options.to, options.credentials, options.ca_file, options.allow_http)
     style = output.Style(options.perfdata or target.perfdata, limit=target.limit)
     config = site_config(options.config)
     host = options.host or _host_name(options.uri)
+    budget = Budget(options.state_dir, (options.to, host))
     try:
-        told = _judged(options, chosen, config, style, deadline.share(_SHARE))
+        told = _judged(options, chosen, config, style, deadline.share(budget.reading(deadline.remaining())))
     except KvmwatchError as error:
         if isinstance(error, UsageError):
             raise
@@ -130,17 +137,19 @@ def _publish(options: argparse.Namespace) -> Outcome:
         target.send(host, Turns(options.state_dir, (options.to, host), [only]), deadline)
         raise
     turns = Turns(options.state_dir, (options.to, host), told)
+    budget.start()
     try:
         taken = target.send(host, turns, deadline)
     finally:
         left = turns.keep()
+    if not taken.why:  # else it may have been over at once
+        budget.keep()
     text = target.words.format(to=options.to, number=taken.number, total=len(told), host=host)
     reasons = [*taken.reasons(), *([f"the next run begins with {left}"] if left else [])]
     if not reasons and taken.number == len(told):
         return Outcome(text)
     print(f"nagios_kvm: {'; '.join([text, *reasons])}", file=sys.stderr)
-    # what was written and is not known there yet is no failure: a new VM has its services with the next config
-    return Outcome("", 0 if taken.number == len(told) else _REFUSED)
+    return Outcome("", _REFUSED if taken.failed(len(told)) else 0)
 
 
 def _local(options: argparse.Namespace) -> Outcome:
@@ -248,12 +257,14 @@ def parser() -> Parser:
         "--to",
         required=True,
         metavar="FILE-OR-URL",
-        help="Nagios's command file (a pipe), its check_result_path (a folder), or https://ICINGA:5665",
+        help="Nagios's command file (a pipe), its check_result_path (a folder), https://ICINGA:5665, "
+        "nrdp+https://NAGIOS/nrdp/, or nsca://NAGIOS",
     )
     publish.add_argument(
         "--credentials",
         metavar="FILE",
-        help="for a URL: file with 'user = ...' and 'password = ...', in UTF-8, mode 600",
+        help="for a URL: file with 'user = ...' and 'password = ...' (NRDP: 'token = ...'; NSCA: send_nsca.cfg), "
+        "in UTF-8, mode 600",
     )
     publish.add_argument(
         "--ca-file", metavar="FILE", help="for a URL: certificate of the CA that signed Icinga's (its ca.crt)"

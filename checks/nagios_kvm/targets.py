@@ -22,6 +22,15 @@ class Taken(NamedTuple):
     unknown: Sequence[str] = ()
     why: str = ""
 
+    def failed(self, total: int) -> bool:
+        """Whether the run failed: something was refused or not sent, or nothing of it is known there.
+
+        Some that are unknown are no failure: a new VM has its services with the next config.
+        """
+        if self.why or (self.unknown and len(self.unknown) >= total):
+            return True
+        return self.number + len(self.unknown) < total  # a target may count those that it does not know, too
+
     def reasons(self) -> list[str]:
         """Why not all of them were taken, each in one line."""
         found = [self.why] if self.why else []
@@ -55,6 +64,14 @@ def find(to: str, credentials: str | None, ca_file: str | None, allow_http: bool
         from nagios_kvm.icinga_api import IcingaApi  # noqa: PLC0415 - brings requests
 
         return IcingaApi(to, credentials, ca_file, allow_http)
+    if to.lower().startswith(("nrdp+https://", "nrdp+http://")):
+        from nagios_kvm.nrdp import Nrdp  # noqa: PLC0415 - brings requests
+
+        return Nrdp(to, credentials, ca_file, allow_http)
+    if to.lower().startswith("nsca://"):
+        from nagios_kvm.nsca import Nsca  # noqa: PLC0415 - brings urlsplit and programs
+
+        return Nsca(to, credentials)
     from nagios_kvm.command_file import CommandFile  # noqa: PLC0415 - Icinga needs neither
     from nagios_kvm.spool import Spool  # noqa: PLC0415
 

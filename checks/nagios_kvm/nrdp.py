@@ -1,0 +1,105 @@
+"""NRDP, Nagios's remote data processor: passive results by HTTPS, many in a request (token, cmd, XMLDATA)."""
+
+from __future__ import annotations
+
+import configparser
+import re
+from itertools import islice
+from xml.etree import ElementTree as ET
+
+import requests
+from check_kvm.frame.output import DEFAULT_LIMIT
+from check_kvm.frame.perfdata import FULL
+
+from kvmwatch.command import given
+from kvmwatch.command.web import check_private, one_line, reason
+from kvmwatch.model.errors import KvmwatchError, UsageError
+from kvmwatch.reading.deadline import Deadline
+from nagios_kvm.icinga_api import session
+from nagios_kvm.judging import Result
+from nagios_kvm.targets import Taken
+from nagios_kvm.turns import Turns
+
+SCHEME = "nrdp+"
+_BATCH = 50  # results in a request
+_OK = "0"
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, 2.2 Characters
+
+
+class Nrdp:
+    """A receiver with a token. It does not tell which services its Nagios has."""
+
+    limit = DEFAULT_LIMIT
+    words = "{to} took {number} of {total} results for host {host}"
+    perfdata = FULL
+
+    def __init__(self, url: str, credentials: str | None, ca_file: str | None, allow_http: bool = False) -> None:
+        """``url``: nrdp+https://HOST/nrdp/. KvmwatchError when others could read the token, or this cannot."""
+        if not credentials:
+            raise UsageError("--to nrdp+URL needs --credentials FILE with 'token = ...'")
+        if "@" in url:
+            raise UsageError("--to URL without user and password: everybody can see them there; see --credentials")
+        self._url = url[len(SCHEME) :]
+        check_private(self._url, allow_http)
+        self._ca_file = ca_file
+        self._token = _token(credentials)
+
+    def send(self, host: str, results: Turns, deadline: Deadline) -> Taken:
+        """Send results in batches; what the receiver does not say it processed was not taken."""
+        taken, why = 0, ""
+        with session(self._ca_file) as made:
+            while deadline.remaining() and (batch := list(islice(results, _BATCH))):
+                fields = {"token": self._token, "cmd": "submitcheck", "XMLDATA": document(host, batch)}
+                try:
+                    answer = made.post(self._url, data=fields, timeout=deadline.remaining())
+                except requests.RequestException as error:
+                    why = f"no NRDP answers: {reason(error)}"
+                    break
+                number, refused = processed(answer.content, answer.status_code)
+                taken += min(number, len(batch))
+                if number < len(batch):
+                    why = refused or f"NRDP processed {number} of {len(batch)} results"
+                    break
+        if why and not taken:
+            raise KvmwatchError(f"{self._url}: {why}")
+        return Taken(taken, (), why)
+
+
+def document(host: str, batch: list[Result]) -> bytes:
+    """The XMLDATA of some results."""
+    root = ET.Element("checkresults")
+    for result in batch:
+        one = ET.SubElement(root, "checkresult", type="service", checktype="1")
+        values = (result.host or host, result.service, str(result.code), result.output)
+        for name, value in zip(("hostname", "servicename", "state", "output"), values):
+            ET.SubElement(one, name).text = _NO_XML.sub(" ", value)
+    body: bytes = ET.tostring(root, "utf-8")
+    return b"<?xml version='1.0' encoding='utf-8'?>" + body.split(b"?>", 1)[-1]
+
+
+def processed(body: bytes, code: int) -> tuple[int, str]:
+    """How many results an answer says were processed, and else why not."""
+    text = body.decode(errors="replace")
+    status, message, output = (_field(text, name) for name in ("status", "message", "output"))
+    if code != requests.codes.ok or status is None:
+        return 0, f"no NRDP answers there, but something with HTTP {code}: see the URL"
+    if status != _OK:
+        return 0, f"NRDP refuses: {one_line(message or status)}"
+    number = re.match(r"(\d{1,9}) checks? processed", output or "")
+    return (int(number[1]), "") if number else (0, "NRDP does not say how many results it took")
+
+
+def _field(text: str, name: str) -> str | None:
+    """A field of the answer, in XML or in JSON; no entity of it is followed."""
+    found = re.search(rf'<{name}>\s*([^<]*?)\s*</{name}>|"{name}"\s*:\s*"?([^",}}]*)', text)
+    return (found[1] if found[1] is not None else found[2]) if found else None
+
+
+def _token(file: str) -> str:
+    parser = configparser.ConfigParser(interpolation=None)
+    text = given.read("--credentials", file, UsageError, private=True)
+    try:
+        parser.read_string("[nrdp]\n" + text)
+        return parser["nrdp"]["token"]
+    except (configparser.Error, KeyError):
+        raise UsageError(f"{file}: it needs the line 'token = ...'") from None
