@@ -85,14 +85,17 @@ def _config(options: argparse.Namespace) -> Outcome:
     if not options.output:
         return Outcome(file.text().rstrip("\n"))
     path = Path(options.output)
+    heard: list[str] = []
     changed = files.replace(
         path,
         lambda before: file.text(before, path, force=options.force),
         *(options.validate, options.reload, deadline),
         also=lambda: file.others,
+        hear=heard.append,
     )
-    more = [f"and {len(file.notes) - _NOTES} more of that"] if len(file.notes) > _NOTES else []
-    for note in (*file.notes[:_NOTES], *more):
+    notes = [*(note for said in heard for note in file.untold(said)), *file.notes]
+    more = [f"and {len(notes) - _NOTES} more of that"] if len(notes) > _NOTES else []
+    for note in (*notes[:_NOTES], *more):
         print(f"nagios_kvm: {note}", file=sys.stderr)
     what = f"{file.number} services" if changed else "unchanged"
     return Outcome(f"{options.output}: {what}")

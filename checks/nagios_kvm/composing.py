@@ -76,3 +76,12 @@ class Definitions:
         self.number = len(settled.services)
         self.others = settled.others
         return text
+
+    def untold(self, said: str) -> list[str]:
+        """A line for each host of the file of which nobody would be told, by what the daemon's validation said."""
+        hosts = {self._site.host, *(service.host for service in self._services)}
+        return [
+            f"nobody is told when {host} is down: give this host contacts or contact_groups"
+            for host in self._renderer.WITHOUT_CONTACTS.findall(said)
+            if host in hosts
+        ]

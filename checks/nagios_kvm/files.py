@@ -61,6 +61,7 @@ def replace(
     reload: str | None,
     deadline: Deadline,
     also: Callable[[], Mapping[Path, str]] = dict,
+    hear: Callable[[str], object] = len,
 ) -> bool:
     """Give the file this text, and tell whether that changed it.
 
@@ -73,7 +74,7 @@ def replace(
     file is still beside the new one, and the next run puts it back first.
 
     ``also`` gives other files of the folder that are to change with it, and texts for them; they are put back
-    with it, too, unless we are killed.
+    with it, too, unless we are killed. ``hear`` is given what ``validate`` said of what it accepts.
 
     A link stays a link, and the file keeps its owner, group, mode and attributes. Raises KvmwatchError.
     """
@@ -100,9 +101,10 @@ def replace(
                 _write(path, text)
                 try:
                     with _changed(others):
-                        for command, failed in ((validate, "is not accepted"), (reload, "could not be loaded")):
-                            if command:
-                                _run(command, deadline, f"the new {path} {failed}, the old one stays")
+                        if validate:
+                            hear(_run(validate, deadline, f"the new {path} is not accepted, the old one stays"))
+                        if reload:
+                            _run(reload, deadline, f"the new {path} could not be loaded, the old one stays")
                 except BaseException:
                     _put_back(path, kept)
                     raise
@@ -218,8 +220,8 @@ def _become(number: int, path: Path) -> None:
                 os.setxattr(number, name, os.getxattr(path, name))
 
 
-def _run(command: str, deadline: Deadline, otherwise: str) -> None:
-    """Run a command. Raises KvmwatchError that says what follows of its failure, and why it failed."""
+def _run(command: str, deadline: Deadline, otherwise: str) -> str:
+    """Run a command, give what it said. Raises KvmwatchError that says what follows of its failure, and why."""
     try:
         ran = programs.run(shlex.split(command), deadline)
     except (OSError, ValueError, IndexError) as error:
@@ -230,6 +232,7 @@ def _run(command: str, deadline: Deadline, otherwise: str) -> None:
         raise KvmwatchError(f"{otherwise}: {why}") from None
     if ran.code:
         raise KvmwatchError(f"{otherwise}: {command!r} exits with {ran.code}: {_why(ran.said)}")
+    return ran.said
 
 
 def _why(said: str) -> str:

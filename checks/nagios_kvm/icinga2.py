@@ -25,6 +25,9 @@ ENTRY = re.compile(
 #: where site.heading goes
 COMMENT = "//"
 
+#: who is told is for rules of the site's own, which nobody can see in the validation
+WITHOUT_CONTACTS = re.compile(r"(?!)(.)")
+
 
 def render(site: Site, services: Iterable[Service]) -> str:
     """Give the file."""

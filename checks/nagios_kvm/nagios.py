@@ -20,6 +20,9 @@ ENTRY = re.compile(r"^ *use +.*kvm-service.*\n *host_name +(.+)\n *service_descr
 #: where site.heading goes
 COMMENT = "#"
 
+#: what Nagios's validation says of a host that notifies nobody
+WITHOUT_CONTACTS = re.compile(r"Host '([^'\n]+)' has no default contacts or contactgroups")
+
 
 def render(site: Site, services: Iterable[Service]) -> str:
     """Give the file. Raises UsageError for a host that Nagios cannot have."""

@@ -258,3 +258,22 @@ def test_lines_for_checkmk_equal_the_single_checks(command: Command) -> None:
 def test_checkmk_is_told_that_libvirt_does_not_answer(command: Command) -> None:
     ran = command("nagios_kvm", "local", "-u", "test:///nonexistent.xml")
     assert ran.out == '3 "KVM host" - KVM_HOST UNKNOWN - no such test driver file: /nonexistent.xml\n'
+
+
+def test_a_host_that_notifies_nobody_is_told(command: Command, tmp_path: Path) -> None:
+    """As Nagios's validation says it; tests/systems has it of a real one."""
+    says = tmp_path / "nagios4"
+    says.write_text(
+        "#!/bin/sh\n"
+        "echo \"Warning: Host 'kvm1' has no default contacts or contactgroups defined!\"\n"
+        "echo \"Warning: Host 'printer1' has no default contacts or contactgroups defined!\"\n"
+    )
+    says.chmod(0o755)
+    file = tmp_path / "vms.cfg"
+    config = ("nagios_kvm", "config", "--format", "nagios", *HOST, "--output", str(file), "--validate", str(says))
+    ran = command(*config)
+    assert ran.code == 0
+    assert ran.err == (
+        "nagios_kvm: nobody is told when kvm1 is down: give this host contacts or contact_groups\n"
+    )
+    assert command(*config).err == "", "it is said of what is new"
