@@ -273,7 +273,5 @@ def test_a_host_that_notifies_nobody_is_told(command: Command, tmp_path: Path) -
     config = ("nagios_kvm", "config", "--format", "nagios", *HOST, "--output", str(file), "--validate", str(says))
     ran = command(*config)
     assert ran.code == 0
-    assert ran.err == (
-        "nagios_kvm: nobody is told when kvm1 is down: give this host contacts or contact_groups\n"
-    )
+    assert ran.err == ("nagios_kvm: nobody is told when kvm1 is down: give this host contacts or contact_groups\n")
     assert command(*config).err == "", "it is said of what is new"
