@@ -76,7 +76,7 @@ def _judge_uptime(domain: Domain, subject: Subject, now: float) -> None:
     subject.judge("uptime", seconds, None if seconds is None else f"up {two_units(seconds)}")
     if seconds is None and subject.minds("uptime"):
         known = (part.text for part in domain.unread if part.group is Group.STARTED)
-        subject.say(Unknown, next(known, "when its QEMU was started is not to be seen from here"))
+        subject.say(Unknown, next(known, "uptime not known from here: run this on the hypervisor itself"))
 
 
 def _judge_place(domain: Domain, subject: Subject, snapshot: Snapshot) -> None:
