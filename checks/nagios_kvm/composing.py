@@ -78,10 +78,17 @@ class Definitions:
         return text
 
     def untold(self, said: str) -> list[str]:
-        """A line for each host of the file of which nobody would be told, by what the daemon's validation said."""
-        hosts = {self._site.host, *(service.host for service in self._services)}
-        return [
-            f"nobody is told when {host} is down: give this host contacts or contact_groups"
-            for host in self._renderer.WITHOUT_CONTACTS.findall(said)
-            if host in hosts
+        """Of which hosts and services of the file nobody would be told, by what the daemon's validation said."""
+        without = set(self._renderer.WITHOUT_CONTACTS.findall(said))
+        host = self._site.host  # those of VMs are always up
+        found = [f"nobody is told when {host} is down: give this host contacts or contact_groups"]
+        notes = found if ("", host) in without else []
+        named = [
+            f"{one.name} on {one.host or host}"
+            for one in self._services
+            if (one.name, one.host or host) in without
         ]
+        if named:
+            these = named[0] if len(named) == 1 else f"{len(named)} services, as {named[0]}"
+            notes.append(f"nobody is told of {these}: give them or their hosts contacts or contact_groups")
+        return notes

@@ -24,7 +24,7 @@ ENTRY = re.compile(r'^ {10}"object_name": "(KVM .*)"', re.MULTILINE)
 COMMENT = None
 
 #: who is told is for rules of the site's own, which nobody can see in the validation
-WITHOUT_CONTACTS = re.compile(r"(?!)(.)")
+WITHOUT_CONTACTS = re.compile(r"(?!)(.)(.)")
 
 
 def render(site: Site, services: Iterable[Service]) -> str:

@@ -26,7 +26,7 @@ ENTRY = re.compile(
 COMMENT = "//"
 
 #: who is told is for rules of the site's own, which nobody can see in the validation
-WITHOUT_CONTACTS = re.compile(r"(?!)(.)")
+WITHOUT_CONTACTS = re.compile(r"(?!)(.)(.)")
 
 
 def render(site: Site, services: Iterable[Service]) -> str:

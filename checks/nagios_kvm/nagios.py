@@ -20,8 +20,10 @@ ENTRY = re.compile(r"^ *use +.*kvm-service.*\n *host_name +(.+)\n *service_descr
 #: where site.heading goes
 COMMENT = "#"
 
-#: what Nagios's validation says of a host that notifies nobody
-WITHOUT_CONTACTS = re.compile(r"Host '([^'\n]+)' has no default contacts or contactgroups")
+#: what Nagios's validation says of a service (its name comes first) or a host that notifies nobody
+WITHOUT_CONTACTS = re.compile(
+    r"(?:Service '([^'\n]+)' on host|Host) '([^'\n]+)' has no default contacts or contactgroups"
+)
 
 
 def render(site: Site, services: Iterable[Service]) -> str:

@@ -267,11 +267,17 @@ def test_a_host_that_notifies_nobody_is_told(command: Command, tmp_path: Path) -
         "#!/bin/sh\n"
         "echo \"Warning: Host 'kvm1' has no default contacts or contactgroups defined!\"\n"
         "echo \"Warning: Host 'printer1' has no default contacts or contactgroups defined!\"\n"
+        "echo \"Warning: Service 'KVM cpu web1' on host 'kvm1' has no default contacts or contactgroups defined!\"\n"
+        "echo \"Warning: Service 'KVM cpu db1' on host 'kvm1' has no default contacts or contactgroups defined!\"\n"
     )
     says.chmod(0o755)
     file = tmp_path / "vms.cfg"
     config = ("nagios_kvm", "config", "--format", "nagios", *HOST, "--output", str(file), "--validate", str(says))
     ran = command(*config)
     assert ran.code == 0
-    assert ran.err == ("nagios_kvm: nobody is told when kvm1 is down: give this host contacts or contact_groups\n")
+    assert ran.err.splitlines() == [
+        "nagios_kvm: nobody is told when kvm1 is down: give this host contacts or contact_groups",
+        "nagios_kvm: nobody is told of 2 services, as KVM cpu db1 on kvm1: give them or their hosts contacts or "
+        "contact_groups",
+    ]
     assert command(*config).err == "", "it is said of what is new"

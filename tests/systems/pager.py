@@ -1,7 +1,7 @@
 """A real Nagios and a real Icinga 2 side by side that tell somebody: twenty VMs, and every notification counted.
 
-Both watch the same VMs twice: host *active* has services that run their checks, host *passive* is fed by a thread
-that publishes once a minute. A minute is short here, in all definitions alike, so that what is told when is as it
+Both watch the same VMs twice: host *active* has services that run their checks, host *passive*, whose VMs have
+hosts of their own, is fed by a thread that publishes once a minute. A minute is short here, in all definitions alike, so that what is told when is as it
 would be.
 """
 
@@ -31,6 +31,7 @@ VMS = tuple(f"pager{number:02}" for number in range(20))
 ACTIVE, PASSIVE = "active", "passive"
 SELECTED = ("-d", "pager*")
 STALE_AFTER = round(5 * MINUTE)
+OF_VM_HOSTS = ("--vm-host", "{name}")
 CHECKS = ("--check", "state", "--check", "cpu")
 #: how busy this machine is just now is not to be told
 QUIET = "[defaults]\n" + "".join(
@@ -98,6 +99,7 @@ define service {{
     retry_interval        2
     max_check_attempts    3
     notification_interval 0
+    contact_groups        admins
 }}
 define host {{
     use             kvm-hypervisor
@@ -157,8 +159,8 @@ class Told:
         self._seen += len(self.all())
 
     def of(self, host: str) -> list[str]:
-        """What is told of a host and its services."""
-        return [line for line in self.all() if line.split(" ")[1] == host]
+        """What is told of a hypervisor, its services and its VMs' hosts; only PASSIVE has such."""
+        return [line for line in self.all() if (line.split(" ")[1] == ACTIVE) == (host == ACTIVE)]
 
 
 class NagiosPager(nagios.Nagios):
@@ -224,7 +226,7 @@ class IcingaPager(icinga.Icinga):
 
 HOSTS = {
     ACTIVE: ("--active", "--check", "state"),
-    PASSIVE: ("--stale-after", str(STALE_AFTER), *CHECKS),
+    PASSIVE: ("--stale-after", str(STALE_AFTER), *OF_VM_HOSTS, *CHECKS),
 }
 
 
@@ -257,7 +259,7 @@ class Watched:
         while not self._ended.wait(MINUTE):
             if not self._silent.is_set():
                 self._kvm(
-                    *("nagios_kvm", "publish", *to, "--host", PASSIVE, *SELECTED, *CHECKS),
+                    *("nagios_kvm", "publish", *to, "--host", PASSIVE, *OF_VM_HOSTS, *SELECTED, *CHECKS),
                     *("--config", str(self.config)),
                 )
 
@@ -309,7 +311,7 @@ def settle(pager: Any) -> None:
     """Wait until every service of both hosts has been judged and all is well."""
 
     def bad() -> tuple[int, list[tuple[str, str]]]:
-        states = [pair for host in HOSTS for pair in pager.states(host).items()]
+        states = [pair for host in (*HOSTS, *VMS) for pair in pager.states(host).items()]
         return len(states), [(name, state) for name, state in states if state != "OK"]
 
     eventually_equal("all services are OK", bad, (len(VMS) * 3 + 4, []))

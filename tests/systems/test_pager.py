@@ -99,7 +99,7 @@ def test_three_busy_minutes_are_not_told_and_more_than_ten_are_once(
         minutes(3)
     minutes(2)
     assert told(pagers) == of_each()
-    problem, recovery = f"PROBLEM passive KVM cpu {VM} CRITICAL", f"RECOVERY passive KVM cpu {VM} OK"
+    problem, recovery = f"PROBLEM {VM} KVM cpu CRITICAL", f"RECOVERY {VM} KVM cpu OK"
     with watched.busy(VM):
         eventually_equal("it is told", lambda: told(pagers), of_passive(problem))
         minutes(2)

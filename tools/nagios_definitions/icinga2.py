@@ -132,13 +132,6 @@ apply Dependency "kvm-hypervisor" to Service {{
   parent_host_name = service.vars.kvm_hypervisor
   parent_service_name = "{PARENT}"
   states = [ OK, Warning, Critical ]
-  assign where get_host(service.vars.kvm_hypervisor) && get_host(service.vars.kvm_hypervisor).vars.kvm_checks
-}}
-
-apply Dependency "kvm-hypervisor-settled" to Service {{
-  parent_host_name = service.vars.kvm_hypervisor
-  parent_service_name = "{SETTLED}"
-  states = [ OK ]
   ignore_soft_states = false
   assign where get_host(service.vars.kvm_hypervisor) && get_host(service.vars.kvm_hypervisor).vars.kvm_checks
 }}
