@@ -54,11 +54,17 @@ STAND_INS = (
 )
 #: the lab's Zabbix has hosts of these names already
 ZABBIX_HOSTS = ((r"\bkvm1\b", "docs1"), (r"\bkvm2\b", "docs2"))
+#: a reader who publishes has services already
+NAGIOS_HAS = (
+    r"define host {\n use generic-host\n host_name kvm1\n address 127.0.0.1\n check_command check-host-alive\n"
+    r" max_check_attempts 3\n}\ndefine service {\n use generic-service\n host_name kvm1\n"
+    r" service_description KVM host\n check_command check-host-alive\n}\n"
+)
 #: what has to happen before a page is read, or before one of its commands
 BEFORE = {
     "ln -s /usr/bin/zabbix_kvm": "mkdir -p /usr/lib/zabbix/externalscripts",  # of the server's package
     "python3 -m venv": "apt-get -qq purge kvmwatch",  # "elsewhere" is where our packages are not
-    "docs/install.md": "systemctl start nagios4",
+    "docs/install.md": f"printf '{NAGIOS_HAS}' > /etc/nagios4/conf.d/kvm1.cfg; systemctl start nagios4",
     "docs/checkmk.md": "mkdir -p /usr/lib/check_mk_agent/local",  # of its agent's package
     "docs/troubleshooting.md": "virsh metadata web1 --uri urn:kvmwatch:1 --key kvmwatch --live --set '<watch/>'",
 }
