@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ DEFINITIONS = installed.CHECKOUT / "checks" / "icinga2" / "kvmwatch.conf"
 API = "https://localhost:5665"
 CA = Path("/var/lib/icinga2/certs/ca.crt")
 API_USER, API_PASSWORD = "kvmwatch", "a long password"
+FOLDERS = ("/etc/icinga2", "/var/lib/icinga2", "/var/log/icinga2", "/var/cache/icinga2")
 STATES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 
 MAIN = """
@@ -42,7 +44,7 @@ class Icinga(Monitor):
     def __init__(self) -> None:
         super().__init__("icinga")
         self.own("conf.d")
-        for folder in ("/etc/icinga2", "/var/lib/icinga2", "/var/log/icinga2", "/var/cache/icinga2"):
+        for folder in FOLDERS:
             inside.mount("-t", "tmpfs", "-o", f"mode=0755,uid={USER}", "lab-icinga", folder)
         Path("/run/icinga2").mkdir()
         for folder in ("features-available", "features-enabled", "conf.d", "zones.d"):
@@ -54,6 +56,13 @@ class Icinga(Monitor):
         self.credentials.chmod(0o600)
         self._session = icinga_api.session(str(CA), limit=64 << 20)  # of all services at once
         self._session.auth = (API_USER, API_PASSWORD)
+
+    def down(self) -> None:
+        """End it, and take its folders away again."""
+        super().down()
+        for folder in FOLDERS:
+            subprocess.run(["umount", "--lazy", folder], check=True)
+        shutil.rmtree("/run/icinga2")
 
     @property
     def validate(self) -> str:

@@ -55,8 +55,9 @@ class Monitor:
         return process
 
     def down(self) -> None:
-        """End what was started."""
+        """End what was started, and leave nothing to the next of this name."""
         for process in reversed(self._running):
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(20)
+        shutil.rmtree(self.work, ignore_errors=True)
