@@ -137,7 +137,10 @@ def test_config_is_replaced_only_when_it_changes_and_only_when_valid(
     selected = tuple(argument for name in WATCHED for argument in ("-d", name))
     unchanged = kvm(*config, "--host", "kvm1", *selected)
     assert unchanged.out == f"{file}: unchanged\n", unchanged.err
-    refused = kvm(*config, "--host", "no-such-host", *selected)
+    another = kvm(*config, "--host", "no-such-host", *selected)
+    assert (another.code, file.read_text()) == (3, before)
+    assert "give --force" in another.err, "it is another hypervisor's"
+    refused = kvm(*config, "--host", "no-such-host", "--force", *selected)
     assert refused.code == 3
     assert "the new" in refused.err
     assert "is not accepted, the old one stays" in refused.err
