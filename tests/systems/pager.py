@@ -138,7 +138,7 @@ apply Notification "mail" to Service {{
   command = "tell-service"
   users = [ "admin" ]
   interval = 0
-  assign where host.vars.kvm_checks
+  assign where host.vars.kvm_checks || host.vars.kvm_uuid
 }}
 object Host "{active}" {{ import "generic-host"; import "kvmwatch-{active}"; check_command = "alive"; vars.kvm_config = "{config}" }}
 object Host "{passive}" {{ import "generic-host"; import "kvmwatch-{passive}"; check_command = "alive" }}
