@@ -16,7 +16,7 @@ import installed
 import libvirt
 from daemons import URI, Daemons
 from guests import disk, guest, interface, qcow2, uuid_of, watch
-from waiting import eventually
+from waiting import eventually, eventually_equal
 
 WORK = inside.WORK
 ODD_NAME = 'Büro VM "01" it\'s=odd | 100%'
@@ -193,7 +193,7 @@ class Bed:
             ("suspend1", (7, 0)),
             ("ioerr1", (3, 5)),
         ):
-            eventually(f"{name} reaches {wanted}", lambda: tuple(self.lookup(name).state()) == wanted)  # noqa: B023
+            eventually_equal(f"{name} reaches its state", lambda: tuple(self.lookup(name).state()), wanted)  # noqa: B023
         eventually("web1's agent answers", self._agent_answers)
         eventually("web1 and idle1 report memory", self._balloons_report)
 

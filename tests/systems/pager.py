@@ -1,8 +1,9 @@
 """A real Nagios and a real Icinga 2 side by side that tell somebody: twenty VMs, and every notification counted.
 
 Both watch the same VMs twice: host *active* has services that run their checks, host *passive*, whose VMs have
-hosts of their own, is fed by a thread that publishes once a minute. A minute is short here, in all definitions alike, so that what is told when is as it
-would be.
+hosts of their own, is fed by a thread that publishes once a minute. A minute is short here, in all definitions
+alike, so that what is told when is as it would be. That is why this is for "make test-pager", and no part of "make
+test": on a machine that has more to do than such a minute allows, other things are told.
 """
 
 from __future__ import annotations
@@ -29,10 +30,7 @@ MINUTE = 5.0  # seconds
 LEVELS = ("warning", "critical")
 VMS = tuple(f"pager{number:02}" for number in range(20))
 ACTIVE, PASSIVE = "active", "passive"
-SELECTED = {
-    ACTIVE: ("-d", "pager0*"),
-    PASSIVE: ("-d", "pager*"),
-}  # a check for each of all 20 is much for two CPUs
+SELECTED = {ACTIVE: ("-d", "pager0[0-4]"), PASSIVE: ("-d", "pager*")}  # checks for all are much for two CPUs
 STALE_AFTER = round(5 * MINUTE)
 OF_VM_HOSTS = ("--vm-host", "{name}")
 CHECKS = ("--check", "state", "--check", "cpu")
@@ -317,4 +315,4 @@ def settle(pager: Any) -> None:
         states = [pair for host in (*HOSTS, *VMS) for pair in pager.states(host).items()]
         return len(states), [(name, state) for name, state in states if state != "OK"]
 
-    eventually_equal("all services are OK", bad, (10 + 2 * len(VMS) + 2 * len(HOSTS), []))
+    eventually_equal("all services are OK", bad, (5 + 2 * len(VMS) + 2 * len(HOSTS), []))
