@@ -40,7 +40,7 @@ test-systems: $(READY) ## Run the systems tests: our packages, and a real Zabbix
 	@tests/lab/run $(PYTHON) -m pytest -q --ignore tests/systems/test_pager.py tests/systems
 
 .PHONY: test-pager
-test-pager: $(READY) ## Count what a real Nagios and a real Icinga tell of a dead libvirtd, a reboot and a busy VM (root; five minutes, on an idle machine)
+test-pager: $(READY) ## Count what a real Nagios and a real Icinga tell of a dead libvirtd, a reboot and a busy VM (root; seven minutes, on an idle machine)
 	@tools/setup systems
 	@tests/lab/run $(PYTHON) -m pytest -q tests/systems/test_pager.py
 
