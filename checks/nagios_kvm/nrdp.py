@@ -100,6 +100,9 @@ def _token(file: str) -> str:
     text = given.read("--credentials", file, UsageError, private=True)
     try:
         parser.read_string("[nrdp]\n" + text)
-        return parser["nrdp"]["token"]
+        token = parser["nrdp"]["token"]
     except (configparser.Error, KeyError):
-        raise UsageError(f"{file}: it needs the line 'token = ...'") from None
+        token = ""
+    if not token:
+        raise UsageError(f"{file}: it needs the line 'token = ...'")
+    return token

@@ -18,6 +18,7 @@ from nagios_kvm.turns import Turns
 
 _OUTPUT, _HOST, _SERVICE = 4095, 63, 127  # bytes in a packet of NSCA 2.9
 _CONFIG = "/etc/send_nsca.cfg"
+_END = "\x17"  # of a packet; send_nsca takes a line for a part of one
 _SENT = re.compile(r"(\d{1,9}) data packet\(s\) sent to host successfully")
 
 
@@ -58,11 +59,14 @@ class Nsca:
 
 
 def packet(host: str, result: Result) -> bytes | None:
-    """The line of a result; None when its names do not fit, which NSCA would cut."""
+    """The packet of a result; None when its names do not fit, which NSCA would cut."""
     host = result.host or host
     if len(host.encode()) > _HOST or len(result.service.encode()) > _SERVICE:
         return None
-    return f"{host}\t{result.service}\t{result.code}\t{fitted(result.output, _OUTPUT)}\n".encode()
+    # in one line as others take it; the daemon escapes newlines and backslashes itself
+    line = fitted(result.output, _OUTPUT) or ""
+    output = re.sub(r"\\(.)", lambda found: "\n" if found[1] == "n" else found[1], line)
+    return f"{host}\t{result.service}\t{result.code}\t{output}{_END}".encode()
 
 
 def sent(said: str) -> int:

@@ -15,39 +15,34 @@ NRPE_DEFINITIONS = installed.CHECKOUT / "checks" / "nrpe" / "kvmwatch.cfg"
 PASSIVE, BIG = "kvm1-passive", "big1"  # hosts that only take results
 STATES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 
+_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+ALWAYS = (
+    "define timeperiod {\n    timeperiod_name  always\n    alias            always\n"
+    + "".join(f"    {day}  00:00-24:00\n" for day in _DAYS)
+    + "}\n"
+)
 #: what every site has of its own; intervals are in units of 5 seconds here
-OBJECTS = """
-define timeperiod {
-    timeperiod_name  always
-    alias            always
-    monday  00:00-24:00
-    tuesday  00:00-24:00
-    wednesday  00:00-24:00
-    thursday  00:00-24:00
-    friday  00:00-24:00
-    saturday  00:00-24:00
-    sunday  00:00-24:00
-}
-define contact {
+OBJECTS = f"""{ALWAYS}
+define contact {{
     contact_name                   admin
     host_notification_commands     nothing
     service_notification_commands  nothing
     host_notification_period       always
     service_notification_period    always
-}
-define command {
+}}
+define command {{
     command_name  nothing
     command_line  /bin/true
-}
-define host {
+}}
+define host {{
     name                generic-host
     register            0
     check_period        always
     check_command       nothing
     max_check_attempts  1
     contacts            admin
-}
-define service {
+}}
+define service {{
     name                  generic-service
     register              0
     check_period          always
@@ -56,7 +51,7 @@ define service {
     max_check_attempts    1
     notification_interval 0
     contacts              admin
-}
+}}
 """
 HOST = """
 define host {{

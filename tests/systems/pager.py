@@ -46,17 +46,6 @@ QUIET = "[defaults]\n" + "".join(
 )
 
 NAGIOS_OBJECTS = """
-define timeperiod {{
-    timeperiod_name  always
-    alias            always
-    monday  00:00-24:00
-    tuesday  00:00-24:00
-    wednesday  00:00-24:00
-    thursday  00:00-24:00
-    friday  00:00-24:00
-    saturday  00:00-24:00
-    sunday  00:00-24:00
-}}
 define contact {{
     contact_name                   admin
     host_notification_commands     tell-host
@@ -183,7 +172,8 @@ class NagiosPager(nagios.Nagios):
         self.to = ("--to", str(self.work / "rw" / "nagios.cmd"))
         self.write(
             "objects/site.cfg",
-            NAGIOS_OBJECTS.format(told=self.work / "var" / "told", up=up, active=ACTIVE, passive=PASSIVE),
+            nagios.ALWAYS
+            + NAGIOS_OBJECTS.format(told=self.work / "var" / "told", up=up, active=ACTIVE, passive=PASSIVE),
         )
 
     def define(self, kvm: Command) -> None:

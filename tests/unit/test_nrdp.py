@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 from nagios_kvm.judging import Result
-from nagios_kvm.nrdp import document, processed
+from nagios_kvm.nrdp import Nrdp, document, processed
+
+from kvmwatch.model.errors import UsageError
 
 
 def test_hostile_output_is_well_formed() -> None:
@@ -30,3 +33,12 @@ def test_only_what_it_says_it_took_counts(body: str, code: int, number: int) -> 
     found, why = processed(body.encode(), code)
     assert found == number
     assert bool(why) is not bool(number)
+
+
+@pytest.mark.parametrize("text", ["token =\n", "", "user = a\n", "token\n"])
+def test_a_file_without_a_token_is_told(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "token"
+    file.write_text(text)
+    file.chmod(0o600)
+    with pytest.raises(UsageError, match="it needs the line 'token = "):
+        Nrdp("nrdp+https://nagios/nrdp/", str(file), None)

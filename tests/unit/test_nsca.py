@@ -3,12 +3,19 @@
 from nagios_kvm.judging import Result
 from nagios_kvm.nsca import packet, sent
 
+ODD = ("OK", "x\ty\nz" * 4000, "two\nlines", "back\\slash \\n", "Büro | a=1", "a\x17b")
 
-def test_a_packet_is_one_line_of_four_fields() -> None:
-    line = packet("kvm1", Result("KVM state a", 2, "x\ty\nz" * 4000))
-    assert line
-    assert (line.count(b"\t"), line.count(b"\n")) == (3, 1)
-    assert len(line.split(b"\t")[3]) <= 4096
+
+def test_a_packet_has_four_fields_and_an_end() -> None:
+    """As send_nsca 2.10 reads it: with a newline at the end, all results were one packet."""
+    sent_ones = b"".join(filter(None, (packet("kvm1", Result("KVM state a", 2, text)) for text in ODD)))
+    *packets, rest = sent_ones.split(b"\x17")
+    assert (len(packets), rest) == (len(ODD), b"")
+    for one, text in zip(packets, ODD):
+        assert one.count(b"\t") == 3
+        output = one.split(b"\t")[3]
+        assert 0 < len(output) <= 4095
+        assert output.decode() == text.replace("\t", " ").replace("\x17", " ") or len(text) > 4000
     assert packet("kvm1", Result("s" * 128, 0, "OK")) is None
 
 

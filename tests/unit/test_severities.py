@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 
 import pytest
 from check_kvm.frame import output, plugin, siteconfig
+from check_kvm.frame.conditions import Severities
 from check_kvm.frame.siteconfig import SiteConfig
 from nagios_kvm.services import all_checks
+from nagiosplugin import Unknown
 
 from kvmwatch.model import states
 from kvmwatch.model.errors import UsageError
@@ -112,6 +114,8 @@ def test_its_severity_is_the_sites_to_choose(name: str, tmp_path: Path) -> None:
     assert plain.code == found.state.code, plain.text
     file = tmp_path / "site.ini"
     for word, code in CODES.items():
+        if found.state is Unknown and word == "ok":  # refused: see the last test
+            continue
         by_option = judged(name, CASES[name], f"{condition}={word}")
         assert by_option.code == code, by_option.text
         assert told(name, by_option.text) == told(name, plain.text), "it is said all the same"
@@ -182,3 +186,12 @@ def test_whether_it_is_persistent_must_be_known_only_by_who_asked() -> None:
     assert judged("state.transient", of(domain)).code == 0
     found = judged("state.transient", of(domain), "transient=warning")
     assert (found.code, "persistent could not be read: no such luck" in found.text) == (3, True)
+
+
+def test_what_is_not_known_is_never_ok_whoever_asks_for_it() -> None:
+    conditions = [found for check in all_checks() for found in check.conditions if found.state is Unknown]
+    assert conditions
+    for found in conditions:
+        with pytest.raises(UsageError, match="what is not known never is"):
+            Severities("pool", (found,), (f"{found.name}=ok",))
+        Severities("pool", (found,), (f"{found.name}=warning",))

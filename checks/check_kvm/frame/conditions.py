@@ -37,14 +37,16 @@ class Severities:
         Raises UsageError for an unknown word.
         """
         self._check = check
-        self._names = [condition.name for condition in conditions]
+        there = {condition.name: condition for condition in conditions}
         self._given: dict[str, ServiceState] = {}
         for text in given:
             name, _, word = text.partition("=")
-            if name not in self._names:
-                there_are = f"there are {', '.join(self._names)}" if self._names else f"check_kvm_{check} has none"
+            if name not in there:
+                there_are = f"there are {', '.join(there)}" if there else f"check_kvm_{check} has none"
                 raise UsageError(f"unknown condition {name!r}; {there_are}")
             self._given[name] = severity(word)
+            if self._given[name] is Ok and there[name].state is Unknown:
+                raise UsageError(f"{name} cannot be ok: what is not known never is; leave it out with -x")
 
     def of(self, condition: Condition, policy: Policy | None = None) -> ServiceState:
         """The severity of a condition of a domain with this policy, whose words are usable."""
@@ -61,7 +63,7 @@ class Severities:
             mine = name.partition(".")[0] == self._check
             if not mine and not of_all:
                 continue
-            if wrong := known.misspelt_condition(name):
+            if wrong := known.misspelt(name, "condition"):
                 found.append(f"{name}: no {wrong.kind} {wrong.word} (there are {wrong.known})")
             elif mine and word not in SEVERITIES:
                 found.append(f"{name}: severity {word!r} is none of {', '.join(SEVERITIES)}")

@@ -39,20 +39,11 @@ def unit(name: str) -> str:
 
 
 @cache
-def misspelt(name: str) -> Misspelt | None:
-    """What of ``CHECK.METRIC`` names nothing; None when all of it is known."""
-    check, _, metric = name.partition(".")
+def misspelt(name: str, kind: str = "metric") -> Misspelt | None:
+    """What of ``CHECK.METRIC`` (or ``CHECK.CONDITION``) names nothing; None when all of it is known."""
+    check, _, word = name.partition(".")
     if check not in checks():
         return Misspelt("check", check, ", ".join(checks()))
-    metrics = [spec.name for spec in importlib.import_module(f"check_kvm.{check}").CHECK.metrics]
-    return None if metric in metrics else Misspelt("metric", metric, ", ".join(metrics))
-
-
-@cache
-def misspelt_condition(name: str) -> Misspelt | None:
-    """What of ``CHECK.CONDITION`` names nothing; None when all of it is known."""
-    check, _, condition = name.partition(".")
-    if check not in checks():
-        return Misspelt("check", check, ", ".join(checks()))
-    conditions = [found.name for found in importlib.import_module(f"check_kvm.{check}").CHECK.conditions]
-    return None if condition in conditions else Misspelt("condition", condition, ", ".join(conditions) or "none")
+    there = getattr(importlib.import_module(f"check_kvm.{check}").CHECK, f"{kind}s")
+    names = [one.name for one in there]
+    return None if word in names else Misspelt(kind, word, ", ".join(names) or "none")

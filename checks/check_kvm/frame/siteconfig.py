@@ -172,7 +172,7 @@ def _severities(where: str, given: Mapping[str, str]) -> tuple[tuple[str, str], 
         condition, _, level = key.rpartition(".")
         if level != _SEVERITY:
             continue
-        if wrong := known.misspelt_condition(condition):
+        if wrong := known.misspelt(condition, "condition"):
             raise UsageError(f"{where}: {condition}: unknown {wrong.kind} {wrong.word!r}; there are {wrong.known}")
         try:
             severity(word)
