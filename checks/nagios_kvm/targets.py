@@ -69,6 +69,8 @@ def find(to: str, credentials: str | None, ca_file: str | None, allow_http: bool
 
         return Nrdp(to, credentials, ca_file, allow_http)
     if to.lower().startswith("nsca://"):
+        if ca_file or allow_http:
+            raise UsageError("--ca-file and --allow-http are for http and https; NSCA has its own encryption")
         from nagios_kvm.nsca import Nsca  # noqa: PLC0415 - brings urlsplit and programs
 
         return Nsca(to, credentials)
