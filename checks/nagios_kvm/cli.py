@@ -128,18 +128,21 @@ def _publish(options: argparse.Namespace) -> Outcome:
     style = output.Style(options.perfdata or target.perfdata, limit=target.limit)
     config = site_config(options.config)
     host = options.host or _host_name(options.uri)
-    budget = Budget(options.state_dir, (options.to, host))
+    # what several publishers keep between runs is apart, each by what it sends where
+    to = (options.to, host, *_selection(options))
+    budget = Budget(options.state_dir, to)
     try:
-        told = _judged(options, chosen, config, style, deadline.share(budget.reading(deadline.remaining())))
+        reading = deadline.share(budget.reading(deadline.remaining()))
+        told = _judged(options, chosen, config, style, reading, "kvm_publish", *to)
     except KvmwatchError as error:
         if isinstance(error, UsageError):
             raise
         # one service tells it; the others become stale
         (of_host,) = (check for check in chosen if check.name == services.PARENT)
         only = Result(services.Service(of_host).name, UNKNOWN, unknown(of_host, error))
-        target.send(host, Turns(options.state_dir, (options.to, host), [only]), deadline)
+        target.send(host, Turns(options.state_dir, to, [only]), deadline)
         raise
-    turns = Turns(options.state_dir, (options.to, host), told)
+    turns = Turns(options.state_dir, to, told)
     budget.start()
     try:
         taken = target.send(host, turns, deadline)
@@ -184,7 +187,8 @@ def _judged(
     config: Any,
     style: output.Style,
     deadline: Deadline,
-    counters: str = "kvm_publish",
+    counters: str,
+    *readers: str,
 ) -> Any:
     selection = Selection.parse(options.domain, options.exclude)
     reader = Reader(
@@ -192,7 +196,7 @@ def _judged(
     )
     snapshot = reader.read()
     if any(check.remembers for check in chosen):
-        snapshot = rated(reader, snapshot, counters, options, selection, deadline)
+        snapshot = rated(reader, snapshot, counters, options, selection, deadline, *readers)
     if options.vm_host:
         snapshot = Homes(options.state_dir, options.uri).ours(snapshot)
     snapshot = placing.with_hostname(reader, snapshot, config, chosen)

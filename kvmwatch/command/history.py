@@ -1,6 +1,6 @@
 """Counters kept between runs of a command, so that the next run can give rates.
 
-Each command line (command, URI, domain patterns) has a file of its own; see
+Each command line (command, URI, domain patterns; of publish what it sends where) has a file of its own; see
 :mod:`~kvmwatch.command.state_files` for where and how.
 """
 
@@ -20,9 +20,9 @@ _FORMAT = 2
 class History:
     """The stored counters of one command line."""
 
-    def __init__(self, directory: str | None, command: str, uri: str, selection: Selection) -> None:
-        """``directory`` None: see :func:`state_files.directory`."""
-        self._path = state_files.path(state_files.directory(directory), command, uri, selection)
+    def __init__(self, directory: str | None, command: str, uri: str, selection: Selection, *readers: str) -> None:
+        """``directory`` None: see :func:`state_files.directory`. ``readers``: whose, if several run it."""
+        self._path = state_files.path(state_files.directory(directory), command, uri, selection, *readers)
 
     def load(self) -> Samples:
         """Give the samples of the last run; empty when there is no file, a damaged one or one of another boot.

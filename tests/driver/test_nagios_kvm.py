@@ -52,6 +52,19 @@ def test_published_results_equal_the_single_checks(command: Command, tmp_path: P
         assert told == (alone.code, alone.out[:-1])
 
 
+def test_each_publisher_has_counters_of_its_own(command: Command, tmp_path: Path) -> None:
+    """Else each of two publishers would find those that the other has taken a moment ago, too young for a rate."""
+    state = tmp_path / "state"
+    for name, check in (("first", "cpu"), ("second", "cpu"), ("second", "disk")):
+        (tmp_path / name).mkdir(exist_ok=True)
+        ran = command(
+            "nagios_kvm",
+            *("publish", *HOST, f"--check={check}", "--to", str(tmp_path / name), "--state-dir", str(state)),
+        )
+        assert ran.code == 0, ran.err
+    assert len(list(state.glob("kvm_publish-*"))) == 3
+
+
 def test_unreadable_libvirt_is_one_result(command: Command, tmp_path: Path) -> None:
     spool = tmp_path / "spool"
     spool.mkdir()

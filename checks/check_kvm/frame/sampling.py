@@ -23,11 +23,13 @@ def rated(
     options: argparse.Namespace,
     selection: Selection,
     deadline: Deadline,
+    *readers: str,
 ) -> Snapshot:
     """Give the snapshot rates since the last run of this command line; what lacks one is read a second time.
 
     Passing states are given the time since which they last, and domains that do not tell them the disks and
-    interfaces that they had.
+    interfaces that they had. ``readers``: for whom it is run, where several run the same command line: they keep
+    counters apart, or each would find those that another has taken a moment ago, too young for a rate.
     """
     from kvmwatch.command.history import History  # noqa: PLC0415 - check_kvm_pool does without
     from kvmwatch.model.lasting import unkept, with_since  # noqa: PLC0415
@@ -35,7 +37,7 @@ def rated(
     from kvmwatch.model.remembered import samples as parts  # noqa: PLC0415
     from kvmwatch.model.remembered import with_parts  # noqa: PLC0415
 
-    history = History(options.state_dir, command, options.uri, selection)
+    history = History(options.state_dir, command, options.uri, selection, *readers)
     previous = history.load()
     snapshot = with_parts(with_since(snapshot, previous), previous)
     counted = _kept(snapshot)
