@@ -5,7 +5,7 @@ READY := .venv/.ready
 
 .PHONY: help
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 $(READY): pyproject.toml tools/setup
 	@tools/setup
@@ -47,6 +47,10 @@ test-pager: $(READY) ## Count what a real Nagios and a real Icinga tell of a dea
 .PHONY: test-other-debian
 test-other-debian: ## Run make demo and make test in a Debian of the other release, 13 or 12 (root; makes it once)
 	@tools/other-debian make demo test
+
+.PHONY: test-zabbix7
+test-zabbix7: ## Run the systems tests on Debian 13, which has Zabbix 7.0, Icinga 2.14 and libvirt 11 (root; makes it once)
+	@. /etc/os-release; case $$VERSION_ID in 13) $(MAKE) test-systems ;; *) tools/other-debian make test-systems ;; esac
 
 .PHONY: test-life
 test-life: $(READY) ## Live through an hour of normal life, a reboot and all faults on a real Zabbix (root; MINUTES=10; half an hour)
