@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from born import be
 from check_kvm.frame import plugin
-from nagios_kvm.services import all_checks
+from check_kvm.frame.judging import all_checks
 
 EXAMPLE_URI = f"test://{Path(__file__).parents[1] / 'examples' / 'hypervisor.xml'}"
 CHECKS = tuple(check.name for check in all_checks())

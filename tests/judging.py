@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from check_kvm.frame import output, plugin
+from check_kvm.frame.judging import all_checks
 from check_kvm.frame.siteconfig import SiteConfig
-from nagios_kvm.services import all_checks
 
 from kvmwatch.model.snapshot import Snapshot
 

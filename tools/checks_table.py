@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from check_kvm.frame.judging import all_checks
 from check_kvm.frame.plugin import Check
 from check_kvm.frame.thresholds import MetricSpec
-from nagios_kvm.services import all_checks
 
 from kvmwatch.model.units import human
 

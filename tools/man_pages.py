@@ -8,8 +8,8 @@ from unittest.mock import patch
 
 from argparse_manpage.manpage import Manpage
 from check_kvm.frame import check_options
+from check_kvm.frame.judging import all_checks
 from nagios_kvm import cli as nagios_kvm
-from nagios_kvm.services import all_checks
 from zabbix_kvm import cli as zabbix_kvm
 from zabbix_kvm import external
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from check_kvm.frame import labels, output, perfdata, placing
+from check_kvm.frame import judging, labels, output, perfdata, placing
 from check_kvm.frame.check_options import add_site_options, site_config
 from check_kvm.frame.plugin import Check, unknown
 from check_kvm.frame.sampling import rated
@@ -192,7 +192,7 @@ def _judged(
 ) -> Any:
     selection = Selection.parse(options.domain, options.exclude)
     reader = Reader(
-        options.uri, services.groups(chosen), selection, deadline, Roster(options.state_dir, options.uri)
+        options.uri, judging.groups(chosen), selection, deadline, Roster(options.state_dir, options.uri)
     )
     snapshot = reader.read()
     if any(check.remembers for check in chosen):
@@ -314,6 +314,6 @@ def _add_choice(made: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="CHECK",
-        help=f"only these, and host, on which they depend: {_names(services.all_checks())}; "
+        help=f"only these, and host, on which they depend: {_names(judging.all_checks())}; "
         f"repeatable (default: {_names(services.checks([]))})",
     )

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from check_kvm.frame import output, plugin
+from check_kvm.frame.judging import Judges
 from check_kvm.frame.plugin import Check
 from check_kvm.frame.siteconfig import SiteConfig
-from check_kvm.frame.thresholds import SPOKESMAN
 
 from kvmwatch.command.watchdog import UNKNOWN
 from kvmwatch.model.snapshot import Snapshot
@@ -41,15 +41,11 @@ def results(
     """Judge every service of a snapshot that has rates and was read with the groups of all checks."""
     chosen = tuple(checks)
     applied = config.applied(snapshot)
-    thresholds = {check.name: plugin.checked_thresholds(check, config) for check in chosen}
-    of_domains = [check.name for check in chosen if check.of_each_domain]
-    if of_domains and SPOKESMAN not in of_domains:
-        thresholds[of_domains[0]].speaks_for_all = True
+    judges = Judges(chosen, config)
     for service in services(applied, chosen, vm_host):
         check = service.check
         try:
-            verdict = plugin.judged(check, service.part(applied), thresholds[check.name], bool(service.domain))
-            text, code = output.render(check.name, verdict, style)
+            text, code = output.render(check.name, judges.verdict(check, applied, service.domain), style)
         except Exception as error:  # of one service, and the others are told all the same
             text, code = without_password(plugin.unknown(check, error)), UNKNOWN
         yield Result(service.name, code, text.rstrip("\n"), service.host)

@@ -7,18 +7,13 @@ monitoring system's own word on whether the hypervisor was down a moment ago.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable, Iterator
-from functools import cache, reduce
-from operator import or_
-from pkgutil import iter_modules
 from typing import NamedTuple
 
-import check_kvm
+from check_kvm.frame.judging import all_checks
 from check_kvm.frame.plugin import Check
 
 from kvmwatch.model.errors import UsageError
-from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Snapshot
 from nagios_kvm.names import ServiceName
 from nagios_kvm.vm_hosts import VmHost
@@ -42,23 +37,6 @@ class Service(NamedTuple):
             return str(ServiceName(self.check.name))
         return str(ServiceName(self.check.name, self.domain.name if self.domain else None))
 
-    def part(self, snapshot: Snapshot) -> Snapshot:
-        """What of a hypervisor's snapshot this service is about, as if only that had been read."""
-        if not self.domain:
-            return snapshot
-        return snapshot._replace(domains=(self.domain,))
-
-
-@cache
-def all_checks() -> tuple[Check, ...]:
-    """Every check there is: each module of check_kvm that has a CHECK.
-
-    Those of VMs come first, and of these the state, because it tells why others have nothing to judge.
-    """
-    modules = (importlib.import_module(f"check_kvm.{found.name}") for found in iter_modules(check_kvm.__path__))
-    found: list[Check] = [module.CHECK for module in modules if hasattr(module, "CHECK")]
-    return tuple(sorted(found, key=lambda check: (not check.of_each_domain, check.name != "state", check.name)))
-
 
 def checks(names: Iterable[str]) -> tuple[Check, ...]:
     """The checks with these short names and the parent, or without any those that are services by default.
@@ -81,11 +59,6 @@ def pace(check: Check) -> str | None:
     if check.name == PARENT:
         return "kvm-parent"
     return "kvm-rate" if check.needs_rates else None
-
-
-def groups(of: Iterable[Check]) -> Group:
-    """What is to be read for all of these checks at once."""
-    return reduce(or_, (check.reads for check in of), Group.NONE)
 
 
 def services(snapshot: Snapshot, of: Iterable[Check], vm_host: VmHost | None = None) -> Iterator[Service]:

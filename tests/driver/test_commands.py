@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import testdriver
+from check_kvm.frame.judging import all_checks
 from commands import CHECKS, EXAMPLE_URI, KINDS, LOCAL_CHECKS, LOCAL_KINDS, Command, Ran
 from conformance import conforming
-from nagios_kvm.services import all_checks
 
 DEFAULT_URI = "test:///default"
 STATES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")

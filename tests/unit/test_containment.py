@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import libvirt
 import pytest
 from check_kvm.frame import output, plugin
+from check_kvm.frame.judging import all_checks, groups
 from check_kvm.frame.plugin import Check
 from check_kvm.frame.siteconfig import SiteConfig
 from faults import Call, Faults, error
@@ -36,7 +37,7 @@ from kvmwatch.reading.deadline import Deadline
 
 HERE = "tests/unit/test_containment.py"
 #: those of local processes need more than libvirt
-CHECKS = tuple(check for check in services.all_checks() if Group.PROCESSES not in check.groups)
+CHECKS = tuple(check for check in all_checks() if Group.PROCESSES not in check.groups)
 OF_DOMAINS = tuple(check.name for check in CHECKS if check.selects == "domain" and check.name != "host")
 
 #: method to the checks that judge what it tells of a domain (or of its disk, its interface, its snapshot)
@@ -276,7 +277,7 @@ class Told(NamedTuple):
 
 
 NAMES = dict(zip(("web1", "db1", "held", "paused", "off", "alone"), EVERY))
-ALL_GROUPS = services.groups(CHECKS) | master.GROUPS | Group.FILESYSTEM
+ALL_GROUPS = groups(CHECKS) | master.GROUPS | Group.FILESYSTEM
 
 
 def told(check: Check, snapshot: Snapshot) -> Told:

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 import pytest
 from check_kvm.frame import output, plugin, sampling, siteconfig
+from check_kvm.frame.judging import all_checks
 from check_kvm.frame.perfdata import Measured
 from check_kvm.frame.plugin import Check
 from check_kvm.frame.siteconfig import SiteConfig
 from check_kvm.frame.verdict import Verdict
-from nagios_kvm.services import all_checks
 from testdriver import node
 
 from kvmwatch.model.errors import UsageError

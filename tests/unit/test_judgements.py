@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from check_kvm.frame import output, plugin
+from check_kvm.frame.judging import all_checks
 from check_kvm.frame.siteconfig import SiteConfig
-from nagios_kvm.services import all_checks
 
 from kvmwatch.model import states
 from kvmwatch.model.metrics import DiskStats, PoolStats

@@ -6,6 +6,7 @@ import re
 
 import pytest
 from check_kvm.frame import plugin
+from check_kvm.frame.judging import all_checks
 from check_kvm.frame.perfdata import decimal, summed_up
 from check_kvm.frame.plugin import Check
 from check_kvm.frame.siteconfig import SiteConfig
@@ -13,7 +14,6 @@ from check_kvm.frame.thresholds import MetricSpec, Thresholds
 from check_kvm.frame.verdict import Verdict
 from hypothesis import given
 from hypothesis import strategies as st
-from nagios_kvm.services import all_checks
 
 NUMBER = r"-?[0-9]+(\.[0-9]+)?"
 RANGE = rf"(@?((~|{NUMBER})?:)?({NUMBER})?)"

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 from check_kvm.frame import output, perfdata, plugin
+from check_kvm.frame.judging import all_checks
 from check_kvm.frame.plugin import Check
 from check_kvm.frame.siteconfig import SiteConfig
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nagios_kvm import judging
-from nagios_kvm.services import all_checks
 
 from kvmwatch.model import pool_kinds, states
 from kvmwatch.model.groups import Group

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import pytest
 from check_kvm.frame import output, plugin, siteconfig
 from check_kvm.frame.conditions import Severities
+from check_kvm.frame.judging import all_checks
 from check_kvm.frame.siteconfig import SiteConfig
-from nagios_kvm.services import all_checks
 from nagiosplugin import Unknown
 
 from kvmwatch.model import states

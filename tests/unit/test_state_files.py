@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from check_kvm.frame.judging import all_checks
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from nagios_kvm.services import all_checks
 
 from kvmwatch.command import state_files
 from kvmwatch.command.history import History

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import NamedTuple
 
-from check_kvm.frame import check_options
+from check_kvm.frame import check_options, judging
 from check_kvm.frame.plugin import Check
 from nagios_kvm import services
 
@@ -40,7 +40,7 @@ class Command(NamedTuple):
 
 def commands() -> tuple[Command, ...]:
     """All of them, those of VMs first."""
-    return tuple(_command(check) for check in services.all_checks())
+    return tuple(_command(check) for check in judging.all_checks())
 
 
 def _command(check: Check) -> Command:

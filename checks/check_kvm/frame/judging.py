@@ -1,0 +1,50 @@
+"""All checks of one reading: which there are, what they need, and the verdict of each on the host or on one VM."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from functools import cache, reduce
+from operator import or_
+
+from check_kvm.frame import known, plugin
+from check_kvm.frame.plugin import Check
+from check_kvm.frame.siteconfig import SiteConfig
+from check_kvm.frame.thresholds import SPOKESMAN
+from check_kvm.frame.verdict import Verdict
+from kvmwatch.model.groups import Group
+from kvmwatch.model.snapshot import Domain, Snapshot
+
+
+@cache
+def all_checks() -> tuple[Check, ...]:
+    """Every check there is.
+
+    Those of VMs come first, and of these the state, because it tells why others have nothing to judge.
+    """
+    found: list[Check] = [importlib.import_module(f"check_kvm.{name}").CHECK for name in known.checks()]
+    return tuple(sorted(found, key=lambda check: (not check.of_each_domain, check.name != "state", check.name)))
+
+
+def groups(of: Iterable[Check]) -> Group:
+    """What is to be read for all of these checks at once."""
+    return reduce(or_, (check.reads for check in of), Group.NONE)
+
+
+class Judges:
+    """These checks, by the thresholds of a site: each as the command of its own would judge, and say."""
+
+    def __init__(self, checks: Iterable[Check], config: SiteConfig) -> None:
+        """Raises UsageError for a threshold that the file of ``--config`` has and a check does not."""
+        self._thresholds = {check.name: plugin.checked_thresholds(check, config) for check in checks}
+        of_domains = [check.name for check in checks if check.of_each_domain]
+        if of_domains and SPOKESMAN not in of_domains:
+            self._thresholds[of_domains[0]].speaks_for_all = True
+
+    def verdict(self, check: Check, snapshot: Snapshot, domain: Domain | None = None) -> Verdict:
+        """Judge a snapshot that has rates, what the site says of its VMs, and the groups of all these checks.
+
+        ``domain``: as if only that one had been read.
+        """
+        part = snapshot._replace(domains=(domain,)) if domain else snapshot
+        return plugin.judged(check, part, self._thresholds[check.name], bool(domain))
