@@ -223,10 +223,19 @@ def told(reader: Reader, log: str, notification: str) -> None:
     """Publish, as the page's timer does once a minute, until somebody is told of a VM that crashed."""
 
     def is_told() -> bool:
-        reader.machine.run("sh", "-c", ". /etc/default/kvmwatch-publish; eval nagios_kvm publish $OPTIONS")
-        return bool(re.search(notification, reader.machine.path(log).read_text(errors="replace")))
+        nonlocal said
+        ran = reader.machine.run("sh", "-c", ". /etc/default/kvmwatch-publish; eval nagios_kvm publish $OPTIONS")
+        said = ran.out + ran.err
+        return bool(re.search(notification, text()))
 
-    eventually(f"{log} has {notification}", is_told)
+    def text() -> str:
+        return reader.machine.path(log).read_text(errors="replace")
+
+    said = ""
+    try:
+        eventually(f"{log} has {notification}", is_told)
+    except AssertionError as error:
+        pytest.fail(f"{error}\n{said}\n{text()[-6000:]}")
 
 
 def in_icinga(reader: Reader, _zabbix: Zabbix) -> None:
