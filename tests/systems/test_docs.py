@@ -235,7 +235,8 @@ def told(reader: Reader, log: str, notification: str) -> None:
     try:
         eventually(f"{log} has {notification}", is_told)
     except AssertionError as error:
-        pytest.fail(f"{error}\n{said}\n{text()[-6000:]}")
+        heard = [line for line in text().splitlines() if "ALERT" in line or "otif" in line]
+        pytest.fail("\n".join([str(error), said, *heard[-40:]]))
 
 
 def in_icinga(reader: Reader, _zabbix: Zabbix) -> None:
