@@ -200,7 +200,7 @@ def _judged(
     if options.vm_host:
         snapshot = Homes(options.state_dir, options.uri).ours(snapshot)
     snapshot = placing.with_hostname(reader, snapshot, config, chosen)
-    return list(results(snapshot, chosen, config, style, options.vm_host))
+    return list(results(snapshot, chosen, config, style, options.vm_host, reader.titles))
 
 
 def _host_name(uri: str) -> str:

@@ -9,6 +9,7 @@ from check_kvm.frame import output, plugin
 from check_kvm.frame.judging import Judges
 from check_kvm.frame.plugin import Check
 from check_kvm.frame.siteconfig import SiteConfig
+from check_kvm.frame.verdict import Titles
 
 from kvmwatch.command.watchdog import UNKNOWN
 from kvmwatch.model.snapshot import Snapshot
@@ -37,15 +38,21 @@ def results(
     config: SiteConfig,
     style: output.Style,
     vm_host: VmHost | None = None,
+    titles: Titles = lambda _uuids: {},
 ) -> Iterator[Result]:
-    """Judge every service of a snapshot that has rates and was read with the groups of all checks."""
+    """Judge every service of a snapshot that has rates and was read with the groups of all checks.
+
+    ``titles`` gives those of VMs with a problem, when these checks have not read the XML.
+    """
     chosen = tuple(checks)
     applied = config.applied(snapshot)
     judges = Judges(chosen, config)
     for service in services(applied, chosen, vm_host):
         check = service.check
         try:
-            text, code = output.render(check.name, judges.verdict(check, applied, service.domain), style)
+            verdict = judges.verdict(check, applied, service.domain)
+            verdict.entitle(titles)
+            text, code = output.render(check.name, verdict, style)
         except Exception as error:  # of one service, and the others are told all the same
             text, code = without_password(plugin.unknown(check, error)), UNKNOWN
         yield Result(service.name, code, text.rstrip("\n"), service.host)

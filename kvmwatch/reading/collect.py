@@ -48,6 +48,7 @@ class Reader:
         self._deadline = deadline
         self._hypervisor = Hypervisor(uri, deadline)
         self._roster = roster
+        self._titles_wait = False
 
     def read(self) -> Snapshot:
         """Read all groups once."""
@@ -75,6 +76,24 @@ class Reader:
         else:
             return before._replace(hostname=readable(name, _LONGEST_HOST))
         return before._replace(unread=(*before.unread, Unread(Group.HOSTNAME, "host name", why)))
+
+    def titles(self, uuids: Collection[str]) -> dict[str, str]:
+        """UUID to the name that people know, of a few domains whose XML was not read.
+
+        What is not told in a moment is left out, and nobody is asked again: a verdict must not wait for it.
+        """
+        if not uuids or Group.DEFINITION in self.groups or self._titles_wait:
+            return {}
+        from kvmwatch.reading import titles  # noqa: PLC0415 - only for domains in trouble
+
+        patience = min(control.patience(self._deadline), self._deadline.remaining() / 2)
+        try:
+            with doing("asking libvirt for the titles of VMs"):
+                connection = self._hypervisor.connection
+                return Started(lambda: titles.read(connection, uuids)).wait(Deadline(patience, spare=0))
+        except DeadlineExceeded:
+            self._titles_wait = True
+            return {}
 
     def again_takes(self, before: Snapshot) -> float:
         """The seconds that another reading will take, which does not wait again for what hung in the last one."""

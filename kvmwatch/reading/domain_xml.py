@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Optional
 from xml.etree import ElementTree
 
@@ -13,12 +13,12 @@ from kvmwatch.model.text import readable
 #: characters; what a host's name and a macro's value take in Zabbix
 LONGEST_TITLE = 128
 #: the elements of clouds that have the name which people know
-_CLOUDS = (
-    ("{http://openstack.org/xmlns/libvirt/nova/1.1}", "instance"),
-    ("{http://openstack.org/xmlns/libvirt/nova/1.0}", "instance"),  # of VMs that live for long
-    ("{http://opennebula.org/xmlns/libvirt/1.0}", "vm"),
+CLOUDS = (
+    ("http://openstack.org/xmlns/libvirt/nova/1.1", "instance"),
+    ("http://openstack.org/xmlns/libvirt/nova/1.0", "instance"),  # of VMs that live for long
+    ("http://opennebula.org/xmlns/libvirt/1.0", "vm"),
 )
-_TITLES = ("title", *(f"metadata/{namespace}{element}/{namespace}name" for namespace, element in _CLOUDS))
+_TITLES = ("title", *(f"metadata/{{{uri}}}{element}/{{{uri}}}name" for uri, element in CLOUDS))
 _LONGEST_NAME = 255  # of a bridge, a model, a path: for people and for filters
 
 
@@ -42,7 +42,7 @@ def parse(xml: str) -> Definition:
     vcpu = root.find("vcpu")
     channel = root.find("devices/channel/target[@name='org.qemu.guest_agent.0']")
     return Definition(
-        title=_title(root),
+        title=first_title(root.findtext(path) for path in _TITLES),
         vcpus=int(vcpu.get("current") or vcpu.text or 1) if vcpu is not None else 1,
         balloon_period=int(stats.get("period") or 0) if stats is not None else 0,
         agent_connected=None if channel is None else channel.get("state") == "connected",
@@ -52,9 +52,8 @@ def parse(xml: str) -> Definition:
     )
 
 
-def _title(root: ElementTree.Element) -> Optional[str]:
-    """The first name for people that there is and that is not empty."""
-    texts = (root.findtext(path) for path in _TITLES)
+def first_title(texts: Iterable[Optional[str]]) -> Optional[str]:
+    """The first name for people that there is and that is not empty, of those in the order of ``CLOUDS``."""
     return next((readable(text.strip(), LONGEST_TITLE) for text in texts if text and text.strip()), None)
 
 

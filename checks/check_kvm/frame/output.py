@@ -14,13 +14,12 @@ from nagiosplugin.output import Output
 from nagiosplugin.runtime import Runtime
 
 from check_kvm.frame import perfdata
-from check_kvm.frame.verdict import Verdict, results
+from check_kvm.frame.verdict import NAMED, Verdict, results
 
 #: bytes that Nagios 4 reads of a plugin (MAX_PLUGIN_OUTPUT_LENGTH); NRPE 3 and Icinga take more
 DEFAULT_LIMIT = 8192
 LEAST_LIMIT = 256
 
-_NAMED = 3  # problems that the first line names
 #: of the room is for perfdata before it is summed up, however much there is to say; the rest is for text
 _PERFDATA_SHARE = 2 / 3
 _MORE = "... and {} more lines (see --max-output)"
@@ -61,10 +60,10 @@ class _Summary(nagiosplugin.Summary):  # type: ignore[misc]
     def problem(self, _results: nagiosplugin.Results) -> str:
         subjects = self._verdict.sorted_subjects()
         bad = [subject for subject in subjects if subject.state.code]
-        named = "; ".join(subject.line(worst_only=True) for subject in bad[:_NAMED])
+        named = "; ".join(subject.line(worst_only=True) for subject in bad[:NAMED])
         if len(subjects) == 1 and bad[0].name:
             return self._noted(named)
-        more = f"; and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
+        more = f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
         return self._noted(named + more, self._verdict.overview)
 
     def _noted(self, *texts: str) -> str:

@@ -113,6 +113,7 @@ def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
     if check.selects != "domain":
         snapshot = _narrowed(snapshot, selection)
     verdict = judged(check, config.applied(snapshot), thresholds, selection.one)
+    verdict.entitle(reader.titles)
     if selection and verdict.of_domains and not snapshot.domains:
         verdict.overview = "no VMs are left by -d and -x"
     _say_unmatched(check, selection, snapshot, verdict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 import nagiosplugin
 from nagiosplugin import Critical, Ok, Range, Result, Unknown, Warn
@@ -16,10 +16,15 @@ from kvmwatch.model import states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.policy import Policy
 from kvmwatch.model.snapshot import Domain, Snapshot, Unreads
+from kvmwatch.model.text import labelled
 from kvmwatch.model.units import duration, human
 
 # What is surely wrong comes before what cannot be told; nagiosplugin ranks UNKNOWN highest.
 SEVERITY = (Ok, Warn, Unknown, Critical)
+NAMED = 3  # problems that the first line names
+
+#: gives UUIDs to titles, of those that have one
+Titles = Callable[[Collection[str]], Mapping[str, str]]
 
 
 class Subject:
@@ -29,6 +34,7 @@ class Subject:
         """``name`` for people, ``label`` for perfdata."""
         self.name = labels.text(name)
         self.rank = 0.0  # within a state, higher is worse
+        self.domain: Domain | None = None  # that it is of, as a whole
         self.silent = False  # it does not answer, which comes before all else in that state
         self.parts: list[tuple[ServiceState, str]] = []
         self._label = label
@@ -183,6 +189,7 @@ class Verdict:
             silent = (active_only or held) and domain.not_responding is not None
             unread = () if silent else domain.unread  # of which that is the reason
             subject = self.subject(self.called(domain), domain.name, policy=policy, unread=unread)
+            subject.domain = domain
             if problem:
                 subject.say(Warn, f"has unusable kvmwatch metadata: {problem}")
             if silent:
@@ -193,6 +200,22 @@ class Verdict:
     def called(self, domain: Domain) -> str:
         """A domain's name, with the one that people know where the check reads that: it is in the XML."""
         return domain.label if Group.DEFINITION in self.groups else domain.name
+
+    def entitle(self, titles: Titles) -> None:
+        """Say the name that people know of VMs with a problem that the first line names, where no XML was read."""
+        if Group.DEFINITION in self.groups:
+            return
+        named = [
+            (subject, subject.domain)
+            for subject in self.sorted_subjects()[:NAMED]
+            if subject.domain and subject.state is not Ok
+        ]
+        read = {domain.uuid: domain.title for _, domain in named if domain.title}
+        # of one that somebody holds, even the metadata are
+        untold = [d.uuid for _, d in named if d.uuid not in read and d.state != states.NOSTATE]
+        found = {**titles(untold), **read}
+        for subject, domain in named:
+            subject.name = labels.text(labelled(domain.name, found.get(domain.uuid)))
 
     def part(self, domain: Domain, subject: Subject, name: str, key: str, unread: Unreads = ()) -> Subject:
         """Open a subject for a disk, an interface or a file system of a domain."""
