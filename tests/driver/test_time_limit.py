@@ -76,7 +76,7 @@ def fifo(tmp_path: Path) -> str:
 @pytest.fixture
 def credentials(tmp_path: Path) -> str:
     file = tmp_path / "credentials"
-    file.write_text("user = u\npassword = p\n")
+    file.write_text("user = u\npassword = p\ntoken = t\n")
     file.chmod(0o600)
     return str(file)
 
@@ -272,6 +272,7 @@ def test_what_a_program_says_is_kept_up_to_a_limit(command: Command, tmp_path: P
 
 ASKING = {
     "publish": (*PUBLISH, "-u", EXAMPLE_URI, "--check", "state", "--to"),
+    "publish to NRDP": (*PUBLISH, "-u", EXAMPLE_URI, "--check", "state", "--to"),
     "provision": (*ZABBIX, "provision", "--url"),
     "verify": (*ZABBIX, "verify", "--url"),
 }
@@ -289,7 +290,8 @@ def test_an_api_without_an_answer(
     if "bomb" in behaviour:
         packed(2)
     with api(behave) as url:
-        ran = command(*arguments, url, "--credentials", credentials, "-t", limit, env=mark)
+        to = f"nrdp+{url}/nrdp/" if "NRDP" in way else url
+        ran = command(*arguments, to, "--credentials", credentials, "-t", limit, env=mark)
     line = ended(ran, arguments[0])
     assert said in line or ("more" in said and "no whole answer in time" in line)
     assert len(line) < 1000
