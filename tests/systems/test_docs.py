@@ -66,6 +66,8 @@ NAGIOS_HAS = (
 BEFORE = {
     "ln -s /usr/bin/zabbix_kvm": "mkdir -p /usr/lib/zabbix/externalscripts",  # of the server's package
     "sed 's/^/restrict": "cp /etc/kvmwatch/ssh/id_ed25519.pub /root/",
+    # the lab has no address but its own loopback, for which nsca does not look by itself
+    "systemctl restart nsca": "sed -i 's/^#server_address=.*/server_address=127.0.0.1/' /etc/nsca.cfg",
     "python3 -m venv": "apt-get -qq purge kvmwatch",  # "elsewhere" is where our packages are not
     "docs/install.md": f"printf '{NAGIOS_HAS}' > /etc/nagios4/conf.d/kvm1.cfg; systemctl start nagios4",
     "docs/checkmk.md": "mkdir -p /usr/lib/check_mk_agent/local",  # of its agent's package
