@@ -76,7 +76,7 @@ class Nsca:
         except OSError as error:
             return 0, f"send_nsca: {error.strerror}; install nsca-client"
         except DeadlineExceeded:
-            return 0, "send_nsca was not done in time, and was ended"
+            return 0, "send_nsca was not done within the time limit, and was ended"
         number = min(sent(ran.said), len(lines))
         if ran.code or number < len(lines):
             return number, f"send_nsca: {one_line(ran.said) or f'exit code {ran.code}'}"

@@ -190,7 +190,8 @@ STUBBORN = ("has children", "ignores SIGTERM")
 
 
 @pytest.mark.parametrize(
-    ("way", "behaviour"), every_with_the_first(("--sender", "--validate", "--reload"), PROGRAMS, STUBBORN)
+    ("way", "behaviour"),
+    every_with_the_first(("--sender", "--validate", "--reload", "send_nsca"), PROGRAMS, STUBBORN),
 )
 def test_a_program_that_does_not_end(
     started: Command, tmp_path: Path, mark: dict[str, str], way: str, behaviour: str
@@ -200,6 +201,10 @@ def test_a_program_that_does_not_end(
     file.write_text("the old one\n")
     if way == "--sender":
         arguments = (*ZABBIX, "send", "-u", EXAMPLE_URI, "--config", "/dev/null", way, script)
+    elif way == "send_nsca":
+        script = str(Path(script).rename(tmp_path / way))
+        mark = {**mark, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        arguments = (*PUBLISH, "-u", EXAMPLE_URI, "--check", "state", "--to", "nsca://localhost")
     else:
         arguments = (*CONFIG, "-u", EXAMPLE_URI, "--output", str(file), way, script)
     line = ended(started(*arguments, "-t", "2", env=mark), arguments[0])

@@ -165,7 +165,7 @@ def test_results_go_through_nrdp_into_nagios(
 def test_what_nsca_cannot_decrypt_never_arrives(
     nsca: Nagios, kvm: Command, hypervisor: str, tmp_path: Path
 ) -> None:
-    """The daemon does not tell the sender: that is why it says "sent"; the services become stale, which is told."""
+    """The daemon does not tell the sender, at most it hangs up: that is why it says "sent". Stale services tell it."""
     publish = (
         "nagios_kvm",
         "publish",
@@ -176,8 +176,8 @@ def test_what_nsca_cannot_decrypt_never_arrives(
         "--credentials",
     )
     wrong = kvm(*publish, settings(tmp_path, "another"))
-    assert (wrong.code, wrong.err) == (0, "")
-    assert " results for host kvm1 sent\n" in wrong.out
+    assert " took " not in wrong.out + wrong.err
+    assert " results for host kvm1 sent" in wrong.out or "Could not send data to host" in wrong.err
     right = kvm(*publish, settings(tmp_path))
     assert right.code == 0, right.err
     eventually("what came after it is there", lambda: len(shown(nsca)) > 200)
