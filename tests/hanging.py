@@ -11,6 +11,7 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 #: a regular expression, and a name that it is not done with for ages
 REGEX, NAME = "re:(a+)+$", "a" * 60 + "!"
@@ -45,7 +46,9 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        self.asked: Any = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        form = self.headers["Content-Type"] == "application/x-www-form-urlencoded"
+        self.asked: Any = parse_qsl(body.decode(), strict_parsing=True) if form else json.loads(body)
         try:
             self.server.behave(self)  # type: ignore[attr-defined]
         except OSError:

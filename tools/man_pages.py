@@ -28,7 +28,8 @@ _EXIT_STATUS = {
 }
 _FILES = {
     "check_kvm": ".TP\n/var/lib/kvmwatch/\ncounters of the last run, in a folder per user",
-    "nagios_kvm": ".TP\n/etc/default/kvmwatch-publish, /etc/default/kvmwatch-config\noptions of the timers\n"
+    "nagios_kvm": ".TP\n/etc/default/kvmwatch-publish, /etc/default/kvmwatch-publish@NAME, /etc/default/kvmwatch-config, "
+    "/etc/default/kvmwatch-config@NAME\noptions of the timers and their instances\n"
     ".TP\n/var/lib/kvmwatch/\ncounters of the last run, in a folder per user",
     "zabbix_kvm": ".TP\n/etc/default/kvmwatch-send, /etc/default/kvmwatch-send@NAME, /etc/default/kvmwatch-guests\noptions of the timers and their instances\n"
     ".TP\n/etc/zabbix/zabbix_agentd.conf, /etc/zabbix/zabbix_agent2.conf\nwhere send finds server, host name and TLS\n"

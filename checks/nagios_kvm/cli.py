@@ -56,7 +56,7 @@ def _config(options: argparse.Namespace) -> Outcome:
         raise UsageError("--validate and --reload go with --output FILE")
     uri = None if options.uri == options.default_uri else options.uri
     check_uri(uri or "")
-    chosen = services.checks(options.check)
+    chosen = services.checks(options.check, options.uri)
     if options.vm_host_exists and not options.vm_host:
         raise UsageError("--vm-host-exists goes with --vm-host PATTERN, which says how these hosts are called")
     selection = Selection.parse(options.domain, options.exclude)
@@ -117,13 +117,7 @@ def _publish(options: argparse.Namespace) -> Outcome:
     from nagios_kvm import targets  # noqa: PLC0415 - config does without
 
     deadline = Deadline(options.timeout)
-    chosen = services.checks(options.check)
-    if not is_local(options.uri):
-        if "process" in options.check:
-            raise UsageError(
-                f"--check process needs the hypervisor's own /proc; {options.uri} is not this machine"
-            )
-        chosen = tuple(check for check in chosen if check.name != "process")
+    chosen = services.checks(options.check, options.uri)
     target = targets.find(options.to, options.credentials, options.ca_file, options.allow_http)
     style = output.Style(options.perfdata or target.perfdata, limit=target.limit)
     config = site_config(options.config)
@@ -161,7 +155,7 @@ def _publish(options: argparse.Namespace) -> Outcome:
 def _local(options: argparse.Namespace) -> Outcome:
     from nagios_kvm import checkmk  # noqa: PLC0415 - Nagios and Icinga do without
 
-    chosen = services.checks(options.check)
+    chosen = services.checks(options.check, options.uri)
     style = output.Style(perfdata.KNOWN)
     config = site_config(options.config)
     try:

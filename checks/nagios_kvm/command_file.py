@@ -50,7 +50,11 @@ class CommandFile:
                 if line is None:
                     why = f"the name of a service is too long for a line of {LINE} bytes: {result.service[:60]}..."
                     continue
-                self._write(pipe, line, poll, deadline, f"{written} of {len(results)}")
+                try:
+                    self._write(pipe, line, poll, deadline, f"{written} of {len(results)}")
+                except (KvmwatchError, OSError):
+                    results.give_back([result])
+                    raise
                 written += 1
                 if known is not None and (result.host or host, result.service) not in known:
                     unknown.append(result.name)

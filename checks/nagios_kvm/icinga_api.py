@@ -89,6 +89,7 @@ class IcingaApi:
         for worker in crew:
             with contextlib.suppress(DeadlineExceeded):  # it is left behind; what it has got until now counts
                 worker.wait(deadline)
+        results.give_back(list(said.open))
         if not deadline.remaining():
             said.failed("the time limit was over before there was an answer for the others")
         if said.why and not said.taken:
@@ -107,6 +108,7 @@ class IcingaApi:
 
     def _send(self, made: Session, host: str, result: Result, deadline: Deadline, said: _Said) -> None:
         asked = _asked(host, result)
+        said.asking(result)
         try:
             try:
                 answer = made.post(self._url + _ACTION, json=asked, timeout=deadline.remaining())
@@ -120,7 +122,7 @@ class IcingaApi:
         except requests.RequestException as error:
             said.unanswered(f"no Icinga API answers: {reason(error)}")
         else:
-            said.answered(result.name, answer)
+            said.answered(result, answer)
 
 
 class _Said:
@@ -130,6 +132,7 @@ class _Said:
         self.taken = 0
         self.unknown: list[str] = []  # services
         self.why = ""  # the first reason for which another result was not taken
+        self.open: list[Result] = []  # asked, and not answered
         self.over = False  # there is no use in sending more
         self._unanswered = 0  # in a row
         self._lock = threading.Lock()
@@ -139,22 +142,27 @@ class _Said:
             self.why = self.why or why
             self.over = self.over or over
 
+    def asking(self, result: Result) -> None:
+        with self._lock:
+            self.open.append(result)
+
     def unanswered(self, why: str) -> None:
         with self._lock:
             self._unanswered += 1
         self.failed(why, self._unanswered >= _UNANSWERED)
 
-    def answered(self, service: str, answer: requests.Response) -> None:
+    def answered(self, result: Result, answer: requests.Response) -> None:
         if answer.status_code == _UNAUTHORIZED:
             self.failed("Icinga refuses the user or its password (object ApiUser)", over=True)
             return
-        refused = _refused(service, answer)
+        refused = _refused(result.name, answer)
         with self._lock:
             self._unanswered = 0
+            self.open.remove(result)
             if refused is None:
                 self.taken += 1
             elif not refused:
-                self.unknown.append(service)
+                self.unknown.append(result.name)
             else:
                 self.why = self.why or refused
 

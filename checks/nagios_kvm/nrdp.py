@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import json
 import re
 from itertools import islice
 from xml.etree import ElementTree as ET
@@ -54,11 +55,14 @@ class Nrdp:
                     answer = made.post(self._url, data=fields, timeout=deadline.remaining())
                 except requests.RequestException as error:
                     why = f"no NRDP answers: {reason(error)}"
+                    results.give_back(batch)
                     break
                 number, refused = processed(answer.content, answer.status_code)
-                taken += min(number, len(batch))
+                number = min(number, len(batch))
+                taken += number
                 if number < len(batch):
                     why = refused or f"NRDP processed {number} of {len(batch)} results"
+                    results.give_back(batch[number:])
                     break
         if why and not taken:
             raise KvmwatchError(f"{self._url}: {why}")
@@ -70,7 +74,9 @@ def document(host: str, batch: list[Result]) -> bytes:
     root = ET.Element("checkresults")
     for result in batch:
         one = ET.SubElement(root, "checkresult", type="service", checktype="1")
-        values = (result.host or host, result.service, str(result.code), result.output)
+        # it makes \\n of a newline, and has Nagios read whatever else follows a backslash
+        output = result.output.replace("\\", "\\\\")
+        values = (result.host or host, result.service, str(result.code), output)
         for name, value in zip(("hostname", "servicename", "state", "output"), values):
             ET.SubElement(one, name).text = _NO_XML.sub(" ", value)
     body: bytes = ET.tostring(root, "utf-8")
@@ -79,9 +85,9 @@ def document(host: str, batch: list[Result]) -> bytes:
 
 def processed(body: bytes, code: int) -> tuple[int, str]:
     """How many results an answer says were processed, and else why not."""
-    text = body.decode(errors="replace")
-    status, message, output = (_field(text, name) for name in ("status", "message", "output"))
-    if code != requests.codes.ok or status is None:
+    answer = _answer(body)
+    status, message, output = (answer.get(name) for name in ("status", "message", "output"))
+    if status is None or (status == _OK and code != requests.codes.ok):
         return 0, f"no NRDP answers there, but something with HTTP {code}: see the URL"
     if status != _OK:
         return 0, f"NRDP refuses: {one_line(message or status)}"
@@ -89,10 +95,23 @@ def processed(body: bytes, code: int) -> tuple[int, str]:
     return (int(number[1]), "") if number else (0, "NRDP does not say how many results it took")
 
 
-def _field(text: str, name: str) -> str | None:
-    """A field of the answer, in XML or in JSON; no entity of it is followed."""
-    found = re.search(rf'<{name}>\s*([^<]*?)\s*</{name}>|"{name}"\s*:\s*"?([^",}}]*)', text)
-    return (found[1] if found[1] is not None else found[2]) if found else None
+def _answer(body: bytes) -> dict[str, str]:
+    """The fields of an answer in XML or JSON, those in ``meta`` among them; none of anything else."""
+    try:
+        text = body.decode("utf-8-sig").strip()
+        if text.startswith("{"):
+            result = json.loads(text)["result"]
+            return {name: str(value) for name, value in {**result, **result.get("meta", {})}.items()}
+        if "<!" in text:  # it has no need of entities, which can be made to take a machine's memory
+            return {}
+        return {field.tag: (field.text or "").strip() for field in _root(text).iter()}
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError, ET.ParseError):
+        return {}
+
+
+def _root(text: str) -> ET.Element:
+    root = ET.fromstring(text)
+    return root if root.tag == "result" else ET.Element("other")
 
 
 def _token(file: str) -> str:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+from itertools import islice
+from math import ceil
 from urllib.parse import urlsplit
 
 from check_kvm.frame.perfdata import FULL
@@ -17,13 +21,15 @@ from nagios_kvm.targets import Taken
 from nagios_kvm.turns import Turns
 
 _OUTPUT, _HOST, _SERVICE = 4095, 63, 127  # bytes in a packet of NSCA 2.9
+_BATCH = 100  # results for a call: where it fails it does not say how many it had sent before
+_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin"  # where Debian has it, and users do not look
 _CONFIG = "/etc/send_nsca.cfg"
 _END = "\x17"  # of a packet; send_nsca takes a line for a part of one
 _SENT = re.compile(r"(\d{1,9}) data packet\(s\) sent to host successfully")
 
 
 class Nsca:
-    """A daemon nsca. It tells nothing of which services its Nagios has."""
+    """A daemon nsca. It does not even tell whether it could decrypt what it got."""
 
     limit = _OUTPUT - 512  # for what is escaped
     words = "{to}: {number} of {total} results for host {host} sent"
@@ -38,24 +44,43 @@ class Nsca:
             host, port = None, 0
         if not host or host.startswith("-"):
             raise UsageError("--to nsca://HOST[:PORT]: that is no host and port")
-        self._command = ["send_nsca", "-H", host, "-p", str(port), "-c", config or _CONFIG]
+        program = shutil.which("send_nsca", path=_PATH) or "send_nsca"
+        self._command = [program, "-H", host, "-p", str(port), "-c", config or _CONFIG]
 
     def send(self, host: str, results: Turns, deadline: Deadline) -> Taken:
-        """Send all in one call of the program, which is ended when the time is over."""
-        lines = [line for result in results if (line := packet(host, result))]
-        if not lines:
-            raise KvmwatchError("no name of a service or host is short enough for NSCA")
+        """Send results by calls of the program, each of which is ended when the time is over."""
+        number, why = 0, ""
+        long: list[str] = []  # names
+        while deadline.remaining() and not why and (batch := list(islice(results, _BATCH))):
+            packets = {result: line for result in batch if (line := packet(host, result))}
+            long += [result.name for result in batch if result not in packets]
+            if packets:
+                went, why = self._called(list(packets.values()), deadline)
+                number += went
+                results.give_back(list(packets)[went:])
+        reasons = [why] if why else []
+        if long:
+            what = "a name that is" if len(long) == 1 else f"{len(long)} names that are"
+            limits = f"of a host {_HOST} bytes, of a service {_SERVICE}"
+            reasons.append(f"{what} too long for NSCA ({limits}): {one_line(', '.join(long))}")
+        if reasons and not number:
+            raise KvmwatchError("; ".join(reasons))
+        return Taken(number, (), "; ".join(reasons))
+
+    def _called(self, lines: list[bytes], deadline: Deadline) -> tuple[int, str]:
+        """How many of some packets the program says it sent, and else why not all."""
+        # its own limit is for the whole call, too, and 10 s if nobody says otherwise
+        command = [*self._command, "-to", str(max(1, ceil(deadline.remaining())))]
         try:
-            ran = programs.run(self._command, deadline, b"".join(lines))
+            ran = programs.run(command, deadline, b"".join(lines))
         except OSError as error:
-            raise KvmwatchError(f"send_nsca: {error.strerror}; install nsca-client") from None
+            return 0, f"send_nsca: {error.strerror}; install nsca-client"
         except DeadlineExceeded:
-            raise KvmwatchError("send_nsca was not done in time, and was ended") from None
-        number = sent(ran.said)
-        if ran.code or not number:
-            raise KvmwatchError(f"send_nsca: {one_line(ran.said) or f'exit code {ran.code}'}")
-        why = "" if number >= len(results) else "the others were not sent, or their names are too long for NSCA"
-        return Taken(min(number, len(results)), (), why)
+            return 0, "send_nsca was not done within the time limit, and was ended"
+        number = min(sent(ran.said), len(lines))
+        if ran.code or number < len(lines):
+            return number, f"send_nsca: {one_line(ran.said) or f'exit code {ran.code}'}"
+        return number, ""
 
 
 def packet(host: str, result: Result) -> bytes | None:

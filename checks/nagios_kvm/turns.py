@@ -7,8 +7,7 @@ the VMs go on from where the last run had to stop.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator, Sequence
 
 from kvmwatch.command import state_files
 from nagios_kvm.judging import Result
@@ -30,13 +29,15 @@ class Turns:
         first = [result for result in results if not _domain(result.name)]
         others = [result for result in results if _domain(result.name)]
         start = _start(others, self._stored or "")
-        self._number = len(results)
-        self._left = chain(first, others[start:], others[:start])
+        self._queue = [*first, *others[start:], *others[:start]]
+        self._began = others[start].name if self._stored and others else None
+        self._left = iter(self._queue)
+        self._back: list[Result] = []
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         """How many there are in all."""
-        return self._number
+        return len(self._queue)
 
     def __iter__(self) -> Iterator[Result]:
         """Itself: whoever iterates takes from the same results."""
@@ -47,9 +48,20 @@ class Turns:
         with self._lock:
             return next(self._left)
 
+    def give_back(self, results: Iterable[Result]) -> None:
+        """Say of some that were taken that nobody knows whether they have arrived: they had no turn."""
+        with self._lock:
+            self._back += results
+
     def keep(self) -> str | None:
-        """Have the next run begin with the first that had no turn. Gives its service, None when all had one."""
+        """Have the next run begin with the first that had no turn. Gives its service, None when all had one.
+
+        Where this run began with it already, it gives way to the others: it may be what the receiver dies of.
+        """
+        back = next((result.name for result in self._queue if result in self._back and _domain(result.name)), None)
         left = next((result.name for result in self if _domain(result.name)), None)
+        if back and back != self._began:
+            left = back
         if (left or "") != (self._stored or ""):
             # what cannot be kept is said by the counters, which are kept there, too
             state_files.replace(self._path, left or "")

@@ -294,3 +294,12 @@ def test_a_host_that_notifies_nobody_is_told(command: Command, tmp_path: Path) -
         "contact_groups",
     ]
     assert command(*config).err == "", "it is said of what is new"
+
+
+@pytest.mark.parametrize("arguments", [("config", "--format", "icinga2"), ("publish", "--to", "/tmp"), ("local",)])
+def test_the_process_of_a_vm_elsewhere_has_no_service(command: Command, arguments: tuple[str, ...]) -> None:
+    """Neither is one made, which nothing would feed."""
+    host = () if "local" in arguments else ("--host", "kvm1")
+    ran = command("nagios_kvm", *arguments, *host, "-u", EXAMPLE_URI, "--check", "process")
+    assert ran.code == 3
+    assert f"--check process needs the hypervisor's own /proc; {EXAMPLE_URI} is not this machine\n" in ran.err

@@ -76,7 +76,7 @@ def fifo(tmp_path: Path) -> str:
 @pytest.fixture
 def credentials(tmp_path: Path) -> str:
     file = tmp_path / "credentials"
-    file.write_text("user = u\npassword = p\n")
+    file.write_text("user = u\npassword = p\ntoken = t\n")
     file.chmod(0o600)
     return str(file)
 
@@ -190,7 +190,8 @@ STUBBORN = ("has children", "ignores SIGTERM")
 
 
 @pytest.mark.parametrize(
-    ("way", "behaviour"), every_with_the_first(("--sender", "--validate", "--reload"), PROGRAMS, STUBBORN)
+    ("way", "behaviour"),
+    every_with_the_first(("--sender", "--validate", "--reload", "send_nsca"), PROGRAMS, STUBBORN),
 )
 def test_a_program_that_does_not_end(
     started: Command, tmp_path: Path, mark: dict[str, str], way: str, behaviour: str
@@ -200,6 +201,10 @@ def test_a_program_that_does_not_end(
     file.write_text("the old one\n")
     if way == "--sender":
         arguments = (*ZABBIX, "send", "-u", EXAMPLE_URI, "--config", "/dev/null", way, script)
+    elif way == "send_nsca":
+        script = str(Path(script).rename(tmp_path / way))
+        mark = {**mark, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        arguments = (*PUBLISH, "-u", EXAMPLE_URI, "--check", "state", "--to", "nsca://localhost")
     else:
         arguments = (*CONFIG, "-u", EXAMPLE_URI, "--output", str(file), way, script)
     line = ended(started(*arguments, "-t", "2", env=mark), arguments[0])
@@ -272,6 +277,7 @@ def test_what_a_program_says_is_kept_up_to_a_limit(command: Command, tmp_path: P
 
 ASKING = {
     "publish": (*PUBLISH, "-u", EXAMPLE_URI, "--check", "state", "--to"),
+    "publish to NRDP": (*PUBLISH, "-u", EXAMPLE_URI, "--check", "state", "--to"),
     "provision": (*ZABBIX, "provision", "--url"),
     "verify": (*ZABBIX, "verify", "--url"),
 }
@@ -289,7 +295,8 @@ def test_an_api_without_an_answer(
     if "bomb" in behaviour:
         packed(2)
     with api(behave) as url:
-        ran = command(*arguments, url, "--credentials", credentials, "-t", limit, env=mark)
+        to = f"nrdp+{url}/nrdp/" if "NRDP" in way else url
+        ran = command(*arguments, to, "--credentials", credentials, "-t", limit, env=mark)
     line = ended(ran, arguments[0])
     assert said in line or ("more" in said and "no whole answer in time" in line)
     assert len(line) < 1000

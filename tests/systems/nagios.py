@@ -70,6 +70,7 @@ define service {{
 """
 MAIN = """
 log_file={work}/var/nagios.log
+log_passive_checks=1
 cfg_file={definitions}
 cfg_dir={work}/objects
 object_cache_file={work}/var/objects.cache

@@ -34,7 +34,8 @@ INSTALLED = (
     "systemd-sysv", "dbus", "sudo", "man-db", "python3-venv",
     "libvirt-clients", "nagios4-core", "nagios-nrpe-server", "nagios-nrpe-plugin", "icinga2-bin",
     "zabbix-agent", "zabbix-sender", "python3-libvirt", "python3-psutil", "python3-nagiosplugin",
-    "python3-pyzabbix",
+    "python3-pyzabbix", "openssh-client",
+    "openssh-server", "netcat-openbsd",  # of the hypervisor elsewhere; libvirt-daemon there has virt-ssh-helper
 )  # fmt: skip
 #: run by other tests, and which
 ELSEWHERE = {
@@ -47,7 +48,8 @@ STAND_INS = (
     (r"https://zabbix\.example\.com/zabbix", URL),
     (r"https://icinga\.example\.com", "https://kvm1"),
     (r"192\.0\.2\.1\d", "127.0.0.2"),  # where the agent of this system listens, beside the lab's own
-    (r"qemu\+ssh://\w+@\w+/system", "qemu:///system"),  # test_zabbix_ways.py goes over ssh
+    (r"nagios\.example\.com", "kvm1"),
+    (r"qemu\+ssh://\w+@\w+/system(?!\?keyfile)", "qemu:///system"),  # test_zabbix_ways.py goes over ssh
     (r"\b(dommemstat) web1", r"\1 alone1"),  # the lab's other tests need web1 as it is
     (r"\bNAME\b", "web1"),
     (r"\bURI$", "qemu:///system"),
@@ -63,6 +65,9 @@ NAGIOS_HAS = (
 #: what has to happen before a page is read, or before one of its commands
 BEFORE = {
     "ln -s /usr/bin/zabbix_kvm": "mkdir -p /usr/lib/zabbix/externalscripts",  # of the server's package
+    "sed 's/^/restrict": "cp /etc/kvmwatch/ssh/id_ed25519.pub /root/",
+    # the lab has no address but its own loopback, for which nsca does not look by itself
+    "systemctl restart nsca": "sed -i 's/^#server_address=.*/server_address=127.0.0.1/' /etc/nsca.cfg",
     "python3 -m venv": "apt-get -qq purge kvmwatch",  # "elsewhere" is where our packages are not
     "docs/install.md": f"printf '{NAGIOS_HAS}' > /etc/nagios4/conf.d/kvm1.cfg; systemctl start nagios4",
     "docs/checkmk.md": "mkdir -p /usr/lib/check_mk_agent/local",  # of its agent's package

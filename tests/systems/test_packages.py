@@ -152,7 +152,7 @@ def test_monitoring_systems_find_our_files(machine: Machine) -> None:
 def test_systemd_runs_the_timers_hardened(machine: Machine) -> None:
     """Every service runs once for real; none has a timer that the administrator did not enable."""
     machine.boot()
-    for name in (*TIMERS, "kvmwatch-send@second"):
+    for name in (*TIMERS, "kvmwatch-send@second", "kvmwatch-publish@second", "kvmwatch-config@second"):
         assert machine.run("systemctl", "is-enabled", f"{name}.timer").out.strip() == "disabled"
         verified = machine.run("systemd-analyze", "verify", "--man=no", f"{name}.service", f"{name}.timer")
         assert (verified.code, verified.out, verified.err) == (0, "", "")

@@ -105,3 +105,18 @@ def test_several_take_each_once(tmp_path: Path) -> None:
     assert sorted(service for mine in taken for service in mine) == [
         f"KVM state vm{number:05}" for number in range(5000)
     ]
+
+
+def test_what_is_given_back_has_its_turn_in_the_next_run_and_not_for_ever(tmp_path: Path) -> None:
+    def run(most: int, lost: slice) -> str | None:
+        run = turns(tmp_path)
+        took = list(islice(run, most))
+        run.give_back(took[lost])
+        return run.keep()
+
+    assert run(7, slice(4, 7)) == OF_VMS[2], "the first of those"
+    assert names(turns(tmp_path))[2] == OF_VMS[2]
+    assert run(7, slice(2, 7)) == OF_VMS[7], "it fails again: the others are not held up"
+    assert run(99, slice(2, 3)) is None
+    assert run(99, slice(0, 2)) is None, "those of the hypervisor come first anyway"
+    assert run(99, slice(3, 4)) == OF_VMS[1], "all were sent, one got lost"
