@@ -71,6 +71,7 @@ class Judged(NamedTuple):
     """What the master knows of a service."""
 
     state: str
+    hard: bool
     source: str  # the node that ran the check
     output: str
 
@@ -210,6 +211,7 @@ class Distributed:
         assert password
         said = self.master.run(
             *("curl", "--silent", "--show-error", "--cacert", "/var/lib/icinga2/certs/ca.crt"),
+            *("--retry", "30", "--retry-delay", "1", "--retry-all-errors"),  # it may be loading
             *("--user", f"root:{password[1]}", "--header", "X-HTTP-Method-Override: GET"),
             *("--header", "Accept: application/json", "--data", json.dumps(body), f"https://{MASTER}:5665{path}"),
         )
@@ -217,11 +219,14 @@ class Distributed:
         return results
 
     def services(self, host: str = AGENT) -> dict[str, Judged]:
-        """The services of a host that were checked."""
-        found = self.ask("/v1/objects/services", filter=f'host.name == "{host}"')
+        """Our services of a host that were checked."""
+        found = self.ask("/v1/objects/services", filter=f'host.name == "{host}" && match("KVM *", service.name)')
         return {
             one["attrs"]["name"]: Judged(
-                STATES[int(one["attrs"]["state"])], result["check_source"], result["output"]
+                STATES[int(one["attrs"]["state"])],
+                one["attrs"]["state_type"] == 1,
+                result["check_source"],
+                result["output"],
             )
             for one in found
             if (result := one["attrs"]["last_check_result"])

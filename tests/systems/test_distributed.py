@@ -10,21 +10,22 @@ import pages
 import pytest
 from nagios_kvm.services import SETTLED
 from running import running
-from waiting import eventually, eventually_equal
+from waiting import eventually_equal
 
 if TYPE_CHECKING:
     from distributed import Distributed
 
-NAMES = {
-    f"KVM {check} {name}" for check in ("state", "cpu", "memory", "disk", "network") for name in ("web1", "web2")
-}
+CHECKS = ("state", "cpu", "memory", "disk", "network")
+OF_VMS = {f"KVM {check} {name}" for check in CHECKS for name in ("web1", "web2")}
+OF_HOST = {"KVM host", "KVM net", "KVM pool"}
+OF_VM_HOSTS = ("--vm-host", "{name}")
 
 
 @pytest.fixture(scope="module")
 def two() -> Iterator[Distributed]:
     from distributed import Distributed
 
-    with running(Distributed(minute=6)) as made:
+    with running(Distributed(minute=10)) as made:
         yield made
 
 
@@ -34,15 +35,61 @@ def test_the_agent_runs_the_checks_and_the_master_what_it_knows_itself(two: Dist
     def sources() -> dict[str, str]:
         return {name: judged.source for name, judged in two.services().items()}
 
-    wanted = dict.fromkeys(NAMES | {"KVM host", "KVM net", "KVM pool"}, AGENT) | {SETTLED: MASTER}
+    wanted = dict.fromkeys(OF_VMS | OF_HOST, AGENT) | {SETTLED: MASTER}
     eventually_equal("every service was checked, and where", sources, wanted)
     assert two.services()["KVM state web1"].output.startswith("KVM_STATE OK - web1 running")
 
 
-def test_the_agent_has_the_commands_from_the_master_and_reads_its_own_libvirt(two: Distributed) -> None:
+def test_each_machine_has_what_is_its_own(two: Distributed) -> None:
     from distributed import READ_BY_MASTER
 
     listed = two.agent.run("icinga2", "object", "list", "--type", "CheckCommand", "--name", "check_kvm_state")
     assert "/var/lib/icinga2/api/zones/global-templates/_etc/kvmwatch.conf" in listed
     assert "kvm1-vms" not in two.agent.run("find", "/var/lib/icinga2/api/zones")
     assert READ_BY_MASTER not in two.master.read("/etc/icinga2/zones.d/master/kvm1-vms.conf")
+
+
+@pytest.fixture(scope="module")
+def fed(two: Distributed) -> Distributed:
+    """With a second hypervisor, whose VMs have hosts of their own, and the API users of the page."""
+    from distributed import PAGE, READ_BY_MASTER
+
+    zone = "/etc/icinga2/zones.d/master"
+    config = ("nagios_kvm", "config", "--format", "icinga2", "--host", "kvm2", "--uri", READ_BY_MASTER)
+    two.master.run(*config, *OF_VM_HOSTS, "--output", f"{zone}/kvm2-vms.conf")
+    two.master.write(f"{zone}/kvm2.conf", 'object Host "kvm2" { import "generic-host"; import "kvmwatch-kvm2" }\n')
+    (user,) = (step for step in pages.steps(PAGE) if step.file.endswith("/kvmwatch-api.conf"))
+    two.master.write(user.file, user.text)
+    (wider,) = re.findall(r'`(host\.name == "kvm1" \|\| .*?)`', (pages.ROOT / PAGE).read_text(encoding="utf-8"))
+    text = user.text.replace('"kvmwatch"', '"wider"').replace('host.name == "kvm1"', wider)
+    assert text.count(wider) == 1
+    two.master.write("/etc/icinga2/conf.d/wider-api.conf", text)
+    two.master.run("icinga2", "daemon", "-C")
+    two.master.run("systemctl", "restart", "icinga2")
+    for name in ("kvmwatch", "wider"):
+        two.agent.write(f"/etc/icinga2/{name}.ini", f"user = {name}\npassword = change me\n")
+        two.agent.run("chmod", "600", f"/etc/icinga2/{name}.ini")
+    return two
+
+
+@pytest.mark.parametrize(
+    ("user", "host", "more", "taken"),
+    [
+        ("kvmwatch", "kvm1", (), 13),
+        ("kvmwatch", "kvm2", OF_VM_HOSTS, 0),
+        ("wider", "kvm1", OF_VM_HOSTS, 13),
+        ("wider", "kvm2", OF_VM_HOSTS, 10),
+    ],
+)
+def test_a_hypervisor_feeds_its_own_host_and_those_of_vms(
+    fed: Distributed, user: str, host: str, more: tuple[str, ...], taken: int
+) -> None:
+    from distributed import MASTER, READ_BY_AGENT
+
+    to = f"https://{MASTER}:5665"
+    said = fed.agent.run(
+        *("nagios_kvm", "publish", "--to", to, "--host", host, "--uri", READ_BY_AGENT, *more),
+        *("--credentials", f"/etc/icinga2/{user}.ini", "--ca-file", "/var/lib/icinga2/certs/ca.crt"),
+        check=taken == 13,
+    )
+    assert f"{to} took {taken} of 13 results for host {host}" in said, said
