@@ -161,8 +161,10 @@ def hurried(definitions: str, minute: float) -> str:
 class Distributed:
     """Master and agent, and a cable between them."""
 
-    def __init__(self, minute: float = 60) -> None:
+    def __init__(self, minute: float, more: str = "") -> None:
+        """``more``: options for "nagios_kvm config" that the page does not have."""
         WORK.mkdir()
+        self._more = more
         self.master, self.agent = Node(MASTER, minute), Node(AGENT, minute)
         for uri in (READ_BY_MASTER, READ_BY_AGENT):
             Path(uri.removeprefix("test://")).write_text(node(VMS))
@@ -189,7 +191,7 @@ class Distributed:
             where = re.search(r"On (the master|`kvm1`)|on (the master)", block.before)
             assert where, f"{block.page}:{block.line}: on which machine?"
             machine = self.agent if where[1] == "`kvm1`" else self.master
-            text = here(block.text)
+            text = re.sub(r"qemu\+ssh://\w+@\w+/system", f"{READ_BY_MASTER} {self._more}", block.text)
             if block.language in pages.FILES:
                 path = re.search(r"`(/etc/[^`]+)`:$", block.before)
                 assert path
@@ -237,11 +239,6 @@ class Distributed:
         log = self.master.read("/var/log/icinga2/icinga2.log")
         found = re.findall(rf"Sending '(\w+)' notification '{AGENT}!(.*)!?mail-icingaadmin' for user", log)
         return [f"{kind} {of.rstrip('!') or 'the host'}" for kind, of in found]
-
-
-def here(text: str) -> str:
-    """What the page calls the hypervisor's libvirt."""
-    return re.sub(r"qemu\+ssh://\w+@\w+/system", READ_BY_MASTER, text)
 
 
 def section(page: str, heading: str) -> Iterable[pages.Block]:

@@ -51,12 +51,16 @@ def test_each_machine_has_what_is_its_own(two: Distributed) -> None:
 
 @pytest.fixture(scope="module")
 def fed(two: Distributed) -> Distributed:
-    """With a second hypervisor, whose VMs have hosts of their own, and the API users of the page."""
-    from distributed import PAGE, READ_BY_MASTER
+    """With a second hypervisor, whose VMs have hosts of their own, and the API users of the page.
+
+    The checks of the second one run at the same agent.
+    """
+    from distributed import AGENT, PAGE, READ_BY_MASTER
 
     zone = "/etc/icinga2/zones.d/master"
     config = ("nagios_kvm", "config", "--format", "icinga2", "--host", "kvm2", "--uri", READ_BY_MASTER)
-    two.master.run(*config, *OF_VM_HOSTS, "--output", f"{zone}/kvm2-vms.conf")
+    more = ("--active", "--endpoint", AGENT, *OF_VM_HOSTS)
+    two.master.run(*config, *more, "--output", f"{zone}/kvm2-vms.conf")
     two.master.write(f"{zone}/kvm2.conf", 'object Host "kvm2" { import "generic-host"; import "kvmwatch-kvm2" }\n')
     (user,) = (step for step in pages.steps(PAGE) if step.file.endswith("/kvmwatch-api.conf"))
     two.master.write(user.file, user.text)
@@ -93,3 +97,14 @@ def test_a_hypervisor_feeds_its_own_host_and_those_of_vms(
         check=taken == 13,
     )
     assert f"{to} took {taken} of 13 results for host {host}" in said, said
+
+
+def test_services_on_hosts_of_vms_run_at_the_agent_of_their_hypervisor(fed: Distributed) -> None:
+    from distributed import AGENT
+
+    def sources() -> dict[str, str]:
+        return {name: one.source for name, one in fed.services("web1").items()}
+
+    wanted = dict.fromkeys((f"KVM {check}" for check in CHECKS), AGENT)
+    eventually_equal("web1's services were checked at the agent", sources, wanted)
+    assert fed.services("web1")["KVM state"].state == "OK"
