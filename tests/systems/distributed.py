@@ -123,11 +123,16 @@ class Node:
         assert self._process
         return self._process.pid
 
+    @property
+    def _enter(self) -> tuple[str, ...]:
+        # --root: a mount namespace that was made in a chroot has the root of the machine around it
+        return ("nsenter", "--target", str(self.pid), "--mount", "--net", "--uts", "--root", "--wd=/")
+
     def run(self, *words: str, check: bool = True, **environment: str) -> str:
         """Run a command there as root and give what it printed."""
         settings = {"PATH": f"{self.work}/bin:/usr/sbin:/usr/bin:/sbin:/bin", **environment}
         ran = subprocess.run(
-            ["nsenter", "--target", str(self.pid), "--mount", "--net", "--uts", "env", "-i"]
+            [*self._enter, "env", "-i"]
             + [f"{name}={value}" for name, value in settings.items()]
             + list(words),
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
@@ -138,7 +143,7 @@ class Node:
     def write(self, path: str, text: str) -> None:
         """Give a file there a text."""
         subprocess.run(
-            ["nsenter", "--target", str(self.pid), "--mount", "sh", "-c", f"cat > {path}"],
+            [*self._enter, "sh", "-c", f"cat > {path}"],
             input=text, text=True, check=True,
         )  # fmt: skip
 
