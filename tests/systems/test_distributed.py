@@ -43,9 +43,9 @@ def test_the_agent_runs_the_checks_and_the_master_what_it_knows_itself(two: Dist
 def test_each_machine_has_what_is_its_own(two: Distributed) -> None:
     from distributed import READ_BY_MASTER
 
-    listed = two.agent.run("icinga2", "object", "list", "--type", "CheckCommand", "--name", "check_kvm_state")
-    assert "/var/lib/icinga2/api/zones/global-templates/_etc/kvmwatch.conf" in listed
-    assert "kvm1-vms" not in two.agent.run("find", "/var/lib/icinga2/api/zones")
+    received = two.agent.run("find", "/var/lib/icinga2/api/zones")
+    assert "/zones/global-templates/_etc/kvmwatch.conf" in received
+    assert "kvm1-vms" not in received
     assert READ_BY_MASTER not in two.master.read("/etc/icinga2/zones.d/master/kvm1-vms.conf")
 
 
