@@ -37,12 +37,12 @@ test-lab-modular: $(READY) ## Run the lab tests on libvirt's modular daemons, wh
 .PHONY: test-systems
 test-systems: $(READY) ## Run the systems tests: our packages, and a real Zabbix, Nagios, NRPE and Icinga that watch the lab (root)
 	@[ "$$(id -u)" != 0 ] || { tools/setup systems && tools/setup packages; }
-	@tests/lab/run $(PYTHON) -m pytest -q --ignore tests/systems/test_pager.py tests/systems
+	@tests/lab/run $(PYTHON) -m pytest -q --ignore-glob '*_pager.py' tests/systems
 
 .PHONY: test-pager
-test-pager: $(READY) ## Count what a real Nagios and a real Icinga tell of a dead libvirtd, a reboot and a busy VM (root; seven minutes, on an idle machine)
+test-pager: $(READY) ## Count what a real Nagios and a real Icinga tell of a dead libvirtd, a reboot, a busy VM and a dead agent (root; a quarter of an hour, on an idle machine)
 	@tools/setup systems
-	@tests/lab/run $(PYTHON) -m pytest -q tests/systems/test_pager.py
+	@tests/lab/run $(PYTHON) -m pytest -q tests/systems/test_pager.py tests/systems/test_distributed_pager.py
 
 .PHONY: test-other-debian
 test-other-debian: ## Run make demo and make test in a Debian of the other release, 13 or 12 (root; makes it once)

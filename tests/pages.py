@@ -36,6 +36,7 @@ class Step(NamedTuple):
     command: str  # empty for a file
     file: str = ""
     text: str = ""
+    section: str = ""  # heading of the section it is in, for a block's
 
 
 class Block(NamedTuple):
@@ -46,6 +47,7 @@ class Block(NamedTuple):
     language: str
     text: str
     before: str  # the paragraph before it
+    section: str  # its heading
 
 
 def blocks(page: str) -> list[Block]:
@@ -56,7 +58,8 @@ def blocks(page: str) -> list[Block]:
         before = text[: match.start()].rstrip().rsplit("\n\n", 1)[-1]
         line = text.count("\n", 0, match.start()) + 1
         inside = re.sub(f"^{match[1]}", "", match[3], flags=re.MULTILINE)
-        found.append(Block(page, line, match[2], inside, before))
+        section = (re.findall(r"^## (.*)$", text[: match.start()], re.MULTILINE) or [""])[-1]
+        found.append(Block(page, line, match[2], inside, before, section))
     return found
 
 
@@ -76,12 +79,12 @@ def _of_block(block: Block) -> Iterator[Step]:
     if block.language in FILES:
         target = re.search(r"[Ii]n\s+`(/etc/[^`]+)`:$", block.before)
         assert target, f"{block.page}:{block.line}: which file is this? Say: In `/etc/...`:"
-        yield Step(block.page, block.line, "", target[1], block.text)
+        yield Step(block.page, block.line, "", target[1], block.text, block.section)
         return
     lines = re.sub(r"\\\n\s*", "", block.text).splitlines()
     for number, line in enumerate(lines, block.line + 1):
         if block.language == CONSOLE:
             if line.startswith("$ "):
-                yield Step(block.page, number, line[2:])
+                yield Step(block.page, number, line[2:], section=block.section)
         elif block.language == SHELL and line.strip() and not line.startswith("#"):
-            yield Step(block.page, number, re.sub(r"\s{2,}# .*", "", line))
+            yield Step(block.page, number, re.sub(r"\s{2,}# .*", "", line), section=block.section)

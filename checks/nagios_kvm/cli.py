@@ -25,7 +25,7 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.text import without_password
 from kvmwatch.reading.collect import Reader
-from kvmwatch.reading.connection import is_local
+from kvmwatch.reading.connection import DEFAULT_URI, is_local
 from kvmwatch.reading.deadline import Deadline
 from nagios_kvm import services
 from nagios_kvm.budget import Budget
@@ -54,9 +54,10 @@ def _config(options: argparse.Namespace) -> Outcome:
     deadline = Deadline(options.timeout)
     if (options.validate or options.reload) and not options.output:
         raise UsageError("--validate and --reload go with --output FILE")
-    uri = None if options.uri == options.default_uri else options.uri
+    uri = _uri_of_checks(options)
     check_uri(uri or "")
-    chosen = services.checks(options.check, options.uri)
+    # an agent at an endpoint is on the hypervisor itself
+    chosen = services.checks(options.check, uri or (DEFAULT_URI if options.endpoint else options.uri))
     if options.vm_host_exists and not options.vm_host:
         raise UsageError("--vm-host-exists goes with --vm-host PATTERN, which says how these hosts are called")
     selection = Selection.parse(options.domain, options.exclude)
@@ -73,6 +74,7 @@ def _config(options: argparse.Namespace) -> Outcome:
         stale_after=int(options.stale_after),
         selection=_selection(options),
         makes_hosts=not options.vm_host_exists,
+        endpoint=options.endpoint,
     )
     site = site._replace(heading=(manifest.head(options.format, site.host),))
     config = site_config(options.config)
@@ -99,6 +101,17 @@ def _config(options: argparse.Namespace) -> Outcome:
         print(f"nagios_kvm: {note}", file=sys.stderr)
     what = f"{file.number} services" if changed else "unchanged"
     return Outcome(f"{options.output}: {what}")
+
+
+def _uri_of_checks(options: argparse.Namespace) -> str | None:
+    """What the checks read, None: their own default. At an endpoint that is another URI than what is read here."""
+    if (options.endpoint or options.check_uri) and not options.active:
+        raise UsageError("--endpoint and --check-uri go with --active: passive services run no check")
+    if options.endpoint and options.format != "icinga2":
+        raise UsageError("--endpoint goes with --format icinga2")
+    read_here = None if options.endpoint or options.uri == options.default_uri else options.uri
+    uri: str | None = options.check_uri or read_here
+    return uri
 
 
 def _selection(options: argparse.Namespace) -> tuple[str, ...]:
@@ -240,6 +253,18 @@ def parser() -> Parser:
     config.add_argument("--reload", metavar="COMMAND", help="run this after a change, within -t")
     config.add_argument(
         "--active", action="store_true", help="let each service run its check, instead of waiting for publish"
+    )
+    config.add_argument(
+        "--endpoint",
+        type=host_name,
+        metavar="NAME",
+        help="Icinga's endpoint where the checks run: the agent on the hypervisor, which reads its own libvirt "
+        "(default: none)",
+    )
+    config.add_argument(
+        "--check-uri",
+        metavar="URI",
+        help="libvirt URI for the checks (default: --uri; with --endpoint the default of the checks there)",
     )
     config.add_argument(
         "--stale-after",

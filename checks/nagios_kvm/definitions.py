@@ -23,6 +23,7 @@ class Site(NamedTuple):
     heading: tuple[str, ...] = ()  # comment lines at the top
     selection: tuple[str, ...] = ()  # the options that leave some services to another file of the same host
     makes_hosts: bool = True  # those of VMs' own; else the site has them
+    endpoint: str | None = None  # of Icinga, where the checks run
     kept: str = ""  # objects of the old file that are to stay as they are, in paragraphs
 
     def stale_after_of(self, service: Service) -> int:

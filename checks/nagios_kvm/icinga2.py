@@ -45,6 +45,8 @@ def render(site: Site, services: Iterable[Service]) -> str:
     ]
     if site.uri:
         lines.append(f"  vars.kvm_uri = {_string(in_macro(site.uri))}")
+    if site.endpoint:
+        lines.append(f"  vars.kvm_endpoint = {_string(site.endpoint)}")
     for domain in domains.values():
         lines.append(
             f"  vars.kvm_domains[{_string(encode(domain.name))}] = "

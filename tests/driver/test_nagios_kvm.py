@@ -303,3 +303,47 @@ def test_the_process_of_a_vm_elsewhere_has_no_service(command: Command, argument
     ran = command("nagios_kvm", *arguments, *host, "-u", EXAMPLE_URI, "--check", "process")
     assert ran.code == 3
     assert f"--check process needs the hypervisor's own /proc; {EXAMPLE_URI} is not this machine\n" in ran.err
+
+
+#: what follows the URI that is read and says where the checks run, and the lines of the host template about it
+PLACES = (
+    ((), [f'vars.kvm_uri = "{EXAMPLE_URI}"']),
+    (("--check-uri", "qemu:///session"), ['vars.kvm_uri = "qemu:///session"']),
+    (("--endpoint", "kvm1"), ['vars.kvm_endpoint = "kvm1"']),
+    (
+        ("--endpoint", "kvm1", "--check-uri", "lxc:///system"),
+        ['vars.kvm_uri = "lxc:///system"', 'vars.kvm_endpoint = "kvm1"'],
+    ),
+)
+
+
+@pytest.mark.parametrize(("more", "lines"), PLACES)
+def test_checks_at_an_endpoint_do_not_read_by_the_uri_from_here(
+    command: Command, more: tuple[str, ...], lines: list[str]
+) -> None:
+    config = ("nagios_kvm", "config", "--format", "icinga2", *HOST, "--active")
+    ran = command(*config, *more)
+    assert re.findall(r"vars\.kvm_(?:uri|endpoint) = .*", ran.out) == lines, ran.err
+    of_vm_hosts = command(*config, "--vm-host", "{name}", *more).out
+    assert set(re.findall(r"vars\.kvm_(?:uri|endpoint) = .*", of_vm_hosts)) == set(lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--format", "icinga2", "--endpoint", "kvm1"), "go with --active"),
+        (("--format", "nagios", "--check-uri", "qemu:///system"), "go with --active"),
+        (("--format", "nagios", "--active", "--endpoint", "kvm1"), "--endpoint goes with --format icinga2"),
+        (
+            ("--format", "icinga2", "--active", "--check-uri", "qemu+ssh://kvm:secret@kvm1/system"),
+            "all could read its password",
+        ),
+    ],
+)
+def test_where_the_checks_run_is_said_only_where_they_do(
+    command: Command, arguments: tuple[str, ...], says: str
+) -> None:
+    ran = command("nagios_kvm", "config", *HOST, *arguments)
+    assert (ran.code, ran.out) == (3, "")
+    assert says in ran.err
+    assert "secret" not in ran.err

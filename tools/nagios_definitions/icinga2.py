@@ -23,7 +23,6 @@ _HEAD = f"""\
 //   object Host "kvm1" {{
 //     import "generic-host"        // and what makes it tell somebody, as all of your hosts have it
 //     import "kvmwatch-kvm1"
-//     vars.kvm_endpoint = "kvm1"   // where the checks run, if this is not the hypervisor itself
 //   }}
 
 // the hypervisor is known to be down before its services are known to be in trouble
