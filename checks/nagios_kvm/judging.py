@@ -45,6 +45,9 @@ def results(
     of_domains = [check.name for check in chosen if check.of_each_domain]
     if of_domains and SPOKESMAN not in of_domains:
         thresholds[of_domains[0]].speaks_for_all = True
+    if of_domains:
+        for one in thresholds.values():  # a typing error in a VM is one problem, and not one for each service
+            one.tells_of_metadata = one.speaks_for_all
     for service in services(applied, chosen, vm_host):
         check = service.check
         try:

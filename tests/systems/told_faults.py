@@ -570,12 +570,12 @@ def waves(site: Site) -> list[list[Fault]]:
             starts("too much traffic", SHOP, "shop-loud", "network", "WARNING"),
             Fault("pool is full (see shop-full)", OPERATIONS, HOST, "pool", "CRITICAL", nothing, nothing),
             Fault("network is inactive", OPERATIONS, HOST, "net", "CRITICAL", lambda: idle.setAutostart(1), idle.create),
-            Fault("QEMU that libvirt does not know", OPERATIONS, HOST, "process", "WARNING", victims.stray, victims.no_stray),
         ],
         [
             Fault("pool is nearly full", OPERATIONS, HOST, "pool", "WARNING", lambda: image.write_bytes(bytes(1880 << 10)), image.unlink),
             Fault("network's bridge is down", OPERATIONS, HOST, "net", "CRITICAL", lambda: ip("link", "set", "virbr-spare", "down"), lambda: ip("link", "set", "virbr-spare", "up")),
             Fault("too many vCPUs are promised (64 more)", OPERATIONS, HOST, "host", "WARNING", do("db-wide", "create"), do("db-wide", "destroy")),
+            Fault("QEMU that libvirt does not know", OPERATIONS, HOST, "process", "WARNING", victims.stray, victims.no_stray),
         ],
         [
             Fault("pool is inactive", OPERATIONS, HOST, "pool", "CRITICAL", images.destroy, images.create),
