@@ -633,7 +633,7 @@ def no_snapshots(bed: Hypervisor, name: str) -> None:
 def backed_up(bed: Hypervisor, age: float) -> None:
     """Have libvirt believe that its checkpoint is so old, in seconds."""
     domain = bed.lookup("shop-backup")
-    xml = domain.checkpointLookupByName("backup").getXMLDesc(libvirt.VIR_DOMAIN_CHECKPOINT_XML_NO_DOMAIN)
+    xml = domain.checkpointLookupByName("backup").getXMLDesc(0)
     before, _, behind = xml.partition("<creationTime>")
     clock = behind.partition("<")[0]
     aged = f"{before}<creationTime>{int(time.time() - age)}{behind[len(clock) :]}"
@@ -825,12 +825,14 @@ def main() -> None:
         lived = live(site) if "life" in parts else None
         print("\n".join(lived or []), flush=True)
         run = Run(site)
-        if "faults" in parts:
-            run.all()
+        try:
+            if "faults" in parts:
+                run.all()
+        finally:
+            if run.rows:  # those of a run that was cut off as well
+                PAGE.write_text(page(run, lived))
         print("publish said:", {said: times for said, times in site.said.items() if times}, flush=True)
         print(f"slowest run of publish: {site.slowest:.1f} s", flush=True)
-    if run.rows:
-        PAGE.write_text(page(run, lived))
     wrong = [
         *(lived or []),
         *(
