@@ -760,7 +760,7 @@ each VM, contact groups by pattern in the file of `--config` (team-shop, team-db
 `nagios_kvm publish` once a minute. Each fault was made for real, and mended when it had been told; those at the same time of
 which none is another's cause. A minute had {minute:g} s in all definitions alike: what is told after how many looks is as it
 is with 60. Limits of load were low, because the guests are small; the disk was slow by a limit on its requests, and
-snapshots and a backup were old by what libvirt was told of them. Made by *make test-faults*, as root, on an idle machine.
+snapshots and a backup were old by what libvirt was told of them. Made by *make test-faults*, as root.
 
 {life}
 
