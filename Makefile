@@ -44,6 +44,11 @@ test-pager: $(READY) ## Count what a real Nagios and a real Icinga tell of a dea
 	@tools/setup systems
 	@tests/lab/run $(PYTHON) -m pytest -q tests/systems/test_pager.py tests/systems/test_distributed_pager.py
 
+.PHONY: test-faults
+test-faults: $(READY) ## Count whom a real Nagios and a real Icinga tell of thirty faults and of normal life, into docs/faults-told.md (root; 15 minutes, on an idle machine)
+	@tools/setup systems
+	@PYTHONPATH=tests:tests/lab:tests/systems tests/lab/run $(PYTHON) tests/systems/told_faults.py
+
 .PHONY: test-other-debian
 test-other-debian: ## Run make demo and make test in a Debian of the other release, 13 or 12 (root; makes it once)
 	@tools/other-debian make demo test

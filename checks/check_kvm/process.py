@@ -22,7 +22,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     processes = {process.uuid: process for process in snapshot.processes if process.known}
     cpus: dict[str, float | None] = {}
     rss = 0.0
-    for domain, subject in verdict.domains(snapshot):
+    for domain, subject in verdict.domains(snapshot, needs_answer=False):
         process = processes.get(domain.uuid)
         if process is None:
             if not _why(domain):  # else the frame says it

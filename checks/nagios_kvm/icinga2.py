@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from kvmwatch.model.routing import Routing
 from kvmwatch.model.snapshot import Domain
 from nagios_kvm.definitions import Site, check_name, in_macro, vm_hosts
-from nagios_kvm.names import encode
-from nagios_kvm.services import Service, pace
+from nagios_kvm.names import ServiceName, encode
+from nagios_kvm.services import FIRST, Service, after_first, pace
 
 #: what names each VM in such a file, or each service on a host of its own
 ENTRY = re.compile(
@@ -33,6 +33,7 @@ def render(site: Site, services: Iterable[Service]) -> str:
     """Give the file."""
     listed = list(services)
     hosts = vm_hosts(listed)
+    after_first_of = after_first(listed)
     checks = {service.check.name: None for service in listed if not service.host}
     domains = {service.domain.uuid: service.domain for service in listed if service.domain and not service.host}
     lines = [f"// {line}" for line in site.heading]
@@ -58,7 +59,8 @@ def render(site: Site, services: Iterable[Service]) -> str:
             lines += ["", *_host(site, host, domain)]
     for service in listed:
         if service.host and service.domain:
-            lines += ["", *_service(site, service, service.domain)]
+            after = service.name in after_first_of.get(service.host, ())
+            lines += ["", *_service(site, service, service.domain, after)]
     if site.kept:
         lines += ["", site.kept.rstrip("\n")]
     return "\n".join([*lines, ""])
@@ -97,12 +99,15 @@ def _host(site: Site, host: str, domain: Domain) -> Iterator[str]:
     yield "}"
 
 
-def _service(site: Site, service: Service, domain: Domain) -> Iterator[str]:
+def _service(site: Site, service: Service, domain: Domain, after: bool) -> Iterator[str]:
+    """A service; ``after``: nobody is told of it while the first of the VM's is CRITICAL or UNKNOWN."""
     kind, place = ("object", "host_name =") if site.makes_hosts else ("apply", "assign where host.name ==")
     yield f"{kind} Service {_string(service.name)} {{"
     yield f"  {place} {_string(service.host)}"
     yield f"  vars.kvm_hypervisor = {_string(site.host)}"
     yield f"  vars.kvm_domain = [ {_string(domain.uuid)} ]"
+    if after:
+        yield f"  vars.kvm_after = {_string(str(ServiceName(FIRST)))}"
     if site.uri:
         yield f"  vars.kvm_uri = {_string(in_macro(site.uri))}"
     paced = [f"  import {_string(template)}" for template in filter(None, [pace(service.check)])]

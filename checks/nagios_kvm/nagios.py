@@ -13,7 +13,7 @@ from kvmwatch.model.routing import Routing
 from kvmwatch.model.snapshot import Domain
 from nagios_kvm.definitions import Site, check_name, vm_hosts
 from nagios_kvm.names import ILLEGAL, ServiceName, encode
-from nagios_kvm.services import PARENT, SETTLED, SETTLED_AFTER, Service, pace
+from nagios_kvm.services import FIRST, PARENT, SETTLED, SETTLED_AFTER, Service, after_first, pace
 
 #: the lines that name each service in such a file: its host, and what it is called there
 ENTRY = re.compile(r"^ *use +.*kvm-service.*\n *host_name +(.+)\n *service_description +(.+)$", re.MULTILINE)
@@ -58,17 +58,21 @@ def render(site: Site, services: Iterable[Service]) -> str:
         # VMs are not named: with use_regexp_matching a name with + or * is an expression, for others or for none
         objects += _depend(site, parent, "u", ("servicegroup_name", [site.group]))
         objects += _depend(site, SETTLED, "w", ("servicegroup_name", [site.group]))
+    # a VM that hangs, or is held by an I/O error, is one problem. Only on hosts of their own: see above
+    for host, names in after_first(listed).items():
+        objects += _depend(site, str(ServiceName(FIRST)), "c,u", ("service_description", names), host)
     return "\n".join(objects)
 
 
-def _depend(site: Site, on: str, while_in: str, dependent: tuple[str, list[str]]) -> Iterator[str]:
-    """Have nobody told of some services while another one is in a state."""
+def _depend(site: Site, on: str, while_in: str, dependent: tuple[str, list[str]], host: str = "") -> Iterator[str]:
+    """Have nobody told of some services while another one is in a state; ``host``: if not the hypervisor's."""
     kind, names = dependent
     if not names:
         return
-    fields = [("host_name", site.host), ("service_description", on)]
+    host = host or site.host
+    fields = [("host_name", host), ("service_description", on)]
     if kind == "service_description":
-        fields.append(("dependent_host_name", site.host))
+        fields.append(("dependent_host_name", host))
     fields.append((f"dependent_{kind}", ",".join(names)))
     yield _object("servicedependency", *fields, ("notification_failure_criteria", while_in))
 

@@ -22,6 +22,7 @@ from nagios_kvm.vm_hosts import VmHost
 
 PARENT = "host"  # the check on which the services of all others depend
 _OF_THIS_MACHINE = frozenset({"process"})  # checks of what the hypervisor's own /proc tells
+FIRST = "state"  # of a VM's: while it is CRITICAL or UNKNOWN nobody is told of the others, which cannot be well
 SETTLED = "KVM settled"
 SETTLED_AFTER = 600  # seconds after the hypervisor's host was down, in which nothing is told of its services
 
@@ -69,6 +70,16 @@ def pace(check: Check) -> str | None:
     if check.name == PARENT:
         return "kvm-parent"
     return "kvm-rate" if check.needs_rates else None
+
+
+def after_first(of: Iterable[Service]) -> dict[str, list[str]]:
+    """By VM's own host that has the first of its checks as a service: the names of its other services."""
+    listed = [service for service in of if service.host]
+    having: dict[str, list[str]] = {service.host: [] for service in listed if service.check.name == FIRST}
+    for service in listed:
+        if service.host in having and service.check.name != FIRST:
+            having[service.host].append(service.name)
+    return having
 
 
 def services(snapshot: Snapshot, of: Iterable[Check], vm_host: VmHost | None = None) -> Iterator[Service]:

@@ -171,11 +171,9 @@ class Victims:
             self._stray.terminate()
             self._stray.wait()
 
-    def throttle(self, requests: int) -> None:
-        """Let the disk of slow1 do so many requests a second; 0: as many as it can."""
-        self._bed.lookup("slow1").setBlockIoTune(
-            "vda", {"total_iops_sec": requests}, libvirt.VIR_DOMAIN_AFFECT_LIVE
-        )
+    def throttle(self, requests: int, name: str = "slow1") -> None:
+        """Let the disk of a VM do so many requests a second; 0: as many as it can."""
+        self._bed.lookup(name).setBlockIoTune("vda", {"total_iops_sec": requests}, libvirt.VIR_DOMAIN_AFFECT_LIVE)
 
     def _ask(self, name: str, command: str, **arguments: Any) -> bool:
         request = json.dumps({"execute": command, "arguments": arguments})

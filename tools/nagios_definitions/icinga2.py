@@ -126,13 +126,22 @@ apply Dependency "kvm-settled" to Service {{
   assign where service.name == "{PARENT}" && host.vars.kvm_checks
 }}
 
-// the same for services on the VMs' own hosts
+// the same for services on the VMs' own hosts, through the first of them where they have it
 apply Dependency "kvm-hypervisor" to Service {{
   parent_host_name = service.vars.kvm_hypervisor
   parent_service_name = "{PARENT}"
   states = [ OK, Warning, Critical ]
   ignore_soft_states = false
   assign where get_host(service.vars.kvm_hypervisor) && get_host(service.vars.kvm_hypervisor).vars.kvm_checks
+  ignore where service.vars.kvm_after
+}}
+
+// a VM that does not run, hangs, or is held by an I/O error is one problem, and not one for each of its services
+apply Dependency "kvm-state" to Service {{
+  parent_service_name = service.vars.kvm_after
+  states = [ OK, Warning ]
+  ignore_soft_states = false
+  assign where service.vars.kvm_after
 }}
 """
 

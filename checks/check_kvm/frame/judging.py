@@ -40,6 +40,9 @@ class Judges:
         of_domains = [check.name for check in checks if check.of_each_domain]
         if of_domains and SPOKESMAN not in of_domains:
             self._thresholds[of_domains[0]].speaks_for_all = True
+        if of_domains:
+            for one in self._thresholds.values():  # a typing error in a VM is one problem, not one per check
+                one.tells_of_metadata = one.speaks_for_all
 
     def verdict(self, check: Check, snapshot: Snapshot, domain: Domain | None = None) -> Verdict:
         """Judge a snapshot that has rates, what the site says of its VMs, and the groups of all these checks.

@@ -54,6 +54,8 @@ class Thresholds:
         self.severities = severities or Severities(check)
         #: whether it tells of what is misspelt for any check; one of those that judge a domain does
         self.speaks_for_all = check == SPOKESMAN
+        #: whether it tells of metadata that cannot be used at all, as each does that is run by itself
+        self.tells_of_metadata = True
         self.metrics = {metric.name: metric for metric in metrics}
         given = {"warning": self._parse(warning), "critical": self._parse(critical)}
         self._general = {
@@ -80,7 +82,7 @@ class Thresholds:
 
         What names no check at all, or no metric of another check, is said by one check for all of them.
         """
-        problems = [policy.error] if policy.error else []
+        problems = [policy.error] if policy.error and self.tells_of_metadata else []
         problems += self.severities.problems(policy, self.speaks_for_all)
         kept: dict[str, OwnThreshold] = {}
         for own in policy.thresholds:

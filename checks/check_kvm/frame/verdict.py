@@ -169,12 +169,14 @@ class Verdict:
         active_only: bool = True,
         parts: Callable[[Domain], Iterable[str]] | None = None,
         metrics: Iterable[str] | None = None,
+        needs_answer: bool = True,
     ) -> Iterator[tuple[Domain, Subject]]:
         """Go through the domains to be judged, each with its subject.
 
         One with unusable metadata gets a warning; one that does not answer is UNKNOWN in every check that asks for
-        more than its state. Perfdata has the ``metrics`` (None: all) of each, whatever its state, or where the
-        check measures ``parts`` those of each part, by its key.
+        more than its state, unless the check sees all of it elsewhere (``needs_answer``). Perfdata has the
+        ``metrics`` (None: all) of each, whatever its state, or where the check measures ``parts`` those of each
+        part, by its key.
         """
         self.of_domains = True
         for domain in snapshot.domains:
@@ -186,7 +188,7 @@ class Verdict:
                     self.subject(self.called(domain)).say(Ok, states.label(domain.state))
                 continue
             held = domain.state == states.NOSTATE  # so that nothing is known of it
-            silent = (active_only or held) and domain.not_responding is not None
+            silent = ((active_only and needs_answer) or held) and domain.not_responding is not None
             unread = () if silent else domain.unread  # of which that is the reason
             subject = self.subject(self.called(domain), domain.name, policy=policy, unread=unread)
             subject.domain = domain
