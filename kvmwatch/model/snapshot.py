@@ -124,6 +124,7 @@ class Domain(NamedTuple):
     reason: int
     time: float  # CLOCK_MONOTONIC of the reading
     title: Optional[str] = None  # what people call it: its <title>, or its name in OpenStack or OpenNebula
+    project: Optional[str] = None  # whose it is in its cloud: a project, a group, a namespace
     autostart: Optional[bool] = None
     persistent: Optional[bool] = None
     managed_save: Optional[bool] = None

@@ -12,13 +12,18 @@ from kvmwatch.model.text import readable
 
 #: characters; what a host's name and a macro's value take in Zabbix
 LONGEST_TITLE = 128
-#: the elements of clouds that have the name which people know
+#: the elements of clouds that have the name which people know, and the way from there to whose it is
 _CLOUDS = (
-    ("{http://openstack.org/xmlns/libvirt/nova/1.1}", "instance"),
-    ("{http://openstack.org/xmlns/libvirt/nova/1.0}", "instance"),  # of VMs that live for long
-    ("{http://opennebula.org/xmlns/libvirt/1.0}", "vm"),
+    ("{http://openstack.org/xmlns/libvirt/nova/1.1}", "instance", ("owner", "project")),
+    ("{http://openstack.org/xmlns/libvirt/nova/1.0}", "instance", ("owner", "project")),  # older VMs
+    ("{http://opennebula.org/xmlns/libvirt/1.0}", "vm", ("gname",)),
 )
-_TITLES = ("title", *(f"metadata/{namespace}{element}/{namespace}name" for namespace, element in _CLOUDS))
+_TITLES = ("title", *(f"metadata/{namespace}{element}/{namespace}name" for namespace, element, _ in _CLOUDS))
+_PROJECTS = tuple(
+    "/".join([f"metadata/{namespace}{element}", *(f"{namespace}{step}" for step in steps)])
+    for namespace, element, steps in _CLOUDS
+)
+_KUBEVIRT = "metadata/{http://kubevirt.io}kubevirt"
 _LONGEST_NAME = 255  # of a bridge, a model, a path: for people and for filters
 
 
@@ -32,6 +37,7 @@ class Definition(NamedTuple):
     policy: policy.Policy
     disks: tuple[Disk, ...]
     interfaces: tuple[Interface, ...]  # in the order of net.N of the statistics
+    project: Optional[str] = None  # whose it is in its cloud
 
 
 def parse(xml: str) -> Definition:
@@ -49,12 +55,26 @@ def parse(xml: str) -> Definition:
         policy=policy.Policy() if watch is None else _policy(watch, len(xml)),
         disks=tuple(_disk(disk) for disk in root.iterfind("devices/disk") if disk.find("target") is not None),
         interfaces=tuple(_interfaces(root)),
+        project=_project(root),
     )
 
 
 def _title(root: ElementTree.Element) -> Optional[str]:
     """The first name for people that there is and that is not empty."""
-    texts = (root.findtext(path) for path in _TITLES)
+    return _text(root, _TITLES)
+
+
+def _project(root: ElementTree.Element) -> Optional[str]:
+    """Its project in OpenStack, group in OpenNebula or namespace in KubeVirt, whose names are NAMESPACE_NAME."""
+    namespace, _, name = (root.findtext("name") or "").partition("_")
+    if name and root.find(_KUBEVIRT) is not None:
+        return readable(namespace, LONGEST_TITLE)
+    return _text(root, _PROJECTS)
+
+
+def _text(root: ElementTree.Element, paths: tuple[str, ...]) -> Optional[str]:
+    """The first text that is not empty at one of these places."""
+    texts = (root.findtext(path) for path in paths)
     return next((readable(text.strip(), LONGEST_TITLE) for text in texts if text and text.strip()), None)
 
 

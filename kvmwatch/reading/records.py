@@ -71,6 +71,7 @@ def domain(reading: Reading, now: float) -> Domain:
         reason=fields.get("state.reason", 0),
         time=reading.time,
         title=defined.title if defined else None,
+        project=defined.project if defined else None,
         defined_vcpus=defined.vcpus if defined else None,
         balloon_period=period,
         agent_connected=defined.agent_connected if defined and active else None,

@@ -1,0 +1,104 @@
+"""What is shown of each VM: its record, and what the checks find wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from kvmwatch.model.snapshot import Domain, Snapshot
+from kvmwatch.model.text import without_password
+
+if TYPE_CHECKING:
+    from check_kvm.frame.plugin import Check
+    from check_kvm.frame.siteconfig import SiteConfig
+    from check_kvm.frame.verdict import Verdict
+
+#: the words of the states of a verdict, the best first
+OK, WARNING, UNKNOWN, CRITICAL = SEVERITIES = ("OK", "WARNING", "UNKNOWN", "CRITICAL")
+
+
+STATE = "state"  # the check that needs no name before what it says
+
+
+class Problem(NamedTuple):
+    """What a check finds; ``text`` does without the VM's name."""
+
+    severity: str  # of SEVERITIES
+    check: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text if self.check == STATE else f"{self.check}: {self.text}"
+
+
+class Row(NamedTuple):
+    """One VM; ``problems`` the worst first (None: nobody asked the checks, or the VM is to be left alone)."""
+
+    domain: Domain
+    now: float  # Unix time of the reading
+    problems: tuple[Problem, ...] | None = None
+
+    @property
+    def status(self) -> str | None:
+        """The worst severity."""
+        if self.problems is None:
+            return None
+        return self.problems[0].severity if self.problems else OK
+
+    @property
+    def badness(self) -> int:
+        """The higher, the worse; a VM that is left alone is as good as any."""
+        return SEVERITIES.index(self.status or OK)
+
+
+def rows(snapshot: Snapshot) -> list[Row]:
+    """The VMs without anything that the checks find."""
+    return [Row(domain, snapshot.time) for domain in snapshot.domains]
+
+
+def judged(snapshot: Snapshot, checks: Sequence[Check], config: SiteConfig) -> list[Row]:
+    """The VMs with what the checks find, of a snapshot that was read with their groups and has rates.
+
+    Raises UsageError for what the file of ``--config`` names and a check does not know.
+    """
+    from check_kvm.frame import plugin  # noqa: PLC0415 - a list of names does without
+    from check_kvm.frame.judging import Judges  # noqa: PLC0415
+
+    judges = Judges(checks, config)
+
+    def problems(domain: Domain) -> Iterator[Problem]:
+        for check in checks:
+            try:
+                yield from _problems(check.name, judges.verdict(check, snapshot, domain), domain)
+            except Exception as error:  # of one check on one VM, and all else is told all the same
+                yield Problem(UNKNOWN, check.name, without_password(plugin.unknown(check, error)))
+
+    return [
+        Row(
+            domain,
+            snapshot.time,
+            None if domain.policy.ignore else _worst_first(problems(domain)),
+        )
+        for domain in snapshot.domains
+    ]
+
+
+def _problems(check: str, verdict: Verdict, domain: Domain) -> Iterator[Problem]:
+    """The parts of the lines of a verdict on one VM that are not OK."""
+    from check_kvm.frame import labels  # noqa: PLC0415
+
+    called = labels.text(verdict.called(domain))
+    for subject in verdict.sorted_subjects():
+        thing = subject.name[len(called) :].strip() if subject.name.startswith(called) else subject.name
+        for state, text in subject.parts:
+            if state.code:
+                yield Problem(str(state).upper(), check, f"{thing} {text}".strip())
+
+
+def _worst_first(found: Iterator[Problem]) -> tuple[Problem, ...]:
+    """What several checks say, such as that it does not answer, once: by the first, as bad as the worst."""
+    once: dict[str, Problem] = {}
+    for problem in found:
+        first = once.setdefault(problem.text, problem)
+        once[problem.text] = first._replace(severity=max(first.severity, problem.severity, key=SEVERITIES.index))
+    return tuple(sorted(once.values(), key=lambda problem: SEVERITIES.index(problem.severity), reverse=True))
