@@ -9,6 +9,7 @@ from kvmwatch.model import derived, measured, states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Disk, Domain, Interface, Unreads, Vcpu
 from kvmwatch.model.units import human, two_units
+from kvmwatch_terminal import rows
 from kvmwatch_terminal.rows import Row
 
 #: in base units; None: it has none, or it could not be had (see ``unknown``)
@@ -18,6 +19,8 @@ NONE, NOT_KNOWN = "-", "?"
 
 #: where a column is shown without being asked for: in the table; with --wide; in csv and JSON as well; nowhere
 TABLE, WIDE, DATA, ASKED = range(4)
+
+ALWAYS = 99  # kept however narrow the terminal is
 
 
 class Column(NamedTuple):
@@ -33,7 +36,7 @@ class Column(NamedTuple):
     text: Callable[[Row], str] | None = None  # for people, where it is not just the value with its unit
     least: int | None = None  # columns of the terminal to which it can be cut; None: it is never cut
     if_any: bool = False  # in the table only where a VM has a value
-    kept: int = 0  # on a narrow terminal those with the lowest go first; those with the highest stay
+    kept: int = 0  # on a narrow terminal those with the lowest go first
     rated: bool = False  # whether it needs two readings
     judged: bool = False  # whether the checks are asked for it
 
@@ -129,7 +132,7 @@ def _status(row: Row) -> Value:
 
 
 def _problems(row: Row) -> Value:
-    return [str(problem) for problem in row.problems or ()] or None
+    return rows.in_words(row.problems or ()) or None
 
 
 _XML = Group.DEFINED | Group.DEFINITION
@@ -140,7 +143,7 @@ COLUMNS = (
         lambda row: row.domain.name,
         text=lambda row: row.domain.label,
         least=12,
-        kept=99,
+        kept=ALWAYS,
     ),
     Column(
         *("title", "TITLE", None, "the name that people know: its title, or its name in OpenStack or OpenNebula"),
@@ -163,7 +166,7 @@ COLUMNS = (
         *("status", "STATUS", None, "the worst that the checks find: OK, WARNING, UNKNOWN or CRITICAL"),
         _status,
         needs=Group.POLICY,
-        kept=99,
+        kept=ALWAYS,
         judged=True,
     ),
     Column(
@@ -172,7 +175,7 @@ COLUMNS = (
         needs=Group.CONTROL,
         text=_state,
         least=10,
-        kept=99,
+        kept=ALWAYS,
     ),
     Column("reason", "REASON", None, "the reason of its state", lambda row: row.domain.why.text, shown=DATA),
     Column(
@@ -199,7 +202,7 @@ COLUMNS = (
         *("used", "USED", "B", "memory that the guest uses, as it says itself"),
         lambda row: derived.memory_used(row.domain),
         needs=Group.MEMORY | _XML,
-        kept=7,
+        kept=6,
     ),
     Column(
         *("memory", "MEMORY", "B", "memory given to the guest, or that it would have"),
@@ -245,14 +248,14 @@ COLUMNS = (
         *("rx", "NET IN", "b/s", "bits that it receives per second, all interfaces"),
         _bits("rx_bytes"),
         needs=Group.INTERFACE | _XML,
-        kept=8,
+        kept=7,
         rated=True,
     ),
     Column(
         *("tx", "NET OUT", "b/s", "bits that it sends per second, all interfaces"),
         _bits("tx_bytes"),
         needs=Group.INTERFACE | _XML,
-        kept=8,
+        kept=7,
         rated=True,
     ),
     Column("agent", "AGENT", None, "whether its guest agent is connected; none: it has no channel", _agent, _XML),
@@ -305,8 +308,8 @@ COLUMNS = (
     Column(
         *("problem", "PROBLEM", None, "what the checks find, the worst first"),
         *(_problems, Group.POLICY),
-        least=24,
-        kept=99,
+        least=32,
+        kept=ALWAYS,
         judged=True,
     ),
 )

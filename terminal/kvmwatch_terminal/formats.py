@@ -48,7 +48,7 @@ def as_json(snapshot: Snapshot, rows: Sequence[Row], columns: Sequence[Column]) 
         ],
     }
     text = json.dumps(document, ensure_ascii=False, indent=1)
-    return text if text.isascii() else "".join(map(_escaped, text))
+    return "".join(map(_escaped, text))
 
 
 def _rounded(value: Value) -> Value:
@@ -64,6 +64,7 @@ def _plain(value: Value) -> str:
 
 
 def _escaped(character: str) -> str:
-    if character.isascii() or unicodedata.category(character) not in _ESCAPED:
+    if character == "\n" or unicodedata.category(character) not in _ESCAPED:
         return character
-    return json.dumps(character)[1:-1]
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))

@@ -194,7 +194,8 @@ def _printed(
         return formats.as_json(snapshot, found, columns)
     if options.format == "table":
         room = shutil.get_terminal_size().columns if on_terminal and not options.wide else None
-        return table(found, columns, room, options.columns is None, on_terminal and _wants_colour())
+        _, asked = options.columns or (True, ())
+        return table(found, columns, room, asked, on_terminal and _wants_colour())
     shown = (lambda text: readable(text, _LONGEST)) if on_terminal else str
     if options.format == "csv":
         return formats.as_csv(found, columns, shown)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from kvmwatch.model.snapshot import Domain, Snapshot
@@ -17,18 +18,16 @@ if TYPE_CHECKING:
 OK, WARNING, UNKNOWN, CRITICAL = SEVERITIES = ("OK", "WARNING", "UNKNOWN", "CRITICAL")
 
 
-STATE = "state"  # the check that needs no name before what it says
+_STATE = "state"  # the check that needs no name before what it says
 
 
 class Problem(NamedTuple):
-    """What a check finds; ``text`` does without the VM's name."""
+    """What a check finds; ``text`` does without the VM's name, and without that of the ``thing`` in it."""
 
     severity: str  # of SEVERITIES
     check: str
     text: str
-
-    def __str__(self) -> str:
-        return self.text if self.check == STATE else f"{self.check}: {self.text}"
+    thing: str = ""  # a disk, an interface, a file system; empty: the VM as a whole
 
 
 class Row(NamedTuple):
@@ -49,6 +48,15 @@ class Row(NamedTuple):
     def badness(self) -> int:
         """The higher, the worse; a VM that is left alone is as good as any."""
         return SEVERITIES.index(self.status or OK)
+
+
+def in_words(problems: Iterable[Problem]) -> list[str]:
+    """A text for each thing that something is wrong with: "network: vnet0 errors 2/s, drops 20/s"."""
+    texts = []
+    for (check, thing), alike in groupby(problems, key=lambda problem: (problem.check, problem.thing)):
+        about = " ".join(filter(None, ("" if check == _STATE else f"{check}:", thing)))
+        texts.append(f"{about} {', '.join(problem.text for problem in alike)}".strip())
+    return texts
 
 
 def rows(snapshot: Snapshot) -> list[Row]:
@@ -92,13 +100,14 @@ def _problems(check: str, verdict: Verdict, domain: Domain) -> Iterator[Problem]
         thing = subject.name[len(called) :].strip() if subject.name.startswith(called) else subject.name
         for state, text in subject.parts:
             if state.code:
-                yield Problem(str(state).upper(), check, f"{thing} {text}".strip())
+                yield Problem(str(state).upper(), check, text, thing)
 
 
 def _worst_first(found: Iterator[Problem]) -> tuple[Problem, ...]:
     """What several checks say, such as that it does not answer, once: by the first, as bad as the worst."""
-    once: dict[str, Problem] = {}
+    once: dict[tuple[str, str], Problem] = {}
     for problem in found:
-        first = once.setdefault(problem.text, problem)
-        once[problem.text] = first._replace(severity=max(first.severity, problem.severity, key=SEVERITIES.index))
+        key = problem.thing, problem.text
+        first = once.setdefault(key, problem)
+        once[key] = first._replace(severity=max(first.severity, problem.severity, key=SEVERITIES.index))
     return tuple(sorted(once.values(), key=lambda problem: SEVERITIES.index(problem.severity), reverse=True))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from kvmwatch.model.text import readable
-from kvmwatch_terminal.columns import Column, cell
+from kvmwatch_terminal.columns import ALWAYS, Column, cell
 from kvmwatch_terminal.rows import CRITICAL, UNKNOWN, WARNING, Row
 from kvmwatch_terminal.width import cut, fill, width
 
@@ -21,15 +21,17 @@ def table(
     rows: Sequence[Row],
     columns: Sequence[Column],
     room: int | None = None,
-    gives_way: bool = False,
+    asked: Collection[Column] = (),
     coloured: bool = False,
 ) -> str:
     """Lines of a table, the first with the headers.
 
-    ``room``: the terminal's columns, where lines have to fit; then long texts are cut and, where columns may give
-    way, the less important ones left out, which the last line says.
+    ``room``: the terminal's columns, where lines have to fit; then long texts are cut, and of the columns that nobody
+    has ``asked`` for the less important ones left out, which the last line says.
     """
-    shown = [column for column in columns if not column.if_any or any(column.of(row) for row in rows)]
+    shown = [
+        column for column in columns if column in asked or not column.if_any or any(column.of(row) for row in rows)
+    ]
     texts = {
         column.name: [column.header, *(readable(cell(column, row), _LONGEST_CELL) for row in rows)]
         for column in shown
@@ -37,7 +39,7 @@ def table(
     widths = {name: max(map(width, of)) for name, of in texts.items()}
     left_out: list[str] = []
     if room is not None:
-        shown, left_out = _fitting(shown, widths, room) if gives_way else (shown, [])
+        shown, left_out = _fitting(shown, asked, widths, room)
         _shrink(shown, widths, room)
     lines = []
     for number in range(len(rows) + 1):
@@ -46,19 +48,21 @@ def table(
         line = line if room is None else cut(line, room)
         lines.append(_painted(line, rows[number - 1], cells, shown) if coloured and number else line)
     if left_out:
-        lines.append(cut(f"(no room for: {', '.join(left_out)}; -o or --wide shows them)", room or 0))
+        lines.append(cut(f"(--wide has more: {', '.join(left_out)})", room or 0))
     return "\n".join(lines)
 
 
-def _fitting(columns: Sequence[Column], widths: dict[str, int], room: int) -> tuple[list[Column], list[str]]:
+def _fitting(
+    columns: Sequence[Column], asked: Collection[Column], widths: dict[str, int], room: int
+) -> tuple[list[Column], list[str]]:
     """Leave out what is least important until the rest fits, cut as far as may be."""
     kept, left_out = list(columns), []
-    while _total([_least(column, widths) for column in kept]) > room and len(kept) > 1:
-        least = min(kept, key=lambda column: column.kept)
-        if least.kept == max(column.kept for column in columns):
+    for least in sorted({column.kept for column in columns} - {ALWAYS}):
+        if _total([_least(column, widths) for column in kept]) <= room:
             break
-        kept.remove(least)
-        left_out.append(least.name)
+        going = [column for column in kept if column.kept == least and column not in asked]
+        left_out += [column.name for column in going]
+        kept = [column for column in kept if column not in going]
     return kept, left_out
 
 
