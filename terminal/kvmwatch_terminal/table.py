@@ -26,8 +26,8 @@ def table(
 ) -> str:
     """Lines of a table, the first with the headers.
 
-    ``room``: the terminal's columns, where lines have to fit; then long texts are cut, and of the columns that nobody
-    has ``asked`` for the less important ones left out, which the last line says.
+    ``room``: the terminal's columns, where lines have to fit; then long texts are cut, and less important columns
+    that nobody has ``asked`` for are left out, which the last line says.
     """
     shown = [
         column for column in columns if column in asked or not column.if_any or any(column.of(row) for row in rows)

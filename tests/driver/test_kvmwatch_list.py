@@ -9,11 +9,13 @@ import json
 import os
 import pty
 import re
+import shlex
 import struct
 import termios
 from collections.abc import Callable
 from pathlib import Path
 
+import pages
 import pytest
 import testdriver
 from commands import EXAMPLE_URI, Command
@@ -252,3 +254,21 @@ def test_names_in_wide_characters_and_odd_titles(command: Command, tmp_path: Pat
         "web1                        1",
         "東京サーバ (two words)      1",
     ]
+
+
+#: the commands of the page, and of README
+COMMANDS = sorted(
+    {
+        step.command
+        for page in ("docs/terminal.md", "README.md")
+        for step in pages.steps(page)
+        if step.command.startswith("kvmwatch ")
+    }
+)
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_commands_of_the_pages(command: Command, line: str) -> None:
+    words = shlex.split(re.split(r" [|>] ", line)[0])
+    ran = command(*words, env={"LIBVIRT_DEFAULT_URI": EXAMPLE_URI})
+    assert (ran.code, ran.err) == (0, "")
