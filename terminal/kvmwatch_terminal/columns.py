@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, Union
+from typing import Any, NamedTuple, Union
 
 from kvmwatch.model import derived, measured, states
 from kvmwatch.model.groups import Group
-from kvmwatch.model.snapshot import Disk, Domain, Interface, Unreads, Vcpu
 from kvmwatch.model.units import human, two_units
 from kvmwatch_terminal import rows
-from kvmwatch_terminal.rows import Row
+from kvmwatch_terminal.rows import Row, Thing
 
 #: in base units; None: it has none, or it could not be had (see ``unknown``)
 Value = Union[str, float, bool, list[str], None]
@@ -30,10 +29,10 @@ class Column(NamedTuple):
     header: str
     unit: str | None
     help: str
-    of: Callable[[Row], Value]
+    of: Callable[[Any], Value]  # of a Row, or of a Thing
     needs: Group = Group.NONE
     shown: int = TABLE
-    text: Callable[[Row], str] | None = None  # for people, where it is not just the value with its unit
+    text: Callable[[Any], str] | None = None  # for people, where it is not just the value with its unit
     least: int | None = None  # columns of the terminal to which it can be cut; None: it is never cut
     if_any: bool = False  # in the table only where a VM has a value
     kept: int = 0  # on a narrow terminal those with the lowest go first
@@ -46,14 +45,14 @@ class Column(NamedTuple):
         return self.unit is not None
 
 
-def unknown(column: Column, row: Row) -> bool:
-    """Whether the value of a VM is missing though it should have one."""
+def unknown(column: Column, row: Row | Thing) -> bool:
+    """Whether a value is missing though there should be one."""
     if not column.needs or column.of(row) is not None:
         return False
-    return row.domain.not_responding is not None or any(part.group in column.needs for part in _unread(row.domain))
+    return row.silent or any(part.group in column.needs for part in row.unread)
 
 
-def cell(column: Column, row: Row) -> str:
+def cell(column: Column, row: Row | Thing) -> str:
     """The value for people; it may have control characters that others wrote."""
     value = column.of(row)
     if value is None or value == []:
@@ -68,11 +67,6 @@ def in_words(value: Value, unit: str | None) -> str:
     if isinstance(value, (int, float)):
         return human(value, unit or "")
     return "; ".join(value) if isinstance(value, list) else value or ""
-
-
-def _unread(domain: Domain) -> Unreads:
-    parts: list[Vcpu | Disk | Interface] = [*domain.vcpus, *domain.disks, *domain.interfaces]
-    return (*domain.unread, *(unread for part in parts for unread in part.unread))
 
 
 def _sum(values: Iterable[float | None]) -> float | None:

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
-import sys
 from collections.abc import Sequence
-from functools import partial, reduce
+from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from kvmwatch.command.frame import Outcome
 from kvmwatch.command.options import Parser, add_common
-from kvmwatch.command.roster import Roster
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
-from kvmwatch.model.snapshot import Snapshot, timings
-from kvmwatch.model.text import readable, without_password
-from kvmwatch.reading.collect import Reader
-from kvmwatch.reading.deadline import Deadline
-from kvmwatch_terminal import formats
+from kvmwatch.model.snapshot import Snapshot
+from kvmwatch.model.text import readable
+from kvmwatch_terminal import formats, reading
 from kvmwatch_terminal.columns import BY_NAME, COLUMNS, DATA, TABLE, WIDE, Column
 from kvmwatch_terminal.filters import FILTERS, filtered
 from kvmwatch_terminal.rows import Row, judged, rows
@@ -38,9 +32,6 @@ are empty; in JSON both are null, and "unread" says why. Rates are of the time s
 than a minute ago, else of a second. Colours: only on a terminal, and not with NO_COLOR.
 
 Exit: 0 the list was printed, whatever is wrong with the VMs; 3 the hypervisor or an option could not be read."""
-
-_RECENT = 60.0  # seconds; who looks at a terminal wants to know how it is now
-_LONGEST = 4096  # characters of a text that is shown
 
 
 def add_options(made: Parser) -> None:
@@ -88,15 +79,16 @@ def add_options(made: Parser) -> None:
 
 
 def _run(options: argparse.Namespace) -> Outcome:
-    deadline = Deadline(options.timeout)
     columns = _chosen(options)
     by = options.sort or BY_NAME["problem" if _shows_problems(columns) else "name"]
-    snapshot, found = _read(options, {*columns, by}, deadline)
+    snapshot, found = _read(options, {*columns, by})
     found = filtered(found, options.filters)
     if options.problems:
         found = [row for row in found if row.badness]
     found = _sorted(found, by, options.reverse)
-    _tell(options, snapshot)
+    if not snapshot.uuids and not snapshot.domains:
+        reading.say(f"libvirt lists no VMs here ({snapshot.uri})")
+    reading.tell(options, snapshot)
     return Outcome(_printed(options, snapshot, found, columns))
 
 
@@ -117,31 +109,25 @@ def _shows_problems(columns: Sequence[Column]) -> bool:
     return any(column.name in BY_PROBLEM for column in columns)
 
 
-def _read(options: argparse.Namespace, columns: set[Column], deadline: Deadline) -> tuple[Snapshot, list[Row]]:
+def _read(options: argparse.Namespace, columns: set[Column]) -> tuple[Snapshot, list[Row]]:
     """Read what the columns and filters need. Raises KvmwatchError."""
-    from check_kvm.frame import placing  # noqa: PLC0415 - only when it is used
-    from check_kvm.frame.check_options import site_config  # noqa: PLC0415
-    from check_kvm.frame.sampling import rated  # noqa: PLC0415
+    from check_kvm.frame.check_options import site_config  # noqa: PLC0415 - only when it is used
 
     config = site_config(options.config)
     selection = Selection.parse(options.domain, options.exclude)
     judges = options.problems or any(column.judged for column in columns)
     checks = _checks() if judges else ()
     needs = [*(column.needs for column in columns), *(each.needs for each in options.filters)]
-    groups = reduce(or_, [*needs, *(check.reads for check in checks)], Group.NONE)
-    reader = Reader(options.uri, groups, selection, deadline, Roster(options.state_dir, options.uri))
-    snapshot = reader.read()
-    if judges or any(column.rated for column in columns):
-        # counters of another set of columns lack what this one needs
-        kept = sorted(column.name for column in columns if column.rated) if not judges else ()
-        say = partial(_say_it_waits, sys.stderr)
-        snapshot = rated(
-            reader, snapshot, "kvm_list", options, selection, deadline, *kept, oldest=_RECENT, waits=say
-        )
-    snapshot = config.applied(placing.with_hostname(reader, snapshot, config, checks))
+    rates = [column.name for column in columns if column.rated]
+    snapshot = reading.read(
+        *(options, "kvm_list", reduce(or_, needs, Group.NONE), checks, selection, config),
+        rates=judges or bool(rates),
+        readers=() if judges else sorted(rates),  # else counters of other columns would lack what these need
+    )
+    snapshot = config.applied(snapshot)
     for pattern in selection.include:
         if not any(pattern.matches(domain.name, domain.uuid, snapshot.uuids) for domain in snapshot.domains):
-            _say(f"no domain matches -d {pattern.text}")
+            reading.say(f"no domain matches -d {pattern.text}")
     return snapshot, judged(snapshot, checks, config) if judges else rows(snapshot)
 
 
@@ -150,11 +136,6 @@ def _checks() -> tuple[Check, ...]:
     from check_kvm.frame.judging import all_checks  # noqa: PLC0415 - a list of names does without
 
     return tuple(check for check in all_checks() if check.of_each_domain)
-
-
-def _say_it_waits(stream: TextIO | None) -> None:
-    if stream and stream.isatty():
-        _say("two readings, a second apart ...")
 
 
 def _sorted(found: list[Row], by: Column, reverse: bool) -> list[Row]:
@@ -171,39 +152,19 @@ def _order(value: Any) -> Any:
     return value.casefold() if isinstance(value, str) else value
 
 
-def _tell(options: argparse.Namespace, snapshot: Snapshot) -> None:
-    """Say what is not of one VM."""
-    if not snapshot.uuids and not snapshot.domains:
-        _say(f"libvirt lists no VMs here ({snapshot.uri})")
-    for text in (*(part.text for part in snapshot.unread), snapshot.unrated, snapshot.note):
-        if text:
-            _say(text)
-    if options.verbose >= 3:
-        _say(timings(snapshot))
-
-
-def _say(text: str) -> None:
-    print(f"kvmwatch: {readable(without_password(text), _LONGEST)}", file=sys.stderr, flush=True)
-
-
 def _printed(
     options: argparse.Namespace, snapshot: Snapshot, found: list[Row], columns: tuple[Column, ...]
 ) -> str:
-    on_terminal = bool(sys.stdout and sys.stdout.isatty())
     if options.format == "json":
         return formats.as_json(snapshot, found, columns)
     if options.format == "table":
-        room = shutil.get_terminal_size().columns if on_terminal and not options.wide else None
         _, asked = options.columns or (True, ())
-        return table(found, columns, room, asked, on_terminal and _wants_colour())
-    shown = (lambda text: readable(text, _LONGEST)) if on_terminal else str
+        room = None if options.wide else reading.room()
+        return table(found, columns, room, asked, reading.coloured())
+    shown = (lambda text: readable(text, reading.LONGEST)) if reading.on_terminal() else str
     if options.format == "csv":
         return formats.as_csv(found, columns, shown)
     return formats.names(found, shown)
-
-
-def _wants_colour() -> bool:
-    return not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def _columns(text: str) -> tuple[bool, tuple[Column, ...]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kvmwatch.model.snapshot import Domain, Snapshot
+from kvmwatch.model.snapshot import Disk, Domain, Interface, Snapshot, Unreads, Vcpu
 from kvmwatch.model.text import without_password
 
 if TYPE_CHECKING:
@@ -45,9 +45,39 @@ class Row(NamedTuple):
         return self.problems[0].severity if self.problems else OK
 
     @property
+    def unread(self) -> Unreads:
+        """What of it, and of its parts, could not be had."""
+        domain = self.domain
+        parts: list[Vcpu | Disk | Interface] = [*domain.vcpus, *domain.disks, *domain.interfaces]
+        return (*domain.unread, *(unread for part in parts for unread in part.unread))
+
+    @property
+    def silent(self) -> bool:
+        """Whether its QEMU does not answer."""
+        return self.domain.not_responding is not None
+
+    @property
     def badness(self) -> int:
         """The higher, the worse; a VM that is left alone is as good as any."""
         return SEVERITIES.index(self.status or OK)
+
+
+class Thing(NamedTuple):
+    """Anything else that stands in a table: a disk, a pool, the verdict of a check."""
+
+    of: Any
+    now: float
+    unread: Unreads = ()
+    silent: bool = False
+    status: str | None = None
+
+
+class Said(NamedTuple):
+    """The verdict of one check, OK or not; ``lines`` are without the VM's name."""
+
+    check: str
+    severity: str
+    lines: tuple[str, ...]
 
 
 def in_words(problems: Iterable[Problem]) -> list[str]:
@@ -89,6 +119,32 @@ def judged(snapshot: Snapshot, checks: Sequence[Check], config: SiteConfig) -> l
         )
         for domain in snapshot.domains
     ]
+
+
+def said(
+    snapshot: Snapshot, checks: Sequence[Check], config: SiteConfig, domain: Domain | None = None
+) -> Iterator[Said]:
+    """What each check says of a VM or of the hypervisor, with what is well."""
+    from check_kvm.frame import plugin  # noqa: PLC0415 - a list of names does without
+    from check_kvm.frame.judging import Judges  # noqa: PLC0415
+
+    judges = Judges(checks, config)
+    for check in checks:
+        try:
+            verdict = judges.verdict(check, snapshot, domain)
+            subjects = verdict.sorted_subjects()
+            called = verdict.called(domain) if domain else ""
+            lines = tuple(_without(called, subject.line()) for subject in subjects)
+            worst = max((str(subject.state).upper() for subject in subjects), key=SEVERITIES.index, default=OK)
+            yield Said(check.name, worst, lines or (verdict.overview,))
+        except Exception as error:  # of one check, and the others are told all the same
+            yield Said(check.name, UNKNOWN, (without_password(plugin.unknown(check, error)),))
+
+
+def _without(called: str, line: str) -> str:
+    from check_kvm.frame import labels  # noqa: PLC0415
+
+    return line[len(labels.text(called)) :].strip() if line.startswith(labels.text(called)) else line
 
 
 def _problems(check: str, verdict: Verdict, domain: Domain) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from kvmwatch.model.text import readable
 from kvmwatch_terminal.columns import ALWAYS, Column, cell
-from kvmwatch_terminal.rows import CRITICAL, UNKNOWN, WARNING, Row
+from kvmwatch_terminal.rows import CRITICAL, UNKNOWN, WARNING, Row, Thing
 from kvmwatch_terminal.width import cut, fill, width
 
 _GAP = "  "
@@ -18,7 +18,7 @@ Cells = list[str]
 
 
 def table(
-    rows: Sequence[Row],
+    rows: Sequence[Row | Thing],
     columns: Sequence[Column],
     room: int | None = None,
     asked: Collection[Column] = (),
@@ -83,7 +83,7 @@ def _total(widths: Sequence[int]) -> int:
     return sum(widths) + len(_GAP) * (len(widths) - 1)
 
 
-def _painted(line: str, row: Row, cells: Cells, columns: Sequence[Column]) -> str:
+def _painted(line: str, row: Row | Thing, cells: Cells, columns: Sequence[Column]) -> str:
     """The line with its status in colour, if that is still in it."""
     colour = _COLOURS.get(row.status or "")
     before = ""

@@ -85,7 +85,8 @@ def test_rates_of_a_guest_under_load(command: Command) -> None:
     close = 0.15  # the readings are some 100 ms apart
     cpu = (rates["vcpu.0.time"] + rates["vcpu.1.time"]) / 1e9 / 2 * 100
     assert domain["cpu"] == pytest.approx(cpu, rel=close)
-    assert domain["write"] == pytest.approx(rates["block.0.wr.bytes"], rel=close)
+    written = sum(rate for name, rate in rates.items() if name.endswith(".wr.bytes"))
+    assert domain["write"] == pytest.approx(written, rel=close)
     assert domain["rx"] == pytest.approx(rates["net.0.rx.bytes"] * 8, rel=close)
     assert domain["rss"] == pytest.approx(after["balloon.rss"] * 1024, rel=close)
 
@@ -109,6 +110,6 @@ def test_one_that_hangs_says_so_and_the_others_are_told(command: Command, bed: B
     assert ran.seconds < 11
     assert re.search(r"^idle1\b.* running, not responding .* \? ", ran.out, re.MULTILINE)
     assert any("not responding" in text for text in found["idle1"]["problem"])
-    assert found["idle1"]["cpu"] is None
+    assert found["idle1"]["not_responding"] > 0
     assert found["web1"]["cpu"] > 0
     assert found["web1"]["not_responding"] is None
