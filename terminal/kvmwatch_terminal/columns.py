@@ -19,6 +19,9 @@ NONE, NOT_KNOWN = "-", "?"
 #: where a column is shown without being asked for: in the table; with --wide; in csv and JSON as well; nowhere
 TABLE, WIDE, DATA, ASKED = range(4)
 
+#: what QEMU is asked for, so that one that does not answer is the reason where it is missing
+_OF_QEMU = Group.CPU | Group.MEMORY | Group.DISK | Group.INTERFACE
+
 ALWAYS = 99  # kept however narrow the terminal is
 
 
@@ -49,7 +52,7 @@ def unknown(column: Column, row: Row | Thing) -> bool:
     """Whether a value is missing though there should be one."""
     if not column.needs or column.of(row) is not None:
         return False
-    return row.silent or any(part.group in column.needs for part in row.unread)
+    return (row.silent and bool(column.needs & _OF_QEMU)) or any(part.group in column.needs for part in row.unread)
 
 
 def cell(column: Column, row: Row | Thing) -> str:
@@ -87,11 +90,12 @@ def _bits(rate: str) -> Callable[[Row], Value]:
     return of
 
 
-def _state(row: Row) -> str:
+def state_in_words(row: Row, every_reason: bool = True) -> str:
+    """State, reason and whether its QEMU answers; of one that just runs the reason may be left out."""
     domain = row.domain
     usual = domain.state in (states.RUNNING, states.BLOCKED) and domain.why.meaning is states.EXPECTED
     text = states.label(domain.state)
-    if not usual and domain.why.text != "unknown":
+    if (every_reason or not usual) and domain.why.text != "unknown":
         text += f" ({domain.why.text})"
     return text if domain.not_responding is None else f"{text}, not responding"
 
@@ -167,7 +171,7 @@ COLUMNS = (
         *("state", "STATE", None, "its state; in a table with the reason, and whether its QEMU answers"),
         _state_name,
         needs=Group.CONTROL,
-        text=_state,
+        text=lambda row: state_in_words(row, every_reason=False),
         least=10,
         kept=ALWAYS,
     ),

@@ -7,6 +7,7 @@ import io
 import json
 import unicodedata
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from kvmwatch.model.snapshot import Snapshot
 from kvmwatch_terminal.columns import Column, Value
@@ -40,18 +41,23 @@ def as_json(snapshot: Snapshot, rows: Sequence[Row], columns: Sequence[Column]) 
         "unread": [part.text for part in snapshot.unread],
         "domains": [
             {
-                **{column.name: _rounded(column.of(row)) for column in columns},
+                **{column.name: rounded(column.of(row)) for column in columns},
                 "unread": [part.text for part in row.domain.unread],
-                "not_responding": _rounded(row.domain.not_responding),
+                "not_responding": rounded(row.domain.not_responding),
             }
             for row in rows
         ],
     }
-    text = json.dumps(document, ensure_ascii=False, indent=1)
-    return "".join(map(_escaped, text))
+    return json_text(document)
 
 
-def _rounded(value: Value) -> Value:
+def json_text(document: Any) -> str:
+    """JSON for people and programs: every script as it is, and nothing that a terminal would act upon."""
+    return "".join(map(_escaped, json.dumps(document, ensure_ascii=False, indent=1)))
+
+
+def rounded(value: Value) -> Value:
+    """A figure with no more digits than anybody needs; whole where it is."""
     if not isinstance(value, float):
         return value
     return int(value) if value.is_integer() else round(value, _DIGITS)
@@ -60,7 +66,7 @@ def _rounded(value: Value) -> Value:
 def _plain(value: Value) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "; ".join(value) if isinstance(value, list) else "" if value is None else str(_rounded(value))
+    return "; ".join(value) if isinstance(value, list) else "" if value is None else str(rounded(value))
 
 
 def _escaped(character: str) -> str:

@@ -113,3 +113,20 @@ def test_one_that_hangs_says_so_and_the_others_are_told(command: Command, bed: B
     assert found["idle1"]["not_responding"] > 0
     assert found["web1"]["cpu"] > 0
     assert found["web1"]["not_responding"] is None
+
+
+def test_show_beside_domblklist_domiflist_and_the_process(command: Command, bed: Bed) -> None:
+    ran = command("kvmwatch", "show", "web1", "--json")
+    assert ran.code == 0, ran
+    shown = json.loads(ran.out)
+    disks = {line.split()[0]: line.split()[1] for line in virsh("domblklist", "web1").splitlines()[2:] if line}
+    assert {disk["name"]: disk["path"] or "-" for disk in shown["disks"]} == disks
+    interfaces = {line.split()[4]: line.split()[0] for line in virsh("domiflist", "web1").splitlines()[2:] if line}
+    assert {each["mac"]: each["name"] for each in shown["interfaces"]} == interfaces
+    (process,) = shown["processes"]
+    assert process["pid"] == str(bed.qemu_pid("web1"))
+    assert process["files"] > 0
+    assert {each["check"] for each in shown["checks"]} >= {"state", "cpu", "disk", "process"}
+    words = command("kvmwatch", "show", "web1")
+    assert (words.code, words.err) == (0, "")
+    assert "not been had" not in words.out

@@ -1,0 +1,86 @@
+"""kvmwatch show: what stands in its sections, for people and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from check_kvm.frame.judging import all_checks
+from check_kvm.frame.siteconfig import SiteConfig
+from kvmwatch_terminal import show
+from kvmwatch_terminal.details import CHECKS, SECTIONS, WHOLE, Shown, Wanted, things
+from kvmwatch_terminal.rows import OK, Said, judged, said
+from test_golden_output import snapshot
+
+from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.model.policy import OwnThreshold, Policy
+from kvmwatch.model.rates import samples, with_rates
+from kvmwatch.model.snapshot import Snapshot
+
+JUDGING = tuple(check for check in all_checks() if check.of_each_domain or check.name == "process")
+
+
+@pytest.fixture(scope="module")
+def rated() -> Snapshot:
+    return with_rates(snapshot(60), samples(snapshot(0)))
+
+
+def shown(rated: Snapshot, name: str, metadata: Policy | None = None) -> tuple[Shown, list[Said]]:
+    domain = next(domain for domain in rated.domains if domain.name == name)
+    (row,) = judged(rated._replace(domains=(domain,)), JUDGING, SiteConfig())
+    own = domain.policy if metadata is None else metadata
+    return Shown(row, rated, own), list(said(rated, JUDGING, SiteConfig(), domain))
+
+
+@pytest.mark.parametrize("name", ["web1", "hung", "off", "tuned"])
+def test_in_words(name: str, rated: Snapshot, golden: Callable[[str, str], None]) -> None:
+    golden(f"kvmwatch_show_{name}.txt", show._in_words(*shown(rated, name)) + "\n")
+
+
+def test_as_json(rated: Snapshot, golden: Callable[[str, str], None]) -> None:
+    text = show._as_json(*shown(rated, "web1"))
+    golden("kvmwatch_show_web1.json", text + "\n")
+    assert json.loads(text)["processes"][0]["pid"] == "4001"
+
+
+def test_no_two_things_have_the_same_key() -> None:
+    keys = [column.name for column in WHOLE] + [section.name for section in SECTIONS]
+    keys += ["uri", "time", "name", "not_responding", "checks", "unread"]
+    assert len(set(keys)) == len(keys)
+    for columns in (CHECKS, *(section.columns for section in SECTIONS)):
+        assert len({column.name for column in columns}) == len(columns)
+
+
+def test_what_is_wanted_and_where_it_comes_from(rated: Snapshot) -> None:
+    own, site = OwnThreshold("cpu.usage", "1", None), OwnThreshold("cpu.steal", None, "2")
+    metadata = Policy(thresholds=(own,))
+    merged = Policy(expect="running", thresholds=(site, own))
+    vm, _ = shown(rated, "web1", metadata)
+    vm = vm._replace(row=vm.row._replace(domain=vm.domain._replace(policy=merged)))
+    wanted = [thing.of for thing in things(SECTIONS[-1], vm)]
+    assert wanted == [
+        Wanted("expect", "running", None, None, "--config"),
+        Wanted("cpu.steal", None, None, "2", "--config"),
+        Wanted("cpu.usage", None, "1", None, "its metadata"),
+    ]
+
+
+def test_verdicts_have_what_is_well_too(rated: Snapshot) -> None:
+    _, verdicts = shown(rated, "web1")
+    by_check = {each.check: each for each in verdicts}
+    assert by_check["state"].severity == OK
+    assert by_check["state"].lines[0].startswith("running (booted)")
+    assert not any(line.startswith("web1") for each in verdicts for line in each.lines)
+
+
+def test_the_one_vm(rated: Snapshot) -> None:
+    domain = rated.domains[0]
+    assert show._the_one(rated, domain.name) == domain
+    assert show._the_one(rated._replace(domains=(domain,)), "d*") == domain
+    with pytest.raises(
+        KvmwatchError, match=r"no VM nix here; 'kvmwatch list --format names' tells which there are"
+    ):
+        show._the_one(rated._replace(domains=()), "nix")
+    with pytest.raises(KvmwatchError, match=r"matches 14 VMs: .*, \.\.\.; name one of them"):
+        show._the_one(rated, "*")
