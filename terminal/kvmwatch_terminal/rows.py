@@ -124,7 +124,7 @@ def judged(snapshot: Snapshot, checks: Sequence[Check], config: SiteConfig) -> l
 def said(
     snapshot: Snapshot, checks: Sequence[Check], config: SiteConfig, domain: Domain | None = None
 ) -> Iterator[Said]:
-    """What each check says of a VM or of the hypervisor, with what is well."""
+    """What each check says of a VM, with what is well; of the hypervisor, what is wrong and then the overview."""
     from check_kvm.frame import plugin  # noqa: PLC0415 - a list of names does without
     from check_kvm.frame.judging import Judges  # noqa: PLC0415
 
@@ -133,8 +133,11 @@ def said(
         try:
             verdict = judges.verdict(check, snapshot, domain)
             subjects = verdict.sorted_subjects()
-            called = verdict.called(domain) if domain else ""
-            lines = tuple(_without(called, subject.line()) for subject in subjects)
+            if domain:
+                lines = tuple(_without(verdict.called(domain), subject.line()) for subject in subjects)
+            else:
+                lines = tuple(subject.line(worst_only=True) for subject in subjects if subject.state.code)
+                lines = (*lines, verdict.overview)
             worst = max((str(subject.state).upper() for subject in subjects), key=SEVERITIES.index, default=OK)
             yield Said(check.name, worst, lines or (verdict.overview,))
         except Exception as error:  # of one check, and the others are told all the same

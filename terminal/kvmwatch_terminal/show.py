@@ -1,27 +1,23 @@
-"""kvmwatch show: all that is known of one VM."""
+"""kvmwatch show: all that is known of one VM, or of the hypervisor."""
 
 from __future__ import annotations
 
 import argparse
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kvmwatch.command.frame import Outcome
 from kvmwatch.command.options import Parser, add_common
-from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Domain, Snapshot
-from kvmwatch.model.text import readable
 from kvmwatch.reading.connection import is_local
-from kvmwatch_terminal import reading
-from kvmwatch_terminal.columns import NONE, Column, cell
-from kvmwatch_terminal.details import CHECKS, SECTIONS, WHOLE, Shown, things
+from kvmwatch_terminal import page, reading
+from kvmwatch_terminal.details import SECTIONS, WHOLE, Shown, things
 from kvmwatch_terminal.formats import json_text, rounded
-from kvmwatch_terminal.rows import Said, Thing, judged, said
-from kvmwatch_terminal.table import table
-from kvmwatch_terminal.width import cut, fill, width
+from kvmwatch_terminal.rows import Said, judged, said
 
 if TYPE_CHECKING:
     from check_kvm.frame.plugin import Check
@@ -39,12 +35,13 @@ def add_options(made: Parser) -> None:
     """Add the options of the command to its parser."""
     from check_kvm.frame.check_options import add_site_options  # noqa: PLC0415 - only when it is used
 
-    made.description = "Shows all that is known of one VM, and what each check says of it."
+    made.description = "Shows all that is known of one VM or of the hypervisor, and what each check says of it."
     made.epilog = (
         "Exit: 0 it was shown, whatever is wrong with it; 3 there is no such VM, or it could not be read.\n"
         "? stands for what it should have and could not be had; what it does not have is left out, or is -."
     )
-    made.add_argument("vm", metavar="VM", help="its name or UUID")
+    made.add_argument("vm", metavar="VM", nargs="?", help="its name or UUID")
+    made.add_argument("--host", action="store_true", help="the hypervisor, instead of a VM")
     add_common(made, selects=False)
     add_site_options(made)
     made.add_argument("--json", action="store_true", help="as JSON, in base units")
@@ -52,6 +49,16 @@ def add_options(made: Parser) -> None:
 
 
 def _run(options: argparse.Namespace) -> Outcome:
+    if (options.vm is None) != options.host:
+        raise UsageError("name one VM, or give --host", "usage: kvmwatch show [-h] [OPTION ...] VM")
+    if options.host:
+        from kvmwatch_terminal import show_host  # noqa: PLC0415 - a VM does without
+
+        return show_host.run(options)
+    return _show_vm(options)
+
+
+def _show_vm(options: argparse.Namespace) -> Outcome:
     from check_kvm.frame.check_options import site_config  # noqa: PLC0415 - only when it is used
 
     config = site_config(options.config)
@@ -67,7 +74,7 @@ def _run(options: argparse.Namespace) -> Outcome:
     # its status is the one that list gives; what only root sees of its process is beside it
     of_each = [check for check in checks if check.of_each_domain]
     (row,) = judged(snapshot._replace(domains=(domain,)), of_each, config)
-    made = _as_json if options.json else _in_words
+    made = as_json if options.json else in_words
     return Outcome(made(Shown(row, snapshot, metadata), verdicts))
 
 
@@ -92,41 +99,29 @@ def _the_one(snapshot: Snapshot, called: str) -> Domain:
     return found[0]
 
 
-def _in_words(vm: Shown, verdicts: list[Said]) -> str:
-    row, room = vm.row, reading.room()
-    lines = [row.domain.label, ""]
-    shown = [(each.header.lower(), readable(cell(each, row), reading.LONGEST)) for each in WHOLE]
-    widest = max(width(label) for label, _ in shown)
-    lines += [f"  {fill(label, widest)}  {text}" for label, text in shown if text != NONE and label != "reason"]
-    checks = [Thing(each, row.now, status=each.severity) for each in verdicts]
-    tables: list[tuple[str, tuple[Column, ...], list[Thing]]] = [("Checks", CHECKS, checks)]
-    tables += [(each.title, each.columns, things(each, vm)) for each in SECTIONS]
-    for title, columns, rows in tables:
-        if not rows:
-            continue
-        kept = [each for each in columns if any(cell(each, thing) != NONE for thing in rows)]
-        inner = None if room is None else max(1, room - 2)
-        text = table(rows, kept, inner, kept, reading.coloured())
-        lines += ["", title, *(f"  {line}" for line in text.split("\n"))]
-    unread = [part.text for part in row.domain.unread]
-    lines += ["", "Could not be had", *(f"  {text}" for text in unread)] if unread else []
-    return "\n".join(lines if room is None else [line if "\x1b" in line else cut(line, room) for line in lines])
+def in_words(vm: Shown, verdicts: list[Said]) -> str:
+    """The VM for people."""
+    unread = [part.text for part in vm.domain.unread]
+    whole = [column for column in WHOLE if column.name != "reason"]  # which is in the state
+    return page.in_words(vm.domain.label, whole, vm.row, _parts(vm, verdicts), unread)
 
 
-def _as_json(vm: Shown, verdicts: list[Said]) -> str:
+def as_json(vm: Shown, verdicts: list[Said]) -> str:
+    """The VM for programs."""
     row, snapshot = vm.row, vm.snapshot
+    return json_text(
+        {
+            "uri": snapshot.uri,
+            "time": rounded(snapshot.time),
+            "name": row.domain.name,
+            **page.values(WHOLE, row),
+            "not_responding": rounded(row.domain.not_responding),
+            **page.tables(_parts(vm, verdicts)),
+            "unread": [part.text for part in (*snapshot.unread, *row.unread)],
+        }
+    )
 
-    def values(columns: Any, of: Any) -> dict[str, Any]:
-        return {each.name: rounded(each.of(of)) for each in columns}
 
-    document = {
-        "uri": snapshot.uri,
-        "time": rounded(snapshot.time),
-        "name": row.domain.name,
-        **values(WHOLE, row),
-        "not_responding": rounded(row.domain.not_responding),
-        "checks": [values(CHECKS, Thing(each, snapshot.time)) for each in verdicts],
-        **{each.name: [values(each.columns, thing) for thing in things(each, vm)] for each in SECTIONS},
-        "unread": [part.text for part in (*snapshot.unread, *row.unread)],
-    }
-    return json_text(document)
+def _parts(vm: Shown, verdicts: list[Said]) -> list[page.Part]:
+    sections = (page.Part(each.name, each.title, each.columns, things(each, vm)) for each in SECTIONS)
+    return [page.checks(verdicts, vm.row.now), *sections]

@@ -62,7 +62,8 @@ def test_it_agrees_with_the_list(command: Command) -> None:
         (("web9",), "kvmwatch: no VM web9 here; 'kvmwatch list --format names' tells which there are\n"),
         (("web1", "-u", "nonsense"), "is not a libvirt URI"),
         (("*1",), "kvmwatch: *1 matches 6 VMs: crashed1, db1, off1, paused1, suspended1, ...; name one of them\n"),
-        ((), "the following arguments are required: VM"),
+        ((), "kvmwatch: name one VM, or give --host\n"),
+        (("web1", "--host"), "kvmwatch: name one VM, or give --host\n"),
         (("web1", "-d", "x"), "unrecognized arguments: -d x"),
         (("",), "an empty domain pattern selects nothing"),
     ],
@@ -72,6 +73,17 @@ def test_errors(command: Command, arguments: tuple[str, ...], says: str) -> None
     assert (ran.code, ran.out) == (3, "")
     assert says in ran.err
     assert ran.err.count("\n") <= 2
+
+
+def test_the_host(command: Command) -> None:
+    ran = command("kvmwatch", "show", "--host", "-u", EXAMPLE_URI)
+    assert (ran.code, ran.err) == (0, "")
+    assert re.search(r"^  cpus +16$", ran.out, re.MULTILINE)
+    assert re.search(r"^  pool +WARNING +images usage 88 % \(over 85 %\)", ran.out, re.MULTILINE)
+    document = json.loads(command("kvmwatch", "show", "--host", "--json", "-u", EXAMPLE_URI).out)
+    assert {pool["name"] for pool in document["pools"]} == {"images", "iso images"}
+    assert document["vcpus_assigned"] == 11
+    assert document["swap_used"] is None, "that of this machine is not the example's"
 
 
 @pytest.mark.parametrize("columns", [40, 100])

@@ -130,3 +130,14 @@ def test_show_beside_domblklist_domiflist_and_the_process(command: Command, bed:
     words = command("kvmwatch", "show", "web1")
     assert (words.code, words.err) == (0, "")
     assert "not been had" not in words.out
+
+
+def test_the_host_beside_nodeinfo_and_the_pools(command: Command) -> None:
+    ran = command("kvmwatch", "show", "--host", "--json")
+    assert ran.code == 0, ran
+    shown = json.loads(ran.out)
+    told = dict(re.split(r":\s+", line, maxsplit=1) for line in virsh("nodeinfo").splitlines() if ": " in line)
+    assert shown["cpus"] == int(told["CPU(s)"])
+    assert shown["memory_total"] == pytest.approx(int(told["Memory size"].split()[0]) * 1024, rel=0.01)
+    assert {pool["name"] for pool in shown["pools"]} == set(virsh("pool-list", "--all", "--name").split())
+    assert {each["name"] for each in shown["networks"]} == set(virsh("net-list", "--all", "--name").split())

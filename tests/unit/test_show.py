@@ -8,16 +8,19 @@ from collections.abc import Callable
 import pytest
 from check_kvm.frame.judging import all_checks
 from check_kvm.frame.siteconfig import SiteConfig
-from kvmwatch_terminal import show
+from kvmwatch_terminal import host_details, show, show_host
 from kvmwatch_terminal.details import CHECKS, SECTIONS, WHOLE, Shown, Wanted, things
 from kvmwatch_terminal.rows import OK, Said, judged, said
 from test_golden_output import snapshot
 
 from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.model.groups import Group
+from kvmwatch.model.metrics import DomainStats
 from kvmwatch.model.policy import OwnThreshold, Policy
 from kvmwatch.model.rates import samples, with_rates
-from kvmwatch.model.snapshot import Snapshot
+from kvmwatch.model.snapshot import Domain, Snapshot, Unread
 
+OF_THE_HOST = tuple(check for check in all_checks() if not check.of_each_domain)
 JUDGING = tuple(check for check in all_checks() if check.of_each_domain or check.name == "process")
 
 
@@ -35,11 +38,11 @@ def shown(rated: Snapshot, name: str, metadata: Policy | None = None) -> tuple[S
 
 @pytest.mark.parametrize("name", ["web1", "hung", "off", "tuned"])
 def test_in_words(name: str, rated: Snapshot, golden: Callable[[str, str], None]) -> None:
-    golden(f"kvmwatch_show_{name}.txt", show._in_words(*shown(rated, name)) + "\n")
+    golden(f"kvmwatch_show_{name}.txt", show.in_words(*shown(rated, name)) + "\n")
 
 
 def test_as_json(rated: Snapshot, golden: Callable[[str, str], None]) -> None:
-    text = show._as_json(*shown(rated, "web1"))
+    text = show.as_json(*shown(rated, "web1"))
     golden("kvmwatch_show_web1.json", text + "\n")
     assert json.loads(text)["processes"][0]["pid"] == "4001"
 
@@ -84,3 +87,41 @@ def test_the_one_vm(rated: Snapshot) -> None:
         show._the_one(rated._replace(domains=()), "nix")
     with pytest.raises(KvmwatchError, match=r"matches 14 VMs: .*, \.\.\.; name one of them"):
         show._the_one(rated, "*")
+
+
+def test_the_host_in_words_and_as_json(rated: Snapshot, golden: Callable[[str, str], None]) -> None:
+    verdicts = list(said(rated, OF_THE_HOST, SiteConfig()))
+    golden("kvmwatch_show_host.txt", show_host.in_words(rated, verdicts) + "\n")
+    golden("kvmwatch_show_host.json", show_host.as_json(rated, verdicts) + "\n")
+
+
+def test_a_host_that_could_not_be_read_has_no_figures(rated: Snapshot) -> None:
+    unread = (Unread(Group.HOST, "host", "no answer"),)
+    nothing = rated._replace(host=None, pools=(), networks=(), uplinks=None, unread=unread)
+    text = show_host.in_words(nothing, [])
+    assert text.startswith("qemu:///system\n")
+    assert "host could not be read: no answer" in text
+    document = json.loads(show_host.as_json(nothing, []))
+    assert document["cpu"] is None
+    assert document["unread"] == ["host could not be read: no answer"]
+
+
+def test_what_would_be_promised_is_not_known_while_one_vm_is_not() -> None:
+    def promised(*domains: Domain) -> float | None:
+        made = Snapshot("qemu:///system", 0, 0, domains=domains)
+        return host_details._promised(made, lambda domain: domain.stats.memory_maximum)
+
+    def vm(state: int, autostart: bool | None, memory: float | None) -> Domain:
+        return Domain("u", "v", None, state, 0, 0.0, autostart=autostart, stats=DomainStats(memory_maximum=memory))
+
+    runs, waits, off = vm(1, False, 4.0), vm(5, True, 2.0), vm(5, False, 100.0)
+    assert promised(runs, waits, off) == 6
+    assert promised(runs, vm(5, True, None)) is None
+    assert promised(runs, vm(5, None, 2.0)) is None
+    assert promised() == 0
+
+
+def test_no_two_things_of_the_host_have_the_same_key() -> None:
+    keys = [column.name for column in host_details.WHOLE] + [section.name for section in host_details.SECTIONS]
+    keys += ["uri", "time", "checks", "unread"]
+    assert len(set(keys)) == len(keys)
