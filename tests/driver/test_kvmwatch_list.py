@@ -184,6 +184,17 @@ def test_no_rates_are_not_known_and_said(command: Command) -> None:
     assert "no rates: -t 1 leaves no time for a second reading" in ran.err
 
 
+@pytest.mark.parametrize(("age", "waits"), [(20, False), (100, True)])
+def test_rates_are_not_of_long_ago(command: Command, age: float, waits: bool) -> None:
+    words = ("kvmwatch", "list", "-u", EXAMPLE_URI, "-d", "web1", "-o", "name,read")
+    assert command(*words).seconds > 1
+    (file,) = command._state.glob("kvm_list-*.json")
+    kept = json.loads(file.read_text())
+    kept["samples"] = {key: [time - age, *rest] for key, (time, *rest) in kept["samples"].items()}
+    file.write_text(json.dumps(kept))
+    assert (command(*words).seconds > 1) == waits
+
+
 def test_help_and_version(command: Command) -> None:
     assert command("kvmwatch", "-h").out.startswith("usage: kvmwatch [-h]")
     assert "columns, with their units" in command("kvmwatch", "list", "-h").out
