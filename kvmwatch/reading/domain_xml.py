@@ -12,16 +12,20 @@ from kvmwatch.model.text import readable
 
 #: characters; what a host's name and a macro's value take in Zabbix
 LONGEST_TITLE = 128
-#: the elements of clouds that have the name which people know, and the way from there to whose it is
+#: the elements of clouds that have the name which people know, and the ways from there to whose it is
 _CLOUDS = (
-    ("{http://openstack.org/xmlns/libvirt/nova/1.1}", "instance", ("owner", "project")),
-    ("{http://openstack.org/xmlns/libvirt/nova/1.0}", "instance", ("owner", "project")),  # older VMs
-    ("{http://opennebula.org/xmlns/libvirt/1.0}", "vm", ("gname",)),
+    ("{http://openstack.org/xmlns/libvirt/nova/1.1}", "instance", ("owner", "project"), ("owner", "user")),
+    # of VMs that live for long
+    ("{http://openstack.org/xmlns/libvirt/nova/1.0}", "instance", ("owner", "project"), ("owner", "user")),
+    ("{http://opennebula.org/xmlns/libvirt/1.0}", "vm", ("gname",), ("uname",)),
 )
-_TITLES = ("title", *(f"metadata/{namespace}{element}/{namespace}name" for namespace, element, _ in _CLOUDS))
-_PROJECTS = tuple(
-    "/".join([f"metadata/{namespace}{element}", *(f"{namespace}{step}" for step in steps)])
-    for namespace, element, steps in _CLOUDS
+_TITLES = ("title", *(f"metadata/{namespace}{element}/{namespace}name" for namespace, element, *_ in _CLOUDS))
+_PROJECTS, _OWNERS = (
+    tuple(
+        "/".join([f"metadata/{namespace}{element}", *(f"{namespace}{step}" for step in ways[number])])
+        for namespace, element, *ways in _CLOUDS
+    )
+    for number in (0, 1)
 )
 _KUBEVIRT = "metadata/{http://kubevirt.io}kubevirt"
 _LONGEST_NAME = 255  # of a bridge, a model, a path: for people and for filters
@@ -38,6 +42,8 @@ class Definition(NamedTuple):
     disks: tuple[Disk, ...]
     interfaces: tuple[Interface, ...]  # in the order of net.N of the statistics
     project: Optional[str] = None  # whose it is in its cloud
+    owner: Optional[str] = None
+    pinned: tuple[tuple[int, str], ...] = ()
 
 
 def parse(xml: str) -> Definition:
@@ -56,6 +62,8 @@ def parse(xml: str) -> Definition:
         disks=tuple(_disk(disk) for disk in root.iterfind("devices/disk") if disk.find("target") is not None),
         interfaces=tuple(_interfaces(root)),
         project=_project(root),
+        owner=_text(root, _OWNERS),
+        pinned=tuple(_pinned(root, vcpu)),
     )
 
 
@@ -70,6 +78,17 @@ def _project(root: ElementTree.Element) -> Optional[str]:
     if name and root.find(_KUBEVIRT) is not None:
         return readable(namespace, LONGEST_TITLE)
     return _text(root, _PROJECTS)
+
+
+def _pinned(root: ElementTree.Element, vcpu: Optional[ElementTree.Element]) -> Iterator[tuple[int, str]]:
+    """Each vCPU with a pinning of its own; else all have that of <vcpu cpuset>, if any."""
+    own = {
+        int(pin.get("vcpu") or 0): readable(pin.get("cpuset") or "", _LONGEST_NAME)
+        for pin in root.iterfind("cputune/vcpupin")
+    }
+    of_all = None if vcpu is None else vcpu.get("cpuset")
+    numbers = range(int(vcpu.text or 0)) if vcpu is not None and of_all else own
+    return ((number, own.get(number) or readable(of_all or "", _LONGEST_NAME)) for number in numbers)
 
 
 def _text(root: ElementTree.Element, paths: tuple[str, ...]) -> Optional[str]:
@@ -103,8 +122,27 @@ def _disk(disk: ElementTree.Element) -> Disk:
         bus=_attribute(disk, "target", "bus"),
         kind=disk.get("type"),
         path=_attribute(disk, "source", "file", "dev", "name", "volume"),
+        backing=tuple(_backing(disk)),
+        limits=tuple(_limits(disk)),
         mirror=None if disk.find("mirror") is None else _attribute(disk, "mirror", "job") or "copy",
     )
+
+
+def _backing(image: ElementTree.Element) -> Iterator[str]:
+    while (below := image.find("backingStore")) is not None:
+        path = _attribute(below, "source", "file", "dev", "name", "volume")
+        if path:  # the end of the chain is an empty element
+            yield path
+        image = below
+
+
+def _limits(disk: ElementTree.Element) -> Iterator[tuple[str, int]]:
+    """What of <iotune> limits something: 0 does not, nor does the name of a group."""
+    tuned = disk.find("iotune")
+    for limit in () if tuned is None else tuned:
+        number = int(limit.text) if limit.text and limit.text.isdecimal() else 0
+        if number and limit.tag != "group_name":
+            yield limit.tag, number
 
 
 def _interfaces(root: ElementTree.Element) -> Iterator[Interface]:

@@ -72,6 +72,8 @@ def domain(reading: Reading, now: float) -> Domain:
         time=reading.time,
         title=defined.title if defined else None,
         project=defined.project if defined else None,
+        owner=defined.owner if defined else None,
+        pinned=defined.pinned if defined else (),
         defined_vcpus=defined.vcpus if defined else None,
         balloon_period=period,
         agent_connected=defined.agent_connected if defined and active else None,

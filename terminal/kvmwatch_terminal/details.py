@@ -12,7 +12,7 @@ from check_kvm import process as processes
 from kvmwatch.model import derived
 from kvmwatch.model.groups import Group
 from kvmwatch.model.policy import Policy
-from kvmwatch.model.snapshot import Disk, Domain, Interface, Snapshot
+from kvmwatch.model.snapshot import Disk, Domain, Interface, Snapshot, Vcpu
 from kvmwatch.model.units import two_units
 from kvmwatch_terminal.columns import BY_NAME, Column, Value, state_in_words
 from kvmwatch_terminal.rows import Row, Thing
@@ -101,7 +101,9 @@ _CONFIG = Group.DEFINED | Group.DEFINITION
 
 #: the VM as a whole, a line each; what it does not have is left out
 WHOLE: tuple[Column, ...] = (
-    *(BY_NAME[name] for name in ("uuid", "title", "project", "id", "status")),
+    *(BY_NAME[name] for name in ("uuid", "title", "project")),
+    Column("owner", "OWNER", None, "the user whose it is in its cloud", lambda row: row.domain.owner, _CONFIG),
+    *(BY_NAME[name] for name in ("id", "status")),
     BY_NAME["state"]._replace(text=state_in_words),
     BY_NAME["reason"],
     Column(
@@ -163,8 +165,25 @@ CHECKS = (
 )
 
 
+class Pinned(NamedTuple):
+    """A vCPU, and the host's CPUs to which it is pinned; None: to none in particular."""
+
+    vcpu: Vcpu
+    to: str | None
+
+
+def _pinned(shown: Shown) -> Iterator[Pinned]:
+    to = dict(shown.domain.pinned)
+    return (Pinned(vcpu, to.get(vcpu.number)) for vcpu in shown.domain.vcpus)
+
+
+def _limits(disk: Disk) -> Value:
+    """In libvirt's words and units: bytes and operations per second."""
+    return [f"{name} {value}" for name, value in disk.limits] or None
+
+
 def _percent(name: str) -> Callable[[Any], Value]:
-    return lambda vcpu: derived.percent(getattr(vcpu.rates, name), 1)
+    return lambda pinned: derived.percent(getattr(pinned.vcpu.rates, name), 1)
 
 
 def _disk(name: str) -> Callable[[Disk], Value]:
@@ -209,12 +228,13 @@ SECTIONS = (
     Section(
         *("vcpu", "vCPUs"),
         (
-            column("number", "VCPU", "", lambda vcpu: vcpu.number),
+            column("number", "VCPU", "", lambda pinned: pinned.vcpu.number),
+            column("pinned", "PINNED TO", None, lambda pinned: pinned.to, _CONFIG),
             column("cpu", "CPU", "%", _percent("time"), Group.CPU),
             column("steal", "STEAL", "%", _percent("delay"), Group.CPU),
             column("wait", "I/O WAIT", "%", _percent("wait"), Group.CPU),
         ),
-        lambda shown: shown.domain.vcpus,
+        _pinned,
     ),
     Section(
         *("disks", "Disks"),
@@ -233,7 +253,9 @@ SECTIONS = (
             column("flush_latency", "FLUSH TAKES", "s", _disk("flush_latency")),
             column("error", "ERROR", None, lambda disk: disk.error),
             column("job", "JOB", None, lambda disk: disk.mirror, _CONFIG),
+            column("limits", "LIMITS", None, _limits, _CONFIG, least=12),
             column("path", "PATH", None, lambda disk: disk.path, _CONFIG, least=20),
+            column("backing", "BACKED BY", None, lambda disk: list(disk.backing) or None, _CONFIG, least=12),
         ),
         lambda shown: shown.domain.disks,
     ),

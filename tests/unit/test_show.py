@@ -19,6 +19,7 @@ from kvmwatch.model.metrics import DomainStats
 from kvmwatch.model.policy import OwnThreshold, Policy
 from kvmwatch.model.rates import samples, with_rates
 from kvmwatch.model.snapshot import Domain, Snapshot, Unread
+from kvmwatch.reading import domain_xml
 
 OF_THE_HOST = tuple(check for check in all_checks() if not check.of_each_domain)
 JUDGING = tuple(check for check in all_checks() if check.of_each_domain or check.name == "process")
@@ -125,3 +126,28 @@ def test_no_two_things_of_the_host_have_the_same_key() -> None:
     keys = [column.name for column in host_details.WHOLE] + [section.name for section in host_details.SECTIONS]
     keys += ["uri", "time", "checks", "unread"]
     assert len(set(keys)) == len(keys)
+
+
+XML = """<domain><name>web1</name><vcpu {}>4</vcpu><cputune>{}</cputune><devices><disk type='file' device='disk'>
+<source file='/i/top.qcow2'/><backingStore type='file'><format type='qcow2'/><source file='/i/mid.qcow2'/>
+<backingStore type='block'><source dev='/dev/base'/><backingStore/></backingStore></backingStore>
+<target dev='vda'/><iotune><total_bytes_sec>1000</total_bytes_sec><read_iops_sec>0</read_iops_sec>
+<group_name>12</group_name><write_iops_sec>7</write_iops_sec></iotune></disk></devices></domain>"""
+
+
+@pytest.mark.parametrize(
+    ("cpuset", "pins", "pinned"),
+    [
+        ("", "", ()),
+        ("", "<vcpupin vcpu='1' cpuset='4-5'/>", ((1, "4-5"),)),
+        ("cpuset='0-3'", "<vcpupin vcpu='1' cpuset='4-5'/>", ((0, "0-3"), (1, "4-5"), (2, "0-3"), (3, "0-3"))),
+    ],
+)
+def test_what_vcpus_are_pinned_to(cpuset: str, pins: str, pinned: tuple[tuple[int, str], ...]) -> None:
+    assert domain_xml.parse(XML.format(cpuset, pins)).pinned == pinned
+
+
+def test_backing_chain_and_limits_of_a_disk() -> None:
+    (disk,) = domain_xml.parse(XML.format("", "")).disks
+    assert disk.backing == ("/i/mid.qcow2", "/dev/base")
+    assert dict(disk.limits) == {"total_bytes_sec": 1000, "write_iops_sec": 7}

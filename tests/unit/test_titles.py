@@ -61,8 +61,15 @@ KUBEVIRT = "<k:kubevirt xmlns:k='http://kubevirt.io'><k:uid/></k:kubevirt>"
         ("web1", KUBEVIRT, None),
     ],
 )
-def test_whose_it_is_in_its_cloud(name: str, metadata: str, project: str | None) -> None:
+def test_the_project_in_its_cloud(name: str, metadata: str, project: str | None) -> None:
     assert parse(f"<domain><name>{name}</name><metadata>{metadata}</metadata></domain>").project == project
+
+
+@pytest.mark.parametrize(
+    ("metadata", "owner"), [(OWNED.format("shop"), "u"), (ONE.format("x"), "u"), (KUBEVIRT, None)]
+)
+def test_the_owner_in_its_cloud(metadata: str, owner: str | None) -> None:
+    assert parse(f"<domain><metadata>{metadata}</metadata></domain>").owner == owner
 
 
 @pytest.mark.parametrize(
