@@ -118,6 +118,8 @@ def _read(options: argparse.Namespace, columns: set[Column]) -> tuple[Snapshot, 
     judges = options.problems or any(column.judged for column in columns)
     checks = _checks() if judges else ()
     needs = [*(column.needs for column in columns), *(each.needs for each in options.filters)]
+    if options.format == "table" and BY_NAME["name"] in columns:
+        needs.append(BY_NAME["title"].needs)  # which is shown with it
     rates = [column.name for column in columns if column.rated]
     snapshot = reading.read(
         *(options, "kvm_list", reduce(or_, needs, Group.NONE), checks, selection, config),
