@@ -80,6 +80,7 @@ def together(command: Command, calls: Sequence[tuple[str, ...]], at_once: int = 
 def _modules() -> list[str]:
     """All of ours, and what they import only when it is needed."""
     folders = {"kvmwatch": ".", "check_kvm": "checks", "nagios_kvm": "checks", "zabbix_kvm": "zabbix"}
+    folders["kvmwatch_terminal"] = "terminal"
     root = Path(__file__).parents[1]
     ours = (
         module.name

@@ -22,7 +22,7 @@ TEXT = ("text",)
 #: in running text and tables, code is a command line when it begins with one of these and has arguments ("nagios_kvm
 #: publish" alone is a name)
 _PROGRAMS = re.compile(
-    r"(check_kvm_\w+|(nagios|zabbix)_kvm \w+|/usr/lib/nagios/plugins/\w+|apt|systemctl|journalctl|virsh|ls|ln|icingacli"
+    r"(check_kvm_\w+|(nagios|zabbix)_kvm \w+|kvmwatch \w+|/usr/lib/nagios/plugins/\w+|apt|systemctl|journalctl|virsh|ls|ln|icingacli"
     r"|icinga2|nagios4|make|sudo|zabbix_agentd) "
 )
 _BLOCK = re.compile(r"^( *)```([a-z0-9-]*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)

@@ -9,6 +9,8 @@ from unittest.mock import patch
 from argparse_manpage.manpage import Manpage
 from check_kvm.frame import check_options
 from check_kvm.frame.judging import all_checks
+from kvmwatch_terminal import cli as kvmwatch_terminal
+from kvmwatch_terminal import listing
 from nagios_kvm import cli as nagios_kvm
 from zabbix_kvm import cli as zabbix_kvm
 from zabbix_kvm import external
@@ -20,6 +22,7 @@ MAN = Path(__file__).parents[1] / "docs" / "man"
 
 _EXIT_STATUS = {
     "check_kvm": "0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN: as the plugin API has it.",
+    "kvmwatch": "0 when it was printed, whatever is wrong with the VMs, 3 when it could not be read: stderr says why.",
     "nagios_kvm": "0 when all is done, 2 when results were refused, 3 when it could not be done: stderr says why.",
     "zabbix_kvm": "0 when all is done, 2 when values or changes were refused, 3 when it could not be done: stderr says "
     "why. "
@@ -28,6 +31,7 @@ _EXIT_STATUS = {
 }
 _FILES = {
     "check_kvm": ".TP\n/var/lib/kvmwatch/\ncounters of the last run, in a folder per user",
+    "kvmwatch": ".TP\n/var/lib/kvmwatch/\ncounters of the last run, in a folder per user",
     "nagios_kvm": ".TP\n/etc/default/kvmwatch-publish, /etc/default/kvmwatch-publish@NAME, /etc/default/kvmwatch-config, "
     "/etc/default/kvmwatch-config@NAME\noptions of the timers and their instances\n"
     ".TP\n/var/lib/kvmwatch/\ncounters of the last run, in a folder per user",
@@ -41,6 +45,7 @@ _FILES = {
 def pages() -> dict[str, str]:
     """File name to text."""
     parsers = {f"check_kvm_{check.name}": check_options.parser_of(check) for check in all_checks()}
+    parsers |= {"kvmwatch": kvmwatch_terminal.parser(every_option=True)}
     parsers |= {"nagios_kvm": nagios_kvm.parser(), "zabbix_kvm": zabbix_kvm.parser()}
     parsers |= {"zabbix_kvm_external": external.parser()}
     # argparse wraps usage lines for the terminal it finds, and each Python at other places; man wraps them by itself
@@ -62,11 +67,19 @@ def _page(name: str, parser: Parser, names: list[str]) -> str:
         format="single-commands-section",
     )
     family = "check_kvm" if name.startswith("check_kvm") else name
+    if name == "kvmwatch":
+        made.add_section("COLUMNS OF LIST", ">", _columns())
     made.add_section("EXIT STATUS", ">", _EXIT_STATUS[family])
     made.add_section("FILES", ">", _FILES[family])
     others = (f".BR {other} (1)" for other in names if other != name)
     made.add_section("SEE ALSO", ">", ",\n".join(others) + "\n.PP\n/usr/share/doc/kvmwatch/")
     return str(made).replace(".SH COMMENTS", ".SH THRESHOLDS")
+
+
+def _columns() -> str:
+    """The columns of kvmwatch list, and what is in them where there is nothing."""
+    items = "".join(f".TP\n\\fB{name}\\fR\n{text}\n" for name, text in listing.columns_help())
+    return f"{items}.PP\n{listing.LEGEND.split(chr(10) * 2)[0]}"
 
 
 if __name__ == "__main__":

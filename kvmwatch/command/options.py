@@ -36,8 +36,8 @@ def parser(name: str, description: str, epilog: str = "") -> Parser:
     return made
 
 
-def add_common(made: argparse.ArgumentParser) -> None:
-    """Add ``-u -d -x -t -v -V`` to a parser (or a subcommand's)."""
+def add_common(made: argparse.ArgumentParser, selects: bool = True) -> None:
+    """Add ``-u -d -x -t -v -V`` to a parser (or a subcommand's); ``-d -x`` only where it selects domains."""
     made.add_argument(
         "-u",
         "--uri",
@@ -45,17 +45,8 @@ def add_common(made: argparse.ArgumentParser) -> None:
         default=default_uri(),
         help="libvirt URI, opened read-only (default: $LIBVIRT_DEFAULT_URI, else qemu:///system)",
     )
-    made.add_argument(
-        "-d",
-        "--domain",
-        action="append",
-        default=[],
-        metavar="PATTERN",
-        help="only these domains: a shell glob over the name, a UUID, or re:REGEX; repeatable",
-    )
-    made.add_argument(
-        "-x", "--exclude", action="append", default=[], metavar="PATTERN", help="not these; repeatable"
-    )
+    if selects:
+        _add_selection(made)
     made.add_argument(
         "-t",
         "--timeout",
@@ -68,6 +59,20 @@ def add_common(made: argparse.ArgumentParser) -> None:
         "-v", "--verbose", action="count", default=0, help="say more; -vv adds tracebacks, -vvv timings"
     )
     made.add_argument("-V", "--version", action="version", version=f"kvmwatch {__version__}")
+
+
+def _add_selection(made: argparse.ArgumentParser) -> None:
+    made.add_argument(
+        "-d",
+        "--domain",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="only these domains: a shell glob over the name, a UUID, or re:REGEX; repeatable",
+    )
+    made.add_argument(
+        "-x", "--exclude", action="append", default=[], metavar="PATTERN", help="not these; repeatable"
+    )
 
 
 def add_allow_http(made: argparse.ArgumentParser) -> None:

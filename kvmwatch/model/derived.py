@@ -15,10 +15,15 @@ from kvmwatch.model.snapshot import Disk, Domain, Filesystem, Host, Interface, N
 
 def memory_usage(domain: Domain) -> Value:
     """What the guest cannot give away, in % of what it has; None when it does not tell."""
+    return percent(memory_used(domain), domain.stats.memory_available)
+
+
+def memory_used(domain: Domain) -> Value:
+    """Bytes that the guest cannot give away; None when it does not tell."""
     stats = domain.stats
     # guests before Linux 3.14 tell only what is not used at all
     free = stats.memory_unused if stats.memory_usable is None else stats.memory_usable
-    return percent(_minus(stats.memory_available, free), stats.memory_available)
+    return _minus(stats.memory_available, free)
 
 
 def vcpu_usage(domain: Domain) -> Value:

@@ -67,6 +67,8 @@ class Disk(NamedTuple):
     mirror: Optional[str] = None  # the block job that writes it to a second image: copy, active-commit; None: none
     mirror_since: Optional[float] = None  # Unix time at which that was first seen
     error: Optional[str] = None  # "no space" or "I/O error" (virDomainGetDiskErrors)
+    backing: tuple[str, ...] = ()  # the images below its own, the nearest first; a domain that runs tells them
+    limits: tuple[tuple[str, int], ...] = ()  # of <iotune>: total_bytes_sec, read_iops_sec, ...; what is limited
     stats: DiskStats = DiskStats()
     rates: DiskStats = DiskStats()
     rated_over: Optional[float] = None  # seconds between the readings that the rates are of
@@ -124,6 +126,9 @@ class Domain(NamedTuple):
     reason: int
     time: float  # CLOCK_MONOTONIC of the reading
     title: Optional[str] = None  # what people call it: its <title>, or its name in OpenStack or OpenNebula
+    project: Optional[str] = None  # whose it is in its cloud: a project, a group, a namespace
+    owner: Optional[str] = None  # the user there
+    pinned: tuple[tuple[int, str], ...] = ()  # number of a vCPU, and the host's CPUs to which it is pinned (0-3,8)
     autostart: Optional[bool] = None
     persistent: Optional[bool] = None
     managed_save: Optional[bool] = None

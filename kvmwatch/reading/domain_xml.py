@@ -12,13 +12,31 @@ from kvmwatch.model.text import readable
 
 #: characters; what a host's name and a macro's value take in Zabbix
 LONGEST_TITLE = 128
-#: the elements of clouds that have the name which people know
+
+
+class Cloud(NamedTuple):
+    """Where in the metadata a cloud has what people know: an element, and the ways from there."""
+
+    namespace: str
+    element: str
+    project: tuple[str, ...]
+    owner: tuple[str, ...]
+
+    def place(self, *way: str) -> str:
+        """The path of one of them, below <domain>."""
+        return "/".join(["metadata", *(f"{{{self.namespace}}}{step}" for step in (self.element, *way))])
+
+
 CLOUDS = (
-    ("http://openstack.org/xmlns/libvirt/nova/1.1", "instance"),
-    ("http://openstack.org/xmlns/libvirt/nova/1.0", "instance"),  # of VMs that live for long
-    ("http://opennebula.org/xmlns/libvirt/1.0", "vm"),
+    Cloud("http://openstack.org/xmlns/libvirt/nova/1.1", "instance", ("owner", "project"), ("owner", "user")),
+    # of VMs that live for long
+    Cloud("http://openstack.org/xmlns/libvirt/nova/1.0", "instance", ("owner", "project"), ("owner", "user")),
+    Cloud("http://opennebula.org/xmlns/libvirt/1.0", "vm", ("gname",), ("uname",)),
 )
-_TITLES = ("title", *(f"metadata/{{{uri}}}{element}/{{{uri}}}name" for uri, element in CLOUDS))
+_TITLES = ("title", *(cloud.place("name") for cloud in CLOUDS))
+_PROJECTS = tuple(cloud.place(*cloud.project) for cloud in CLOUDS)
+_OWNERS = tuple(cloud.place(*cloud.owner) for cloud in CLOUDS)
+_KUBEVIRT = "metadata/{http://kubevirt.io}kubevirt"
 _LONGEST_NAME = 255  # of a bridge, a model, a path: for people and for filters
 
 
@@ -32,6 +50,9 @@ class Definition(NamedTuple):
     policy: policy.Policy
     disks: tuple[Disk, ...]
     interfaces: tuple[Interface, ...]  # in the order of net.N of the statistics
+    project: Optional[str] = None  # whose it is in its cloud
+    owner: Optional[str] = None
+    pinned: tuple[tuple[int, str], ...] = ()
 
 
 def parse(xml: str) -> Definition:
@@ -42,18 +63,40 @@ def parse(xml: str) -> Definition:
     vcpu = root.find("vcpu")
     channel = root.find("devices/channel/target[@name='org.qemu.guest_agent.0']")
     return Definition(
-        title=first_title(root.findtext(path) for path in _TITLES),
+        title=first_text(root.findtext(path) for path in _TITLES),
         vcpus=int(vcpu.get("current") or vcpu.text or 1) if vcpu is not None else 1,
         balloon_period=int(stats.get("period") or 0) if stats is not None else 0,
         agent_connected=None if channel is None else channel.get("state") == "connected",
         policy=policy.Policy() if watch is None else _policy(watch, len(xml)),
         disks=tuple(_disk(disk) for disk in root.iterfind("devices/disk") if disk.find("target") is not None),
         interfaces=tuple(_interfaces(root)),
+        project=_project(root),
+        owner=first_text(root.findtext(path) for path in _OWNERS),
+        pinned=tuple(_pinned(root, vcpu)),
     )
 
 
-def first_title(texts: Iterable[Optional[str]]) -> Optional[str]:
-    """The first name for people that there is and that is not empty, of those in the order of ``CLOUDS``."""
+def _project(root: ElementTree.Element) -> Optional[str]:
+    """Its project in OpenStack, group in OpenNebula or namespace in KubeVirt, whose names are NAMESPACE_NAME."""
+    namespace, _, name = (root.findtext("name") or "").partition("_")
+    if name and root.find(_KUBEVIRT) is not None:
+        return readable(namespace, LONGEST_TITLE)
+    return first_text(root.findtext(path) for path in _PROJECTS)
+
+
+def _pinned(root: ElementTree.Element, vcpu: Optional[ElementTree.Element]) -> Iterator[tuple[int, str]]:
+    """Each vCPU with a pinning of its own; else all have that of <vcpu cpuset>, if any."""
+    own = {
+        int(pin.get("vcpu") or 0): readable(pin.get("cpuset") or "", _LONGEST_NAME)
+        for pin in root.iterfind("cputune/vcpupin")
+    }
+    of_all = None if vcpu is None else vcpu.get("cpuset")
+    numbers = range(int(vcpu.text or 0)) if vcpu is not None and of_all else own
+    return ((number, own.get(number) or readable(of_all or "", _LONGEST_NAME)) for number in numbers)
+
+
+def first_text(texts: Iterable[Optional[str]]) -> Optional[str]:
+    """The first of some texts that there is and that is not empty, readable and of a length for people."""
     return next((readable(text.strip(), LONGEST_TITLE) for text in texts if text and text.strip()), None)
 
 
@@ -82,8 +125,27 @@ def _disk(disk: ElementTree.Element) -> Disk:
         bus=_attribute(disk, "target", "bus"),
         kind=disk.get("type"),
         path=_attribute(disk, "source", "file", "dev", "name", "volume"),
+        backing=tuple(_backing(disk)),
+        limits=tuple(_limits(disk)),
         mirror=None if disk.find("mirror") is None else _attribute(disk, "mirror", "job") or "copy",
     )
+
+
+def _backing(image: ElementTree.Element) -> Iterator[str]:
+    while (below := image.find("backingStore")) is not None:
+        path = _attribute(below, "source", "file", "dev", "name", "volume")
+        if path:  # the end of the chain is an empty element
+            yield path
+        image = below
+
+
+def _limits(disk: ElementTree.Element) -> Iterator[tuple[str, int]]:
+    """What of <iotune> limits something: 0 does not, nor does the name of a group."""
+    tuned = disk.find("iotune")
+    for limit in () if tuned is None else tuned:
+        number = int(limit.text) if limit.text and limit.text.isdecimal() else 0
+        if number and limit.tag != "group_name":
+            yield limit.tag, number
 
 
 def _interfaces(root: ElementTree.Element) -> Iterator[Interface]:

@@ -20,7 +20,7 @@ def read(connection: Connection, uuids: Iterable[str]) -> dict[str, str]:
     found = {}
     for uuid in uuids:
         try:
-            title = domain_xml.first_title(_names(connection.lookupByUUIDString(uuid)))
+            title = domain_xml.first_text(_names(connection.lookupByUUIDString(uuid)))
         except libvirt.libvirtError:
             continue
         if title:
@@ -31,9 +31,11 @@ def read(connection: Connection, uuids: Iterable[str]) -> dict[str, str]:
 def _names(domain: LibvirtDomain) -> Iterator[Optional[str]]:
     """Its <title>, then what clouds call it."""
     yield _piece(domain, libvirt.VIR_DOMAIN_METADATA_TITLE)
-    for namespace, _ in domain_xml.CLOUDS:
+    for cloud in domain_xml.CLOUDS:
         try:
-            element = ElementTree.fromstring(_piece(domain, libvirt.VIR_DOMAIN_METADATA_ELEMENT, namespace) or "")
+            element = ElementTree.fromstring(
+                _piece(domain, libvirt.VIR_DOMAIN_METADATA_ELEMENT, cloud.namespace) or ""
+            )
         except (ElementTree.ParseError, ValueError):
             continue
         yield next((child.text for child in element if child.tag.rsplit("}", 1)[-1] == "name"), None)

@@ -280,6 +280,10 @@ FORKED = (
     ("check_kvm_cpu", "-w", "nonsense"),
     ("check_kvm_host", "-h"),
     ("check_kvm_pool", "-V"),
+    ("kvmwatch",),
+    ("kvmwatch", "list", "-o", "nope"),
+    ("kvmwatch", "list", "-o", "name,state,memory,expected", "-u", EXAMPLE_URI),
+    ("kvmwatch", "show", "off1", "-u", EXAMPLE_URI),
     ("nagios_kvm", "config", "--format", "icinga2", "--host", "kvm1", "-u", EXAMPLE_URI),
     ("nagios_kvm", "publish", "--host", "kvm1", "--check", "net", "-u", EXAMPLE_URI, "--to", "/nonexistent"),
     ("zabbix_kvm",),
@@ -307,7 +311,7 @@ def without_clock(text: str) -> str:
     return re.sub(r"0x[0-9a-f]+|[0-9.]+(e[-+][0-9]+)?", "0", text)
 
 
-@pytest.mark.parametrize("name", ["nagios_kvm", "zabbix_kvm"])
+@pytest.mark.parametrize("name", ["kvmwatch", "nagios_kvm", "zabbix_kvm"])
 def test_help_and_version(command: Command, name: str) -> None:
     """Those of the checks are in test_conformance."""
     assert command(name, "-h").out.startswith(f"usage: {name} [-h]")

@@ -11,16 +11,19 @@ import pytest
 ROOT = Path(__file__).parents[2]
 #: folder to what its modules may not import
 FORBIDDEN = {
-    "kvmwatch": ("check_kvm", "nagios_kvm", "zabbix_kvm", "nagiosplugin", "pyzabbix"),
+    "kvmwatch": ("check_kvm", "nagios_kvm", "zabbix_kvm", "kvmwatch_terminal", "nagiosplugin", "pyzabbix"),
     "kvmwatch/model": ("kvmwatch.reading", "kvmwatch.command", "libvirt", "psutil"),
     "kvmwatch/reading": ("kvmwatch.command",),
-    "checks": ("libvirt", "zabbix_kvm"),
-    "zabbix": ("libvirt", "check_kvm", "nagios_kvm"),
+    "checks": ("libvirt", "zabbix_kvm", "kvmwatch_terminal"),
+    "terminal": ("libvirt", "nagios_kvm", "zabbix_kvm"),
+    "zabbix": ("libvirt", "check_kvm", "nagios_kvm", "kvmwatch_terminal"),
 }
 #: what of the reading wing the rest of the house asks for
 ASKED_FOR = {"kvmwatch.reading.collect", "kvmwatch.reading.deadline", "kvmwatch.reading.connection"}
 MODULES = [
-    str(path.relative_to(ROOT)) for top in ("kvmwatch", "checks", "zabbix") for path in (ROOT / top).rglob("*.py")
+    str(path.relative_to(ROOT))
+    for top in ("kvmwatch", "checks", "terminal", "zabbix")
+    for path in (ROOT / top).rglob("*.py")
 ]
 
 

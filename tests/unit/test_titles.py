@@ -56,6 +56,35 @@ def test_where_it_is_read_from(titled: str, metadata: tuple[str, ...], known: st
     assert title(titled, *metadata) == known
 
 
+OWNED = "<n:instance xmlns:n='http://openstack.org/xmlns/libvirt/nova/1.1'><n:owner><n:user>u</n:user><n:project uuid='p'>{}</n:project></n:owner></n:instance>"  # fmt: skip
+GROUP = "<one:vm xmlns:one='http://opennebula.org/xmlns/libvirt/1.0'><one:gname>{}</one:gname></one:vm>"
+KUBEVIRT = "<k:kubevirt xmlns:k='http://kubevirt.io'><k:uid/></k:kubevirt>"
+
+
+@pytest.mark.parametrize(
+    ("name", "metadata", "project"),
+    [
+        ("web1", "", None),
+        ("shop_web1", "", None),
+        ("instance-2a", OWNED.format("shop"), "shop"),
+        ("instance-2a", OWNED.format(" "), None),
+        ("instance-2a", OWNED.format("a\u202eb\nc"), "ab c"),
+        ("one-7", GROUP.format("oneadmin"), "oneadmin"),
+        ("shop_web_1", KUBEVIRT, "shop"),
+        ("web1", KUBEVIRT, None),
+    ],
+)
+def test_the_project_in_its_cloud(name: str, metadata: str, project: str | None) -> None:
+    assert parse(f"<domain><name>{name}</name><metadata>{metadata}</metadata></domain>").project == project
+
+
+@pytest.mark.parametrize(
+    ("metadata", "owner"), [(OWNED.format("shop"), "u"), (ONE.format("x"), "u"), (KUBEVIRT, None)]
+)
+def test_the_owner_in_its_cloud(metadata: str, owner: str | None) -> None:
+    assert parse(f"<domain><metadata>{metadata}</metadata></domain>").owner == owner
+
+
 @pytest.mark.parametrize(
     ("name", "known", "label"),
     [

@@ -49,5 +49,8 @@ class Judges:
 
         ``domain``: as if only that one had been read.
         """
-        part = snapshot._replace(domains=(domain,)) if domain else snapshot
+        part = snapshot
+        if domain:
+            own = tuple(process for process in snapshot.processes if process.known and process.uuid == domain.uuid)
+            part = snapshot._replace(domains=(domain,), processes=own)
         return plugin.judged(check, part, self._thresholds[check.name], bool(domain))

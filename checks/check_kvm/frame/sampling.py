@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import math
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kvmwatch.model.selection import Selection
@@ -24,12 +27,15 @@ def rated(
     selection: Selection,
     deadline: Deadline,
     *readers: str,
+    oldest: float = math.inf,
+    waits: Callable[[], None] = lambda: None,
 ) -> Snapshot:
     """Give the snapshot rates since the last run of this command line; what lacks one is read a second time.
 
     Passing states are given the time since which they last, and domains that do not tell them the disks and
     interfaces that they had. ``readers``: for whom it is run, where several run the same command line: they keep
-    counters apart, or each would find those that another has taken a moment ago, too young for a rate.
+    counters apart, or each would find those that another has taken a moment ago, too young for a rate. Counters
+    that are older than ``oldest`` seconds give none. ``waits`` is called before a wait for a second reading.
     """
     from kvmwatch.command.history import History  # noqa: PLC0415 - check_kvm_pool does without
     from kvmwatch.model.lasting import unkept, with_since  # noqa: PLC0415
@@ -41,17 +47,19 @@ def rated(
     previous = history.load()
     snapshot = with_parts(with_since(snapshot, previous), previous)
     counted = _kept(snapshot)
+    recent = {key: sample for key, sample in previous.items() if time.monotonic() - sample.time <= oldest}
     if not counted:
         if previous:  # else what passed meanwhile would be taken for what comes back
             history.save(parts(snapshot))
         return snapshot  # nothing has a rate here, so nothing is worth waiting for
-    first = with_rates(snapshot, previous)
+    first = with_rates(snapshot, recent)
     without = lacking(first, reader.groups)
     if without and deadline.remaining() > _SAMPLING + 2 * reader.again_takes(snapshot):
+        waits()
         deadline.sleep(_SAMPLING)
         snapshot = with_parts(with_since(reader.read_again(snapshot, without), previous), previous)
         problem = history.save(_kept(snapshot) | parts(snapshot))
-        return unkept(with_rates(snapshot, previous, counted), problem)._replace(note=problem)
+        return unkept(with_rates(snapshot, recent, counted), problem)._replace(note=problem)
     problem = history.save(counted | parts(snapshot))
     if not without or with_rates(snapshot) != first:
         return unkept(first, problem)._replace(note=problem)

@@ -1,0 +1,76 @@
+"""``kvmwatch list`` for programs: names, CSV and JSON, in base units."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import unicodedata
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from kvmwatch.model.snapshot import Snapshot
+from kvmwatch_terminal.columns import Column, Value
+from kvmwatch_terminal.rows import Row
+
+_DIGITS = 3  # after the point, of a rate or a percentage
+#: Unicode's categories of characters that a terminal may act upon: JSON can escape them
+_ESCAPED = ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def names(rows: Sequence[Row], shown: Callable[[str], str]) -> str:
+    """A name a line; ``shown`` makes each text fit for where it goes."""
+    return "\n".join(shown(row.domain.name) for row in rows)
+
+
+def as_csv(rows: Sequence[Row], columns: Sequence[Column], shown: Callable[[str], str]) -> str:
+    """A line with the columns' names and one for each VM; what there is not, or is not known, is empty."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([column.name for column in columns])
+    for row in rows:
+        writer.writerow([shown(_plain(column.of(row))) for column in columns])
+    return file.getvalue().rstrip("\n")
+
+
+def as_json(snapshot: Snapshot, rows: Sequence[Row], columns: Sequence[Column]) -> str:
+    """An object with the VMs under ``domains``; null: there is none, or it is not known, which ``unread`` says."""
+    document = {
+        "uri": snapshot.uri,
+        "time": round(snapshot.time, _DIGITS),
+        "unread": [part.text for part in snapshot.unread],
+        "domains": [
+            {
+                **{column.name: rounded(column.of(row)) for column in columns},
+                "unread": [part.text for part in row.domain.unread],
+                "not_responding": rounded(row.domain.not_responding),
+            }
+            for row in rows
+        ],
+    }
+    return json_text(document)
+
+
+def json_text(document: Any) -> str:
+    """JSON for people and programs: every script as it is, and nothing that a terminal would act upon."""
+    return "".join(map(_escaped, json.dumps(document, ensure_ascii=False, indent=1)))
+
+
+def rounded(value: Value) -> Value:
+    """A figure with no more digits than anybody needs; whole where it is."""
+    if not isinstance(value, float):
+        return value
+    return int(value) if value.is_integer() else round(value, _DIGITS)
+
+
+def _plain(value: Value) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "; ".join(value) if isinstance(value, list) else "" if value is None else str(rounded(value))
+
+
+def _escaped(character: str) -> str:
+    if character == "\n" or unicodedata.category(character) not in _ESCAPED:
+        return character
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))

@@ -1,0 +1,196 @@
+"""kvmwatch list: a line for every VM, with what it does and what is wrong with it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Any
+
+from kvmwatch.command.frame import Outcome
+from kvmwatch.command.options import Parser, add_common
+from kvmwatch.model.groups import Group
+from kvmwatch.model.selection import Selection
+from kvmwatch.model.snapshot import Snapshot
+from kvmwatch.model.text import readable
+from kvmwatch_terminal import formats, reading
+from kvmwatch_terminal.columns import BY_NAME, COLUMNS, DATA, TABLE, WIDE, Column
+from kvmwatch_terminal.filters import FILTERS, filtered
+from kvmwatch_terminal.rows import Row, judged, rows
+from kvmwatch_terminal.table import table
+
+if TYPE_CHECKING:
+    from check_kvm.frame.plugin import Check
+
+FORMATS = ("table", "csv", "json", "names")
+BY_PROBLEM = ("status", "problem")  # sorted by how bad it is
+
+LEGEND = """\
+In a table - stands for what a VM does not have, and ? for what it should have and could not be had. In csv both
+are empty; in JSON both are null, and "unread" says why. Rates are of the time since the last run, if that was less
+than a minute ago, else of a second. Colours: only on a terminal, and not with NO_COLOR.
+
+Exit: 0 the list was printed, whatever is wrong with the VMs; 3 the hypervisor or an option could not be read."""
+
+
+def add_options(made: Parser) -> None:
+    """Add the options of the command to its parser."""
+    from check_kvm.frame.check_options import add_site_options  # noqa: PLC0415 - only when it is used
+
+    made.description = "Lists all VMs, running or not, those with the worst problem first."
+    made.epilog = _epilog()
+    add_common(made)
+    add_site_options(made)
+    made.add_argument(
+        "-o",
+        "--columns",
+        type=_columns,
+        metavar="[+]COLUMN,...",
+        help="these columns, or with + these as well: see below; only what they show is read",
+    )
+    made.add_argument(
+        "--sort",
+        type=_column,
+        metavar="COLUMN",
+        help="by this column: figures from the highest, text from A, what is not known last (default: problem, "
+        "where that is shown, else name)",
+    )
+    made.add_argument("--reverse", action="store_true", help="the other way round")
+    made.add_argument("--wide", action="store_true", help="more columns, and nothing cut")
+    made.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="table",
+        help="a table for people; csv or json with all columns in base units; or just the names (default: table)",
+    )
+    made.add_argument("--all", action="store_true", help="running or not, which is the default")
+    for each in FILTERS:
+        made.add_argument(
+            *each.options,
+            dest="filters",
+            action="append_const",
+            const=each,
+            default=[],
+            help=f"only VMs {each.help}",
+        )
+    made.add_argument("--problems", action="store_true", help="only VMs with which something is wrong")
+    made.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> Outcome:
+    columns = _chosen(options)
+    by = options.sort or BY_NAME["problem" if _shows_problems(columns) else "name"]
+    snapshot, found = _read(options, {*columns, by})
+    found = filtered(found, options.filters)
+    if options.problems:
+        found = [row for row in found if row.badness]
+    found = _sorted(found, by, options.reverse)
+    if not snapshot.uuids and not snapshot.domains:
+        reading.say(f"libvirt lists no VMs here ({snapshot.uri})")
+    reading.tell(options, snapshot)
+    return Outcome(_printed(options, snapshot, found, columns))
+
+
+def _chosen(options: argparse.Namespace) -> tuple[Column, ...]:
+    """The columns to be shown."""
+    if options.format == "names":
+        return (BY_NAME["name"],)
+    most = DATA if options.format != "table" else WIDE if options.wide else TABLE
+    added, asked = options.columns or (True, ())
+    if not added:
+        return tuple(asked)
+    # the problems are the longest, and so the last
+    *usual, last = (column for column in COLUMNS if column.shown <= most and column not in asked)
+    return (*usual, *asked, last) if last.judged else (*usual, last, *asked)
+
+
+def _shows_problems(columns: Sequence[Column]) -> bool:
+    return any(column.name in BY_PROBLEM for column in columns)
+
+
+def _read(options: argparse.Namespace, columns: set[Column]) -> tuple[Snapshot, list[Row]]:
+    """Read what the columns and filters need. Raises KvmwatchError."""
+    from check_kvm.frame.check_options import site_config  # noqa: PLC0415 - only when it is used
+
+    config = site_config(options.config)
+    selection = Selection.parse(options.domain, options.exclude)
+    judges = options.problems or any(column.judged for column in columns)
+    checks = _checks() if judges else ()
+    needs = [*(column.needs for column in columns), *(each.needs for each in options.filters)]
+    if options.format == "table" and BY_NAME["name"] in columns:
+        needs.append(BY_NAME["title"].needs)  # which is shown with it
+    rates = [column.name for column in columns if column.rated]
+    snapshot = reading.read(
+        *(options, "kvm_list", reduce(or_, needs, Group.NONE), checks, selection, config),
+        rates=judges or bool(rates),
+        readers=() if judges else sorted(rates),  # else counters of other columns would lack what these need
+    )
+    snapshot = config.applied(snapshot)
+    for pattern in selection.include:
+        if not any(pattern.matches(domain.name, domain.uuid, snapshot.uuids) for domain in snapshot.domains):
+            reading.say(f"no domain matches -d {pattern.text}")
+    return snapshot, judged(snapshot, checks, config) if judges else rows(snapshot)
+
+
+def _checks() -> tuple[Check, ...]:
+    """Those that judge VMs."""
+    from check_kvm.frame.judging import all_checks  # noqa: PLC0415 - a list of names does without
+
+    return tuple(check for check in all_checks() if check.of_each_domain)
+
+
+def _sorted(found: list[Row], by: Column, reverse: bool) -> list[Row]:
+    in_order = sorted(found, key=lambda row: row.domain.name)
+    if by.name in BY_PROBLEM:
+        return sorted(in_order, key=lambda row: row.badness, reverse=not reverse)
+    known = [row for row in in_order if by.of(row) is not None]
+    highest_first = by.is_number != reverse
+    known.sort(key=lambda row: _order(by.of(row)), reverse=highest_first)
+    return [*known, *(row for row in in_order if by.of(row) is None)]
+
+
+def _order(value: Any) -> Any:
+    return value.casefold() if isinstance(value, str) else value
+
+
+def _printed(
+    options: argparse.Namespace, snapshot: Snapshot, found: list[Row], columns: tuple[Column, ...]
+) -> str:
+    if options.format == "json":
+        return formats.as_json(snapshot, found, columns)
+    if options.format == "table":
+        _, asked = options.columns or (True, ())
+        room = None if options.wide else reading.room()
+        return table(found, columns, room, asked, reading.coloured())
+    shown = (lambda text: readable(text, reading.LONGEST)) if reading.on_terminal() else str
+    if options.format == "csv":
+        return formats.as_csv(found, columns, shown)
+    return formats.names(found, shown)
+
+
+def _columns(text: str) -> tuple[bool, tuple[Column, ...]]:
+    """Whether they are beside the usual ones, and the columns of ``-o``."""
+    listed = text.removeprefix("+")
+    return text.startswith("+"), tuple(dict.fromkeys(map(_column, listed.split(","))))
+
+
+def _column(text: str) -> Column:
+    found = BY_NAME.get(text.strip().lower().replace("-", "_"))
+    if not found:
+        raise argparse.ArgumentTypeError(f"no column {text!r}; there are {', '.join(BY_NAME)}")
+    return found
+
+
+def columns_help() -> list[tuple[str, str]]:
+    """The columns, each with its unit in csv and JSON and what it shows."""
+    return [(column.name, f"{_unit(column)}{column.help}") for column in COLUMNS]
+
+
+def _unit(column: Column) -> str:
+    return {"": "", None: "", "b/s": "[bit/s] ", "unixtime": "[Unix time] "}.get(column.unit, f"[{column.unit}] ")
+
+
+def _epilog() -> str:
+    lines = "\n".join(f"  {name:<14}{help_}" for name, help_ in columns_help())
+    return f"columns, with their units in csv and JSON:\n{lines}\n\n{LEGEND}"

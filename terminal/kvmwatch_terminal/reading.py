@@ -1,0 +1,89 @@
+"""What all subcommands do before they show something: one reading with rates, and what is to be said beside it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from kvmwatch.command.roster import Roster
+from kvmwatch.model.groups import Group
+from kvmwatch.model.selection import Selection
+from kvmwatch.model.snapshot import Snapshot, timings
+from kvmwatch.model.text import readable, without_password
+from kvmwatch.reading.collect import Reader
+from kvmwatch.reading.deadline import Deadline
+
+if TYPE_CHECKING:
+    from check_kvm.frame.plugin import Check
+    from check_kvm.frame.siteconfig import SiteConfig
+
+_RECENT = 60.0  # seconds; who looks at a terminal wants to know how it is now
+LONGEST = 4096  # characters of a text that is shown
+
+
+def read(
+    options: argparse.Namespace,
+    command: str,
+    groups: Group,
+    checks: Iterable[Check],
+    selection: Selection,
+    config: SiteConfig,
+    rates: bool = True,
+    readers: Iterable[str] = (),
+) -> Snapshot:
+    """Read these groups, and what the checks need. Raises KvmwatchError.
+
+    The snapshot has what its owners want of each VM, but not what ``config`` does. ``readers``: of what the kept
+    counters are, where that differs from run to run.
+    """
+    from check_kvm.frame import placing  # noqa: PLC0415 - only when it is used
+    from check_kvm.frame.sampling import rated  # noqa: PLC0415
+
+    deadline = Deadline(options.timeout)
+    for check in checks:
+        groups |= check.reads
+    reader = Reader(options.uri, groups, selection, deadline, Roster(options.state_dir, options.uri))
+    snapshot = reader.read()
+    if rates:
+        snapshot = rated(
+            reader, snapshot, command, options, selection, deadline, *readers, oldest=_RECENT, waits=_say_it_waits
+        )
+    return placing.with_hostname(reader, snapshot, config, checks)
+
+
+def tell(options: argparse.Namespace, snapshot: Snapshot) -> None:
+    """Say on stderr what is not of one VM."""
+    for text in (*(part.text for part in snapshot.unread), snapshot.unrated, snapshot.note):
+        if text:
+            say(text)
+    if options.verbose >= 3:
+        say(timings(snapshot))
+
+
+def say(text: str) -> None:
+    """Say something on stderr, beside what is shown."""
+    print(f"kvmwatch: {readable(without_password(text), LONGEST)}", file=sys.stderr, flush=True)
+
+
+def on_terminal() -> bool:
+    """Whether a terminal shows what is printed."""
+    return bool(sys.stdout and sys.stdout.isatty())
+
+
+def room() -> int | None:
+    """The columns of the terminal; None: there is none, or it does not matter."""
+    return shutil.get_terminal_size().columns if on_terminal() else None
+
+
+def coloured() -> bool:
+    """Whether there is a terminal that takes colours, and nobody who wants none."""
+    return on_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def _say_it_waits() -> None:
+    if sys.stderr and sys.stderr.isatty():
+        say("two readings, a second apart ...")

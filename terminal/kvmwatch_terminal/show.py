@@ -1,0 +1,127 @@
+"""kvmwatch show: all that is known of one VM, or of the hypervisor."""
+
+from __future__ import annotations
+
+import argparse
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING
+
+from kvmwatch.command.frame import Outcome
+from kvmwatch.command.options import Parser, add_common
+from kvmwatch.model.errors import KvmwatchError, UsageError
+from kvmwatch.model.groups import Group
+from kvmwatch.model.selection import Selection
+from kvmwatch.model.snapshot import Domain, Snapshot
+from kvmwatch.reading.connection import is_local
+from kvmwatch_terminal import page, reading
+from kvmwatch_terminal.details import SECTIONS, WHOLE, Shown, things
+from kvmwatch_terminal.formats import json_text, rounded
+from kvmwatch_terminal.rows import Said, judged, said
+
+if TYPE_CHECKING:
+    from check_kvm.frame.plugin import Check
+
+_NAMED = 5  # of the VMs that a pattern matches
+
+#: beside what the checks and the lines of the whole need
+_GROUPS = (
+    *(Group.SHUT_OFF, Group.DEFINITION, Group.SIZE, Group.CPU, Group.MEMORY, Group.DISK, Group.INTERFACE),
+    *(Group.NETWORKS, Group.ADDRESSES, Group.CONTROL, Group.LISTS, Group.CHECKPOINTS, Group.STARTED),
+)
+
+
+def add_options(made: Parser) -> None:
+    """Add the options of the command to its parser."""
+    from check_kvm.frame.check_options import add_site_options  # noqa: PLC0415 - only when it is used
+
+    made.description = "Shows all that is known of one VM or of the hypervisor, and what each check says of it."
+    made.epilog = (
+        "Exit: 0 it was shown, whatever is wrong with it; 3 there is no such VM, or it could not be read.\n"
+        "? stands for what it should have and could not be had; what it does not have is left out, or is -."
+    )
+    made.add_argument("vm", metavar="VM", nargs="?", help="its name or UUID")
+    made.add_argument("--host", action="store_true", help="the hypervisor, instead of a VM")
+    add_common(made, selects=False)
+    add_site_options(made)
+    made.add_argument("--json", action="store_true", help="as JSON, in base units")
+    made.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> Outcome:
+    if (options.vm is None) != options.host:
+        raise UsageError("name one VM, or give --host", "usage: kvmwatch show [-h] [OPTION ...] VM")
+    if options.host:
+        from kvmwatch_terminal import show_host  # noqa: PLC0415 - a VM does without
+
+        return show_host.run(options)
+    return _show_vm(options)
+
+
+def _show_vm(options: argparse.Namespace) -> Outcome:
+    from check_kvm.frame.check_options import site_config  # noqa: PLC0415 - only when it is used
+
+    config = site_config(options.config)
+    checks = _checks(options.uri)
+    groups = reduce(or_, _GROUPS) | (Group.PROCESSES if is_local(options.uri) else Group.NONE)
+    selection = Selection.parse([options.vm], [])
+    before = reading.read(options, "kvm_show", groups, checks, selection, config)
+    metadata = _the_one(before, options.vm).policy
+    snapshot = config.applied(before)
+    domain = _the_one(snapshot, options.vm)
+    reading.tell(options, snapshot)
+    verdicts = [] if domain.policy.ignore else list(said(snapshot, checks, config, domain))
+    # its status is the one that list gives; what only root sees of its process is beside it
+    of_each = [check for check in checks if check.of_each_domain]
+    (row,) = judged(snapshot._replace(domains=(domain,)), of_each, config)
+    made = as_json if options.json else in_words
+    return Outcome(made(Shown(row, snapshot, metadata), verdicts))
+
+
+def _checks(uri: str) -> tuple[Check, ...]:
+    """Those that judge VMs, and where it can be seen from here, their processes."""
+    from check_kvm.frame.judging import all_checks  # noqa: PLC0415 - only when it is used
+
+    seen = ("process",) if is_local(uri) else ()
+    return tuple(check for check in all_checks() if check.of_each_domain or check.name in seen)
+
+
+def _the_one(snapshot: Snapshot, called: str) -> Domain:
+    """The VM of this name. Raises KvmwatchError when there is none, or more than one."""
+    exact = [domain for domain in snapshot.domains if called in (domain.name, domain.uuid)]
+    found = exact or list(snapshot.domains)
+    if not found:
+        raise KvmwatchError(f"no VM {called} here; 'kvmwatch list --format names' tells which there are")
+    if len(found) > 1:
+        more = ", ..." if len(found) > _NAMED else ""
+        names = ", ".join(domain.name for domain in found[:_NAMED])
+        raise KvmwatchError(f"{called} matches {len(found)} VMs: {names}{more}; name one of them")
+    return found[0]
+
+
+def in_words(vm: Shown, verdicts: list[Said]) -> str:
+    """The VM for people."""
+    unread = [part.text for part in vm.domain.unread]
+    whole = [column for column in WHOLE if column.name != "reason"]  # which is in the state
+    return page.in_words(vm.domain.label, whole, vm.row, _parts(vm, verdicts), unread)
+
+
+def as_json(vm: Shown, verdicts: list[Said]) -> str:
+    """The VM for programs."""
+    row, snapshot = vm.row, vm.snapshot
+    return json_text(
+        {
+            "uri": snapshot.uri,
+            "time": rounded(snapshot.time),
+            "name": row.domain.name,
+            **page.values(WHOLE, row),
+            "not_responding": rounded(row.domain.not_responding),
+            **page.tables(_parts(vm, verdicts)),
+            "unread": [part.text for part in (*snapshot.unread, *row.unread)],
+        }
+    )
+
+
+def _parts(vm: Shown, verdicts: list[Said]) -> list[page.Part]:
+    sections = (page.Part(each.name, each.title, each.columns, things(each, vm)) for each in SECTIONS)
+    return [page.checks(verdicts, vm.row.now), *sections]

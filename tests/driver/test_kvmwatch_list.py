@@ -1,0 +1,291 @@
+"""kvmwatch list on libvirt's test driver, through pipes and on a terminal."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import io
+import json
+import os
+import pty
+import re
+import shlex
+import struct
+import termios
+from collections.abc import Callable
+from pathlib import Path
+
+import pages
+import pytest
+import testdriver
+from commands import EXAMPLE_URI, Command
+from kvmwatch_terminal.columns import BY_NAME
+from kvmwatch_terminal.width import width
+
+#: what does not follow the test driver's clock
+STEADY = (
+    "name,title,uuid,state,reason,vcpus,used,memory,rss,agent,expected,autostart,persistent,managed_save,snapshots"
+)
+ODD = 'Büro VM "01" 100% | it\'s=odd; ok'
+NAMES = [ODD, "crashed1", "db1", "leave-me-alone", "must-run", "off1", "paused1", "suspended1", "web1"]
+
+
+def test_table_of_the_example(command: Command, golden: Callable[[str, str], None]) -> None:
+    ran = command("kvmwatch", "list", "-u", EXAMPLE_URI, "-o", STEADY)
+    assert (ran.code, ran.err) == (0, "")
+    golden("kvmwatch_list_example.txt", ran.out)
+
+
+def test_what_is_wrong_is_first(command: Command) -> None:
+    ran = command("kvmwatch", "list", "-u", EXAMPLE_URI)
+    assert (ran.code, ran.err) == (0, ""), "what is wrong with a VM is no failure of the list"
+    lines = ran.out.splitlines()
+    assert len(lines) == 1 + len(NAMES)
+    assert lines[0].split()[:3] == ["NAME", "STATUS", "STATE"]
+    order = [re.split(r"\s{2,}", line)[1] for line in lines[1:]]
+    assert order == sorted(order, key=["CRITICAL", "UNKNOWN", "WARNING", "left alone", "OK"].index)
+    assert re.search(
+        r"must-run +CRITICAL +shut off .*shut off though it should be running \(its metadata\)", ran.out
+    )
+    assert re.search(r"web1 \(Shop front end\) +WARNING .*cpu: usage 50 % \(over 40 %\)", ran.out)
+    assert "\x1b" not in ran.out
+
+
+def test_csv_and_json_have_the_same_figures_in_base_units(command: Command) -> None:
+    columns = STEADY + ",status"
+    as_csv = command("kvmwatch", "list", "-u", EXAMPLE_URI, "--format", "csv", "-o", columns)
+    as_json = command("kvmwatch", "list", "-u", EXAMPLE_URI, "--format", "json", "-o", columns)
+    document = json.loads(as_json.out)
+    lines = list(csv.DictReader(io.StringIO(as_csv.out)))
+    assert len(lines) == len(NAMES)
+    for line, domain in zip(lines, document["domains"]):
+        words = {True: "yes", False: "no", None: ""}
+        assert line == {
+            name: words.get(value, str(value)) if isinstance(value, (bool, type(None))) else str(value)
+            for name, value in domain.items()
+            if name in line
+        }
+    web1 = next(domain for domain in document["domains"] if domain["name"] == "web1")
+    assert (web1["memory"], web1["vcpus"], web1["title"]) == (4 << 30, 2, "Shop front end")
+    assert (web1["agent"], web1["unread"]) == (None, [])
+
+
+def test_a_name_in_a_table_has_the_one_that_people_know(command: Command) -> None:
+    ran = command("kvmwatch", "list", "-u", EXAMPLE_URI, "-d", "web1", "-o", "name,state")
+    assert ran.out.splitlines()[1].startswith("web1 (Shop front end)  running")
+
+
+def test_names_are_for_scripts(command: Command) -> None:
+    ran = command("kvmwatch", "list", "-u", EXAMPLE_URI, "--format", "names")
+    assert (ran.code, ran.err, ran.out.splitlines()) == (0, "", NAMES)
+    assert not list(command._state.glob("kvm_list-*")), "nothing is rated, so no second is waited for"
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        ("--running", f"{ODD},db1,web1"),
+        ("--shutoff", "must-run,off1"),
+        ("--state-paused --inactive", "must-run,off1,paused1"),
+        ("--other", "crashed1,leave-me-alone,suspended1"),
+        ("--autostart", ""),
+        ("--transient", ""),
+        ("--persistent --no-autostart --without-snapshot --all -d web1", "web1"),
+        ("-x *1", f"{ODD},leave-me-alone,must-run"),
+        ("--reverse -d ?b1 -d web1", "web1,db1"),
+        ("--sort vcpus -d db1 -d web1 -d off1 -o name", "db1,off1,web1"),
+    ],
+)
+def test_choice_and_order(command: Command, options: str, kept: str) -> None:
+    ran = command("kvmwatch", "list", "-u", EXAMPLE_URI, "--format", "names", *options.split())
+    assert (ran.code, ran.out.splitlines()) == (0, kept.split(",") if kept else [])
+
+
+def test_only_problems(command: Command) -> None:
+    ran = command("kvmwatch", "list", "-u", EXAMPLE_URI, "--problems", "--format", "names")
+    assert "off1" not in ran.out
+    assert "leave-me-alone" not in ran.out
+    assert "crashed1" in ran.out.splitlines()
+
+
+@pytest.mark.parametrize("column", BY_NAME)
+def test_each_column_alone(command: Command, column: str) -> None:
+    """What it needs is read, and nothing else; those with rates from the counters of the first."""
+    ran = command("kvmwatch", "list", "-u", EXAMPLE_URI, "-o", column, "-d", "web1")
+    assert (ran.code, ran.err) == (0, "")
+    header, value = ran.out.splitlines()
+    assert header.strip() == BY_NAME[column].header
+    assert value.strip() != "?"
+
+
+def test_a_column_beside_the_others(command: Command) -> None:
+    ran = command("kvmwatch", "list", "-u", EXAMPLE_URI, "-d", "web1", "-o", "+uuid,addresses")
+    words = ran.out.splitlines()[0].split()
+    assert words[0] == "NAME"
+    assert words[-3:] == ["UUID", "ADDRESSES", "PROBLEM"]
+
+
+def test_thresholds_of_the_site(command: Command, tmp_path: Path) -> None:
+    config = tmp_path / "site.ini"
+    config.write_text("[domain off1]\nexpect = running\n[domain crashed1]\nignore = yes\n")
+    ran = command("kvmwatch", "list", "-u", EXAMPLE_URI, "--config", str(config), "-o", "name,expected,status")
+    assert re.search(r"off1 +running +CRITICAL", ran.out)
+    assert re.search(r"crashed1 +any +left alone", ran.out)
+    config.write_text("[defaults]\ncpu.heat.warning = 1\n")
+    bad = command("kvmwatch", "list", "-u", EXAMPLE_URI, "--config", str(config))
+    assert (bad.code, bad.out) == (3, "")
+    assert "unknown metric 'heat'" in bad.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "the following arguments are required: COMMAND"),
+        (("nope",), "invalid choice: 'nope'"),
+        (("list", "-o", "name,nope"), "no column 'nope'; there are name, title, "),
+        (("list", "-o", ""), "no column ''; there are name"),
+        (("list", "--sort", "nope"), "no column 'nope'"),
+        (("list", "--format", "xml"), "invalid choice: 'xml'"),
+        (("list", "-t", "0"), "the time limit must be more than 0 seconds"),
+        (("list", "-d", "re:("), "bad regular expression '('"),
+        (("list", "web1"), "unrecognized arguments: web1"),
+        (("list", "--config", "/nonexistent"), "/nonexistent"),
+    ],
+)
+def test_bad_options_are_one_line_and_a_line_of_usage(
+    command: Command, arguments: tuple[str, ...], says: str
+) -> None:
+    ran = command("kvmwatch", *arguments)
+    assert (ran.code, ran.out) == (3, "")
+    message, usage, *rest = ran.err.splitlines()
+    assert message.startswith("kvmwatch: ")
+    assert says in message
+    assert usage.startswith("usage: kvmwatch ")
+    assert not rest
+
+
+@pytest.mark.parametrize("uri", ["test:///no/such/file.xml", "nonsense", "qemu+tcp://127.0.0.1:1/system"])
+def test_what_cannot_be_read_is_one_line(command: Command, uri: str) -> None:
+    ran = command("kvmwatch", "list", "-u", uri)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (3, "", 1)
+
+
+def test_nothing_there(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "empty.xml"
+    file.write_text("<node/>")
+    ran = command("kvmwatch", "list", "-u", f"test://{file}")
+    assert (ran.code, len(ran.out.splitlines())) == (0, 1)
+    assert ran.err == f"kvmwatch: libvirt lists no VMs here (test://{file})\n"
+    ran = command("kvmwatch", "list", "-u", EXAMPLE_URI, "-d", "web9", "-d", "web1", "--format", "names")
+    assert (ran.code, ran.out, ran.err) == (0, "web1\n", "kvmwatch: no domain matches -d web9\n")
+
+
+def test_no_rates_are_not_known_and_said(command: Command) -> None:
+    nowhere = {"KVMWATCH_STATE_DIR": "/proc/nowhere"}
+    ran = command(
+        "kvmwatch", "list", "-u", EXAMPLE_URI, "-t", "1", "-d", "db1", "-o", "name,cpu,read,rx", env=nowhere
+    )
+    assert (ran.code, ran.out.splitlines()[1].split()) == (0, ["db1", "?", "?", "?"])
+    assert "no rates: -t 1 leaves no time for a second reading" in ran.err
+
+
+@pytest.mark.parametrize(("age", "waits"), [(20, False), (100, True)])
+def test_rates_are_not_of_long_ago(started: Command, age: float, waits: bool) -> None:
+    words = ("list", "-u", EXAMPLE_URI, "-d", "web1", "-o", "name,read")
+    assert "two readings" in on_terminal(started, 80, *words)
+    (file,) = started._state.glob("kvm_list-*.json")
+    kept = json.loads(file.read_text())
+    kept["samples"] = {key: [time - age, *rest] for key, (time, *rest) in kept["samples"].items()}
+    file.write_text(json.dumps(kept))
+    assert ("two readings" in on_terminal(started, 80, *words)) == waits
+
+
+def test_help_and_version(command: Command) -> None:
+    assert command("kvmwatch", "-h").out.startswith("usage: kvmwatch [-h]")
+    assert "columns, with their units" in command("kvmwatch", "list", "-h").out
+    assert command("kvmwatch", "-V").out == command("kvmwatch", "list", "-V").out
+
+
+def test_many_vms(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "many.xml"
+    file.write_text(testdriver.node([f"vm{number}" for number in range(200)], states=5))
+    ran = command("kvmwatch", "list", "-u", f"test://{file}", "-t", "60")
+    assert (ran.code, len(ran.out.splitlines())) == (0, 201)
+
+
+# --- on a terminal
+
+
+def on_terminal(command: Command, columns: int, *arguments: str, **env: str) -> str:
+    """What a terminal of so many columns gets, stderr included."""
+    process, end = pty.fork()
+    if not process:
+        os.environ.pop("COLUMNS", None)
+        os.environ.pop("NO_COLOR", None)
+        os.environ.update({"TERM": "xterm", "KVMWATCH_STATE_DIR": str(command._state), **env})
+        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        # readline, which pytest loads, puts COLUMNS into what execv would hand on, past os.environ
+        os.execve(command.bin / "kvmwatch", ["kvmwatch", *arguments], dict(os.environ))
+    seen = b""
+    try:
+        while piece := os.read(end, 65536):
+            seen += piece
+    except OSError:  # the other end is closed
+        pass
+    finally:
+        os.close(end)
+        os.waitpid(process, 0)
+    return seen.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("columns", [20, 80, 130])
+def test_lines_are_cut_and_not_wrapped(started: Command, columns: int) -> None:
+    seen = on_terminal(started, columns, "list", "-u", EXAMPLE_URI)
+    waits, *lines = seen.splitlines()
+    assert waits == "kvmwatch: two readings, a second apart ..."
+    assert "\x1b[31mCRITICAL\x1b[0m" in seen or columns < 30
+    plain = [re.sub(r"\x1b\[[0-9]*m", "", line) for line in lines]
+    assert max(map(width, plain)) <= columns
+    assert len(plain) in (len(NAMES) + 1, len(NAMES) + 2)
+
+
+def test_no_colour_where_nobody_wants_it(started: Command) -> None:
+    for env in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        seen = on_terminal(started, 100, "list", "-u", EXAMPLE_URI, "-o", "name,status,problem", "-d", "c*", **env)
+        assert "CRITICAL" in seen
+        assert "\x1b" not in seen
+
+
+def test_wide_is_not_cut(started: Command) -> None:
+    seen = on_terminal(started, 40, "list", "-u", EXAMPLE_URI, "--wide", "-d", "web1", "-o", "name,uuid,title")
+    assert "web1 (Shop front end)  11111111-0000-4000-8000-000000000001  Shop front end" in seen
+
+
+def test_names_in_wide_characters_and_odd_titles(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "odd.xml"
+    text = testdriver.node(["東京サーバ", "web1"])
+    file.write_text(text.replace("<memory", "<title>two words\u202e</title><memory", 1), encoding="utf-8")
+    ran = command("kvmwatch", "list", "-u", f"test://{file}", "-o", "name,vcpus")
+    assert ran.out.splitlines() == [
+        "NAME                    VCPUS",
+        "web1                        1",
+        "東京サーバ (two words)      1",
+    ]
+
+
+#: the commands of the page, and of README
+COMMANDS = sorted(
+    {
+        step.command
+        for page in ("docs/terminal.md", "README.md")
+        for step in pages.steps(page)
+        if step.command.startswith("kvmwatch ")
+    }
+)
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_commands_of_the_pages(command: Command, line: str) -> None:
+    words = shlex.split(re.split(r" [|>] ", line)[0])
+    ran = command(*words, env={"LIBVIRT_DEFAULT_URI": EXAMPLE_URI})
+    assert (ran.code, ran.err) == (0, "")

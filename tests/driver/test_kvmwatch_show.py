@@ -1,0 +1,94 @@
+"""kvmwatch show on libvirt's test driver."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from commands import EXAMPLE_URI, Command
+from kvmwatch_terminal.width import width
+from test_kvmwatch_list import NAMES, on_terminal
+
+WEB1 = "11111111-0000-4000-8000-000000000001"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_vm_by_its_name(command: Command, name: str) -> None:
+    ran = command("kvmwatch", "show", name, "-u", EXAMPLE_URI)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.first.startswith(name)
+    document = json.loads(command("kvmwatch", "show", name, "--json", "-u", EXAMPLE_URI).out)
+    assert document["name"] == name
+
+
+def test_what_it_says(command: Command) -> None:
+    ran = command("kvmwatch", "show", WEB1.upper(), "-u", EXAMPLE_URI)
+    assert ran.first == "web1 (Shop front end)"
+    for line in (
+        rf"  uuid +{WEB1}",
+        "  status +WARNING",
+        "  memory at most +8 GiB",
+        r"  cpu +WARNING +usage 50 % \(over 40 %\)",
+        "  vda +disk +virtio .* /var/lib/libvirt/images/web1.qcow2",
+        r"  testnet0 +52:54:00:00:00:01 +network +default",
+        "  cpu.usage +- +40 +60 +its metadata",
+    ):
+        assert re.search(f"^{line}", ran.out, re.MULTILINE), line
+
+
+def test_it_agrees_with_the_list(command: Command) -> None:
+    listed = json.loads(command("kvmwatch", "list", "--format", "json", "-u", EXAMPLE_URI).out)["domains"]
+    for domain in listed:
+        shown = json.loads(command("kvmwatch", "show", domain["uuid"], "--json", "-u", EXAMPLE_URI).out)
+        for key in (
+            "title",
+            "id",
+            "status",
+            "state",
+            "vcpus",
+            "memory",
+            "rss",
+            "expected",
+            "autostart",
+            "snapshots",
+        ):
+            assert shown[key] == domain[key], key
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("web9",), "kvmwatch: no VM web9 here; 'kvmwatch list --format names' tells which there are\n"),
+        (("web1", "-u", "nonsense"), "is not a libvirt URI"),
+        (("*1",), "kvmwatch: *1 matches 6 VMs: crashed1, db1, off1, paused1, suspended1, ...; name one of them\n"),
+        ((), "kvmwatch: name one VM, or give --host\n"),
+        (("web1", "--host"), "kvmwatch: name one VM, or give --host\n"),
+        (("web1", "-d", "x"), "unrecognized arguments: -d x"),
+        (("",), "an empty domain pattern selects nothing"),
+    ],
+)
+def test_errors(command: Command, arguments: tuple[str, ...], says: str) -> None:
+    ran = command("kvmwatch", "show", *arguments, env={"LIBVIRT_DEFAULT_URI": EXAMPLE_URI})
+    assert (ran.code, ran.out) == (3, "")
+    assert says in ran.err
+    assert ran.err.count("\n") <= 2
+
+
+def test_the_host(command: Command) -> None:
+    ran = command("kvmwatch", "show", "--host", "-u", EXAMPLE_URI)
+    assert (ran.code, ran.err) == (0, "")
+    assert re.search(r"^  cpus +16$", ran.out, re.MULTILINE)
+    assert re.search(r"^  pool +WARNING +images usage 88 % \(over 85 %\)", ran.out, re.MULTILINE)
+    document = json.loads(command("kvmwatch", "show", "--host", "--json", "-u", EXAMPLE_URI).out)
+    assert {pool["name"] for pool in document["pools"]} == {"images", "iso images"}
+    assert document["vcpus_assigned"] == 11
+    assert document["swap_used"] is None, "that of this machine is not the example's"
+
+
+@pytest.mark.parametrize("columns", [40, 100])
+def test_lines_are_cut_on_a_terminal(started: Command, columns: int) -> None:
+    seen = on_terminal(started, columns, "show", "web1", "-u", EXAMPLE_URI)
+    plain = [re.sub(r"\x1b\[[0-9]*m", "", line) for line in seen.splitlines()[1:]]
+    assert max(map(width, plain)) <= columns
+    assert "\x1b[33mWARNING" in seen

@@ -1,0 +1,146 @@
+"""kvmwatch list beside virsh's list, dominfo and domstats, on real guests in every state, one of which hangs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from commands import Command
+
+if TYPE_CHECKING:
+    from bed import Bed
+
+pytestmark = pytest.mark.usefixtures("bed")
+
+#: of virsh's list, in our words
+STATES = {"in shutdown": "shutdown", "shut off": "shutoff", "idle": "blocked", "pmsuspended": "pmsuspended"}
+
+
+def virsh(*words: str) -> str:
+    return subprocess.run(["virsh", "-r", *words], check=True, capture_output=True, encoding="utf-8").stdout
+
+
+def listed(command: Command, *words: str) -> dict[str, dict[str, Any]]:
+    ran = command("kvmwatch", "list", "--format", "json", *words)
+    assert ran.code == 0, ran
+    return {domain["name"]: domain for domain in json.loads(ran.out)["domains"]}
+
+
+def test_all_that_virsh_lists(command: Command) -> None:
+    ours = listed(command, "-o", "id,name,state,uuid")
+    lines = [
+        re.split(r"\s{2,}", line.strip(), maxsplit=1) for line in virsh("list", "--all").splitlines()[2:] if line
+    ]
+    theirs = {}
+    for number, rest in lines:
+        name, state = re.split(r"\s{2,}", rest)
+        theirs[name] = (None if number == "-" else int(number), STATES.get(state, state))
+    assert {name: (domain["id"], domain["state"]) for name, domain in ours.items()} == theirs
+    assert {domain["uuid"] for domain in ours.values()} == set(virsh("list", "--all", "--uuid").split())
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["--state-running", "--state-paused", "--state-shutoff", "--autostart", "--transient", "--with-snapshot"],
+)
+def test_filters_are_virshs(command: Command, options: str) -> None:
+    ours = command("kvmwatch", "list", "--format", "names", options).out.splitlines()
+    theirs = [line for line in virsh("list", "--all", "--name", options).splitlines() if line]
+    assert sorted(ours) == sorted(theirs)
+
+
+def test_dominfo(command: Command) -> None:
+    for name, domain in listed(
+        command, "-o", "name,uuid,state,vcpus,memory,autostart,persistent,managed_save"
+    ).items():
+        told = dict(
+            re.split(r":\s+", line, maxsplit=1) for line in virsh("dominfo", name).splitlines() if ": " in line
+        )
+        assert domain["uuid"] == told["UUID"]
+        assert domain["vcpus"] == int(told["CPU(s)"]), name
+        assert domain["state"] == STATES.get(told["State"], told["State"]), name
+        assert (domain["autostart"], domain["persistent"]) == (
+            told["Autostart"] == "enable",
+            told["Persistent"] == "yes",
+        )
+        assert domain["managed_save"] == (told["Managed save"] == "yes"), name
+        if domain["state"] != "shutoff":
+            assert domain["memory"] == int(told["Used memory"].split()[0]) * 1024, name
+
+
+def test_rates_of_a_guest_under_load(command: Command) -> None:
+    command("kvmwatch", "list", "-d", "web1")
+    before, begun = stats(), time.monotonic()
+    command("kvmwatch", "list", "-d", "web1")  # its counters are those that the next one compares with
+    time.sleep(5)
+    (domain,) = listed(command, "-d", "web1").values()
+    after, seconds = stats(), time.monotonic() - begun
+    rates = {name: (after[name] - before[name]) / seconds for name in after}
+    close = 0.15  # the readings are some 100 ms apart
+    cpu = (rates["vcpu.0.time"] + rates["vcpu.1.time"]) / 1e9 / 2 * 100
+    assert domain["cpu"] == pytest.approx(cpu, rel=close)
+    written = sum(rate for name, rate in rates.items() if name.endswith(".wr.bytes"))
+    assert domain["write"] == pytest.approx(written, rel=close)
+    assert domain["rx"] == pytest.approx(rates["net.0.rx.bytes"] * 8, rel=close)
+    assert domain["rss"] == pytest.approx(after["balloon.rss"] * 1024, rel=close)
+
+
+def stats() -> dict[str, float]:
+    lines = (line.strip().partition("=") for line in virsh("domstats", "--nowait", "web1").splitlines())
+    return {name: float(value) for name, _, value in lines if re.fullmatch("[0-9]+", value)}
+
+
+def test_one_that_hangs_says_so_and_the_others_are_told(command: Command, bed: Bed) -> None:
+    pid = bed.qemu_pid("idle1")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        command("kvmwatch", "list", "-t", "5")  # a QEMU that nobody has asked yet does not look hung
+        ran = command("kvmwatch", "list", "-t", "10")
+        found = listed(command, "-t", "10")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(1)
+    assert ran.code == 0
+    assert ran.seconds < 11
+    assert re.search(r"^idle1\b.* running, not responding .* \? ", ran.out, re.MULTILINE)
+    assert any("not responding" in text for text in found["idle1"]["problem"])
+    assert found["idle1"]["not_responding"] > 0
+    assert found["web1"]["cpu"] > 0
+    assert found["web1"]["not_responding"] is None
+
+
+def test_show_beside_domblklist_domiflist_and_the_process(command: Command, bed: Bed) -> None:
+    ran = command("kvmwatch", "show", "web1", "--json")
+    assert ran.code == 0, ran
+    shown = json.loads(ran.out)
+    disks = {line.split()[0]: line.split()[1] for line in virsh("domblklist", "web1").splitlines()[2:] if line}
+    assert {disk["name"]: disk["path"] or "-" for disk in shown["disks"]} == disks
+    interfaces = {line.split()[4]: line.split()[0] for line in virsh("domiflist", "web1").splitlines()[2:] if line}
+    assert {each["mac"]: each["name"] for each in shown["interfaces"]} == interfaces
+    (process,) = shown["processes"]
+    assert process["pid"] == str(bed.qemu_pid("web1"))
+    assert process["files"] > 0
+    assert {each["check"] for each in shown["checks"]} >= {"state", "cpu", "disk", "process"}
+    words = command("kvmwatch", "show", "web1")
+    assert (words.code, words.err) == (0, "")
+    assert "not been had" not in words.out
+
+
+def test_the_host_beside_nodeinfo_and_the_pools(command: Command) -> None:
+    ran = command("kvmwatch", "show", "--host", "--json")
+    assert ran.code == 0, ran
+    shown = json.loads(ran.out)
+    told = dict(re.split(r":\s+", line, maxsplit=1) for line in virsh("nodeinfo").splitlines() if ": " in line)
+    assert shown["cpus"] == int(told["CPU(s)"])
+    # nodeinfo has what the machine was started with, without memory that was plugged since
+    memory = re.search(r"total *: *([0-9]+) KiB", virsh("nodememstats"))
+    assert memory
+    assert shown["memory_total"] == pytest.approx(int(memory[1]) * 1024, rel=0.01)
+    assert {pool["name"] for pool in shown["pools"]} == set(virsh("pool-list", "--all", "--name").split())
+    assert {each["name"] for each in shown["networks"]} == set(virsh("net-list", "--all", "--name").split())
