@@ -42,3 +42,17 @@ def test_basket_refers_to_fields_that_there_are() -> None:
     for template in basket["ServiceTemplate"].values():
         missing = set(template["imports"]) - basket["ServiceTemplate"].keys()
         assert not missing, f"tools/nagios_definitions/director.py: no service templates {sorted(missing)}"
+
+
+def test_each_command_has_variables_of_its_own() -> None:
+    """What one check is given by its own variable reaches no other, and none is another's general one."""
+    listed = commands()
+    general = {option.variable for command in listed for option in command.options}
+    owners = [option.own for command in listed for option in command.options if option.own not in general]
+    assert len(owners) == len(set(owners))
+    for command in listed:
+        shared = {option.flag for option in command.options if option.own == option.variable}
+        assert shared == {"--uri", "--domain", "--exclude", "--config", "--state-dir"}
+        for option in command.options:
+            if option.own != option.variable:
+                assert command.variables[option.own] == f"${option.variable}$"
