@@ -49,7 +49,9 @@ def variable(name: str, value: str) -> tuple[str, str]:
     if not _VARIABLE.fullmatch(name):
         raise ValueError(f"{name!r} is no name of a variable: use letters, digits and _")
     if name.lower().startswith(_OURS) and not _OF_A_CHECK.fullmatch(name):
-        raise ValueError(f"{name!r}: names with {_OURS} are kvmwatch's own, but for kvm_CHECK_warning and the like")
+        raise ValueError(
+            f"{name!r}: names with {_OURS} are kvmwatch's own, but for kvm_CHECK_warning and the like"
+        )
     if len(value) > _LONGEST or not value.isprintable() or set(value) & _UNSAFE:
         raise ValueError(
             f"the value of {name} has line breaks, more than {_LONGEST} characters, "

@@ -33,6 +33,7 @@ class Command(NamedTuple):
     description: str
     options: tuple[Option, ...]
     of_each_domain: bool
+    by_default: bool  # whether it is a service without being asked for
     pace: str | None  # the template that says how long its problems last before somebody is told
 
     @property
@@ -61,7 +62,12 @@ def _command(check: Check) -> Command:
     actions = check_options.parser_of(check)._actions
     options = tuple(_option(check, action) for action in actions if action.dest not in ("help", "version"))
     return Command(
-        check.name, " ".join(check.description.split()), options, check.of_each_domain, services.pace(check)
+        check.name,
+        " ".join(check.description.split()),
+        options,
+        check.of_each_domain,
+        check.by_default,
+        services.pace(check),
     )
 
 
