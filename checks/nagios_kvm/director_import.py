@@ -39,7 +39,7 @@ def render(site: Site, services: Iterable[Service]) -> str:
 def _row(site: Site, host: str, domain: Domain) -> Json:
     """All rows have the same columns: Director takes them from the first.
 
-    ``imports``, ``groups`` and ``vars`` are the host's as a whole, the others are there for Sync Rules of the site's.
+    ``imports``, ``groups`` and ``vars`` are the host's as a whole, the others for Sync Rules of the site's own.
     """
     routing = domain.policy.routing
     variables: Json = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import installed
@@ -13,8 +12,9 @@ from running import running
 from waiting import eventually
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from director import Director
-    from icinga import Icinga
 
 BASKET = installed.CHECKOUT / "checks" / "icinga2" / "director-basket.json"
 IMPORT_BASKET = BASKET.with_name("director-import-basket.json")
@@ -111,7 +111,7 @@ def test_deploying(director: Director, kvm: Command, tmp_path: Path) -> None:
     with running(made):
         user = {"username": API_USER, "password": API_PASSWORD}
         director.deploys_to(endpoint="localhost", host="127.0.0.1", port="5665", **user)
-        assert "has been deployed" in director.cli("config", "deploy", "--wait", "60")
+        assert "has been deployed" in director.cli("config", "deploy")
         services = eventually("Icinga has the services of a VM", lambda: made.services("web1"))
         assert services.keys() == {"KVM state", "KVM cpu", "KVM disk", "KVM memory", "KVM network"}
         assert made.services("kvm1").keys() == {"KVM host", "KVM pool"}

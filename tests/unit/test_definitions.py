@@ -56,3 +56,14 @@ def test_each_command_has_variables_of_its_own() -> None:
         for option in command.options:
             if option.own != option.variable:
                 assert command.variables[option.own] == f"${option.variable}$"
+
+
+def test_import_basket_refers_to_what_there_is() -> None:
+    first, second = (json.loads(FILES[f"icinga2/director{part}basket.json"]) for part in ("-", "-import-"))
+    templates = first["ServiceTemplate"].keys()
+    for services in second["ServiceSet"].values():
+        for service in services["services"].values():
+            assert not set(service["imports"]) - templates
+    (source,) = second["ImportSource"].values()
+    (rule,) = second["SyncRule"].values()
+    assert {one["source"] for one in rule["properties"]} == {source["source_name"]}
