@@ -45,7 +45,7 @@ class Director:
         inside.mount("-t", "tmpfs", "-o", "mode=0755", "lab-icingaweb", etc)
         (etc / "enabledModules").mkdir()
         (etc / "modules" / "director").mkdir(parents=True)
-        for name in ("director", "fileshipper", "incubator", "reactbundle"):
+        for name in ("director", "incubator", "reactbundle"):
             (etc / "enabledModules" / name).symlink_to(_MODULES / name)
         (etc / "resources.ini").write_text(_RESOURCES.format(port=self._postgres.port))
         (etc / "config.ini").write_text('[logging]\nlog = "none"\n')
@@ -53,6 +53,7 @@ class Director:
         self.lists.mkdir(parents=True, exist_ok=True)
         (etc / "modules" / "fileshipper").mkdir()
         (etc / "modules" / "fileshipper" / "imports.ini").write_text(f'[kvmwatch]\nbasedir = "{self.lists}"\n')
+        subprocess.run(["icingacli", "module", "enable", "fileshipper"], check=True)
         self.cli("migration", "run")
         self._postgres.run("director", _KICKSTART)
 

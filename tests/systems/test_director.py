@@ -91,6 +91,19 @@ def test_hosts_follow_the_list(director: Director, kvm: Command, tmp_path: Path)
     assert "contact_groups" not in web1["vars"]
 
 
+def test_what_director_refuses(director: Director, kvm: Command, tmp_path: Path) -> None:
+    teams, file = tmp_path / "teams.ini", director.lists / "vms.json"
+    write = (*LIST, "--active", "--config", str(teams), "--output", str(file))
+    teams.write_text("[domain web1]\nhost_templates = nowhere\n")
+    assert kvm(*write).code == 0
+
+    def told() -> bool:  # it says so here, and not by the exit code
+        _imported(director)
+        return 'failed to load icinga_host "nowhere"' in director.cli("syncrule", "list")
+
+    eventually("the Sync Rule fails", told)
+
+
 def test_deploying(director: Director, kvm: Command, tmp_path: Path) -> None:
     """The hypervisor's own services by the basket, its VMs by the list; Icinga runs what it is given."""
     from icinga import API_PASSWORD, API_USER, Icinga
