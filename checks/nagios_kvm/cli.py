@@ -35,7 +35,7 @@ from nagios_kvm.judging import Result, results
 from nagios_kvm.turns import Turns
 from nagios_kvm.vm_hosts import VmHost
 
-FORMATS = ("nagios", "icinga2", "director")
+FORMATS = ("nagios", "icinga2", "director", "director-import")
 
 _STALE_AFTER = 300
 _REFUSED = 2
@@ -52,6 +52,8 @@ def _config(options: argparse.Namespace) -> Outcome:
     from nagios_kvm.composing import Definitions, permitted  # noqa: PLC0415
 
     deadline = Deadline(options.timeout)
+    if options.format == "director-import" and not options.vm_host:
+        options.vm_host = VmHost("{name}")  # a list of hosts
     if (options.validate or options.reload) and not options.output:
         raise UsageError("--validate and --reload go with --output FILE")
     uri = _uri_of_checks(options)
@@ -121,9 +123,10 @@ def _selection(options: argparse.Namespace) -> tuple[str, ...]:
 
 
 def _renderer(name: str) -> Any:
-    from nagios_kvm import director, icinga2, nagios  # noqa: PLC0415 - publish does without
+    from nagios_kvm import director, director_import, icinga2, nagios  # noqa: PLC0415 - publish does without
 
-    return {"nagios": nagios, "icinga2": icinga2, "director": director}[name]
+    renderers = {"nagios": nagios, "icinga2": icinga2, "director": director, "director-import": director_import}
+    return renderers[name]
 
 
 def _publish(options: argparse.Namespace) -> Outcome:

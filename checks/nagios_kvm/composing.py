@@ -44,7 +44,7 @@ class Definitions:
         there: Collection[str] = (),
         moved: Collection[str] = (),
     ) -> None:
-        """``renderer``: one of the modules nagios, icinga2, director.
+        """``renderer``: one of the modules nagios, icinga2, director, director_import.
 
         ``there``: UUIDs of all VMs that the hypervisor has, ``moved``: of those of them that moved away.
         """

@@ -31,7 +31,7 @@ def render(site: Site, services: Iterable[Service]) -> str:
     """Give the file. Raises UsageError for VMs with hosts of their own, which are not a service set's."""
     services = list(services)
     if vm_hosts(services):
-        raise UsageError("--vm-host: Director has its hosts of an Import Source; use --format icinga2, or nagios")
+        raise UsageError("--vm-host: Director has its hosts of an Import Source; use --format director-import")
     name = f"KVM VMs of {site.host}"
     service_set = {
         "assign_filter": f'host.name="{_value(site.host)}"',

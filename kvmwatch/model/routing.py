@@ -15,6 +15,8 @@ _ILLEGAL = frozenset("`~!$%^&*|'\"<>?,()=;\\{}+")
 _UNSAFE = frozenset("`$&|;'\"<>\\!")
 _VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _OURS = "kvm"
+#: what of ours a VM may have otherwise, as it may by thresholds of its own: Icinga's commands take it
+_OF_A_CHECK = re.compile(r"kvm_[a-z]+_(warning|critical|severity)")
 _LONGEST = 1000  # characters of a value
 
 
@@ -46,8 +48,10 @@ def variable(name: str, value: str) -> tuple[str, str]:
     """Check a custom variable. Raises ValueError."""
     if not _VARIABLE.fullmatch(name):
         raise ValueError(f"{name!r} is no name of a variable: use letters, digits and _")
-    if name.lower().startswith(_OURS):
-        raise ValueError(f"{name!r}: names with {_OURS} are kvmwatch's own")
+    if name.lower().startswith(_OURS) and not _OF_A_CHECK.fullmatch(name):
+        raise ValueError(
+            f"{name!r}: names with {_OURS} are kvmwatch's own, but for kvm_CHECK_warning and the like"
+        )
     if len(value) > _LONGEST or not value.isprintable() or set(value) & _UNSAFE:
         raise ValueError(
             f"the value of {name} has line breaks, more than {_LONGEST} characters, "

@@ -17,7 +17,7 @@ from nagios_kvm.names import ServiceName
 from testdriver import node
 
 HOST = ("-u", EXAMPLE_URI, "--host", "kvm1")
-FORMATS = ("nagios", "icinga2", "director")
+FORMATS = ("nagios", "icinga2", "director", "director-import")
 #: checks whose values do not move with the test driver's clock
 STEADY = ("state", "memory", "snapshot", "agent", "pool", "net")
 
@@ -225,7 +225,7 @@ def test_rejected_definitions_do_not_replace_the_old_ones(command: Command, tmp_
             "--vm-host-exists goes with --vm-host PATTERN",
         ),
         (("publish", *HOST, "--vm-host", "web", "--to", "/tmp"), "'web': use {name} or {uuid} in it"),
-        (("config", "--format", "director", *HOST, "--vm-host", "{name}"), "use --format icinga2, or nagios"),
+        (("config", "--format", "director", *HOST, "--vm-host", "{name}"), "use --format director-import"),
         (("publish", *HOST), "the following arguments are required: --to"),
         (("publish", *HOST, "--to", "/nonexistent"), "No such file or directory"),
         (

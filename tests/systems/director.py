@@ -1,8 +1,9 @@
-"""A real Icinga Director: its command line over a PostgreSQL of its own. No web server, no Icinga to deploy to."""
+"""A real Icinga Director: its command line over a PostgreSQL of its own, without a web server."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ class Director:
 
     def __init__(self) -> None:
         self._postgres = postgres.Postgres(inside.WORK / "director", 5440)
+        self.lists = Path("/var/lib/kvmwatch-director")
 
     def up(self) -> None:
         """Make the database, and its schema by Director's own migrations."""
@@ -48,12 +50,17 @@ class Director:
         (etc / "resources.ini").write_text(_RESOURCES.format(port=self._postgres.port))
         (etc / "config.ini").write_text('[logging]\nlog = "none"\n')
         (etc / "modules" / "director" / "config.ini").write_text('[db]\nresource = "director"\n')
+        self.lists.mkdir(parents=True, exist_ok=True)
+        (etc / "modules" / "fileshipper").mkdir()
+        (etc / "modules" / "fileshipper" / "imports.ini").write_text(f'[kvmwatch]\nbasedir = "{self.lists}"\n')
+        subprocess.run(["icingacli", "module", "enable", "fileshipper"], check=True)
         self.cli("migration", "run")
         self._postgres.run("director", _KICKSTART)
 
     def down(self) -> None:
         """End the database."""
         self._postgres.down()
+        shutil.rmtree(self.lists, ignore_errors=True)
 
     def cli(self, *arguments: str, text: str | None = None) -> str:
         """Run icingacli director, and give what it prints."""
@@ -63,11 +70,24 @@ class Director:
         assert ran.returncode == 0, ran.stdout + ran.stderr
         return ran.stdout
 
+    def deploys_to(self, **icinga: str) -> None:
+        """Have it deploy to an Icinga: its ``endpoint``, ``host``, ``port``, ``username`` and ``password``."""
+        lines = "".join(f'{name} = "{value}"\n' for name, value in icinga.items())
+        Path("/etc/icingaweb2/modules/director/kickstart.ini").write_text(f"[config]\n{lines}")
+        self.cli("kickstart", "run")
+
     def show(self, kind: str, name: str) -> Any:
         """An object as JSON."""
         return json.loads(self.cli(kind, "show", name, "--json"))
 
     def services(self) -> list[str]:
         """The names of all services that are no templates."""
-        query = "select object_name from icinga_service where object_type = 'object' order by 1"
+        return self._objects("service")
+
+    def hosts(self) -> list[str]:
+        """The names of all hosts that are no templates."""
+        return self._objects("host")
+
+    def _objects(self, kind: str) -> list[str]:
+        query = f"select object_name from icinga_{kind} where object_type = 'object' order by 1"
         return self._postgres.run("director", query).splitlines()

@@ -81,6 +81,14 @@ class Icinga(Monitor):
         found = self._call("GET", "/v1/objects/services", json={"filter": f'host.name == "{host}"'})
         return {service["attrs"]["name"]: service["attrs"] for service in found["results"]}
 
+    def dependencies(self) -> dict[str, str]:
+        """Each service that depends on another, and on which."""
+        found = (one["attrs"] for one in self._call("GET", "/v1/objects/dependencies")["results"])
+        return {
+            f"{one['child_host_name']}!{one['child_service_name']}": f"{one['parent_host_name']}!{one['parent_service_name']}"
+            for one in found
+        }
+
     def states(self, host: str) -> dict[str, str]:
         """Service to the word of its state, of those that have been checked."""
         return {

@@ -40,7 +40,8 @@ INSTALLED = (
 #: run by other tests, and which
 ELSEWHERE = {
     r"make ": "tests/unit/test_pages.py",  # looks that there is such a target; the wheel is made by the fixture below
-    r"icingacli director basket restore": "tests/systems/test_director.py",
+    r"icingacli ": "tests/systems/test_director.py",
+    r"apt install icingaweb2-module-fileshipper": "tests/systems/test_director.py",
     r"apt purge": "tests/systems/test_packages.py",
 }
 #: sections that other tests read, and which

@@ -42,3 +42,28 @@ def test_basket_refers_to_fields_that_there_are() -> None:
     for template in basket["ServiceTemplate"].values():
         missing = set(template["imports"]) - basket["ServiceTemplate"].keys()
         assert not missing, f"tools/nagios_definitions/director.py: no service templates {sorted(missing)}"
+
+
+def test_each_command_has_variables_of_its_own() -> None:
+    """What one check is given by its own variable reaches no other, and none is another's general one."""
+    listed = commands()
+    general = {option.variable for command in listed for option in command.options}
+    owners = [option.own for command in listed for option in command.options if option.own not in general]
+    assert len(owners) == len(set(owners))
+    for command in listed:
+        shared = {option.flag for option in command.options if option.own == option.variable}
+        assert shared == {"--uri", "--domain", "--exclude", "--config", "--state-dir"}
+        for option in command.options:
+            if option.own != option.variable:
+                assert command.variables[option.own] == f"${option.variable}$"
+
+
+def test_import_basket_refers_to_what_there_is() -> None:
+    first, second = (json.loads(FILES[f"icinga2/director{part}basket.json"]) for part in ("-", "-import-"))
+    templates = first["ServiceTemplate"].keys()
+    for services in second["ServiceSet"].values():
+        for service in services["services"].values():
+            assert not set(service["imports"]) - templates
+    (source,) = second["ImportSource"].values()
+    (rule,) = second["SyncRule"].values()
+    assert {one["source"] for one in rule["properties"]} == {source["source_name"]}

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nagios_kvm import director, icinga2, nagios
+from nagios_kvm import director, director_import, icinga2, nagios
 from nagios_kvm.command_file import command
 from nagios_kvm.definitions import Site, check_uri, host_name
 from nagios_kvm.judging import Result
@@ -217,6 +217,16 @@ def test_director(vms: list[str], host: str) -> None:
     assert json.loads(unquote(filtered)) == host
     assert not set(filtered) & set("&|()=*!<>"), "they would make another filter of it"
     assert len(director.ENTRY.findall(text)) == len(made["services"])
+
+
+@given(lists, hosts)
+def test_director_import(vms: list[str], host: str) -> None:
+    listed = [one._replace(host=VmHost("{name}").of(one.domain)) if one.domain else one for one in services(vms)]
+    text = director_import.render(site(host, "qemu+ssh://kvm@$kvm1$/system"), listed)
+    rows = json.loads(text)
+    assert [row["name"] for row in rows] == vms
+    assert {row["vars"]["kvm_hypervisor"] for row in rows} <= {host}
+    assert len(director_import.ENTRY.findall(text)) == len({row["host"] for row in rows}) == len(vms)
 
 
 @given(names)

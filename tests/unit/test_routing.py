@@ -8,7 +8,7 @@ from xml.sax.saxutils import quoteattr
 
 import pytest
 from check_kvm.frame import siteconfig
-from nagios_kvm import director, icinga2, nagios
+from nagios_kvm import director, director_import, icinga2, nagios
 from nagios_kvm.composing import permitted
 from nagios_kvm.definitions import Site
 from nagios_kvm.services import checks, services
@@ -169,5 +169,40 @@ def test_all_of_it_is_in_icinga_and_director(config: siteconfig.SiteConfig) -> N
     of_vm = basket["ServiceSet"]["KVM VMs of kvm1"]["services"]["KVM state web1"]
     assert (of_vm["imports"], of_vm["groups"]) == (["check_kvm_state", "slow"], ["shops"])
     assert of_vm["vars"]["contact_groups"] == ["team-a", "team-b"]
-    with pytest.raises(UsageError, match="--vm-host: Director has its hosts of an Import Source"):
+    with pytest.raises(
+        UsageError, match="--vm-host: Director has its hosts of an Import Source; use --format director-import"
+    ):
         director.render(site, services(applied, chosen, VmHost("{name}")))
+
+
+@pytest.mark.parametrize("name", ["kvm_cpu_warning", "kvm_memory_critical", "kvm_state_severity"])
+def test_limits_of_a_check_are_a_vms_own(name: str) -> None:
+    """As they are by its thresholds; and nothing that says what is read, or where files are."""
+    said = policy.parse(f"<watch><var name='{name}' value='steal=7'/></watch>")
+    assert (said.routing.variables, said.error) == (((name, "steal=7"),), None)
+
+
+@pytest.mark.parametrize("name", ["kvm_warning", "kvm_cpu_timeout", "kvm_cpu_uri", "kvm_state_dir", "kvm_results"])
+def test_other_variables_of_ours_are_not(name: str) -> None:
+    with pytest.raises(ValueError, match="kvmwatch's own"):
+        routing.variable(name, "x")
+
+
+def test_all_of_it_is_in_the_list_for_director(config: siteconfig.SiteConfig) -> None:
+    applied = config.applied(snapshot(vm("web1"), vm("db1")))
+    listed = list(services(applied, checks(["host", "state"]), VmHost("vm-{name}")))
+    text = director_import.render(Site("kvm1", "qemu+ssh://kvm1/$x", True, 300), listed)
+    db1, web1 = json.loads(text)
+    assert director_import.ENTRY.findall(text) == ["vm-db1", "vm-web1"]
+    assert db1.keys() == web1.keys(), "Director takes the columns from the first row"
+    assert (web1["host"], web1["name"], web1["uuid"], web1["hypervisor"]) == (
+        "vm-web1",
+        "web1",
+        "uuid-web1",
+        "kvm1",
+    )
+    assert (web1["imports"], web1["groups"]) == (["kvm-vm", "pinged"], ["vms"])
+    wanted = {"contact_groups": ["team-a", "team-b"], "SITE": "north", "kvm_domain": ["uuid-web1"]}
+    assert web1["vars"].items() >= {**wanted, "kvm_results": "active", "kvm_uri": "qemu+ssh://kvm1/$$x"}.items()
+    with pytest.raises(UsageError, match="--vm-host-exists: the Sync Rule makes the hosts"):
+        director_import.render(Site("kvm1", None, True, 300, makes_hosts=False), listed)

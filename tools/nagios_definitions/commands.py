@@ -10,14 +10,17 @@ from check_kvm.frame.plugin import Check
 from nagios_kvm import services
 
 PLUGINS = "/usr/lib/nagios/plugins"  # Debian's; Icinga's own constant PluginDir elsewhere
+#: options that say which hypervisor and VMs, and where files are: the same for all checks
+_SHARED = frozenset({"uri", "domain", "exclude", "config", "state_dir"})
 MADE = "Made by 'make definitions' from the commands' own options; do not edit."
 
 
 class Option(NamedTuple):
-    """An option: ``--domain`` is the custom variable ``kvm_domain``."""
+    """An option: ``--warning`` of ``check_kvm_cpu`` is ``kvm_cpu_warning``, and unless that is set ``kvm_warning``."""
 
     flag: str
     variable: str
+    own: str  # the variable of this command alone; of an option that is the same for all checks, the one of all
     help: str
     takes_value: bool
     repeatable: bool
@@ -30,12 +33,23 @@ class Command(NamedTuple):
     description: str
     options: tuple[Option, ...]
     of_each_domain: bool
+    by_default: bool  # whether it is a service without being asked for
     pace: str | None  # the template that says how long its problems last before somebody is told
 
     @property
     def name(self) -> str:
         """``check_kvm_cpu``."""
         return f"check_kvm_{self.check}"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What Icinga is told of each variable where nobody else says something.
+
+        Its macros have no defaults, but may stand for others: the command's own for that of all commands, which
+        keeps what that is, a list or nothing at all.
+        """
+        own = {option.own: f"${option.variable}$" for option in self.options if option.own != option.variable}
+        return {**own, "kvm_perfdata": "known"}  # its writers would log a warning of each value that is not known
 
 
 def commands() -> tuple[Command, ...]:
@@ -46,16 +60,23 @@ def commands() -> tuple[Command, ...]:
 def _command(check: Check) -> Command:
     # argparse has no public list of a parser's options
     actions = check_options.parser_of(check)._actions
-    options = tuple(_option(action) for action in actions if action.dest not in ("help", "version"))
+    options = tuple(_option(check, action) for action in actions if action.dest not in ("help", "version"))
     return Command(
-        check.name, " ".join(check.description.split()), options, check.of_each_domain, services.pace(check)
+        check.name,
+        " ".join(check.description.split()),
+        options,
+        check.of_each_domain,
+        check.by_default,
+        services.pace(check),
     )
 
 
-def _option(action: argparse.Action) -> Option:
+def _option(check: Check, action: argparse.Action) -> Option:
+    variable = f"kvm_{action.dest}"
     return Option(
         flag=action.option_strings[-1],
-        variable=f"kvm_{action.dest}",
+        variable=variable,
+        own=variable if action.dest in _SHARED else f"kvm_{check.name}_{action.dest}",
         help=" ".join((action.help or "").split()),
         takes_value=action.nargs != 0,
         repeatable=isinstance(action, argparse._AppendAction),

@@ -70,16 +70,16 @@ def _command(command: Command, numbers: dict[str, str]) -> Json:
         "object_name": command.name,
         "object_type": "object",
         "timeout": "60",
-        "vars": {"kvm_perfdata": "known"},  # Icinga's writers warn of each value that is not
+        "vars": command.variables,
     }
 
 
 def _argument(option: Option) -> Json:
     made: Json = {"description": option.help}
     if option.takes_value:
-        made["value"] = f"${option.variable}$"
+        made["value"] = f"${option.own}$"
     else:
-        made["set_if"] = f"${option.variable}$"
+        made["set_if"] = f"${option.own}$"
     if option.repeatable:
         made["repeat_key"] = True
     return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nagios_definitions import director, icinga2, nagios
+from nagios_definitions import director, director_import, icinga2, nagios
 from nagios_definitions.commands import commands
 
 CHECKS = Path(__file__).parents[2] / "checks"
@@ -18,4 +18,5 @@ def files() -> dict[str, str]:
         "nrpe/kvmwatch.cfg": nagios.nrpe(listed),
         "icinga2/kvmwatch.conf": icinga2.render(listed),
         "icinga2/director-basket.json": director.render(listed),
+        "icinga2/director-import-basket.json": director_import.render(listed),
     }

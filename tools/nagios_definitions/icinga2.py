@@ -16,7 +16,8 @@ PARENT = str(ServiceName(services.PARENT))
 _HEAD = f"""\
 // {MADE}
 //
-// Every option of a command is a custom variable: --warning is vars.kvm_warning, a list where it can be repeated.
+// Every option of a command is a custom variable: --warning of check_kvm_cpu is vars.kvm_cpu_warning and, unless that is
+// set, vars.kvm_warning, as of all commands; a list where it can be repeated.
 // The services: let "nagios_kvm config --format icinga2" write a host template with the VMs, and import it into the
 // hypervisor's host:
 //
@@ -163,18 +164,19 @@ def render(commands: Iterable[Command]) -> str:
 
 def _command(command: Command) -> str:
     arguments = "".join(map(_argument, command.options))
+    variables = "".join(f"  vars.{name} = {_string(value)}\n" for name, value in command.variables.items())
     return (
         f"// {command.description}\n"
         f'object CheckCommand "{command.name}" {{\n'
         f'  command = [ PluginDir + "/{command.name}" ]\n'
         f"  arguments = {{\n{arguments}  }}\n"
-        '  vars.kvm_perfdata = "known"  // its writers would log a warning of each value that is not known\n'
+        f"{variables}"
         "}\n"
     )
 
 
 def _argument(option: Option) -> str:
-    lines = [f"{'value' if option.takes_value else 'set_if'} = {_string(f'${option.variable}$')}"]
+    lines = [f"{'value' if option.takes_value else 'set_if'} = {_string(f'${option.own}$')}"]
     if option.repeatable:
         lines.append("repeat_key = true")
     lines.append(f"description = {_string(option.help)}")
