@@ -60,10 +60,11 @@ def test_an_agent_that_stops_is_one_problem(two: Distributed) -> None:
 
 
 def test_a_machine_that_is_gone_is_one_problem_of_its_host(two: Distributed) -> None:
+    well(two)
     before = two.told()
     two.agent.run("ip", "link", "set", "cable", "down")
     eventually("the host is down, and that is told", lambda: two.told() != before)
-    eventually("nothing is heard of its services", lambda: set(states(two)) == {"UNKNOWN"})
+    eventually("nothing is heard of its services", lambda: set(states(two)) == {"UNKNOWN"}, SILENT)
     time.sleep(6 * MINUTE)
     two.agent.run("ip", "link", "set", "cable", "up")
     well(two)
