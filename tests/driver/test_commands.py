@@ -362,7 +362,7 @@ RATED = [check.name for check in all_checks() if check.needs_rates and check.nam
 @pytest.mark.parametrize("check", RATED)
 def test_no_rates_are_unknown_and_not_ok(command: Command, check: str) -> None:
     """Where counters cannot be kept and -t leaves no time for a second reading, no run ever has rates."""
-    nowhere = {"KVMWATCH_STATE_DIR": "", "XDG_CACHE_HOME": "/proc/nowhere"}
+    nowhere = {"KVMWATCH_STATE_DIR": "/proc/nowhere"}
     for _ in range(2):
         ran = command(f"check_kvm_{check}", "-u", EXAMPLE_URI, "-t", "1", env=nowhere)
         conforming(ran.out, ran.code)

@@ -198,7 +198,11 @@ class Distributed:
             where = re.search(r"On (the master|`kvm1`)|on (the master)", block.before)
             assert where, f"{block.page}:{block.line}: on which machine?"
             machine = self.agent if where[1] == "`kvm1`" else self.master
-            text = re.sub(r"qemu\+ssh://\w+@\w+/system", f"{READ_BY_MASTER} {self._more}", block.text)
+            text = re.sub(
+                r"('?)qemu\+ssh://\w+@\w+/system(\?keyfile=[\w/]+)?\1",
+                f"{READ_BY_MASTER} {self._more}",
+                block.text,
+            )
             if block.language in pages.FILES:
                 path = re.search(r"`(/etc/[^`]+)`:$", block.before)
                 assert path

@@ -94,6 +94,7 @@ def test_directory_that_was_asked_for_and_does_not_work_is_told() -> None:
 def test_default_directory_that_does_not_work_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KVMWATCH_STATE_DIR", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
+    monkeypatch.setattr("kvmwatch.command.state_files.SYSTEM_DIRECTORY", "/proc/nowhere")
     kept = History(None, "kvm_cpu", "test:///default", Selection())
     assert "make it writable or give another --state-dir" in (kept.save(sample()) or "")
     assert kept.load() == {}
