@@ -9,6 +9,7 @@ from unittest.mock import patch
 from argparse_manpage.manpage import Manpage
 from check_kvm.frame import check_options
 from check_kvm.frame.judging import all_checks
+from kvmwatch_exporters import cli as kvmwatch_export
 from nagios_kvm import cli as nagios_kvm
 from zabbix_kvm import cli as zabbix_kvm
 from zabbix_kvm import external
@@ -21,6 +22,8 @@ MAN = Path(__file__).parents[1] / "docs" / "man"
 _EXIT_STATUS = {
     "check_kvm": "0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN: as the plugin API has it.",
     "nagios_kvm": "0 when all is done, 2 when results were refused, 3 when it could not be done: stderr says why.",
+    "kvmwatch_export": "0 when all is done, 3 when it could not be done: stderr says why, and the output that the hypervisor "
+    "could not be read (of influx with 0, for Telegraf drops what comes with another).",
     "zabbix_kvm": "0 when all is done, 2 when values or changes were refused, 3 when it could not be done: stderr says "
     "why. "
     "That of verify is a check's: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.",
@@ -29,6 +32,8 @@ _EXIT_STATUS = {
 _FILES = {
     "check_kvm": ".TP\n/var/lib/kvmwatch/\ncounters of the last run, in a folder per user",
     "nagios_kvm": ".TP\n/etc/default/kvmwatch-publish, /etc/default/kvmwatch-config\noptions of the timers\n"
+    ".TP\n/var/lib/kvmwatch/\ncounters of the last run, in a folder per user",
+    "kvmwatch_export": ".TP\n/etc/default/kvmwatch-textfile, /etc/default/kvmwatch-exporter\noptions of the timer and the service\n"
     ".TP\n/var/lib/kvmwatch/\ncounters of the last run, in a folder per user",
     "zabbix_kvm": ".TP\n/etc/default/kvmwatch-send, /etc/default/kvmwatch-send@NAME, /etc/default/kvmwatch-guests\noptions of the timers and their instances\n"
     ".TP\n/etc/zabbix/zabbix_agentd.conf, /etc/zabbix/zabbix_agent2.conf\nwhere send finds server, host name and TLS\n"
@@ -40,7 +45,11 @@ _FILES = {
 def pages() -> dict[str, str]:
     """File name to text."""
     parsers = {f"check_kvm_{check.name}": check_options.parser_of(check) for check in all_checks()}
-    parsers |= {"nagios_kvm": nagios_kvm.parser(), "zabbix_kvm": zabbix_kvm.parser()}
+    parsers |= {
+        "kvmwatch_export": kvmwatch_export.parser(),
+        "nagios_kvm": nagios_kvm.parser(),
+        "zabbix_kvm": zabbix_kvm.parser(),
+    }
     parsers |= {"zabbix_kvm_external": external.parser()}
     # argparse wraps usage lines for the terminal it finds, and each Python at other places; man wraps them by itself
     with patch.dict(os.environ, COLUMNS="100000"):

@@ -11,17 +11,17 @@ import pytest
 ROOT = Path(__file__).parents[2]
 #: folder to what its modules may not import
 FORBIDDEN = {
-    "kvmwatch": ("check_kvm", "nagios_kvm", "zabbix_kvm", "nagiosplugin", "pyzabbix"),
+    "kvmwatch": ("check_kvm", "nagios_kvm", "zabbix_kvm", "kvmwatch_exporters", "nagiosplugin", "pyzabbix"),
     "kvmwatch/model": ("kvmwatch.reading", "kvmwatch.command", "libvirt", "psutil"),
     "kvmwatch/reading": ("kvmwatch.command",),
-    "checks": ("libvirt", "zabbix_kvm"),
-    "zabbix": ("libvirt", "check_kvm", "nagios_kvm"),
+    "checks": ("libvirt", "zabbix_kvm", "kvmwatch_exporters"),
+    "zabbix": ("libvirt", "check_kvm", "nagios_kvm", "kvmwatch_exporters"),
+    "exporters": ("libvirt", "nagios_kvm", "zabbix_kvm"),
 }
 #: what of the reading wing the rest of the house asks for
 ASKED_FOR = {"kvmwatch.reading.collect", "kvmwatch.reading.deadline", "kvmwatch.reading.connection"}
-MODULES = [
-    str(path.relative_to(ROOT)) for top in ("kvmwatch", "checks", "zabbix") for path in (ROOT / top).rglob("*.py")
-]
+ROOMS = ("kvmwatch", "checks", "zabbix", "exporters")
+MODULES = [str(path.relative_to(ROOT)) for top in ROOMS for path in (ROOT / top).rglob("*.py")]
 
 
 def imported(file: str) -> Iterator[str]:
