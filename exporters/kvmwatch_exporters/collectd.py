@@ -155,8 +155,8 @@ def _name(host: str, plugin: str, kind: str, instance: str) -> str:
 
 
 def _part(text: str) -> str:
-    """A part of an identifier, in which there is no slash."""
-    return text.replace("/", "_")
+    """A part of an identifier, in which there is no slash, but something."""
+    return text.replace("/", "_") or "_"
 
 
 def _quoted(text: str) -> str:

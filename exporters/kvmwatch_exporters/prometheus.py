@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.metrics import COUNTER, GAUGE, Metric
+from kvmwatch.model.text import readable
 from kvmwatch_exporters.rows import METRICS, NAMED, STATES, Row
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -21,8 +22,11 @@ _WORDS = {
     "B": "bytes",
     "unixtime": "timestamp_seconds",
     "%": "percent",
-    "bps": "bits_per_second",
+    "bps": "bytes_per_second",
 }
+#: what a value of a unit is divided by: bits are bytes here
+_PER = {"bps": 8}
+_LONGEST_COMMENT = 1000
 _COUNT, _TOTAL = "_count", "_total"
 _ESCAPED = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 _ESCAPED_HELP = str.maketrans({"\\": "\\\\", "\n": "\\n"})
@@ -49,6 +53,7 @@ def name(metric: Metric) -> str:
     )
 
 
+_DIVIDED = {(m.entity, m.name): per for m in METRICS if (per := _PER.get(m.declaration.unit))}
 #: entity and name of a metric to its family, in the order of the text; "state" and "info" are those of the rows
 FAMILIES: Mapping[tuple[str, str], Family] = {
     **{(m.entity, m.name): Family(name(m), m.declaration.kind, m.declaration.help) for m in METRICS},
@@ -62,14 +67,14 @@ def text(rows: Iterable[Row], comment: str = "") -> str:
     samples: dict[tuple[str, str], list[str]] = {key: [] for key in FAMILIES}
     for row in rows:
         for value, number in row.values.items():
-            samples[row.entity, value].append(_sample(row.labels, number))
+            samples[row.entity, value].append(_sample(row.labels, number / _DIVIDED.get((row.entity, value), 1)))
         if row.state is not None:
             samples[row.entity, "state"] += (
                 _sample({**row.labels, "state": word}, word == row.state) for word in STATES[row.entity]
             )
-        if row.info:
+        if row.entity in NAMED:
             samples[row.entity, "info"].append(_sample({**row.labels, **row.info}, 1))
-    lines = [f"# {' '.join(comment.split())}"] if comment else []
+    lines = [f"# {readable(comment, _LONGEST_COMMENT)}"] if comment else []
     for key, family in FAMILIES.items():
         if samples[key]:
             lines.append(f"# HELP {family.name} {family.help.translate(_ESCAPED_HELP)}")

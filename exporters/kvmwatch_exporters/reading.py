@@ -60,19 +60,17 @@ def read(options: argparse.Namespace, deadline: Deadline) -> Reading:
     checks = tuple(c for c in judging.all_checks() if c.by_default and (local or c.name != "process"))
     groups = judging.groups(checks) | _FIGURES | (_LOCAL if local else Group.NONE)
     config = site_config(options.config)
-    judges = judging.Judges(checks, config)
     selection = Selection.parse(options.domain, options.exclude)
     reader = Reader(options.uri, groups, selection, deadline, Roster(options.state_dir, options.uri))
     snapshot = rated(reader, reader.read(), "kvm_export", options, selection, deadline, options.reader)
     snapshot = placing.with_hostname(reader, snapshot, config, checks)
-    judged = tuple(_judged(snapshot, checks, config, judges))
-    return Reading(snapshot, judged, time.monotonic() - begun)
+    said = tuple(judged(snapshot, checks, config))
+    return Reading(snapshot, said, time.monotonic() - begun)
 
 
-def _judged(
-    snapshot: Snapshot, checks: tuple[plugin.Check, ...], config: SiteConfig, judges: judging.Judges
-) -> Iterator[Judged]:
+def judged(snapshot: Snapshot, checks: tuple[plugin.Check, ...], config: SiteConfig) -> Iterator[Judged]:
     """Every check of every domain that is not to be left alone, and those of the hypervisor."""
+    judges = judging.Judges(checks, config)
     applied = config.applied(snapshot)
     watched = [domain for domain in applied.domains if not domain.policy.ignore]
     for check in checks:

@@ -49,6 +49,7 @@ OURS = (
 METRICS = (*OURS, *catalogue())
 #: entity to the words of its state
 STATES: dict[str, tuple[str, ...]] = {"domain": states.NAMES, "pool": states.POOL_LABELS}
+_OF_INTERFACE = ("name", "kind", "source", "bridge", "model")
 #: labels that are called otherwise than their fields
 _CALLED = {"name": "tap"}
 #: what has names to be looked up by others
@@ -121,7 +122,7 @@ def _of_domain(domain: Domain) -> Iterator[Row]:
     parts: tuple[tuple[str, str, tuple[Any, ...], Callable[[Any], object], tuple[str, ...]], ...] = (
         ("vcpu", "vcpu", domain.vcpus, lambda vcpu: vcpu.number, ()),
         ("disk", "disk", domain.disks, lambda disk: disk.name, ("path", "device", "bus", "kind")),
-        ("interface", "mac", domain.interfaces, lambda nic: nic.key, ("name", "kind", "source", "bridge", "model")),
+        ("interface", "mac", domain.interfaces, lambda nic: nic.key, _OF_INTERFACE),
         ("filesystem", "mountpoint", domain.filesystems or (), lambda system: system.mountpoint, ("kind",)),
     )  # fmt: skip
     for entity, label, things, key, fields in parts:
