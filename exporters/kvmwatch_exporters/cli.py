@@ -152,7 +152,7 @@ def _collectd(options: argparse.Namespace) -> Outcome:
         print("\n".join(lines), flush=True)
         before = now
         following = max(following + interval, time.monotonic())
-        time.sleep(following - time.monotonic())
+        time.sleep(max(0.0, following - time.monotonic()))
 
 
 def _interval(word: str) -> float:

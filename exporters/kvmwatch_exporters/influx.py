@@ -22,9 +22,14 @@ def text(rows: Iterable[Row], time: float) -> str:
 def _lines(rows: Iterable[Row], time: int) -> Iterator[str]:
     for row in rows:
         tags = "".join(f",{key}={word.translate(_ESCAPED)}" for key, word in sorted(row.labels.items()) if word)
-        fields = [f"{name}={number(value)}" for name, value in row.values.items()]
+        fields = [f"{_field(row, name)}={number(value)}" for name, value in row.values.items()]
         if row.state is not None:
             fields.append(f'state="{row.state}"')
         if fields:
             measurement = f"kvm_{row.entity}" if row.entity else "kvm"
             yield f"{measurement}{tags} {','.join(fields)} {time}\n"
+
+
+def _field(row: Row, name: str) -> str:
+    """A field's name; "time" is the line's own."""
+    return f"{row.entity}_{name}" if name == "time" else name
