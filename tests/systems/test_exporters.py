@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import urllib.parse
@@ -12,14 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pages
 import pytest
 from commands import EXAMPLE_URI, Command
 from waiting import eventually
 
 EXPORT = "kvmwatch_export"
 PROMETHEUS, LISTENER, INFLUX = "127.0.0.1:19090", "127.0.0.1:19477", "127.0.0.1:18086"
-RULE = """groups: [{name: kvm, rules: [{alert: KvmCheck, expr: kvm_check_status == 2, labels: {severity: critical}}]}]
-"""
 SCRAPE = f"""global: {{scrape_interval: 2s, scrape_timeout: 2s, evaluation_interval: 2s}}
 rule_files: [rules.yml]
 scrape_configs: [{{job_name: kvm, static_configs: [{{targets: ["{LISTENER}"]}}]}}]
@@ -87,7 +87,10 @@ def asked(expression: str) -> dict[str, float]:
 
 
 def test_prometheus_scrapes_and_judges(command: Command, folder: Path) -> None:
-    (folder / "rules.yml").write_text(RULE)
+    (rules,) = (block.text for block in pages.blocks("docs/exporters.md") if block.language == "yaml")
+    (folder / "rules.yml").write_text(rules)
+    subprocess.run(["promtool", "check", "rules", folder / "rules.yml"], check=True, stdout=subprocess.DEVNULL)
+    (folder / "rules.yml").write_text(re.sub("for: .*", "for: 0s", rules))
     (folder / "prometheus.yml").write_text(SCRAPE)
     listener = (command.bin / EXPORT, "prometheus", "-u", EXAMPLE_URI, "--listen", LISTENER, "--state-dir", folder)
     daemon = (
@@ -105,9 +108,11 @@ def test_prometheus_scrapes_and_judges(command: Command, folder: Path) -> None:
 
         def alerts() -> set[str]:
             told = get(f"http://{PROMETHEUS}/api/v1/alerts")["data"]["alerts"]
-            return {alert["labels"].get("domain", "") for alert in told if alert["state"] == "firing"}
+            firing = (alert["labels"] for alert in told if alert["state"] == "firing")
+            return {alert.get("domain", "") for alert in firing if alert["alertname"] == "KvmCheckCritical"}
 
         eventually("it alerts", lambda: "crashed1" in alerts())
+        assert "off1" not in alerts()
 
 
 def test_promtool_finds_nothing_to_mend(command: Command) -> None:
