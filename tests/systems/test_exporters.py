@@ -16,9 +16,14 @@ from typing import Any
 import pages
 import pytest
 from commands import EXAMPLE_URI, Command
+from machine import PACKAGES, THIS_RELEASE, Machine, needed
+from prepared import Prepared
+from running import running as running_machine
 from waiting import eventually
 
 EXPORT = "kvmwatch_export"
+TEXTFILE = "/var/lib/prometheus/node-exporter/kvmwatch.prom"
+WANTED = PACKAGES
 PROMETHEUS, LISTENER, INFLUX = "127.0.0.1:19090", "127.0.0.1:19477", "127.0.0.1:18086"
 SCRAPE = f"""global: {{scrape_interval: 2s, scrape_timeout: 2s, evaluation_interval: 2s}}
 rule_files: [rules.yml]
@@ -113,6 +118,52 @@ def test_prometheus_scrapes_and_judges(command: Command, folder: Path) -> None:
 
         eventually("it alerts", lambda: "crashed1" in alerts())
         assert "off1" not in alerts()
+
+
+@needed
+def test_systemd_runs_both_services_hardened(prepared: Prepared) -> None:
+    Path("/run/libvirt").mkdir(exist_ok=True)
+    with booted(prepared) as machine:
+        for name in ("kvmwatch-exporter", "kvmwatch-textfile"):
+            rated = machine.do("systemd-analyze", "security", f"{name}.service").splitlines()[-1]
+            assert float(re.findall(r"\d+\.\d+", rated)[0]) < 3, rated
+        for name, more in (("exporter", ""), ("textfile", f"--output {TEXTFILE}")):
+            machine.path(f"/etc/default/kvmwatch-{name}").write_text(
+                f'OPTIONS="-u test:///usr/share/kvm.xml {more}"\n'
+            )
+        machine.do("systemctl", "start", "kvmwatch-textfile")
+        text = machine.path(TEXTFILE)
+        assert "\nkvm_up 1\n" in text.read_text()
+        assert text.stat().st_mode & 0o777 == 0o644
+        assert list(machine.path("/var/lib/kvmwatch/root").glob("kvm_export-*")), "counters are kept"
+        machine.do("systemctl", "start", "kvmwatch-exporter")
+
+        def scraped() -> str:
+            try:
+                with urllib.request.urlopen("http://127.0.0.1:9477/metrics", timeout=30) as answer:
+                    said: str = answer.read().decode()
+                    return said
+            except OSError:
+                return ""
+
+        eventually("it answers", lambda: "\nkvm_up 1\n" in scraped())
+        assert list(machine.path("/var/lib/private/kvmwatch-exporter").glob("kvm_export-*"))
+        machine.do("systemctl", "stop", "kvmwatch-exporter")
+        assert machine.run("systemctl", "is-failed", "kvmwatch-exporter").out.strip() == "inactive"
+        machine.apt("purge", "kvmwatch-exporters")
+        assert not text.exists()
+        assert not machine.path("/var/lib/private/kvmwatch-exporter").exists()
+
+
+@contextmanager
+def booted(prepared: Prepared) -> Iterator[Machine]:
+    """A system with our packages, and the example hypervisor's file."""
+    with running_machine(Machine(THIS_RELEASE)) as machine:
+        machine.apt("install", *prepared.take("packages").glob("*_all.deb"), "systemd-sysv", "dbus")
+        shutil.copy(EXAMPLE_URI.partition("://")[2], machine.path("/usr/share/kvm.xml"))
+        machine.path(TEXTFILE).parent.mkdir(parents=True)
+        machine.boot()
+        yield machine
 
 
 def test_promtool_finds_nothing_to_mend(command: Command) -> None:
