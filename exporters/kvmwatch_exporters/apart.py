@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import gc
+import math
 import multiprocessing
 import os
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
+from kvmwatch.command import watchdog
 from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.text import without_password
 from kvmwatch.reading.deadline import Deadline
@@ -21,6 +24,12 @@ _SPARE = 0.3  # seconds that are kept back of the time for the way back from the
 #: a process that has imported all, and never read anything, gives birth to them
 _BORN = multiprocessing.get_context("forkserver")
 _BORN.set_forkserver_preload(["kvmwatch_exporters.warm"])
+
+
+def stay() -> None:
+    """Make this process one that runs for long: each turn of its loop is to call ``watchdog.renew``."""
+    gc.enable()  # which check_kvm switches off, for commands that end at once
+    watchdog.limit(math.inf)  # which is a day there
 
 
 def read(options: argparse.Namespace, make: Callable[[Reading], T], seconds: float) -> T:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import socket
 import sys
@@ -114,7 +113,7 @@ def _influx(options: argparse.Namespace) -> Outcome:
 
 
 def _execd(options: argparse.Namespace) -> Outcome:
-    watchdog.limit(math.inf)  # which is a day there
+    apart.stay()
     for _ in sys.stdin:
         watchdog.renew()
         try:
@@ -135,7 +134,7 @@ def _collectd(options: argparse.Namespace) -> Outcome:
     interval = _interval(os.environ.get("COLLECTD_INTERVAL", ""))
     make = partial(collectd.told, host, interval)
     before: dict[tuple[str, str], collectd.Problem] = {}
-    watchdog.limit(math.inf)
+    apart.stay()
     unread = (host, "reading")
     following = time.monotonic()
     while True:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import math
 import socket
 import socketserver
 import sys
@@ -83,7 +82,7 @@ def serve(options: argparse.Namespace) -> NoReturn:
     print(f"listening on http://{f'[{host!s}]' if ':' in str(host) else host!s}:{port}{_PATH}", file=sys.stderr)
     sys.stderr.flush()
     server.timeout = 60
-    watchdog.limit(math.inf)  # which is a day there
+    apart.stay()
     while True:
         watchdog.renew()
         server.handle_request()
