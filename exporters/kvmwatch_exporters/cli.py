@@ -121,7 +121,8 @@ def _execd(options: argparse.Namespace) -> Outcome:
         except KvmwatchError as error:
             print(f"kvmwatch export influx: {error}", file=sys.stderr, flush=True)
             text = influx.text(failed(), time.time())
-        print(text, end="", flush=True)
+        if not _told(text):
+            break
     return Outcome("")
 
 
@@ -148,10 +149,20 @@ def _collectd(options: argparse.Namespace) -> Outcome:
             values = []
         lines = [collectd.up(host, interval, not now[unread].code), *values]
         lines += collectd.notifications(before, now, time.time())
-        print("\n".join(lines), flush=True)
+        if not _told("\n".join([*lines, ""])):
+            return Outcome("")
         before = now
         following = max(following + interval, time.monotonic())
         time.sleep(max(0.0, following - time.monotonic()))
+
+
+def _told(text: str) -> bool:
+    """Print it, and tell whether somebody still reads."""
+    try:
+        print(text, end="", flush=True)
+    except OSError:
+        return False
+    return True
 
 
 def _interval(word: str) -> float:

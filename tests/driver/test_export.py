@@ -199,3 +199,31 @@ def test_collectd_is_told_again_and_again_and_of_problems_once(started: Command,
     assert any(line.startswith('PUTVAL "crashed1/virt/virt_cpu_total" interval=2 ') for line in lines)
     told = [line for line in lines if line.startswith("PUTNOTIF") and "check_state" in line]
     assert len(told) == 1, told
+
+
+def test_collectd_has_gone(started: Command, tmp_path: Path) -> None:
+    out, end = os.pipe()
+    os.close(out)
+    ran = subprocess.run(
+        [started.bin / EXPORT, "collectd", "-u", EXAMPLE_URI, "-d", "crashed1"],
+        stdout=end,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+        env={**os.environ, "KVMWATCH_STATE_DIR": str(tmp_path)},
+    )
+    os.close(end)
+    assert ran.stderr == ""
+
+
+def test_formats_are_subcommands_of_another_command() -> None:
+    from kvmwatch_exporters import cli
+
+    from kvmwatch.command.options import Parser
+
+    made = Parser(prog="kvmwatch")
+    cli.add(made.add_subparsers(dest="command").add_parser("export"))
+    options = made.parse_args(["export", "influx", "-d", "web1"])
+    assert (options.command, options.format, options.domain) == ("export", "influx", ["web1"])
+    assert callable(options.run)
