@@ -79,15 +79,27 @@ def together(command: Command, calls: Sequence[tuple[str, ...]], at_once: int = 
 
 def _modules() -> list[str]:
     """All of ours, and what they import only when it is needed."""
-    folders = {"kvmwatch": ".", "check_kvm": "checks", "nagios_kvm": "checks", "zabbix_kvm": "zabbix"}
-    folders["kvmwatch_terminal"] = "terminal"
+    folders = {
+        "kvmwatch": ".",
+        "check_kvm": "checks",
+        "nagios_kvm": "checks",
+        "zabbix_kvm": "zabbix",
+        "kvmwatch_terminal": "terminal",
+        "kvmwatch_exporters": "exporters",
+    }
     root = Path(__file__).parents[1]
     ours = (
         module.name
         for package, folder in folders.items()
         for module in pkgutil.walk_packages([str(root / folder / package)], f"{package}.")
     )
-    return [*ours, "configparser", "psutil", "pyzabbix", "requests"]
+    return [
+        *(name for name in ours if not name.endswith(".warm")),
+        "configparser",
+        "psutil",
+        "pyzabbix",
+        "requests",
+    ]
 
 
 #: a process that has imported all that commands need, and has done nothing with it, gives birth to them

@@ -16,7 +16,7 @@ PAGES = tuple(
 
 #: languages of code blocks: commands; commands with what they print; files; other text
 SHELL, CONSOLE = "sh", "console"
-FILES = ("ini", "nagios", "icinga2", "sh-settings")
+FILES = ("ini", "nagios", "icinga2", "sh-settings", "yaml")
 TEXT = ("text",)
 
 #: in running text and tables, code is a command line when it begins with one of these and has arguments ("nagios_kvm

@@ -22,7 +22,8 @@ MAN = Path(__file__).parents[1] / "docs" / "man"
 
 _EXIT_STATUS = {
     "check_kvm": "0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN: as the plugin API has it.",
-    "kvmwatch": "0 when it was printed, whatever is wrong with the VMs, 3 when it could not be read: stderr says why.",
+    "kvmwatch": "0 when it was printed, whatever is wrong with the VMs, 3 when it could not be read: stderr says why "
+    "(export influx: 0 then, too, and up=0, for Telegraf drops what comes with another).",
     "nagios_kvm": "0 when all is done, 2 when results were refused, 3 when it could not be done: stderr says why.",
     "zabbix_kvm": "0 when all is done, 2 when values or changes were refused, 3 when it could not be done: stderr says "
     "why. "
@@ -31,7 +32,8 @@ _EXIT_STATUS = {
 }
 _FILES = {
     "check_kvm": ".TP\n/var/lib/kvmwatch/\ncounters of the last run, in a folder per user",
-    "kvmwatch": ".TP\n/var/lib/kvmwatch/\ncounters of the last run, in a folder per user",
+    "kvmwatch": ".TP\n/etc/default/kvmwatch-textfile, /etc/default/kvmwatch-exporter\noptions of the timer and the service of export\n"
+    ".TP\n/var/lib/kvmwatch/\ncounters of the last run, in a folder per user",
     "nagios_kvm": ".TP\n/etc/default/kvmwatch-publish, /etc/default/kvmwatch-publish@NAME, /etc/default/kvmwatch-config, "
     "/etc/default/kvmwatch-config@NAME\noptions of the timers and their instances\n"
     ".TP\n/var/lib/kvmwatch/\ncounters of the last run, in a folder per user",

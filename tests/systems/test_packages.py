@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bed import Bed
 
 pytestmark = needed
-NAMES = ("kvmwatch", "kvmwatch-nagios", "kvmwatch-zabbix")
+NAMES = ("kvmwatch", "kvmwatch-nagios", "kvmwatch-zabbix", "kvmwatch-exporters")
 MONITORING = ("nagios4-core", "nagios-nrpe-server", "zabbix-agent", "zabbix-sender", "icinga2-bin")
 BUILDING = [
     "build-essential",
@@ -33,7 +33,7 @@ BUILDING = [
     "python3-setuptools",
     "lintian",
 ]
-TIMERS = ("kvmwatch-send", "kvmwatch-guests", "kvmwatch-publish", "kvmwatch-config")
+TIMERS = ("kvmwatch-send", "kvmwatch-guests", "kvmwatch-publish", "kvmwatch-config", "kvmwatch-textfile")
 READ_ONLY = "org.libvirt.unix.monitor"
 #: the part of libvirt's policy that is about this, for a site that has closed it
 CLOSED = f"""<policyconfig><action id="{READ_ONLY}"><description>Monitor</description><message>Monitor</message>

@@ -13,8 +13,12 @@ from typing import Any
 import pytest
 from check_kvm.frame import output as plugin_output
 from check_kvm.frame import plugin
+from check_kvm.frame.judging import all_checks
+from check_kvm.frame.siteconfig import SiteConfig
 from check_kvm.frame.thresholds import Thresholds
 from commands import CHECKS, KINDS
+from kvmwatch_exporters import collectd, influx, prometheus, rows
+from kvmwatch_exporters import reading as exporting
 from zabbix_kvm import discovery, master
 
 from kvmwatch.model import states
@@ -279,6 +283,25 @@ def test_master_item(rated: Snapshot, golden: Callable[[str, str], None]) -> Non
 def test_discovery(kind: str, rated: Snapshot, golden: Callable[[str, str], None]) -> None:
     rows = list(discovery.KINDS[kind][0](rated))
     golden(f"zabbix_kvm_discover_{kind}.json", json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+
+
+@pytest.fixture(scope="module")
+def exported(rated: Snapshot) -> exporting.Reading:
+    return exporting.Reading(rated, tuple(exporting.judged(rated, all_checks(), SiteConfig())), 0.25)
+
+
+def test_prometheus(exported: exporting.Reading, golden: Callable[[str, str], None]) -> None:
+    golden("kvmwatch_export_prometheus.txt", prometheus.text(rows.rows(exported)))
+
+
+def test_influx(exported: exporting.Reading, golden: Callable[[str, str], None]) -> None:
+    golden("kvmwatch_export_influx.txt", influx.text(rows.rows(exported), NOW))
+
+
+def test_collectd(exported: exporting.Reading, golden: Callable[[str, str], None]) -> None:
+    told = collectd.told("kvm1", 60.0, exported)
+    lines = [*told.values, *collectd.notifications({}, told.verdicts, NOW)]
+    golden("kvmwatch_export_collectd.txt", "\n".join(lines) + "\n")
 
 
 def test_hypervisor_without_domains() -> None:

@@ -1,0 +1,190 @@
+"""kvmwatch export: figures and verdicts of all VMs, for Prometheus, Telegraf, collectd, or as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import sys
+import time
+from functools import partial
+from typing import Any
+
+from check_kvm.frame.check_options import add_site_options
+
+from kvmwatch import __version__
+from kvmwatch.command import watchdog
+from kvmwatch.command.frame import Outcome
+from kvmwatch.command.options import Parser, add_common
+from kvmwatch.command.watchdog import UNKNOWN
+from kvmwatch.model.errors import KvmwatchError, UsageError
+from kvmwatch.model.text import without_password
+from kvmwatch.reading.deadline import Deadline
+from kvmwatch_exporters import apart, collectd, influx, listen, prometheus
+from kvmwatch_exporters.reading import Reading, read
+from kvmwatch_exporters.rows import Row, failed, rows
+
+PROG = "kvmwatch export"
+
+_SUFFIX = ".prom"
+_INTERVAL = 10.0  # seconds, collectd's own default
+
+
+def add_options(made: Parser) -> None:
+    """Add a subcommand for each format to the command's parser."""
+    made.description = "Tells other systems what the checks see: every figure, and the verdict of every check."
+    formats: argparse._SubParsersAction[Any] = made.add_subparsers(
+        title="formats",
+        dest="format",
+        required=True,
+        metavar="FORMAT",
+        prog=PROG,
+        parser_class=Parser,
+    )
+    for name, run, help_ in (
+        ("prometheus", _prometheus, "text on stdout, a file for node_exporter, or an exporter over HTTP"),
+        ("influx", _influx, "line protocol, for Telegraf's exec and execd"),
+        ("collectd", _collectd, "for collectd's exec plugin, for ever"),
+        ("json", _json, "a document on stdout"),
+    ):
+        of = formats.add_parser(name, help=help_, description=help_, allow_abbrev=False)
+        add_common(of)
+        add_site_options(of)
+        of.set_defaults(run=run, reader=name)
+        if name == "prometheus":
+            _add_prometheus(of)
+        elif name == "influx":
+            of.add_argument(
+                "--execd", action="store_true", help="read once for each line on stdin (Telegraf's execd, STDIN)"
+            )
+
+
+def _add_prometheus(made: argparse.ArgumentParser) -> None:
+    where = made.add_mutually_exclusive_group()
+    where.add_argument(
+        "--output", metavar=f"FILE{_SUFFIX}", help="replace this file, for node_exporter's textfile collector"
+    )
+    where.add_argument(
+        "--listen",
+        nargs="?",
+        type=listen.Address.parse,
+        const=listen.DEFAULT,
+        metavar="ADDRESS:PORT",
+        help=f"answer scrapes over HTTP until it is ended (default: {listen.DEFAULT}, this machine alone)",
+    )
+
+
+def _prometheus(options: argparse.Namespace) -> Outcome:
+    if options.listen:
+        options.reader = f"listen {options.listen}"
+        listen.serve(options)
+    if options.output and not options.output.endswith(_SUFFIX):
+        raise UsageError(f"--output {options.output}: node_exporter reads only files that end in {_SUFFIX}")
+    if options.output:
+        options.reader = os.path.abspath(options.output)
+    made, problem, _ = _read(options)
+    text = prometheus.text(made, problem)
+    if options.output:
+        prometheus.write(options.output, text)
+        if problem:
+            raise KvmwatchError(problem)
+        return Outcome("")
+    return _said("prometheus", text, problem, UNKNOWN)
+
+
+def _influx(options: argparse.Namespace) -> Outcome:
+    if options.execd:
+        options.reader = "execd"
+        return _execd(options)
+    made, problem, when = _read(options)
+    return _said("influx", influx.text(made, when), problem, 0)  # Telegraf drops all of a command that fails
+
+
+def _execd(options: argparse.Namespace) -> Outcome:
+    apart.stay()
+    for _ in sys.stdin:
+        watchdog.renew()
+        try:
+            text = apart.read(options, _influx_lines, options.timeout)
+        except KvmwatchError as error:
+            print(f"{PROG} influx: {error}", file=sys.stderr, flush=True)
+            text = influx.text(failed(), time.time())
+        if not _told(text):
+            break
+    return Outcome("")
+
+
+def _influx_lines(reading: Reading) -> str:
+    return influx.text(rows(reading), reading.snapshot.time)
+
+
+def _collectd(options: argparse.Namespace) -> Outcome:
+    host = os.environ.get("COLLECTD_HOSTNAME") or socket.gethostname()
+    interval = _interval(os.environ.get("COLLECTD_INTERVAL", ""))
+    make = partial(collectd.told, host, interval)
+    before: dict[tuple[str, str], collectd.Problem] = {}
+    apart.stay()
+    unread = (host, "reading")
+    following = time.monotonic()
+    while True:
+        watchdog.renew()
+        try:
+            made = apart.read(options, make, min(options.timeout, interval * 0.9))
+            now = {**made.verdicts, unread: collectd.Problem(host, "reading", 0, "the hypervisor can be read")}
+            values = made.values
+        except KvmwatchError as error:
+            now = {**before, unread: collectd.Problem(host, "reading", 2, str(error))}
+            values = []
+        lines = [collectd.up(host, interval, not now[unread].code), *values]
+        lines += collectd.notifications(before, now, time.time())
+        if not _told("\n".join([*lines, ""])):
+            return Outcome("")
+        before = now
+        following = max(following + interval, time.monotonic())
+        time.sleep(max(0.0, following - time.monotonic()))
+
+
+def _told(text: str) -> bool:
+    """Print it, and tell whether somebody still reads."""
+    try:
+        print(text, end="", flush=True)
+    except OSError:
+        return False
+    return True
+
+
+def _interval(word: str) -> float:
+    try:
+        seconds = float(word)
+    except ValueError:
+        return _INTERVAL
+    return seconds if 1 <= seconds < 86400 else _INTERVAL
+
+
+def _json(options: argparse.Namespace) -> Outcome:
+    made, problem, when = _read(options)
+    document = {
+        "version": __version__,
+        "time": round(when, 3),
+        **({"error": problem} if problem else {}),
+        "rows": [{key: value for key, value in row._asdict().items() if value or key == "entity"} for row in made],
+    }
+    return _said("json", json.dumps(document, ensure_ascii=False, separators=(",", ":")), problem, UNKNOWN)
+
+
+def _read(options: argparse.Namespace) -> tuple[list[Row], str, float]:
+    """The rows, what went wrong (then they say that it did), and the Unix time of the reading."""
+    try:
+        reading = read(options, Deadline(options.timeout))
+    except UsageError:
+        raise
+    except KvmwatchError as error:
+        return list(failed()), without_password(str(error)), time.time()
+    return list(rows(reading)), "", reading.snapshot.time
+
+
+def _said(name: str, text: str, problem: str, code: int) -> Outcome:
+    if problem:
+        print(f"{PROG} {name}: {problem}", file=sys.stderr)
+    return Outcome(text.rstrip("\n"), code if problem else 0)

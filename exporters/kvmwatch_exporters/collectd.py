@@ -1,0 +1,164 @@
+"""collectd's exec plugin: values under the names of its own virt plugin, and a notification of each problem."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, Optional
+
+from kvmwatch.command.watchdog import UNKNOWN
+from kvmwatch_exporters.reading import Reading
+from kvmwatch_exporters.rows import Row, rows
+
+_SEVERITIES = ("okay", "warning", "failure", "warning")
+_VIRT, _OURS = "virt", "kvmwatch"
+
+
+class Type(NamedTuple):
+    """A type of types.db, with the catalogue's names of its values; a counter is sent as a whole number."""
+
+    type: str
+    instance: str  # {} is the part's own name
+    values: tuple[str, ...]
+    times: int = 1
+    counter: bool = True
+
+
+_NS, _MS = 10**9, 10**3
+#: entity to the label that is the part's name, and its types, as collectd's virt plugin has them; its
+#: disk_allocation is our highest_offset, its disk_physical our allocation
+VIRT: Mapping[str, tuple[Optional[str], tuple[Type, ...]]] = {
+    "domain": (
+        None,
+        (
+            Type("virt_cpu_total", "", ("cpu_time",), _NS),
+            Type("ps_pagefaults", "", ("minor_faults", "major_faults")),
+            Type("memory", "total", ("memory_current",), counter=False),
+            Type("memory", "actual_balloon", ("memory_current",), counter=False),
+            Type("memory", "available", ("memory_available",), counter=False),
+            Type("memory", "usable", ("memory_usable",), counter=False),
+            Type("memory", "unused", ("memory_unused",), counter=False),
+            Type("memory", "disk_caches", ("memory_caches",), counter=False),
+            Type("memory", "rss", ("memory_rss",), counter=False),
+            Type("memory", "swap_in", ("swap_in",), counter=False),
+            Type("memory", "swap_out", ("swap_out",), counter=False),
+        ),
+    ),
+    "vcpu": ("vcpu", (Type("virt_vcpu", "{}", ("time",), _NS),)),
+    "disk": (
+        "disk",
+        (
+            Type("disk_octets", "{}", ("read_bytes", "write_bytes")),
+            Type("disk_ops", "{}", ("read_requests", "write_requests")),
+            Type("disk_time", "{}", ("read_time", "write_time"), _MS),
+            Type("total_requests", "flush-{}", ("flush_requests",)),
+            Type("total_time_in_ms", "flush-{}", ("flush_time",), _MS),
+            Type("disk_allocation", "{}", ("highest_offset",), counter=False),
+            Type("disk_capacity", "{}", ("capacity",), counter=False),
+            Type("disk_physical", "{}", ("allocation",), counter=False),
+        ),
+    ),
+    "interface": (
+        "mac",
+        (
+            Type("if_octets", "{}", ("rx_bytes", "tx_bytes")),
+            Type("if_packets", "{}", ("rx_packets", "tx_packets")),
+            Type("if_errors", "{}", ("rx_errors", "tx_errors")),
+            Type("if_dropped", "{}", ("rx_drops", "tx_drops")),
+        ),
+    ),
+}
+
+
+class Problem(NamedTuple):
+    """What a check says, for a notification."""
+
+    host: str
+    check: str
+    code: int
+    text: str
+
+
+class Told(NamedTuple):
+    """A reading for collectd: lines of values, and the verdicts by what they are of."""
+
+    values: list[str]
+    verdicts: dict[tuple[str, str], Problem]
+
+
+def told(host: str, interval: float, reading: Reading) -> Told:
+    """Make of a reading what collectd is told; ``host`` is the hypervisor's name in collectd."""
+    made = list(rows(reading))
+    time = f"{reading.snapshot.time:.3f}"
+    verdicts = [
+        Problem(row.labels.get("domain", host), row.labels["check"], int(row.values["status"]), row.text)
+        for row in made
+        if row.entity == "check"
+    ]
+    values = [
+        f"PUTVAL {_quoted(name)} interval={interval:g} {time}:{':'.join(numbers)}"
+        for row in made
+        for name, numbers in _values(host, row)
+    ]
+    return Told(values, {(verdict.host, verdict.check): verdict for verdict in verdicts})
+
+
+def notifications(
+    before: Mapping[tuple[str, str], Problem], now: Mapping[tuple[str, str], Problem], time: float
+) -> Iterator[str]:
+    """A line for each verdict that is another one than before; what was never bad is not told to be well."""
+    for key, problem in now.items():
+        earlier = before[key].code if key in before else 0
+        if problem.code != earlier:
+            yield notification(problem, time)
+
+
+def notification(problem: Problem, time: float) -> str:
+    """One line of PUTNOTIF."""
+    said = f"UNKNOWN: {problem.text}" if problem.code == UNKNOWN else problem.text
+    return (
+        f"PUTNOTIF severity={_SEVERITIES[problem.code]} time={time:.3f} host={_quoted(_part(problem.host))} "
+        f"plugin={_OURS} type=gauge type_instance={_quoted(_part(f'check_{problem.check}'))} "
+        f"message={_quoted(f'KVM {problem.check} of {problem.host}: {said}')}"
+    )
+
+
+def up(host: str, interval: float, whether: bool) -> str:
+    """The line that says whether the hypervisor could be read."""
+    return f"PUTVAL {_quoted(_name(host, _OURS, 'gauge', 'up'))} interval={interval:g} N:{int(whether)}"
+
+
+def _values(host: str, row: Row) -> Iterator[tuple[str, list[str]]]:
+    of = row.labels.get("domain", host)
+    if row.entity in VIRT:
+        label, types = VIRT[row.entity]
+        for kind in types:
+            numbers = [row.values.get(value) for value in kind.values]
+            if None not in numbers:  # a type with several values needs all of them
+                instance = kind.instance.format(row.labels[label] if label else "")
+                yield _name(of, _VIRT, kind.type, instance), [_number(kind, number or 0) for number in numbers]
+    elif row.entity == "check":
+        yield _name(of, _OURS, "gauge", f"check_{row.labels['check']}"), [f"{row.values['status']:g}"]
+    elif row.entity == "pool":
+        for instance, value in (("used", "used"), ("free", "available")):
+            if value in row.values:
+                pool = f"{_OURS}-{_part(row.labels['pool'])}"
+                yield _name(host, pool, "df_complex", instance), [repr(row.values[value])]
+
+
+def _number(kind: Type, value: float) -> str:
+    return str(math.floor(value * kind.times)) if kind.counter else repr(value)
+
+
+def _name(host: str, plugin: str, kind: str, instance: str) -> str:
+    return f"{_part(host)}/{_part(plugin)}/{kind}" + (f"-{_part(instance)}" if instance else "")
+
+
+def _part(text: str) -> str:
+    """A part of an identifier, in which there is no slash, but something."""
+    return text.replace("/", "_") or "_"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+    return f'"{escaped}"'

@@ -1,0 +1,116 @@
+"""Prometheus's text format (version 0.0.4), and a file of it for node_exporter's textfile collector."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.model.metrics import COUNTER, GAUGE, Metric
+from kvmwatch.model.text import readable
+from kvmwatch_exporters.rows import METRICS, NAMED, STATES, Row
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+#: unit of the catalogue to the word that a name ends with
+_WORDS = {
+    "": "",
+    "s": "seconds",
+    "B": "bytes",
+    "unixtime": "timestamp_seconds",
+    "%": "percent",
+    "bps": "bytes_per_second",
+}
+#: what a value of a unit is divided by: bits are bytes here
+_PER = {"bps": 8}
+_LONGEST_COMMENT = 1000
+_COUNT, _TOTAL = "_count", "_total"
+_ESCAPED = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
+_ESCAPED_HELP = str.maketrans({"\\": "\\\\", "\n": "\\n"})
+
+
+class Family(NamedTuple):
+    """A metric of Prometheus."""
+
+    name: str
+    kind: str
+    help: str
+
+
+def name(metric: Metric) -> str:
+    """``kvm_ENTITY_NAME``, with its unit where the name does not say it, and ``_total`` for a counter."""
+    made = metric.name
+    if made.endswith(_COUNT):  # which is a histogram's
+        made = f"{made[: -len(_COUNT)]}s"
+    word = _WORDS[metric.declaration.unit]
+    if word and word not in made.split("_"):
+        made = f"{made}_{word}"
+    return "_".join(filter(None, ("kvm", metric.entity, made))) + (
+        _TOTAL if metric.declaration.kind == COUNTER else ""
+    )
+
+
+_DIVIDED = {(m.entity, m.name): per for m in METRICS if (per := _PER.get(m.declaration.unit))}
+#: entity and name of a metric to its family, in the order of the text; "state" and "info" are those of the rows
+FAMILIES: Mapping[tuple[str, str], Family] = {
+    **{(m.entity, m.name): Family(name(m), m.declaration.kind, m.declaration.help) for m in METRICS},
+    **{(of, "state"): Family(f"kvm_{of}_state", GAUGE, "1 of its state, 0 of the others") for of in STATES},
+    **{(of, "info"): Family(f"kvm_{of}_info", GAUGE, "Always 1; its labels are names to join by") for of in NAMED},
+}  # fmt: skip
+
+
+def text(rows: Iterable[Row], comment: str = "") -> str:
+    """The rows in text format; families without a value are left out."""
+    samples: dict[tuple[str, str], list[str]] = {key: [] for key in FAMILIES}
+    for row in rows:
+        for value, number in row.values.items():
+            samples[row.entity, value].append(_sample(row.labels, number / _DIVIDED.get((row.entity, value), 1)))
+        if row.state is not None:
+            samples[row.entity, "state"] += (
+                _sample({**row.labels, "state": word}, word == row.state) for word in STATES[row.entity]
+            )
+        if row.entity in NAMED:
+            samples[row.entity, "info"].append(_sample({**row.labels, **row.info}, 1))
+    lines = [f"# {readable(comment, _LONGEST_COMMENT)}"] if comment else []
+    for key, family in FAMILIES.items():
+        if samples[key]:
+            lines.append(f"# HELP {family.name} {family.help.translate(_ESCAPED_HELP)}")
+            lines.append(f"# TYPE {family.name} {family.kind}")
+            lines += (family.name + sample for sample in samples[key])
+    return "\n".join(lines) + "\n"
+
+
+def _sample(labels: Mapping[str, str], value: float) -> str:
+    inside = ",".join(f'{label}="{word.translate(_ESCAPED)}"' for label, word in labels.items() if word)
+    return f"{{{inside}}} {number(value)}" if inside else f" {number(value)}"
+
+
+def number(value: float) -> str:
+    """A number as all formats take it: whole ones without a fraction, none cut."""
+    return str(int(value)) if value == int(value) else repr(float(value))
+
+
+def write(path: str, content: str) -> None:
+    """Put a file in the place of the old one at once, readable by all. Raises KvmwatchError.
+
+    Its name until then does not end in .prom, or node_exporter would read half of it.
+    """
+    folder, file = os.path.split(os.path.abspath(path))
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{file}.", suffix=".tmp", delete=False) as made:
+            try:
+                made.write(content.encode())
+                made.flush()
+                os.fchmod(made.fileno(), 0o644)
+                os.replace(made.name, path)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(made.name)
+                raise
+    except OSError as error:
+        raise KvmwatchError(
+            f"{path} cannot be written: {error.strerror}; may this user write into {folder}?"
+        ) from error

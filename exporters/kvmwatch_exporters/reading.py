@@ -1,0 +1,89 @@
+"""One reading: a snapshot with rates, and the verdict of every check on it."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from typing import NamedTuple, Optional
+
+from check_kvm.frame import judging, placing, plugin
+from check_kvm.frame.check_options import site_config
+from check_kvm.frame.sampling import rated
+from check_kvm.frame.siteconfig import SiteConfig
+from check_kvm.frame.verdict import Verdict, results
+
+from kvmwatch.command.roster import Roster
+from kvmwatch.command.watchdog import UNKNOWN
+from kvmwatch.model.groups import Group
+from kvmwatch.model.selection import Selection
+from kvmwatch.model.snapshot import Domain, Snapshot
+from kvmwatch.model.text import readable, without_password
+from kvmwatch.reading.collect import Reader
+from kvmwatch.reading.connection import is_local
+from kvmwatch.reading.deadline import Deadline
+
+#: what the catalogue's metrics need
+_FIGURES = (
+    Group.SHUT_OFF | Group.AUTOSTART | Group.LISTS | Group.SNAPSHOTS | Group.CHECKPOINTS | Group.POLICY
+    | Group.DEFINITION | Group.SIZE | Group.CPU | Group.MEMORY | Group.DISK | Group.INTERFACE | Group.CONTROL
+    | Group.HOST | Group.POOLS | Group.NETWORKS
+)  # fmt: skip
+_LOCAL = Group.PROCESSES | Group.STARTED | Group.UPLINKS
+_LONGEST = 1000  # characters of what a check says
+
+
+class Judged(NamedTuple):
+    """What a check says of one domain, or of the hypervisor (None)."""
+
+    check: str
+    domain: Optional[Domain]
+    code: int  # 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN
+    text: str  # one line; empty where there is nothing to say
+
+
+class Reading(NamedTuple):
+    """All that is exported of one moment."""
+
+    snapshot: Snapshot
+    judged: tuple[Judged, ...]
+    seconds: float  # that reading and judging took
+
+
+def read(options: argparse.Namespace, deadline: Deadline) -> Reading:
+    """Read the hypervisor once and judge it. Raises KvmwatchError, UsageError among them.
+
+    ``options``: the common ones, ``--config``, ``--state-dir``, and ``reader``: for whom counters are kept.
+    """
+    begun = time.monotonic()
+    local = is_local(options.uri)
+    checks = tuple(c for c in judging.all_checks() if c.by_default and (local or c.name != "process"))
+    groups = judging.groups(checks) | _FIGURES | (_LOCAL if local else Group.NONE)
+    config = site_config(options.config)
+    selection = Selection.parse(options.domain, options.exclude)
+    reader = Reader(options.uri, groups, selection, deadline, Roster(options.state_dir, options.uri))
+    snapshot = rated(reader, reader.read(), "kvm_export", options, selection, deadline, options.reader)
+    snapshot = placing.with_hostname(reader, snapshot, config, checks)
+    said = tuple(judged(snapshot, checks, config))
+    return Reading(snapshot, said, time.monotonic() - begun)
+
+
+def judged(snapshot: Snapshot, checks: tuple[plugin.Check, ...], config: SiteConfig) -> Iterator[Judged]:
+    """Every check of every domain that is not to be left alone, and those of the hypervisor."""
+    judges = judging.Judges(checks, config)
+    applied = config.applied(snapshot)
+    watched = [domain for domain in applied.domains if not domain.policy.ignore]
+    for check in checks:
+        of: list[Domain | None] = [*watched] if check.of_each_domain else [None]
+        for domain in of:
+            try:
+                code, text = _said(judges.verdict(check, applied, domain))
+            except Exception as error:  # of one verdict, and the others are told all the same
+                code, text = UNKNOWN, plugin.unknown(check, error)
+            yield Judged(check.name, domain, code, readable(without_password(text), _LONGEST))
+
+
+def _said(verdict: Verdict) -> tuple[int, str]:
+    code: int = results(verdict).most_significant_state.code
+    bad = [subject.line(worst_only=True) for subject in verdict.sorted_subjects() if subject.state.code]
+    return code, "; ".join(bad) or verdict.overview

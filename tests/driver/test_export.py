@@ -1,0 +1,217 @@
+"""kvmwatch export on libvirt's test driver: every format, bad options, a daemon that is missing or hangs."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from commands import EXAMPLE_URI, Command
+from prometheus_client.parser import text_string_to_metric_families as parsed
+
+EXPORT = ("kvmwatch", "export")
+
+
+def samples(text: str) -> dict[str, list[tuple[dict[str, str], float]]]:
+    """Name to labels and values."""
+    return {f.name: [(s.labels, s.value) for s in f.samples] for f in parsed(text)}
+
+
+def test_prometheus_tells_verdicts_as_the_checks_do(command: Command) -> None:
+    ran = command(*EXPORT, "prometheus", "-u", EXAMPLE_URI)
+    assert (ran.code, ran.err) == (0, "")
+    found = samples(ran.out)
+    status = {(s["check"], s.get("domain")): value for s, value in found["kvm_check_status"]}
+    assert status["state", "crashed1"] == 2
+    assert {check for check, domain in status if domain is None} >= {"host", "pool"}
+    for check, domain in (("state", "paused1"), ("memory", "web1"), ("pool", None)):
+        alone = command(f"check_kvm_{check}", "-u", EXAMPLE_URI, *(("-d", domain) if domain else ()))
+        assert status[check, domain] == alone.code
+    names = {labels["domain"] for labels, _ in found["kvm_domain_info"]}
+    assert len(names) == 9, "those that are left alone have figures, and no verdicts"
+    assert len({domain for check, domain in status if domain}) == 8
+
+
+def test_selection(command: Command) -> None:
+    ran = command(*EXPORT, "prometheus", "-u", EXAMPLE_URI, "-d", "web1")
+    assert {labels["domain"] for labels, _ in samples(ran.out)["kvm_domain_info"]} == {"web1"}
+
+
+def test_formats_tell_the_same(command: Command) -> None:
+    document = json.loads(command(*EXPORT, "json", "-u", EXAMPLE_URI).out)
+    lines = command(*EXPORT, "influx", "-u", EXAMPLE_URI).out.splitlines()
+    with_values = [row for row in document["rows"] if "values" in row or "state" in row]
+    assert len(lines) == len(with_values)
+    (web1,) = (r for r in document["rows"] if r["entity"] == "domain" and r["labels"]["domain"] == "web1")
+    (line,) = (line for line in lines if line.startswith("kvm_domain,domain=web1,"))
+    assert f",memory_current={web1['values']['memory_current']:.0f}," in line
+    assert 'state="running"' in line
+    checks = [row for row in document["rows"] if row["entity"] == "check"]
+    assert all(row["text"] for row in checks if row["values"]["status"])
+
+
+def test_a_file_for_node_exporter(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "kvm.prom"
+    ran = command(*EXPORT, "prometheus", "-u", EXAMPLE_URI, "--output", str(file))
+    assert (ran.code, ran.out, ran.err) == (0, "", "")
+    found = samples(file.read_text(encoding="utf-8"))
+    assert found["kvm_up"] == [({}, 1)]
+    assert abs(found["kvm_reading_timestamp_seconds"][0][1] - time.time()) < 60
+    ran = command(*EXPORT, "prometheus", "-u", "test:///none.xml", "--output", str(file))
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err == "kvmwatch: no such test driver file: /none.xml\n"
+    assert samples(file.read_text(encoding="utf-8"))["kvm_up"] == [({}, 0)], (
+        "nothing old stays there as if it were new"
+    )
+
+
+@pytest.mark.parametrize(
+    ("format_", "code", "said"),
+    [
+        ("prometheus", 3, "\nkvm_up 0\n"),
+        ("influx", 0, "kvm up=0 "),
+        ("json", 3, '"error":"no such test driver file'),
+    ],
+)
+def test_a_hypervisor_that_cannot_be_read_is_told(command: Command, format_: str, code: int, said: str) -> None:
+    ran = command(*EXPORT, format_, "-u", "test:///none.xml")
+    assert ran.code == code
+    assert said in ran.out
+    assert ran.err == f"kvmwatch export {format_}: no such test driver file: /none.xml\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "the following arguments are required: FORMAT"),
+        (("xml",), "invalid choice: 'xml'"),
+        (("prometheus", "--output", "/tmp/kvm.txt"), "node_exporter reads only files that end in .prom"),
+        (("prometheus", "--output", "/nowhere/kvm.prom"), "may this user write into /nowhere?"),
+        (("prometheus", "--output", "a.prom", "--listen"), "not allowed with argument"),
+        (("prometheus", "--listen", "localhost:http"), "use ADDRESS:PORT, [IPV6]:PORT or PORT"),
+        (("prometheus", "--listen", "192.0.2.1:9477"), "--listen 192.0.2.1:9477: Cannot assign requested address"),
+        (("json", "--config", "/nowhere"), "/nowhere"),
+    ],
+)
+def test_bad_options_are_one_line(command: Command, words: tuple[str, ...], said: str) -> None:
+    ran = command(*EXPORT, *words, *(("-u", EXAMPLE_URI) if words else ()))
+    assert (ran.code, ran.out) == (3, "")
+    assert said in ran.err.split("\n", 1)[0]
+
+
+@contextmanager
+def listening(started: Command, tmp_path: Path, uri: str, *more: str) -> Iterator[str]:
+    """An exporter; gives its URL."""
+    process = subprocess.Popen(
+        [started.bin / EXPORT[0], EXPORT[1], "prometheus", "-u", uri, "--listen", "0", *more],
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        env={**os.environ, "KVMWATCH_STATE_DIR": str(tmp_path)},
+    )
+    try:
+        assert process.stderr
+        said = process.stderr.readline()
+        url = re.fullmatch(r"listening on (http://127\.0\.0\.1:\d+/metrics)\n", said)
+        assert url, said
+        yield url[1]
+    finally:
+        process.terminate()
+        assert process.wait(10) == -15
+
+
+def scraped(url: str, **headers: str) -> tuple[dict[str, list[tuple[dict[str, str], float]]], float]:
+    begun = time.monotonic()
+    request = urllib.request.Request(url, headers={name.replace("_", "-"): word for name, word in headers.items()})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        body = answer.read()
+        if answer.headers["Content-Encoding"] == "gzip":
+            body = gzip.decompress(body)
+    return samples(body.decode()), time.monotonic() - begun
+
+
+def test_concurrent_scrapes_share_one_reading(started: Command, tmp_path: Path) -> None:
+    with listening(started, tmp_path, EXAMPLE_URI) as url:
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: scraped(url, Accept_Encoding="gzip")[0], range(8)))
+        assert len({answer["kvm_reading_timestamp_seconds"][0][1] for answer in answers}) == 1
+        assert all(answer["kvm_up"] == [({}, 1)] for answer in answers)
+        time.sleep(1.2)
+        again, _ = scraped(url)
+        assert again["kvm_reading_timestamp_seconds"] != answers[0]["kvm_reading_timestamp_seconds"]
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            scraped(url + "/other")
+
+
+def test_a_hung_libvirt_is_told_within_the_time_of_the_scrape(started: Command, tmp_path: Path) -> None:
+    path = tmp_path / "libvirt-sock"
+    with socket.socket(socket.AF_UNIX) as daemon:
+        daemon.bind(str(path))
+        daemon.listen(10)  # and never answers
+        with listening(started, tmp_path, f"qemu+unix:///system?socket={path}", "-t", "60") as url:
+            for _ in range(2):
+                found, seconds = scraped(url, X_Prometheus_Scrape_Timeout_Seconds="2")
+                assert found["kvm_up"] == [({}, 0)]
+                assert seconds < 2
+
+
+def test_execd_reads_once_for_each_line(command: Command, started: Command, tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [started.bin / EXPORT[0], EXPORT[1], "influx", "--execd", "-u", EXAMPLE_URI],
+        input="\n\n",
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=True,
+        env={**os.environ, "KVMWATCH_STATE_DIR": str(tmp_path)},
+    )
+    assert len([line for line in ran.stdout.splitlines() if line.startswith("kvm up=1,")]) == 2, ran.stderr
+
+
+def test_collectd_is_told_again_and_again_and_of_problems_once(started: Command, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [started.bin / EXPORT[0], EXPORT[1], "collectd", "-u", EXAMPLE_URI, "-d", "crashed1"],
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        env={
+            **os.environ,
+            "KVMWATCH_STATE_DIR": str(tmp_path),
+            "COLLECTD_HOSTNAME": "kvm9",
+            "COLLECTD_INTERVAL": "2.000",
+        },
+    ) as process:
+        assert process.stdout
+        lines: list[str] = []
+        while sum("gauge-up" in line for line in lines) < 3:
+            lines.append(process.stdout.readline())
+        process.terminate()
+    assert lines[0] == 'PUTVAL "kvm9/kvmwatch/gauge-up" interval=2 N:1\n'
+    assert any(line.startswith('PUTVAL "crashed1/virt/virt_cpu_total" interval=2 ') for line in lines)
+    told = [line for line in lines if line.startswith("PUTNOTIF") and "check_state" in line]
+    assert len(told) == 1, told
+
+
+def test_collectd_has_gone(started: Command, tmp_path: Path) -> None:
+    out, end = os.pipe()
+    os.close(out)
+    ran = subprocess.run(
+        [started.bin / EXPORT[0], EXPORT[1], "collectd", "-u", EXAMPLE_URI, "-d", "crashed1"],
+        stdout=end,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+        env={**os.environ, "KVMWATCH_STATE_DIR": str(tmp_path)},
+    )
+    os.close(end)
+    assert ran.stderr == ""

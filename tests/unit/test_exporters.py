@@ -1,0 +1,265 @@
+"""What is exported: legal names, once each; nothing that is unknown; and every text comes back as it went in."""
+
+from __future__ import annotations
+
+import re
+import stat
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kvmwatch_exporters import collectd, influx, listen, prometheus
+from kvmwatch_exporters.reading import Judged, Reading
+from kvmwatch_exporters.rows import METRICS, Row, failed, rows
+from prometheus_client.parser import text_string_to_metric_families as parsed
+
+from kvmwatch.model import states
+from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.model.metrics import COUNTER, RECORDS
+from kvmwatch.model.snapshot import (
+    Disk,
+    Domain,
+    Filesystem,
+    Host,
+    Interface,
+    Network,
+    Pool,
+    Process,
+    Snapshot,
+    Uplink,
+    Vcpu,
+)
+from kvmwatch.model.text import readable
+
+UUID = "00000000-0000-4000-8000-000000000001"
+#: also what is no UTF-8 (as Python reads it: surrogates), and what formats escape
+TEXTS = st.text(
+    st.one_of(st.sampled_from("\\\"\n\r\t,= /'{}#\udc80\ud800 é"), st.characters()), min_size=1, max_size=12
+)
+MAC = "52:54:00:00:00:01"
+
+
+def reading(name: str = "web1", values: bool = True) -> Reading:
+    """One of each thing, with a value for each metric, or without any."""
+
+    def stats(entity: str) -> Any:
+        record = RECORDS[entity]
+        return record(*range(1, len(record._fields) + 1)) if values else record()  # type: ignore[attr-defined]
+
+    domain = Domain(
+        *(UUID, name, 1, states.RUNNING, 1, 1.0),
+        stats=stats("domain"),
+        vcpus=(Vcpu(0, stats("vcpu")),),
+        disks=(Disk("vda", path=name, stats=stats("disk")),),
+        interfaces=(Interface(MAC, "vnet0", stats=stats("interface")),),
+        filesystems=(Filesystem(name, "ext4", stats("filesystem")),),
+    )
+    snapshot = Snapshot(
+        *("qemu:///system", 1000.5, 0.1, Host("kvm1", "QEMU", "9.0", "7.2", 1.0, stats("host"))),
+        domains=(domain,),
+        pools=(Pool(UUID, name, "dir", 2, True, True, True, stats=stats("pool")),),
+        networks=(Network(UUID, name, "virbr0", True, True, True, stats=stats("network")),),
+        processes=(Process(1, 1.0, UUID, name, 1.0, stats("process")),),
+        uplinks=(Uplink("eth0", ("br0",), stats("uplink")),),
+    )
+    return Reading(snapshot, (Judged("cpu", domain, 2, "too hot"), Judged("host", None, 0, "")), 0.25)
+
+
+def test_names_are_legal_and_unique() -> None:
+    names = [family.name for family in prometheus.FAMILIES.values()]
+    assert len(set(names)) == len(names)
+    for metric in METRICS:
+        made = prometheus.name(metric)
+        assert re.fullmatch(r"kvm_[a-z0-9_]+", made), made
+        assert made.endswith("_total") == (metric.declaration.kind == COUNTER) or made == "kvm_hugepages_total"
+        assert not re.search(r"_(count|sum|bucket)$", made), f"{made}: such an end is a histogram's"
+
+
+def test_every_metric_is_exported() -> None:
+    found = {family.name for family in parsed(prometheus.text(rows(reading())))}
+    # agent_connected, autostart and the like are not known of this one
+    unknown = {
+        "kvm_domain_agent_connected",
+        "kvm_domain_autostart",
+        "kvm_domain_persistent",
+        "kvm_domain_managed_save",
+    }
+    expected = {family.name.removesuffix("_total") for family in prometheus.FAMILIES.values()}
+    assert {name.removesuffix("_total") for name in found} | unknown == expected
+
+
+def test_what_is_unknown_has_no_sample() -> None:
+    """And is not 0."""
+    known = {
+        "kvm_domain_state",
+        "kvm_pool_state",
+        "kvm_check_status",
+        "kvm_up",
+        "kvm_domain_not_responding_seconds",
+    }
+    known |= {f"kvm_{of}_{flag}" for of in ("pool", "network") for flag in ("active", "autostart")}
+    known |= {"kvm_pool_answered", "kvm_reading_timestamp_seconds", "kvm_reading_duration_seconds"}
+    found = {family.name for family in parsed(prometheus.text(rows(reading(values=False))))}
+    assert {name for name in found if not name.endswith("_info")} == known
+    for line in influx.text(rows(reading(values=False)), 1.0).splitlines():
+        assert re.match(r"kvm(_check|_domain|_pool|_network)?[, ]", line), line
+    told = collectd.told("kvm1", 10, reading(values=False))
+    assert all("/gauge-check_" in line for line in told.values)
+
+
+def test_a_domain_that_does_not_run_has_no_qemu_that_answers() -> None:
+    one = reading()
+    (domain,) = one.snapshot.domains
+    off = domain._replace(state=states.SHUTOFF, id=None)
+    made = rows(one._replace(snapshot=one.snapshot._replace(domains=(off,))))
+    (of_domain,) = (row for row in made if row.entity == "domain")
+    assert "not_responding" not in of_domain.values
+
+
+def test_two_things_of_one_name_are_one_series() -> None:
+    """Else Prometheus would refuse all of it."""
+    one = reading()
+    (domain,) = one.snapshot.domains
+    twice = domain._replace(interfaces=domain.interfaces * 2)
+    made = [row for row in rows(one._replace(snapshot=one.snapshot._replace(domains=(twice,)))) if row.entity]
+    keys = [(row.entity, *row.labels.values()) for row in made]
+    assert len(set(keys)) == len(keys)
+
+
+@given(TEXTS)
+def test_prometheus_reads_every_name(name: str) -> None:
+    text = prometheus.text(rows(reading(name)), name)
+    found = {family.name: family.samples for family in parsed(text.encode().decode())}
+    shown = readable(name, 4096)
+    assert all(sample.labels.get("domain", "") == shown for sample in found["kvm_domain_memory_rss_bytes"])
+    assert found["kvm_disk_info"][0].labels.get("path", "") == shown
+    assert found["kvm_filesystem_used_bytes"][0].labels.get("mountpoint", "") == shown
+
+
+@given(st.text(st.sampled_from('\\"\nn a'), min_size=1, max_size=12))
+def test_prometheus_escapes(word: str) -> None:
+    (family, _) = parsed(prometheus.text([Row("uplink", {"device": word}, {"up": 1})]))
+    assert family.samples[0].labels == {"device": word}
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_numbers_are_not_cut(value: float) -> None:
+    assert float(prometheus.number(value)) == value
+
+
+@given(TEXTS)
+def test_influx_lines_are_taken_apart_as_they_were_made(name: str) -> None:
+    shown = readable(name, 4096).replace("\\", "/")
+    for line in influx.text(rows(reading(name)), 1.0).encode().decode().split("\n")[:-1]:
+        head, fields, moment = re.split(r"(?<!\\) ", line)
+        assert moment == "1000000000"
+        for field in fields.split(","):
+            assert not field.startswith("time="), "InfluxDB refuses the line"
+            assert re.fullmatch(r'[a-z0-9_]+=(-?[0-9.e+-]+|"[a-z]+")', field), field
+        measurement, *tags = re.split(r"(?<!\\),", head)
+        assert re.fullmatch(r"kvm(_[a-z]+)?", measurement)
+        for tag in tags:
+            key, word = re.split(r"(?<!\\)=", tag)
+            assert not word.endswith("\\")
+            if key in ("domain", "pool", "network"):
+                assert re.sub(r"\\([,= ])", r"\1", word) == shown
+
+
+@given(TEXTS)
+def test_collectd_identifiers_have_three_parts(name: str) -> None:
+    for line in collectd.told("kvm1", 10, reading(name)).values:
+        quoted = re.fullmatch(r'PUTVAL "((?:[^"\\\n]|\\.)*)" interval=10 1000\.500(:[0-9.e+]+)+', line)
+        assert quoted, line
+        assert quoted[1].count("/") == 2
+        assert all(quoted[1].split("/"))
+
+
+def test_collectd_counters_are_whole_numbers_in_its_units() -> None:
+    lines = collectd.told("kvm1", 10, reading()).values
+    assert 'PUTVAL "web1/virt/virt_cpu_total" interval=10 1000.500:1000000000' in lines
+    assert 'PUTVAL "web1/virt/virt_vcpu-0" interval=10 1000.500:1000000000' in lines
+    assert 'PUTVAL "web1/virt/disk_time-vda" interval=10 1000.500:3000:6000' in lines
+    assert f'PUTVAL "web1/virt/if_octets-{MAC}" interval=10 1000.500:1:5' in lines
+
+
+def test_collectd_is_notified_of_changes_alone() -> None:
+    now = collectd.told("kvm1", 10, reading()).verdicts
+    (line,) = collectd.notifications({}, now, 1.0)
+    assert line.startswith('PUTNOTIF severity=failure time=1.000 host="web1" plugin=kvmwatch ')
+    assert line.endswith('message="KVM cpu of web1: too hot"')
+    assert list(collectd.notifications(now, now, 2.0)) == []
+    well = {key: problem._replace(code=0) for key, problem in now.items()}
+    assert [line.split()[1] for line in collectd.notifications(now, well, 3.0)] == ["severity=okay"]
+
+
+def test_a_reading_that_failed_is_told() -> None:
+    text = prometheus.text(failed(), "no\nconnection")
+    assert text.startswith("# no connection\n# HELP kvm_up ")
+    assert "\nkvm_up 0\n" in text
+    assert influx.text(failed(), 1.0) == "kvm up=0 1000000000\n"
+
+
+def test_the_file_is_replaced_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "kvm.prom"
+    for content in ("kvm_up 0\n", "kvm_up 1\n"):
+        prometheus.write(str(file), content)
+        assert file.read_text() == content
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
+    assert list(tmp_path.iterdir()) == [file]
+    with pytest.raises(KvmwatchError, match=r"may this user write into"):
+        prometheus.write(str(tmp_path / "none" / "kvm.prom"), "")
+    (tmp_path / "folder.prom").mkdir()
+    with pytest.raises(KvmwatchError, match=r"folder\.prom cannot be written"):
+        prometheus.write(str(tmp_path / "folder.prom"), "")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("word", "address"),
+    [
+        ("9000", ("127.0.0.1", 9000)),
+        (":9000", ("127.0.0.1", 9000)),
+        ("0.0.0.0:9000", ("0.0.0.0", 9000)),
+        ("[::1]:9000", ("::1", 9000)),
+        (listen.DEFAULT, ("127.0.0.1", 9477)),
+    ],
+)
+def test_addresses(word: str, address: tuple[str, int]) -> None:
+    assert listen.Address.parse(word) == address
+
+
+@pytest.mark.parametrize("word", ["", "kvm1", "kvm1:http", "1.2.3.4:65536", "::1:80"])
+def test_addresses_that_are_none(word: str) -> None:
+    with pytest.raises(listen.argparse.ArgumentTypeError, match="use ADDRESS:PORT"):
+        listen.Address.parse(word)
+
+
+def test_scrapes_at_the_same_time_share_a_reading_and_none_waits_longer_than_it_may() -> None:
+    go, begun, calls = threading.Event(), threading.Event(), []
+
+    def read(seconds: float) -> str:
+        calls.append(seconds)
+        begun.set()
+        assert go.wait(30)
+        return f"reading {len(calls)}"
+
+    shared = listen.Shared(read)
+    answers: list[str] = []
+    patient = [threading.Thread(target=lambda: answers.append(shared.get(30))) for _ in range(5)]
+    for thread in patient:
+        thread.start()
+    assert begun.wait(30)
+    with pytest.raises(KvmwatchError, match=r"no answer within 0\.05 s"):
+        shared.get(0.05)
+    go.set()
+    for thread in patient:
+        thread.join()
+    assert answers == ["reading 1"] * 5
+    assert shared.get(30) == "reading 1", "a moment later it is still the same"
+    shared._ended = time.monotonic() - 2
+    assert shared.get(30) == "reading 2"
+    assert calls == [30, 30]
