@@ -60,7 +60,8 @@ def prepare() -> None:
     mount("--rbind", "/sys/fs/cgroup", "/run/cgroup")
     mount("-t", "sysfs", "sysfs", "/sys")
     mount("--rbind", "/run/cgroup", "/sys/fs/cgroup")
-    for folder in ("/run/lock", WORK, "/var/log/libvirt/qemu", WORK / "pool", WORK / "tiny"):
+    # the one of libvirt's sockets is bound into other systems, also before libvirt runs
+    for folder in ("/run/lock", "/run/libvirt", WORK, "/var/log/libvirt/qemu", WORK / "pool", WORK / "tiny"):
         os.makedirs(folder)
     mount("-t", "tmpfs", "-o", "size=3m", "lab-tiny", WORK / "tiny")
     Path("/etc/libvirt/qemu.conf").write_text(QEMU_CONF)

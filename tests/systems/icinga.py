@@ -46,7 +46,7 @@ class Icinga(Monitor):
         self.own("conf.d")
         for folder in FOLDERS:
             inside.mount("-t", "tmpfs", "-o", f"mode=0755,uid={USER}", "lab-icinga", folder)
-        Path("/run/icinga2").mkdir()
+        Path("/run/icinga2").mkdir(exist_ok=True)
         for folder in ("features-available", "features-enabled", "conf.d", "zones.d"):
             (Path("/etc/icinga2") / folder).mkdir()
         subprocess.run(["chown", "-R", USER, "/etc/icinga2", "/run/icinga2", "/var/lib/icinga2"], check=True)

@@ -53,9 +53,6 @@ def test_each_command_has_variables_of_its_own() -> None:
     for command in listed:
         shared = {option.flag for option in command.options if option.own == option.variable}
         assert shared == {"--uri", "--domain", "--exclude", "--config", "--state-dir"}
-        for option in command.options:
-            if option.own != option.variable:
-                assert command.variables[option.own] == f"${option.variable}$"
 
 
 def test_import_basket_refers_to_what_there_is() -> None:

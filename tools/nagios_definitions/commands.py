@@ -25,6 +25,14 @@ class Option(NamedTuple):
     takes_value: bool
     repeatable: bool
 
+    @property
+    def function(self) -> str:
+        """The body of a function in Icinga's language that gives its value; see icinga2.py, ``kvm_given``."""
+        lines = []
+        for name, variable in (("own", self.own), ("all", self.variable)):
+            lines += [f'var {name} = macro("${variable}$")', f"if ({name}) {{ return {name} }}"]
+        return "\n".join([*lines, "return []" if self.takes_value else "return false"])
+
 
 class Command(NamedTuple):
     """A check's command."""
@@ -43,13 +51,8 @@ class Command(NamedTuple):
 
     @property
     def variables(self) -> dict[str, str]:
-        """What Icinga is told of each variable where nobody else says something.
-
-        Its macros have no defaults, but may stand for others: the command's own for that of all commands, which
-        keeps what that is, a list or nothing at all.
-        """
-        own = {option.own: f"${option.variable}$" for option in self.options if option.own != option.variable}
-        return {**own, "kvm_perfdata": "known"}  # its writers would log a warning of each value that is not known
+        """What Icinga is told of each variable where nobody else says something."""
+        return {"kvm_perfdata": "known"}  # its writers would log a warning of each value that is not known
 
 
 def commands() -> tuple[Command, ...]:

@@ -76,10 +76,10 @@ def _command(command: Command, numbers: dict[str, str]) -> Json:
 
 def _argument(option: Option) -> Json:
     made: Json = {"description": option.help}
-    if option.takes_value:
-        made["value"] = f"${option.own}$"
-    else:
-        made["set_if"] = f"${option.own}$"
+    value: str | Json = f"${option.own}$"
+    if option.own != option.variable:
+        value = {"type": "Function", "body": option.function}
+    made["value" if option.takes_value else "set_if"] = value
     if option.repeatable:
         made["repeat_key"] = True
     return made

@@ -26,6 +26,15 @@ _HEAD = f"""\
 //     import "kvmwatch-kvm1"
 //   }}
 
+// what a command is given: its own variable, else that of all commands, else nothing, which leaves the option out.
+// A variable that stands for another one would do, but not at an endpoint: there Icinga 2.13 makes an empty text of what is
+// not defined
+globals.kvm_given = function(own, all, nothing) {{
+  if (own) {{ return own }}
+  if (all) {{ return all }}
+  return nothing
+}}
+
 // the hypervisor is known to be down before its services are known to be in trouble
 template Host "kvm-hypervisor" {{
   check_interval = 1m
@@ -176,7 +185,11 @@ def _command(command: Command) -> str:
 
 
 def _argument(option: Option) -> str:
-    lines = [f"{'value' if option.takes_value else 'set_if'} = {_string(f'${option.own}$')}"]
+    value = _string(f"${option.own}$")
+    if option.own != option.variable:
+        none = "[]" if option.takes_value else "false"
+        value = f'{{{{ kvm_given(macro("${option.own}$"), macro("${option.variable}$"), {none}) }}}}'
+    lines = [f"{'value' if option.takes_value else 'set_if'} = {value}"]
     if option.repeatable:
         lines.append("repeat_key = true")
     lines.append(f"description = {_string(option.help)}")
