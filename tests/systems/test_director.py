@@ -40,9 +40,10 @@ def test_commands_and_templates(director: Director) -> None:
         director.cli("basket", "restore", text=BASKET.read_text(encoding="utf-8"))
     command = director.show("command", "check_kvm_disk")
     assert command["arguments"]["--warning"]["repeat_key"] is True
-    assert command["arguments"]["--warning"]["value"] == "$kvm_disk_warning$"
-    assert command["vars"]["kvm_disk_warning"] == "$kvm_warning$"
-    assert command["arguments"]["--verbose"]["set_if"] == "$kvm_disk_verbose$"
+    value = command["arguments"]["--warning"]["value"]
+    assert value["type"] == "Function"
+    assert value["body"].index("$kvm_disk_warning$") < value["body"].index("$kvm_warning$")
+    assert "$kvm_disk_verbose$" in command["arguments"]["--verbose"]["set_if"]["body"]
 
 
 def test_service_set_follows_the_vms(director: Director, kvm: Command) -> None:
