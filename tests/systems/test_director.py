@@ -43,7 +43,7 @@ def test_commands_and_templates(director: Director) -> None:
     value = command["arguments"]["--warning"]["value"]
     assert value["type"] == "Function"
     assert value["body"].index("$kvm_disk_warning$") < value["body"].index("$kvm_warning$")
-    assert "$kvm_disk_verbose$" in command["arguments"]["--verbose"]["set_if"]["body"]
+    assert "$kvm_disk_verbose$" in command["arguments"]["--verbose"]["set_if"]
 
 
 def test_service_set_follows_the_vms(director: Director, kvm: Command) -> None:

@@ -76,10 +76,12 @@ def _command(command: Command, numbers: dict[str, str]) -> Json:
 
 def _argument(option: Option) -> Json:
     made: Json = {"description": option.help}
-    value: str | Json = f"${option.own}$"
-    if option.own != option.variable:
-        value = {"type": "Function", "body": option.function}
-    made["value" if option.takes_value else "set_if"] = value
+    if option.own == option.variable:
+        made["value" if option.takes_value else "set_if"] = f"${option.own}$"
+    elif option.takes_value:
+        made["value"] = {"type": "Function", "body": option.function}
+    else:  # of which Director forgets the body when it comes as a function
+        made |= {"set_if": option.function, "set_if_format": "expression"}
     if option.repeatable:
         made["repeat_key"] = True
     return made
