@@ -20,8 +20,8 @@ import psutil
 
 from kvmwatch.reading.pid_files import Unfound, cgroup_id, pid_file
 
-#: what distributions call QEMU
-NAMES = ("qemu-system-", "qemu-kvm", "kvm")
+#: what distributions call QEMU, as it stands or with more behind it; kvmwatch is none
+_NAMES = ("qemu-system-", "qemu-kvm", "kvm-")
 
 
 class Running(NamedTuple):
@@ -60,12 +60,17 @@ def find(domains: Iterable[Running], folders: Sequence[Path]) -> Found:
     return found
 
 
+def is_a_name_of_qemu(name: str) -> bool:
+    """Whether a process or a program of this name is a QEMU, as far as a name tells."""
+    return f"{name}-".startswith(_NAMES)
+
+
 def looks_like_qemu(process: psutil.Process) -> bool:
     """Whether it is called as QEMU is. ``-name process=`` changes the name, and only root sees the executable."""
-    if process.name().startswith(NAMES):
+    if is_a_name_of_qemu(process.name()):
         return True
     try:
-        return os.path.basename(process.exe()).startswith(NAMES)
+        return is_a_name_of_qemu(os.path.basename(process.exe()))
     except psutil.AccessDenied:
         return False
 
@@ -76,6 +81,11 @@ def option(arguments: Sequence[str], name: str) -> str | None:
         if given == name:
             return value
     return None
+
+
+def is_question(arguments: Sequence[str]) -> bool:
+    """Whether libvirt has only started it to ask what this QEMU can do: it has no machine."""
+    return (option(arguments, "-machine") or "").split(",")[0] == "none"
 
 
 def uuid_of(process: psutil.Process) -> str | None:

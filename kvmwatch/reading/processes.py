@@ -92,13 +92,13 @@ def _read(uri: str, survey: Survey, folders: Sequence[Path]) -> tuple[list[Proce
 
 
 def _strays(known: set[int]) -> Iterator[Process]:
-    """What looks like a QEMU and has a -uuid or a -name, other than libvirt's and what these fork."""
+    """What looks like a QEMU, other than libvirt's and what these fork or are only asked what they can do."""
     for process in psutil.process_iter():
         try:
             if process.pid not in known and emulators.looks_like_qemu(process) and process.ppid() not in known:
-                read = _process(process, emulators.uuid_of(process))
-                if read.uuid or read.name:
-                    yield read
+                arguments = process.cmdline()
+                if arguments and not emulators.is_question(arguments):  # the kernel's threads have none
+                    yield _process(process, emulators.uuid_of(process))
         except psutil.Error:
             continue  # it ended
 

@@ -51,7 +51,7 @@ def with_strays(
         stats = {stat.pid: stat for stat in _stats(proc)}
     except OSError as error:
         return _unknown(snapshot, one_line(error))
-    looking = {stat.pid: _run(proc, stat.pid) for stat in stats.values() if stat.name.startswith(emulators.NAMES)}
+    looking = {stat.pid: _run(proc, stat.pid) for stat in stats.values() if emulators.is_a_name_of_qemu(stat.name)}
     folders = pid_files.run_folders(uri) if folders is None else folders
     known = {_KTHREADD}
     active = [(d.name(), d.ID()) for d, fields in survey.listed if states.is_active(fields["state.state"])]

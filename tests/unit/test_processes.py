@@ -163,6 +163,15 @@ def test_one_that_claims_a_vm_which_is_not_looked_at_is_left_out(tmp_path: Path,
         assert pids(found, known=False) == []
 
 
+def test_one_without_a_name_is_told_and_one_that_is_only_asked_what_it_can_do_is_not(
+    tmp_path: Path, start: Start
+) -> None:
+    stray = start("qemu-system-x86_64", "-S", "-display", "none")
+    asked = start("qemu-system-x86_64", "-S", "-nodefaults", "-machine", "none,accel=kvm:tcg")
+    found = {process.pid for process in read(tmp_path, []).processes}
+    assert found & {stray.pid, asked.pid} == {stray.pid}
+
+
 def test_a_stray_without_a_vm_is_told_unless_only_some_were_asked_for(tmp_path: Path, start: Start) -> None:
     stray = start("qemu-system-x86_64", "-name", "guest=by hand,,2,debug-threads=on", "-uuid", OTHER)
     found = read(tmp_path, [])

@@ -74,6 +74,15 @@ def test_by_pid_file_and_by_control_group(machine: Machine) -> None:
     assert master.document(snapshot)["strays"] == f"PID 12 ({QEMU})"
 
 
+@pytest.mark.parametrize(("name", "is_one"), [
+    ("qemu-system-x86", True), ("qemu-kvm", True), ("kvm", True), ("kvm-spice", True),
+    ("kvmwatch", False), ("kvmwatch-exporter", False), ("check_kvm_state", False), ("qemu-ga", False), ("qemu-img", False),
+])  # fmt: skip
+def test_what_is_called_as_a_qemu_is(machine: Machine, name: str, is_one: bool) -> None:
+    machine.process(14, name)
+    assert machine.strays()[0] == ([(14, name)] if is_one else [])
+
+
 def test_none_is_said_to_be_none(machine: Machine) -> None:
     machine.domain("off1", -1, state=states.SHUTOFF)
     found, snapshot = machine.strays()
