@@ -33,6 +33,7 @@ _INTERVAL = 10.0  # seconds, collectd's own default
 
 def add_options(made: Parser) -> None:
     """Add a subcommand for each format to the command's parser."""
+    made.usage = f"{PROG} [-h] FORMAT [OPTION ...]"
     made.description = "Tells other systems what the checks see: every figure, and the verdict of every check."
     formats: argparse._SubParsersAction[Any] = made.add_subparsers(
         title="formats",

@@ -31,24 +31,24 @@ def of_the_driver(tmp_path: Path, kvm: Command) -> Callable[..., Ran]:
 def system(request: pytest.FixtureRequest, of_the_driver: Any) -> Iterator[Any]:
     import shutil
 
-    import told_faults
+    import teams
 
-    told_faults.WORK.mkdir()
+    teams.WORK.mkdir()
     kinds = {
-        "nagios": (told_faults.Nagios, told_faults.NAGIOS_OBJECTS),
-        "icinga": (told_faults.Icinga, told_faults.ICINGA_OBJECTS),
+        "nagios": (teams.Nagios, teams.NAGIOS_OBJECTS),
+        "icinga": (teams.Icinga, teams.ICINGA_OBJECTS),
     }
     kind, objects = kinds[request.param]
-    made = kind(told_faults.Watched(), objects)
+    made = kind(teams.Watched(), objects)
     made.define(of_the_driver)
     with running(made):
         yield made
-    shutil.rmtree(told_faults.WORK)
+    shutil.rmtree(teams.WORK)
 
 
 def feed(system: Any, rounds: int = 1, **codes: int) -> None:
     """Give it results, the state first, as publish does."""
-    from told_faults import HOST
+    from teams import HOST
 
     found = {(HOST, "host"): OK, **{(VM, check): codes.get(check, OK) for check in ("state", "agent", "cpu")}}
     for _ in range(rounds):
