@@ -21,7 +21,7 @@ def checkout() -> Path:
 def environment() -> dict[str, str]:
     """What Python needs to find our packages there."""
     place = checkout()
-    return {"PYTHONPATH": f"{place}:{place}/checks:{place}/terminal:{place}/zabbix"}
+    return {"PYTHONPATH": f"{place}:{place}/checks:{place}/terminal:{place}/exporters:{place}/zabbix"}
 
 
 def commands(folder: Path, state: Path | None = None) -> None:

@@ -27,6 +27,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def prepared(request: pytest.FixtureRequest) -> Iterator[Prepared]:
     """What the modules whose tests are to run want to have made in the background."""
+    # libvirtd looks for control groups when it starts, and would take those that such a system has mounted
+    if any("bed" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        request.getfixturevalue("bed")
     made = Prepared()
     for item in request.session.items:
         if not item.get_closest_marker("skip"):

@@ -10,7 +10,7 @@ import pages
 import pytest
 from nagios_kvm.services import SETTLED
 from running import running
-from waiting import eventually_equal
+from waiting import eventually, eventually_equal
 
 if TYPE_CHECKING:
     from distributed import Distributed
@@ -37,7 +37,11 @@ def test_the_agent_runs_the_checks_and_the_master_what_it_knows_itself(two: Dist
 
     wanted = dict.fromkeys(OF_VMS | OF_HOST, AGENT) | {SETTLED: MASTER}
     eventually_equal("every service was checked, and where", sources, wanted)
-    assert two.services()["KVM state web1"].output.startswith("KVM_STATE OK - web1 running")
+    # until the agent has got the commands, it says that there are none
+    eventually(
+        "the agent has the commands",
+        lambda: two.services()["KVM state web1"].output.startswith("KVM_STATE OK - web1 running"),
+    )
 
 
 def test_each_machine_has_what_is_its_own(two: Distributed) -> None:

@@ -187,9 +187,13 @@ def test_promtool_finds_nothing_to_mend(command: Command) -> None:
 
 
 @pytest.mark.skipif(not Path(COLLECTD).exists(), reason="this Debian has no collectd")
-def test_collectd_writes_values_and_is_notified(command: Command, folder: Path) -> None:
+def test_collectd_writes_values_and_is_notified(folder: Path) -> None:
+    import installed  # runs it as nobody
+
     config = folder / "collectd.conf"
-    config.write_text(CONFIGURATION.format(folder, command.bin / EXPORT[0], EXAMPLE_URI))
+    installed.commands(folder / "bin")
+    example = f"test://{installed.checkout()}/examples/hypervisor.xml"
+    config.write_text(CONFIGURATION.format(folder, folder / "bin" / EXPORT[0], example))
     csv, told = folder / "csv", folder / "told"
     with running(COLLECTD, "-f", "-C", config, cwd=folder, PATH="/usr/bin:/bin", LC_ALL="C.UTF-8"):
         eventually("values are there", lambda: list((csv / "web1" / "virt").glob("virt_cpu_total-*")))
