@@ -20,9 +20,9 @@ def eventually(what: str, condition: Callable[[], T], seconds: float = PATIENCE)
     return given
 
 
-def eventually_equal(what: str, read: Callable[[], T], wanted: T) -> None:
+def eventually_equal(what: str, read: Callable[[], T], wanted: T, seconds: float = PATIENCE) -> None:
     """Wait until something is read as wanted; fail with its name and the difference."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + seconds
     while (given := read()) != wanted and time.monotonic() < end:
         time.sleep(0.2)
-    assert given == wanted, f"waited {PATIENCE} s in vain until {what}:\n{given!r}\nwanted:\n{wanted!r}"
+    assert given == wanted, f"waited {seconds:g} s in vain until {what}:\n{given!r}\nwanted:\n{wanted!r}"
