@@ -74,11 +74,11 @@ define contactgroup {{{{
     + """
 define command {{
     command_name  tell-host
-    command_line  /bin/echo "$NOTIFICATIONTYPE$,$CONTACTNAME$,$HOSTNAME$,,$HOSTSTATE$" >> {told}
+    command_line  /bin/echo "$NOTIFICATIONTYPE$,$CONTACTNAME$,$HOSTNAME$,,$HOSTSTATE$," >> {told}
 }}
 define command {{
     command_name  tell-service
-    command_line  /bin/echo "$NOTIFICATIONTYPE$,$CONTACTNAME$,$HOSTNAME$,$SERVICEDESC$,$SERVICESTATE$" >> {told}
+    command_line  /bin/echo "$NOTIFICATIONTYPE$,$CONTACTNAME$,$HOSTNAME$,$SERVICEDESC$,$SERVICESTATE$,$SERVICEOUTPUT$" >> {told}
 }}
 define command {{
     command_name  check-host-alive
@@ -121,7 +121,7 @@ ICINGA_OBJECTS = (
     + """
 object CheckCommand "alive" {{ command = [ "/bin/sh", "-c", "test -e {up} || exit 2" ] }}
 object NotificationCommand "tell" {{
-  command = [ "/bin/sh", "-c", "echo \\"$$type,$$user,$$host,$$service,$$state\\" >> {told}" ]
+  command = [ "/bin/sh", "-c", "echo \\"$$type,$$user,$$host,$$service,$$state,$$text\\" >> {told}" ]
   env = {{ type = "$notification.type$", user = "$user.name$", host = "$host.name$" }}
 }}
 object NotificationCommand "tell-host" {{ import "tell"; env.state = "$host.state$" }}
@@ -129,6 +129,7 @@ object NotificationCommand "tell-service" {{
   import "tell"
   env.service = "$service.name$"
   env.state = "$service.state$"
+  env.text = "$service.output$"
 }}
 object NotificationComponent "notification" {{ }}
 apply Notification "teams" to Service {{
@@ -164,6 +165,7 @@ class Line(NamedTuple):
     host: str
     service: str
     state: str
+    text: str = ""  # of a service, its first line
 
 
 class Watched:
@@ -194,8 +196,8 @@ class Told:
     def lines(self) -> list[Line]:
         """All notifications until now."""
         path = self.work / "var" / "told"
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        return [Line(*line.split(",")) for line in text.splitlines()]
+        told = path.read_text(encoding="utf-8") if path.exists() else ""
+        return [Line(*line.split(",", 5)) for line in told.splitlines()]
 
 
 class Nagios(Told, NagiosPager):

@@ -271,7 +271,7 @@ class Row(NamedTuple):
         fault = self.fault
         where, end = (fault.contact, fault.host, fault.full), "OK" if fault.service else "UP"
         wanted = [Line("PROBLEM", *where, fault.state), Line("RECOVERY", *where, end)]
-        return self.told[system] == wanted
+        return [line._replace(text="") for line in self.told[system]] == wanted
 
 
 def about(fault: Fault, lines: list[Line]) -> list[Line]:
@@ -342,6 +342,9 @@ class Run:
             row = Row(fault, {name: about(fault, lines) for name, lines in new.items()})
             self.rows.append(row)
             print(f"  {in_table(row)}", flush=True)
+            for name, lines in row.told.items():
+                if not row.right(name):
+                    print(f"    {name}: {lines}", flush=True)
         ours = {(fault.host, fault.full) for fault in [*faults, *slow_to_tell(self._site)]}
         for name, lines in new.items():
             others = [line for line in lines if (line.host, line.service) not in ours]
