@@ -121,7 +121,7 @@ ICINGA_OBJECTS = (
     + """
 object CheckCommand "alive" {{ command = [ "/bin/sh", "-c", "test -e {up} || exit 2" ] }}
 object NotificationCommand "tell" {{
-  command = [ "/bin/sh", "-c", "echo \\"$$type,$$user,$$host,$$service,$$state,$$text\\" >> {told}" ]
+  command = [ "/bin/sh", "-c", "echo \\"$$type,$$user,$$host,$$service,$$state,$$text\\" | head -n 1 >> {told}" ]
   env = {{ type = "$notification.type$", user = "$user.name$", host = "$host.name$" }}
 }}
 object NotificationCommand "tell-host" {{ import "tell"; env.state = "$host.state$" }}
