@@ -342,9 +342,7 @@ class Run:
             row = Row(fault, {name: about(fault, lines) for name, lines in new.items()})
             self.rows.append(row)
             print(f"  {in_table(row)}", flush=True)
-            for name, lines in row.told.items():
-                if not row.right(name):
-                    print(f"    {name}: {lines}", flush=True)
+        print("".join(f"    {line}\n" for line in not_right(self.rows[-len(faults) :])), end="", flush=True)
         ours = {(fault.host, fault.full) for fault in [*faults, *slow_to_tell(self._site)]}
         for name, lines in new.items():
             others = [line for line in lines if (line.host, line.service) not in ours]
@@ -400,6 +398,16 @@ def version(command: tuple[str, ...]) -> str:
     return found[0] if found else ""
 
 
+def not_right(rows: list[Row]) -> list[str]:
+    """What was told of the faults of which something else should have been."""
+    return [
+        f"{row.fault.what}: {name} told {'; '.join(','.join(line) for line in row.told[name]) or 'nobody'}"
+        for row in rows
+        for name in row.told
+        if not row.right(name)
+    ]
+
+
 def page(run: Run, lived: list[str] | None) -> str:
     """The page."""
     said = "Normal life was left out of this run."
@@ -417,6 +425,9 @@ def page(run: Run, lived: list[str] | None) -> str:
         )
         + ".\n"
     )
+    wrong = not_right(run.rows)
+    if wrong:
+        text += "\nNot so:\n\n" + "".join(f"* {line}\n" for line in wrong)
     if run.besides:
         text += "\nTold besides:\n\n" + "".join(f"* {line}\n" for line in run.besides)
     return text
@@ -440,16 +451,7 @@ def main() -> None:
                 PAGE.write_text(page(run, lived))
         print("publish said:", {said: times for said, times in site.said.items() if times}, flush=True)
         print(f"slowest run of publish: {site.slowest:.1f} s", flush=True)
-    wrong = [
-        *(lived or []),
-        *(
-            f"{name}: {row.fault.what}: {row.told[name]}"
-            for row in run.rows
-            for name in row.told
-            if not row.right(name)
-        ),
-        *run.besides,
-    ]
+    wrong = [*(lived or []), *not_right(run.rows), *run.besides]
     print("\n".join(wrong) or "Everything was told as it should be.")
     sys.exit(bool(wrong))
 
