@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -111,6 +112,31 @@ def test_published_results(icinga: Icinga, kvm: Command) -> None:
     assert "took 0 of" in host.err
 
 
+def test_icinga_repeats_what_was_published(icinga: Icinga, kvm: Command) -> None:
+    """It runs a service of its own accord when one that depends on it is in trouble, as most here are."""
+    from icinga import API, CA
+
+    kvm(
+        "nagios_kvm", "publish", "--to", API, "--credentials", str(icinga.credentials), "--ca-file", str(CA),
+        "--host", PASSIVE,
+    )  # fmt: skip
+    before = icinga.services(PASSIVE)
+    names = before.keys() - {SETTLED}
+    for _again in (1, 2):
+        asked = time.time()
+        for name in names:
+            icinga.check_now(PASSIVE, name)
+        eventually(
+            "Icinga has run all",
+            lambda asked=asked: all(one["last_check"] >= asked for one in icinga.services(PASSIVE).values()),
+        )
+        after = icinga.services(PASSIVE)
+        for name in names:
+            old, new = before[name]["last_check_result"], after[name]["last_check_result"]
+            assert (new["state"], new["output"].split("\n")[0]) == (old["state"], old["output"].split("\n")[0])
+            assert new["output"].count("repeated by Icinga") == 1
+
+
 def test_what_stands_in_the_way_is_told_in_one_line(icinga: Icinga, kvm: Command) -> None:
     from icinga import API, API_USER, CA
 
@@ -137,6 +163,8 @@ def test_what_stands_in_the_way_is_told_in_one_line(icinga: Icinga, kvm: Command
 
 def test_silence_makes_services_stale(icinga: Icinga) -> None:
     """The last of them: it takes its time, which the others have used."""
+    for number in range(3):
+        icinga.check_now(BIG, f"KVM cpu vm00{number}")  # what it repeats is not fresh by that
     eventually(
         "nothing comes any more, and all are UNKNOWN",
         lambda: list(icinga.states(BIG).values()).count("UNKNOWN") == 501,

@@ -35,6 +35,33 @@ globals.kvm_given = function(own, all, nothing) {{
   return nothing
 }}
 
+// What a service that is fed says when Icinga runs it, which it does also before the time: when one that depends on it is in
+// trouble, when the one that it depends on is well again, for "Check now". That is what it was told last, as long as that is not
+// older than its check_interval; since when stands in the text, because this is then its last result.
+globals.kvm_told = function(host_name, name) {{
+  var service = get_service(host_name, name)
+  var last = service.last_check_result
+  var mark = "\nPublished at "
+  var of_clock = "00:00:00 (".len()
+  var of_time = 10
+  var stale = {{
+    state = 3
+    text = "No result from nagios_kvm publish: is its timer running on the hypervisor, or is the VM gone or moved?"
+  }}
+  if (!last) {{ return stale }}
+  var at = Math.floor(last.execution_end)
+  var text = last.output
+  if (last.active) {{
+    var place = text.find(mark)
+    if (place < 0) {{ return stale }}
+    at = Number(text.substr(place + mark.len() + of_clock, of_time))
+  }} else {{
+    text += mark + DateTime(at).format("%H:%M:%S") + " (" + at + "), repeated by Icinga"
+  }}
+  if (get_time() - at >= service.check_interval) {{ return stale }}
+  return {{ state = last.state, text = text }}
+}}
+
 // the hypervisor is known to be down before its services are known to be in trouble
 template Host "kvm-hypervisor" {{
   check_interval = 1m
@@ -55,8 +82,8 @@ template Service "kvm-passive" {{
   check_interval = 5m
   retry_interval = 5m
   max_check_attempts = 5
-  vars.dummy_state = 3
-  vars.dummy_text = "No result from nagios_kvm publish: is its timer running on the hypervisor, or is the VM gone or moved?"
+  vars.dummy_state = {{{{ return kvm_told(macro("$host.name$"), macro("$service.name$")).state }}}}
+  vars.dummy_text = {{{{ return kvm_told(macro("$host.name$"), macro("$service.name$")).text }}}}
 }}
 
 // a VM's own host (nagios_kvm config --vm-host). Nothing is asked of it: libvirt tells no address, and a VM may be shut
