@@ -1,7 +1,8 @@
-"""Write docs/alerts.md: what each alert means and what to do, for the checks and for Zabbix: "make docs".
+"""Write docs/alerts.md: what each alert means and what to do, for the checks, Zabbix and Prometheus: "make docs".
 
 The meaning and the cure are those of the Zabbix triggers, which say them in the front end, too; here stands only which
-check tells the same, and with which words (tests/unit/test_alerts_page.py looks that it really does).
+check tells the same, and with which words (tests/unit/test_alerts_page.py looks that it really does), and which alert of
+Prometheus (tools/prometheus_rules takes its words from here).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from check_kvm.frame.judging import all_checks
 from zabbix_templates.all import templates
 from zabbix_templates.model import Trigger
 
@@ -25,6 +27,8 @@ class Alert(NamedTuple):
     words: str  # a metric of the check, or words that it prints
     meaning: str
     cure: str
+    severity: str = ""  # in Zabbix; of what only Prometheus tells, the like of it
+    rule: str = ""  # the alert in Prometheus; empty: none tells it, UNTOLD says why
 
 
 #: problem in Zabbix: the check that tells the same, and its metric or its words
@@ -103,13 +107,52 @@ _ONLY_CHECKS = (
     Alert("", "process", "files", "A QEMU process has many files or sockets open, and may run into its limit.",
           "compare with `max_files` in qemu.conf."),
 )  # fmt: skip
+#: problem in Zabbix: the alert in Prometheus, of what its rule finds in the figures; else it is that of the check's verdict
+_RULES = {
+    "libvirt does not answer": "KvmUnreadable",
+    "Gone from this hypervisor": "KvmVmGone",
+    "Guest agent is lost": "KvmAgentLost",
+    "A snapshot is too old": "KvmSnapshotOld",
+    "Carries many snapshots": "KvmSnapshots",
+    "Pool: Will be full soon": "KvmPoolFullSoon",
+    "Uplink: No link": "KvmUplinkDown",
+}
+#: what no rule of Prometheus tells, by problem in Zabbix or words of the check, and why
+UNTOLD = {
+    **dict.fromkeys(
+        ("Restarted", "Rebooted inside", "Moved to another hypervisor", "Hypervisor restarted",
+         "libvirt is of another version", "Hypervisor is of another version", "kvmwatch is of another version"),
+        "a notice: nothing has to be done",
+    ),
+    **dict.fromkeys(("No data", "No data of its own", "kvmwatch is too old for this template"), "of Zabbix's own ways"),
+    **dict.fromkeys(
+        ("filesystem", "File system will be full soon"), "kvmwatch export does not ask the guest agent for file systems"
+    ),
+    **dict.fromkeys(
+        ("is not one of this libvirt's", "claims the UUID of", "has no QEMU process that could be found", "files"),
+        "kvmwatch export does not tell what check_kvm_process says",
+    ),
+}  # fmt: skip
+_ONLY_RULES = (
+    Alert("", "", "", "The exporter on the hypervisor cannot be scraped: it, or the hypervisor, is down. What was wrong with its VMs is "
+          "held for a day.",
+          "ping the hypervisor; there systemctl status kvmwatch-exporter, and journalctl -u kvmwatch-exporter.", "HIGH", "KvmExporterDown"),
+    Alert("", "", "", "Nothing has written the file for node_exporter for 5 minutes: its figures are old.",
+          "on the hypervisor systemctl status kvmwatch-textfile.timer, and journalctl -u kvmwatch-textfile.", "HIGH", "KvmStale"),
+    Alert("", "", "", "Prometheus got figures of the hypervisor within the last day, and gets none now: node_exporter is not scraped or "
+          "cannot read the file (then node_textfile_scrape_error is 1), or the file or the target was removed. Told for a day.",
+          "nothing, if the hypervisor was taken out of service; else look at node_exporter there.", "HIGH", "KvmMissing"),
+    Alert("", "", "", "Prometheus has had no figures of any hypervisor for a day.",
+          "see that it scrapes kvmwatch-exporter, or node_exporter with kvmwatch.prom.", "HIGH", "KvmAbsent"),
+)  # fmt: skip
 _HEAD = """# What each alert means, and what to do
 
 Made by `make docs` from the triggers and the checks; do not edit.
 
 A check names what is wrong in its first line, the worst first: `KVM_STATE CRITICAL - crash1 crashed (panicked)`.
 A metric comes with the threshold that it missed: `KVM_CPU WARNING - web1 steal 12 % (over 10)`. In Zabbix the
-problem's name says which VM, disk or interface, and its description what stands here. NAME is the VM.
+problem's name says which VM, disk or interface, and its description what stands here. An alert of
+[Prometheus](exporters.md#alerts) names the VM and the check. NAME is the VM.
 
 How to change a threshold: [for the checks](thresholds.md), [in Zabbix](zabbix.md#tune). When a line says UNKNOWN:
 [troubleshooting](troubleshooting.md).
@@ -124,20 +167,23 @@ _OF_HYPERVISOR = (
     "QEMU processes",
     "Full storage pool",
 )
+_VERDICTS = tuple(check.name for check in all_checks() if check.by_default)
 
 
 def render() -> str:
     """Give the page as Markdown."""
     sections: dict[str, list[Alert]] = {}
+    linked: set[str] = set()
     for alert in alerts():
         sections.setdefault(_section(alert), []).append(alert)
     parts = [_HEAD]
     for title, rows in sections.items():
         parts.append(
-            f"\n## {title}\n\n| the check says | the problem in Zabbix | it means | do |\n|---|---|---|---|\n"
+            f"\n## {title}\n\n| the check says | the problem in Zabbix | in Prometheus | it means | do |\n|---|---|---|---|---|\n"
         )
         parts.extend(
-            f"| {_said(alert)} | {alert.problem.removeprefix('Hypervisor: ')} | {alert.meaning} | {alert.cure} |\n"
+            f"| {_said(alert)} | {alert.problem.removeprefix('Hypervisor: ')} | {_linked(alert, linked)} "
+            f"| {alert.meaning} | {alert.cure} |\n"
             for alert in rows
         )
     return "".join(parts)
@@ -153,10 +199,20 @@ def alerts() -> Iterator[Alert]:
             problem = _problem(trigger, of_hypervisor=template is hypervisor)
             if problem not in told:
                 told.add(problem)
-                yield Alert(
-                    problem, *_SAME.get(problem.removesuffix(" (severe)"), ("", "")), trigger.meaning, trigger.cure
-                )
-    yield from _ONLY_CHECKS
+                check, words = _SAME.get(problem.removesuffix(" (severe)"), ("", ""))
+                rule = _RULES.get(problem) or _of_verdict(check)
+                yield Alert(problem, check, words, trigger.meaning, trigger.cure, trigger.severity, rule)
+    yield from (alert._replace(rule=_of_verdict(alert.check)) for alert in _ONLY_CHECKS)
+    yield from _ONLY_RULES
+
+
+def of_check(check: str) -> str:
+    """The alert in Prometheus that tells what a check says."""
+    return f"Kvm{check.capitalize()}"
+
+
+def _of_verdict(check: str) -> str:
+    return of_check(check) if check in _VERDICTS else ""
 
 
 def _problem(trigger: Trigger, of_hypervisor: bool) -> str:
@@ -176,13 +232,21 @@ def _section(alert: Alert) -> str:
         return "Disks, interfaces and file systems of a VM"
     if alert.problem.startswith(("Pool", "Network", "Uplink")):
         return "Storage pools, networks and what carries them"
-    if alert.problem.startswith(_OF_HYPERVISOR):
+    if alert.problem.startswith(_OF_HYPERVISOR) or alert in _ONLY_RULES:
         return "The hypervisor"
     return "A VM"
 
 
 def _said(alert: Alert) -> str:
     return f"`check_kvm_{alert.check}`: {alert.words}" if alert.check else ""
+
+
+def _linked(alert: Alert, linked: set[str]) -> str:
+    """The alert's name; where it stands first on the page, it is what its runbook_url leads to."""
+    if not alert.rule or alert.rule in linked:
+        return alert.rule
+    linked.add(alert.rule)
+    return f'<a id="{alert.rule.lower()}"></a>{alert.rule}'
 
 
 if __name__ == "__main__":
