@@ -115,6 +115,10 @@ templates: $(READY) ## Write the Zabbix templates and their READMEs (templates/)
 rules: $(READY) ## Write the rules for Prometheus and Alertmanager (templates/prometheus) from the checks and the alerts
 	@PYTHONPATH=tools $(PYTHON) -m prometheus_rules
 
+.PHONY: dashboards
+dashboards: $(READY) ## Write the dashboards for Grafana (templates/grafana) from tools/grafana_dashboards
+	@PYTHONPATH=tools $(PYTHON) -m grafana_dashboards
+
 .PHONY: deb
 deb: ## Build the Debian packages into dist/
 	@tools/setup deb
@@ -133,7 +137,7 @@ golden: $(READY) ## Rewrite the golden files from what the commands print now; r
 	@$(PYTHON) -m pytest -q tests/unit/test_golden_output.py tests/unit/test_list_columns.py tests/unit/test_show.py tests/driver/test_kvmwatch_list.py --golden
 
 .PHONY: generated
-generated: docs templates rules definitions golden ## Write everything that is generated; read the diff
+generated: docs templates rules dashboards definitions golden ## Write everything that is generated; read the diff
 
 .PHONY: clean
 clean: ## Remove what make made
