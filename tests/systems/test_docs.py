@@ -184,7 +184,7 @@ class Reader:
             return
         if step.file:
             path = self.machine.path(step.file)
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(self._here(step.text, step.file))
             return
         command = self._here(step.command, step.command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -10,23 +11,13 @@ from typing import Any
 import pytest
 from generated import assert_up_to_date
 from grafana_dashboards import files
+from grafana_dashboards.export import CHOSEN_BY
 from grafana_dashboards.model import COLUMNS, Dashboard
 from kvmwatch_exporters import prometheus
 
 FILES = files.files()
 ALL = files.dashboards()
 KNOWN = {family.name for family in prometheus.FAMILIES.values()}
-#: what is exported and in no dashboard, and why
-LEFT_OUT = {
-    **dict.fromkeys(
-        ("kvm_filesystem_total_bytes", "kvm_filesystem_used_bytes", "kvm_filesystem_info"),
-        "kvmwatch export does not ask the guest agent",
-    ),
-    **dict.fromkeys(
-        ("kvm_pool_info", "kvm_pool_state", "kvm_network_info", "kvm_uplink_info"),
-        "the tables of pools, networks and uplinks have what follows from them",
-    ),
-}
 UIDS = {one.uid for one in ALL}
 
 
@@ -62,11 +53,11 @@ def test_every_metric_is_exported(one: Dashboard) -> None:
 
 def test_no_metric_is_forgotten() -> None:
     shown = set().union(*map(metrics, ALL))
-    forgotten = sorted(KNOWN - shown - LEFT_OUT.keys())
+    forgotten = sorted(KNOWN - shown - files.LEFT_OUT.keys())
     assert not forgotten, (
-        f"tools/grafana_dashboards shows no {', '.join(forgotten)}: add a panel, or a reason to LEFT_OUT here"
+        f"tools/grafana_dashboards shows no {', '.join(forgotten)}: add a panel, or a reason to LEFT_OUT of its files.py"
     )
-    assert not shown & LEFT_OUT.keys(), "LEFT_OUT has what is shown"
+    assert not shown & files.LEFT_OUT.keys(), "LEFT_OUT has what is shown"
 
 
 @pytest.mark.parametrize("one", ALL, ids=by_uid)
@@ -126,9 +117,6 @@ def test_what_links_need_is_in_the_result(one: Dashboard) -> None:
     """A link of a panel is made of a label, which an aggregation must not have taken away."""
     for section in one.sections:
         for panel in section.panels:
-            if not panel.leads_to:
-                continue
-            label = {"kvmwatch-vm": "uuid", "kvmwatch-hypervisor": "instance"}[panel.leads_to]
-            for query in panel.queries:
+            for uid, query in itertools.product(panel.leads_to, panel.queries):
                 for kept in re.findall(r"\bby \(([^)]*)\)", query.expression):
-                    assert label in re.split(r",\s*", kept), query.expression
+                    assert CHOSEN_BY[uid] in re.split(r",\s*", kept), query.expression

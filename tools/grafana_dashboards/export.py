@@ -24,8 +24,9 @@ from grafana_dashboards.model import (
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 _COLOURS = ("green", "yellow", "red")
 _TAG = "kvmwatch"
-#: dashboard to the variable that says of what it is, and the label that has it
-_CHOSEN = {model.VM: ("uuid", "uuid"), model.HYPERVISOR: ("instance", "instance")}
+#: dashboard to the label that says of what it is, its variable of the same name, and the column of a table that leads there
+CHOSEN_BY = {model.VM: "uuid", model.HYPERVISOR: "instance"}
+_COLUMN = {model.VM: "domain", model.HYPERVISOR: "instance"}
 
 
 def dashboard(one: Dashboard) -> dict[str, Any]:
@@ -116,8 +117,8 @@ def _defaults(panel: Panel) -> dict[str, Any]:
         made["min"] = 0
     if panel.most is not None:
         made["max"] = panel.most
-    if panel.leads_to and panel.kind != TABLE:
-        made["links"] = [_link(panel.leads_to, "${__field.labels.%s}")]
+    if panel.kind != TABLE:
+        made["links"] = [_link(uid, f"${{__field.labels.{CHOSEN_BY[uid]}}}") for uid in panel.leads_to]
     return made
 
 
@@ -185,7 +186,7 @@ def _columns(panel: Panel) -> Iterator[dict[str, Any]]:
 
 def _needed(panel: Panel) -> tuple[str, ...]:
     """The labels that its links need."""
-    return (_CHOSEN[panel.leads_to][1],) if panel.leads_to else ()
+    return tuple(CHOSEN_BY[uid] for uid in panel.leads_to)
 
 
 def _overrides(panel: Panel) -> Iterator[dict[str, Any]]:
@@ -198,27 +199,22 @@ def _overrides(panel: Panel) -> Iterator[dict[str, Any]]:
                 {"id": "custom.displayMode", "value": "color-text"}
             )  # the same for Grafana 9.3 and before
         yield _of_column(query.legend, properties)
-    if not panel.leads_to:
-        return
-    (label,) = _needed(panel)
-    first = next(iter(panel.labels.values()))
-    yield _of_column(
-        first, [{"id": "links", "value": [_link(panel.leads_to, '${__data.fields["%s"]}', panel.labels)]}]
-    )
-    if label not in panel.labels:
-        yield _of_column(label, [{"id": "custom.hidden", "value": True}])
+    for uid in panel.leads_to:
+        label = CHOSEN_BY[uid]
+        value = f'${{__data.fields["{panel.labels.get(label, label)}"]}}'
+        yield _of_column(panel.labels[_COLUMN[uid]], [{"id": "links", "value": [_link(uid, value)]}])
+        if label not in panel.labels:
+            yield _of_column(label, [{"id": "custom.hidden", "value": True}])
 
 
 def _of_column(title: str, properties: list[dict[str, Any]]) -> dict[str, Any]:
     return {"matcher": {"id": "byName", "options": title}, "properties": properties}
 
 
-def _link(uid: str, value: str, titles: Any = None) -> dict[str, Any]:
-    variable, label = _CHOSEN[uid]
-    name = (titles or {}).get(label, label)
+def _link(uid: str, value: str) -> dict[str, Any]:
     return {
         "title": "Show it",
-        "url": f"/d/{uid}?var-{variable}={value % name}&${{datasource:queryparam}}&${{__url_time_range}}",
+        "url": f"/d/{uid}?var-{CHOSEN_BY[uid]}={value}&${{datasource:queryparam}}&${{__url_time_range}}",
     }
 
 

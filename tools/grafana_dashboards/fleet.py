@@ -42,8 +42,8 @@ def dashboard() -> Dashboard:
         (
             Section("What is wrong", (*_numbers(), problems())),
             Section("Hypervisors", (_hypervisors(),)),
-            Section("VMs that take most", tuple(panel._replace(leads_to=VM) for panel in _tops())),
-            Section("Storage", tuple(panel._replace(leads_to=HYPERVISOR) for panel in _pools())),
+            Section("VMs that take most", tuple(panel._replace(leads_to=(VM,)) for panel in _tops())),
+            Section("Storage", tuple(panel._replace(leads_to=(HYPERVISOR,)) for panel in _pools())),
         ),
     )
 
@@ -80,7 +80,7 @@ def _hypervisors() -> Panel:
         ),
         width=24,
         labels={"instance": "Hypervisor"},
-        leads_to=HYPERVISOR,
+        leads_to=(HYPERVISOR,),
     )  # fmt: skip
 
 

@@ -44,7 +44,7 @@ def dashboard() -> Dashboard:
         "One hypervisor: what is wrong, what it has left, and who takes it.",
         (
             Section("What is wrong", (*_numbers(), problems(_WHICH))),
-            Section("VMs", (_vms(), verdicts("States of VMs", f'check="state", {_WHICH}', "{{domain}}"))),
+            Section("VMs", (_vms(), verdicts("States of VMs", f'check="state", {_WHICH}', "{{domain}}", (VM,)))),
             Section("CPU and memory", _own()),
             Section("Who takes it", _takers()),
             Section("Storage pools", _pools()),
@@ -105,7 +105,7 @@ def _vms() -> Panel:
         width=24,
         height=10,
         labels={"domain": "VM"},
-        leads_to=VM,
+        leads_to=(VM,),
     )
 
 

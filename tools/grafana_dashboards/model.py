@@ -38,7 +38,7 @@ class Query(NamedTuple):
 class Panel(NamedTuple):
     """A panel. ``levels``: from where on it is yellow, and red.
 
-    ``labels``: of a table, label to the title of its column. ``leads_to``: label to the dashboard of what it names.
+    ``labels``: of a table, label to the title of its column. ``leads_to``: dashboards of what the series are of.
     """
 
     kind: str
@@ -54,7 +54,7 @@ class Panel(NamedTuple):
     stacked: bool = False
     named: bool = False  # a stat that shows what its series are called instead of their values
     labels: Mapping[str, str] = {}
-    leads_to: str = ""
+    leads_to: tuple[str, ...] = ()
     sorted_by: str = ""  # the column whose highest is first
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zabbix_templates import defaults
 
-from grafana_dashboards.model import STATUS, TABLE, TIMELINE, VM, Panel, Query, Words, rate
+from grafana_dashboards.model import HYPERVISOR, STATUS, TABLE, TIMELINE, VM, Panel, Query, Words, rate
 
 #: seconds from which on a snapshot is old
 OLD = float(defaults.warning("snapshot.age"))
@@ -36,14 +36,20 @@ def problems(where: str = "") -> Panel:
         description="What the checks say that is not OK. kvmwatch show VM on the hypervisor tells why; docs/alerts.md what to do.",
         labels={"domain": "VM", "check": "Check", "instance": "Hypervisor"},
         sorted_by="Says",
-        leads_to=VM,
+        leads_to=(VM, HYPERVISOR),
     )
 
 
-def verdicts(title: str, where: str, legend: str) -> Panel:
+def verdicts(title: str, where: str, legend: str, leads_to: tuple[str, ...] = ()) -> Panel:
     """What checks said over time."""
     return Panel(
-        TIMELINE, title, (Query(f"kvm_check_status{{{where}}}", legend),), width=24, height=9, words=STATUS
+        TIMELINE,
+        title,
+        (Query(f"kvm_check_status{{{where}}}", legend),),
+        width=24,
+        height=9,
+        words=STATUS,
+        leads_to=leads_to,
     )
 
 

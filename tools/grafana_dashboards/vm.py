@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from grafana_dashboards.model import (
     FLAG,
+    HYPERVISOR,
     STAT,
     TABLE,
     VM,
@@ -58,7 +59,7 @@ def _numbers() -> tuple[Panel, ...]:
     flags = (("autostart", "autostart"), ("persistent", "persistent"), ("managed_save", "managed save"))
     return (
         _called("State", f"kvm_domain_state{_HERE} == 1", "{{state}}"),
-        _called("Hypervisor", f"kvm_domain_info{_HERE}", "{{instance}}"),
+        _called("Hypervisor", f"kvm_domain_info{_HERE}", "{{instance}}")._replace(leads_to=(HYPERVISOR,)),
         stat("Running since", f"1000 * kvm_domain_started_timestamp_seconds{_HERE}", "dateTimeFromNow"),
         stat("QEMU does not answer for", f"kvm_domain_not_responding_seconds{_HERE}", "s", levels=(1, 30)),
         stat("vCPUs", f"kvm_domain_vcpus{_HERE}"),

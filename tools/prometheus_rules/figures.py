@@ -25,6 +25,12 @@ _SECONDS = {"m": 60, "h": 3600, "d": 86400}
 def rules() -> Iterator[Rule]:
     """All of them, the hypervisors first."""
     yield from _unheard()
+    yield _gone()
+    yield from map(_held, held())
+
+
+def held() -> Iterator[Rule]:
+    """Those that do not end while their hypervisor cannot be read."""
     yield from _of_hypervisor()
     yield from _of_domain()
 
@@ -76,9 +82,9 @@ def _of_hypervisor() -> Iterator[Rule]:
     )
 
 
-def _of_domain() -> Iterator[Rule]:
+def _gone() -> Rule:
     gone = runbook.macro("KVM.VM.GONE.TIME")
-    yield _rule(
+    return _rule(
         "KvmVmGone",
         f"last_over_time(kvm_domain_autostart[{gone}]) == 1\n"
         f"unless on (uuid) kvm_domain_info\nand {_HERE} kvm_up == 1",
@@ -86,15 +92,18 @@ def _of_domain() -> Iterator[Rule]:
         f"{_WHO}: not defined there any more, nor elsewhere",
         "one that has autostart; what else its owner expects is not exported",
     )
+
+
+def _of_domain() -> Iterator[Rule]:
     age, count = defaults.warning("snapshot.age"), defaults.warning("snapshot.count")
     yield _rule(
         "KvmSnapshotOld",
         f"time() - kvm_domain_oldest_snapshot_timestamp_seconds > {age}\n{_WATCHED}",
         "",
-        f"{_WHO}: a snapshot is {{{{ $value | humanizeDuration }}}} old",
+        f"{_WHO}: a snapshot is older than {defaults.period(age)}",
     )
     yield _rule(
-        "KvmSnapshots", f"kvm_domain_snapshots > {count}\n{_WATCHED}", "", f"{_WHO}: {{{{ $value }}}} snapshots"
+        "KvmSnapshots", f"kvm_domain_snapshots > {count}\n{_WATCHED}", "", f"{_WHO}: more than {count} snapshots"
     )
     memory = runbook.macro("KVM.VM.AGENT.MEMORY")
     yield _rule(
@@ -107,6 +116,15 @@ def _of_domain() -> Iterator[Rule]:
 
 def _rule(name: str, expression: str, lasts: str, summary: str, comment: str = "") -> Rule:
     return Rule(name, expression, lasts, runbook.severity(name), runbook.notes(name, summary), comment)
+
+
+def _held(rule: Rule) -> Rule:
+    """It goes on by what was told a moment ago, as the verdicts do. The value is lost then."""
+    told = (
+        f'sum without (alertname, alertstate, severity) (ALERTS{{alertname="{rule.name}", alertstate="firing"}})'
+    )
+    unheard = f"unless {_HERE} kvm_up == 1\n  and {_HERE} last_over_time(kvm_up[{HELD_FOR}])"
+    return rule._replace(expression=f"{rule.expression}\nor (\n  {told}\n  {unheard}\n)")
 
 
 def _seconds(period: str) -> int:

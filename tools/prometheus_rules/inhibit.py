@@ -5,6 +5,7 @@ from __future__ import annotations
 import alerts_page
 from nagios_kvm.services import FIRST
 
+from prometheus_rules import figures
 from prometheus_rules.model import MADE
 from prometheus_rules.verdicts import checks
 
@@ -36,7 +37,7 @@ def render() -> str:
             (
                 "a hypervisor of which nothing is heard: its VMs and pools are as they were when it was heard last",
                 '"alertname=~KvmUnreadable|KvmExporterDown|KvmStale|KvmMissing"',
-                f'"alertname=~{"|".join(names.values())}"',
+                f'"alertname=~{"|".join((*names.values(), *(rule.name for rule in figures.held())))}"',
                 _HERE,
             ),
             (

@@ -41,7 +41,7 @@ def macro(name: str) -> str:
 def notes(rule: str, summary: str) -> dict[str, str]:
     """The annotations of an alert that tells one line of the table."""
     alert = line(rule)
-    description = f"{alert.meaning} {alert.cure[0].upper()}{alert.cure[1:]}"
+    description = f"{alert.meaning} Do: {alert.cure}"
     for default in re.findall(r"\{\$[A-Z.]+\}", description):
         description = description.replace(default, _macros()[default])
     for name, label in _NAMES.items():
