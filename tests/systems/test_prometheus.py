@@ -35,7 +35,7 @@ scrape_configs: [{{job_name: kvmwatch, static_configs: [{{targets: ["{LISTENER}"
 """
 ROUTE = "route: {receiver: nobody, group_wait: 1s}\nreceivers: [{name: nobody}]\ninhibit_rules:\n"
 WINDOW = "30s"  # of rates
-SHORT = "12s"  # how long everything has to last, so that nobody waits for minutes
+SHORT = "10s"  # how long everything has to last, so that nobody waits for minutes
 SEVERITIES = {1: "warning", 2: "critical", 3: "unknown"}
 
 
@@ -171,7 +171,7 @@ def test_a_paused_vm_is_one_alert(bed: Bed, scraped: None) -> None:
     bed.lookup("idle1").suspend()
     try:
         eventually_equal("it is told", lambda: about("idle1"), {Told("KvmState", "warning", "idle1")})
-        time.sleep(20)
+        time.sleep(15)
         assert about("idle1") == {Told("KvmState", "warning", "idle1")}
     finally:
         bed.lookup("idle1").resume()

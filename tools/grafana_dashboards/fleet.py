@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from prometheus_rules.figures import OF_THOSE_THAT_FILL_UP
+
 from grafana_dashboards.model import (
     BARS,
     FLEET,
@@ -110,7 +112,7 @@ def _tops() -> tuple[Panel, ...]:
 
 
 def _pools() -> tuple[Panel, ...]:
-    left = "kvm_pool_available_bytes / -(deriv(kvm_pool_available_bytes[1d]) < 0)"
+    left = f"kvm_pool_available_bytes / -(deriv(kvm_pool_available_bytes[1d]) < 0) {OF_THOSE_THAT_FILL_UP}"
     return (
         top("Pools: used", "percent", pool_usage(), _POOL, levels=levels("pool.usage"), most=100),
         top(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from prometheus_rules.figures import OF_THOSE_THAT_FILL_UP
 from zabbix_templates import defaults
 
 from grafana_dashboards.model import HYPERVISOR, STATUS, TABLE, TIMELINE, VM, Panel, Query, Words, rate
@@ -54,8 +55,14 @@ def verdicts(title: str, where: str, legend: str, leads_to: tuple[str, ...] = ()
 
 
 def cpu(where: str = "") -> str:
-    """What VMs use of the vCPUs that they have, %."""
-    return f"100 * {rate('kvm_domain_vcpu_time_seconds_total', where)} / kvm_domain_vcpus{where}"
+    """What VMs use of the vCPUs that they have, %; without vCPUs' times what all threads use, at most all of it."""
+    vcpus, threads = (
+        rate("kvm_domain_vcpu_time_seconds_total", where),
+        rate("kvm_domain_cpu_time_seconds_total", where),
+    )
+    return (
+        f"(100 * {vcpus} / kvm_domain_vcpus{where} or clamp_max(100 * {threads} / kvm_domain_vcpus{where}, 100))"
+    )
 
 
 def steal(where: str = "") -> str:
@@ -66,7 +73,9 @@ def steal(where: str = "") -> str:
 def memory(where: str = "") -> str:
     """What their guests cannot give away, % of what they have."""
     has = f"kvm_domain_memory_available_bytes{where}"
-    return f"100 * ({has} - kvm_domain_memory_usable_bytes{where}) / {has}"
+    # guests before Linux 3.14 tell only what is not used at all
+    free = f"(kvm_domain_memory_usable_bytes{where} or kvm_domain_memory_unused_bytes{where})"
+    return f"100 * ({has} - {free}) / {has}"
 
 
 def latency(what: str, where: str = "") -> str:
@@ -90,6 +99,6 @@ def host_memory(where: str = "") -> str:
 
 
 def pool_usage(where: str = "") -> str:
-    """What is used of storage pools, % of that and what can be written."""
+    """What is used of storage pools that fill up, % of that and what can be written."""
     used = f"kvm_pool_used_bytes{where}"
-    return f"100 * {used} / ({used} + kvm_pool_available_bytes{where})"
+    return f"100 * {used} / ({used} + kvm_pool_available_bytes{where}) {OF_THOSE_THAT_FILL_UP}"

@@ -19,6 +19,8 @@ _WHO = f"{{{{ $labels.domain }}}} on {_WHERE}"
 #: a VM that is to be left alone has figures, and no verdicts
 _WATCHED = "and on (job, instance, uuid) kvm_check_status"
 _RUNS = 'and on (job, instance, uuid) kvm_domain_state{state="running"} == 1'
+_FILL_UP = "|".join(sorted(name for name, kind in pool_kinds.KINDS.items() if kind.use == pool_kinds.FILLS))
+OF_THOSE_THAT_FILL_UP = f'and on (job, instance, uuid) kvm_pool_info{{kind=~"{_FILL_UP}"}}'
 _SECONDS = {"m": 60, "h": 3600, "d": 86400}
 
 
@@ -69,16 +71,14 @@ def _of_hypervisor() -> Iterator[Rule]:
         f"{_WHERE}: {{{{ $labels.device }}}} has no link",
     )
     history, left = runbook.macro("KVM.FORECAST.HISTORY"), runbook.macro("KVM.POOL.TIMELEFT")
-    kinds = "|".join(sorted(name for name, kind in pool_kinds.KINDS.items() if kind.use == pool_kinds.FILLS))
     yield _rule(
         "KvmPoolFullSoon",
         f"100 * kvm_pool_used_bytes / (kvm_pool_used_bytes + kvm_pool_available_bytes) > {runbook.macro('KVM.FORECAST.FROM')}\n"
         f"and predict_linear(kvm_pool_available_bytes[{history}], {_seconds(left)}) < 0\n"
-        f"and kvm_pool_used_bytes offset {history}\n"
-        f'and on (job, instance, uuid) kvm_pool_info{{kind=~"{kinds}"}}',
+        f"and kvm_pool_used_bytes offset {history}\n{OF_THOSE_THAT_FILL_UP}",
         runbook.macro("KVM.POOL.TIME"),
         f"{_WHERE}: pool {{{{ $labels.pool }}}} will be full within {left}",
-        "the offset: nothing is forecast of something new; the kinds are those that fill up",
+        "the offset: nothing is forecast of something new",
     )
 
 
