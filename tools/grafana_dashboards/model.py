@@ -93,20 +93,19 @@ class Dashboard(NamedTuple):
     marks: tuple[Mark, ...] = ()
 
 
-def stat(title: str, expression: str, unit: str = "short", width: int = 3, **more: Any) -> Panel:
-    """One number."""
-    empty = str(more.pop("empty", ""))
+def stat(title: str, expression: str, unit: str = "short", width: int = 3, empty: str = "", **more: Any) -> Panel:
+    """One number. What more a panel has: as in Panel."""
     return Panel(STAT, title, (Query(expression, empty=empty),), unit, width, 4)._replace(**more)
 
 
 def graph(title: str, unit: str, *queries: Query, **more: Any) -> Panel:
-    """Lines over time."""
+    """Lines over time. What more a panel has: as in Panel."""
     return Panel(GRAPH, title, queries, unit)._replace(**more)
 
 
-def top(title: str, unit: str, expression: str, legend: str, **more: Any) -> Panel:
-    """The ten that have most of it now."""
-    query = Query(f"topk(10, {expression})", legend, empty=str(more.pop("empty", "")))
+def top(title: str, unit: str, expression: str, legend: str, empty: str = "", **more: Any) -> Panel:
+    """The ten that have most of it now. What more a panel has: as in Panel."""
+    query = Query(f"topk(10, {expression})", legend, empty=empty)
     return Panel(BARS, title, (query,), unit, 8)._replace(**more)
 
 
