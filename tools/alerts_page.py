@@ -104,8 +104,9 @@ _ONLY_CHECKS = (
     Alert("", "process", "has no QEMU process that could be found", "A VM runs, and the process of libvirt's pid file is not "
           "its QEMU, or cannot be seen: nothing can be measured of it.",
           "the reason stands behind it; run the check where libvirt runs, as a user that sees its processes."),
-    Alert("", "process", "files", "A QEMU process has many files or sockets open, and may run into its limit.",
-          "compare with `max_files` in qemu.conf."),
+    Alert("", "process", "files_usage", "A QEMU process has nearly as many files and sockets open as it may. At its limit it takes no "
+          "new disk or interface, and backups and migrations of the VM fail.",
+          "raise `max_files` in qemu.conf, which counts at the next start of the VM; `prlimit --nofile=N:N --pid PID` raises it now."),
 )  # fmt: skip
 #: problem in Zabbix: the alert in Prometheus, of what its rule finds in the figures; else it is that of the check's verdict
 _RULES = {

@@ -10,11 +10,14 @@ from check_kvm.frame.conditions import Condition
 from check_kvm.frame.phrases import count, highest
 from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Verdict
+from kvmwatch.model import derived
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Process, Snapshot
 from kvmwatch.reading.connection import uri_scheme
 
 STRAY = Condition("stray", Warn, "a QEMU process that libvirt does not know, or did not start")
+
+_OF_ROOT = ("read", "write", "files")  # without a default, so that who has a threshold wants to know
 
 
 def judge(snapshot: Snapshot, verdict: Verdict) -> None:
@@ -29,8 +32,13 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
                 subject.say(*_without_process(snapshot))
             continue
         values = figures(process)
+        hidden = [part.text for part in process.unread if part.group is Group.PROCESSES and part.what]
         for metric, value in values.items():
-            subject.measure(metric, value)
+            subject.measure(metric, value, most=100 if metric == "files_usage" else None)
+            if value is None and hidden and metric in _OF_ROOT and subject.minds(metric):
+                subject.say(Unknown, f"{metric} is not known: {hidden[0]}")
+        if hidden:
+            verdict.note = "only root sees read, write and files"
         subject.say(Ok, f"PID {process.pid}")
         cpus[domain.name] = values["cpu"]
         subject.rank = values["cpu"] or 0
@@ -76,13 +84,15 @@ def figures(process: Process) -> dict[str, float | None]:
         "write": rates.write_bytes,
         "threads": stats.threads,
         "files": stats.open_files,
+        "files_usage": derived.files_usage(process),
+        "swap": stats.swap,
     }
 
 
 CHECK = plugin.Check(
     name="process",
     description="Judges the QEMU process of each active domain as top, iotop and lsof show it, and warns of QEMU\n"
-    "processes that libvirt does not know. Runs on the hypervisor itself; read, write and files need root.",
+    "processes that libvirt does not know. Runs on the hypervisor itself; only root sees read, write and files.",
     groups=Group.DEFINED | Group.PROCESSES | Group.POLICY,
     metrics=(
         MetricSpec("cpu", "%", "CPU use, % of one CPU"),
@@ -91,6 +101,9 @@ CHECK = plugin.Check(
         MetricSpec("write", "B/s", "written to storage, bytes/s"),
         MetricSpec("threads", "", "threads"),
         MetricSpec("files", "", "open files, sockets and pipes"),
+        # one that has no more cannot take a new disk or interface, nor a backup or a migration
+        MetricSpec("files_usage", "%", "the same, % of what it may have open", "80", "95"),
+        MetricSpec("swap", "B", "memory of it that the host has swapped out, bytes"),
     ),
     judge=judge,
     conditions=(STRAY,),

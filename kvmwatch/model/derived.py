@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from kvmwatch.model import pool_kinds
 from kvmwatch.model.metrics import COUNTER, GAUGE, Value
-from kvmwatch.model.snapshot import Disk, Domain, Filesystem, Host, Interface, Network, Pool
+from kvmwatch.model.snapshot import OTHER, Disk, Domain, Filesystem, Host, Interface, Network, Pool, Process
 
 
 def memory_usage(domain: Domain) -> Value:
@@ -127,6 +127,20 @@ def load_per_cpu(host: Host) -> Value:
 
 #: the values of ``interface.link``, for people; the last where it cannot be seen from here
 LINKS = ("up", "set down", "cut off", "set up")
+
+
+def files_usage(process: Process) -> Value:
+    """Files, sockets and pipes that it has open, in % of what it may; None where there is no limit."""
+    return percent(process.stats.open_files, process.stats.files_limit)
+
+
+def other_cpu(process: Process) -> Value:
+    """What a process takes beside its vCPUs, I/O threads and vhost, in % of one CPU; None without its threads."""
+    if process.rates.vcpu_time is None or process.rates.cpu_time is None:
+        return None
+    told = [thread for thread in process.threads if thread.kind != OTHER and not thread.apart]
+    rest = process.rates.cpu_time - sum(thread.rates.cpu_time or 0 for thread in told)
+    return max(0.0, rest) * 100  # the two are not read at the same moment
 
 
 def link(interface: Interface) -> Value:

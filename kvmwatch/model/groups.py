@@ -29,6 +29,8 @@ class Group(Flag):
     NETWORKS = auto()
     SINCE = auto()  # how long a passing state has lasted; libvirt is not asked, the last run is remembered
     PROCESSES = auto()  # the QEMU processes; only on the hypervisor itself
+    THREADS = auto()  # of these processes: some 10 us each
+    PSS = auto()  # of these processes: the kernel walks all pages of the guest, 6 ms for each GiB of small ones
     STARTED = auto()  # when each QEMU was started: its pid file and /proc; only on the hypervisor itself
     STRAYS = auto()  # processes that look like a QEMU and are no domain's; only on the hypervisor itself
     ADDRESSES = auto()  # of the domains, by MAC: of the networks' leases, and what this machine's ARP table has

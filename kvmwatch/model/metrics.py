@@ -203,6 +203,25 @@ class ProcessStats(NamedTuple):
     write_bytes: Value = _counter("B", "/proc/PID/io write_bytes (root)", "Bytes it had written to storage")
     threads: Value = _gauge("", "/proc/PID/stat num_threads", "Threads it has now")
     open_files: Value = _gauge("", "/proc/PID/fd (root)", "Files, sockets and pipes it has open")
+    files_limit: Value = _gauge("", "/proc/PID/limits, soft", "Files, sockets and pipes it may have open")
+    swap: Value = _gauge("B", "/proc/PID/status VmSwap", "Memory of it that the host has swapped out, but for shared memory")
+    age: Value = _gauge("s", "CLOCK_BOOTTIME - /proc/PID/stat starttime", "How long it has run")
+    pss: Value = _gauge("B", "/proc/PID/smaps_rollup Pss (root)", "Memory resident on the host, of pages that it shares only its part")
+    vcpu_time: Value = _counter("s", "sum of its threads CPU N/KVM, CPU N/TCG", "CPU time that its vCPUs used")
+    iothread_time: Value = _counter("s", "sum of its threads IO iothreadN", "CPU time that its I/O threads used")
+    vhost_time: Value = _counter("s", "sum of the threads vhost-PID", "CPU time that the kernel used to carry its network traffic")
+    io_delay: Value = _counter("s", "sum of its threads' io_delay", "Time that its threads waited for storage")
+
+
+@declared
+class ThreadStats(NamedTuple):
+    """What is measured of one thread of a QEMU process, or of one of the kernel's that works for it.
+
+    It is no entity of the catalogue: threads come and go, and what they took together is in their process's.
+    """
+
+    cpu_time: Value = _counter("s", "/proc/PID/task/TID/stat utime + stime", "CPU time used")
+    io_delay: Value = _counter("s", "/proc/PID/task/TID/stat delayacct_blkio_ticks (kernel.task_delayacct=1)", "Time waited for storage")
 
 
 @declared

@@ -7,7 +7,7 @@ clock does not matter.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Optional, TypeVar
 
 from kvmwatch.model.groups import Group
@@ -20,10 +20,27 @@ from kvmwatch.model.metrics import (
     HostStats,
     InterfaceStats,
     ProcessStats,
+    ThreadStats,
+    Value,
     VcpuStats,
     declarations,
 )
-from kvmwatch.model.snapshot import Disk, Domain, Host, Interface, Process, Snapshot, Unread, Unreads, Vcpu
+from kvmwatch.model.snapshot import (
+    IOTHREAD,
+    OTHER,
+    VCPU,
+    VHOST,
+    Disk,
+    Domain,
+    Host,
+    Interface,
+    Process,
+    Snapshot,
+    Thread,
+    Unread,
+    Unreads,
+    Vcpu,
+)
 
 MIN_SECONDS = 0.5
 MAX_SECONDS = 3600.0
@@ -31,7 +48,9 @@ NO_RATE = "no rate yet"
 
 _TICK = 0.1  # seconds
 
-Record = TypeVar("Record", Host, Domain, Vcpu, Disk, Interface, Process)
+Record = TypeVar("Record", Host, Domain, Vcpu, Disk, Interface, Process, Thread)
+#: what has sums over its parts
+Whole = TypeVar("Whole", Domain, Process)
 
 
 class Sample(NamedTuple):
@@ -44,7 +63,7 @@ class Sample(NamedTuple):
 
 Samples = dict[
     str, Sample
-]  # keys: "host", UUID, "UUID/disk/vda", "UUID/interface/MAC", "UUID/vcpu/0", "process/PID"
+]  # keys: "host", UUID, "UUID/disk/vda", "UUID/interface/MAC", "UUID/vcpu/0", "process/PID", "process/PID/TID"
 
 
 def samples(snapshot: Snapshot) -> Samples:
@@ -59,6 +78,9 @@ def samples(snapshot: Snapshot) -> Samples:
                 taken[key] = Sample(domain.time, domain.id, counters)
     for process in snapshot.processes:
         taken[f"process/{process.pid}"] = Sample(process.time, process.started, _counters(process.stats))
+        for thread in process.threads:
+            key = f"process/{process.pid}/{thread.tid}"
+            taken[key] = Sample(process.time, thread.started, _counters(thread.stats))
     return taken
 
 
@@ -73,10 +95,7 @@ def with_rates(snapshot: Snapshot, *earlier: Samples) -> Snapshot:
     return snapshot._replace(
         host=host,
         domains=tuple(_rated_domain(domain, earlier) for domain in snapshot.domains),
-        processes=tuple(
-            _rated(process, earlier, f"process/{process.pid}", process.time, process.started)
-            for process in snapshot.processes
-        ),
+        processes=tuple(_rated_process(process, earlier) for process in snapshot.processes),
     )
 
 
@@ -105,16 +124,38 @@ def _rated_domain(domain: Domain, earlier: tuple[Samples, ...]) -> Domain:
 
 
 def _with_sums(domain: Domain, vcpus: tuple[Vcpu, ...]) -> Domain:
-    sums = {}
-    for name, of_vcpu in _SUMS.items():
-        known = [rate for vcpu in vcpus if (rate := getattr(vcpu.rates, of_vcpu)) is not None]
-        sums[name] = sum(known) if known and getattr(domain.stats, name) is not None else None
-    missing = any(getattr(domain.stats, name) is not None and rate is None for name, rate in sums.items())
-    none = Unread(Group.CPU, "", NO_RATE)
-    return domain._replace(
-        rates=domain.rates._replace(**sums),
-        unread=(*domain.unread, none) if missing and none not in domain.unread else domain.unread,
+    sums = {name: _sum(getattr(vcpu.rates, of_vcpu) for vcpu in vcpus) for name, of_vcpu in _SUMS.items()}
+    return _with_rates(domain, sums, Group.CPU)
+
+
+def _rated_process(process: Process, earlier: tuple[Samples, ...]) -> Process:
+    key = f"process/{process.pid}"
+    whole = _rated(process, earlier, key, process.time, process.started)
+    if not process.threads:
+        return whole
+    threads = tuple(
+        _rated(thread, earlier, f"{key}/{thread.tid}", process.time, thread.started) for thread in process.threads
     )
+    sums = {
+        name: _sum(getattr(thread.rates, of_thread) for thread in threads if thread.kind in kinds)
+        for name, (of_thread, kinds) in _SUMS_OF_THREADS.items()
+    }
+    return _with_rates(whole._replace(threads=threads), sums, Group.THREADS)
+
+
+def _sum(rates: Iterable[Value]) -> Value:
+    """Of those that were there at both readings."""
+    known = [rate for rate in rates if rate is not None]
+    return sum(known) if known else None
+
+
+def _with_rates(record: Whole, sums: Mapping[str, Value], group: Group) -> Whole:
+    """Give a record the rates of its sums, as far as it has these."""
+    rates = {name: rate for name, rate in sums.items() if getattr(record.stats, name) is not None}
+    none = Unread(group, "", NO_RATE)
+    unread = (*record.unread, none) if None in rates.values() and none not in record.unread else record.unread
+    made: Whole = record._replace(rates=record.rates._replace(**rates), unread=unread)
+    return made
 
 
 def _parts(domain: Domain) -> Iterator[tuple[str, Any]]:
@@ -135,13 +176,21 @@ def _key(domain: Domain, part: Vcpu | Disk | Interface) -> str:
 #: counters of a domain that are sums over its vCPUs: they jump when one is plugged or unplugged, so their rates
 #: are sums of the rates of those that were there at both readings
 _SUMS = {"vcpu_time": "time", "cpu_delay": "delay"}
+#: the same of a process over its threads of some kinds; those that work for its disks come and go
+_SUMS_OF_THREADS: Mapping[str, tuple[str, Collection[str]]] = {
+    "vcpu_time": ("cpu_time", (VCPU,)),
+    "iothread_time": ("cpu_time", (IOTHREAD,)),
+    "vhost_time": ("cpu_time", (VHOST,)),
+    "io_delay": ("io_delay", (VCPU, IOTHREAD, VHOST, OTHER)),
+}
+_SUMMED: Mapping[type, Collection[str]] = {DomainStats: _SUMS, ProcessStats: _SUMS_OF_THREADS}
 _COUNTERS: dict[type, dict[str, Declaration]] = {
     record: {
         name: declared
         for name, declared in declarations(record).items()
-        if declared.kind == COUNTER and not (record is DomainStats and name in _SUMS)
+        if declared.kind == COUNTER and name not in _SUMMED.get(record, ())
     }
-    for record in RECORDS.values()
+    for record in (*RECORDS.values(), ThreadStats)
 }
 _GROUPS = {
     HostStats: Group.HOST,
@@ -149,6 +198,7 @@ _GROUPS = {
     DiskStats: Group.DISK,
     InterfaceStats: Group.INTERFACE,
     ProcessStats: Group.PROCESSES,
+    ThreadStats: Group.THREADS,
 }
 
 

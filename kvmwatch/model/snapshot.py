@@ -19,6 +19,7 @@ from kvmwatch.model.metrics import (
     NetworkStats,
     PoolStats,
     ProcessStats,
+    ThreadStats,
     UplinkStats,
     VcpuStats,
 )
@@ -215,6 +216,25 @@ class Uplink(NamedTuple):
     stats: UplinkStats = UplinkStats()
 
 
+#: what a thread of a QEMU does
+VCPU, IOTHREAD, VHOST, OTHER = "vcpu", "iothread", "vhost", "other"
+
+
+class Thread(NamedTuple):
+    """One thread of a QEMU process; ``kind`` is what it does: VCPU, IOTHREAD, VHOST or OTHER."""
+
+    tid: int
+    started: float  # seconds from the boot of the host
+    name: str
+    kind: str
+    apart: bool = (
+        False  # whether it is the kernel's own, whose time is not in the process's (vhost before Linux 6.4)
+    )
+    stats: ThreadStats = ThreadStats()
+    rates: ThreadStats = ThreadStats()
+    unread: Unreads = ()
+
+
 class Process(NamedTuple):
     """One QEMU process; ``started`` tells it from a later one with the same PID."""
 
@@ -226,6 +246,7 @@ class Process(NamedTuple):
     stats: ProcessStats = ProcessStats()
     rates: ProcessStats = ProcessStats()
     known: bool = True  # whether libvirt started it for the domain of this UUID; else it only says so
+    threads: tuple[Thread, ...] = ()
     unread: Unreads = ()
 
 

@@ -31,6 +31,7 @@ __all__ = ["Known", "Reader", "Roster", "Waits"]
 T = TypeVar("T")
 
 _OF_PARTS = Group.HOST | Group.POOLS | Group.NETWORKS
+_OF_PROCESSES = Group.THREADS | Group.PSS
 _OF_LINKS = Group.INTERFACE | Group.NETWORKS
 _LONGEST_HOST = 253  # characters of a name in the DNS
 _SHARE = 0.8  # of the time that is left may go into waiting for what is not about the domains
@@ -132,6 +133,10 @@ class Reader:
             # who asks for a few domains is not told of what is none
             wanted = not self._selection.include
             snapshot = processes.with_processes(hypervisor, snapshot, survey, listing.again, wanted)
+            if self.groups & _OF_PROCESSES:
+                from kvmwatch.reading import process_details  # noqa: PLC0415 - few commands ask for them
+
+                snapshot = process_details.with_details(snapshot, self.groups, self._deadline)
         elif Group.STRAYS in self.groups and not self._selection.include:
             from kvmwatch.reading import strays  # noqa: PLC0415 - few commands ask for them
 

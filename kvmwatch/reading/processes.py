@@ -1,8 +1,7 @@
-"""The QEMU processes of this machine, as top, iotop and lsof would show them (psutil, /proc)."""
+"""The QEMU processes of this machine, as top, iotop and lsof would show them."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,9 +11,8 @@ import psutil
 from kvmwatch.model import states
 from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.groups import Group
-from kvmwatch.model.metrics import ProcessStats, Value
 from kvmwatch.model.snapshot import Domain, Process, Snapshot, Unread
-from kvmwatch.reading import emulators, pid_files
+from kvmwatch.reading import emulators, pid_files, process_stats
 from kvmwatch.reading.connection import is_local, uri_scheme
 from kvmwatch.reading.emulators import Running
 from kvmwatch.reading.hypervisor import Hypervisor
@@ -85,7 +83,7 @@ def _read(uri: str, survey: Survey, folders: Sequence[Path]) -> tuple[list[Proce
     for uuid, process in found.processes.items():
         try:
             read.append(_process(process, uuid)._replace(known=True))
-        except psutil.Error:
+        except (psutil.Error, OSError):
             missing[uuid] = f"PID {process.pid} ended while it was read"
     read += _strays(found.pids)
     return sorted(read, key=lambda process: process.pid), missing
@@ -99,7 +97,7 @@ def _strays(known: set[int]) -> Iterator[Process]:
                 arguments = process.cmdline()
                 if arguments and not emulators.is_question(arguments):  # the kernel's threads have none
                     yield _process(process, emulators.uuid_of(process))
-        except psutil.Error:
+        except (psutil.Error, OSError):
             continue  # it ended
 
 
@@ -122,46 +120,8 @@ def _settled(before: Sequence[Domain], survey: Survey) -> Iterator[Domain]:
 
 def _process(process: psutil.Process, uuid: str | None) -> Process:
     name = _guest_name(emulators.option(process.cmdline(), "-name"))
-    with process.oneshot():
-        cpu = process.cpu_times()
-        read_bytes, write_bytes = _io(process)
-        stats = ProcessStats(
-            cpu_time=cpu.user + cpu.system,
-            rss=process.memory_info().rss,
-            read_bytes=read_bytes,
-            write_bytes=write_bytes,
-            threads=process.num_threads(),
-            open_files=_open_files(process),
-        )
-    return Process(process.pid, _started(process.pid), uuid, name, time.monotonic(), stats, known=False)
-
-
-def _started(pid: int) -> float:
-    """Seconds from the boot to the start of a process (starttime of /proc/PID/stat). Raises psutil.NoSuchProcess.
-
-    psutil's own is of the wall clock, and not the same after that was set.
-    """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        raise psutil.NoSuchProcess(pid) from None
-    behind_the_name = stat.rpartition(b")")[2].split()
-    return int(behind_the_name[19]) / os.sysconf("SC_CLK_TCK")
-
-
-def _io(process: psutil.Process) -> tuple[Value, Value]:
-    try:
-        io = process.io_counters()
-    except psutil.AccessDenied:
-        return None, None
-    return io.read_bytes, io.write_bytes
-
-
-def _open_files(process: psutil.Process) -> Value:
-    try:
-        return process.num_fds()
-    except psutil.AccessDenied:
-        return None
+    started, stats, unread = process_stats.of(process.pid)
+    return Process(process.pid, started, uuid, name, time.monotonic(), stats, known=False, unread=unread)
 
 
 def _guest_name(option: str | None) -> str | None:

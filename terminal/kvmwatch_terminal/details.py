@@ -12,7 +12,20 @@ from check_kvm import process as processes
 from kvmwatch.model import derived
 from kvmwatch.model.groups import Group
 from kvmwatch.model.policy import Policy
-from kvmwatch.model.snapshot import Disk, Domain, Interface, Snapshot, Vcpu
+from kvmwatch.model.snapshot import (
+    IOTHREAD,
+    OTHER,
+    VCPU,
+    VHOST,
+    Disk,
+    Domain,
+    Interface,
+    Process,
+    Snapshot,
+    Thread,
+    Unreads,
+    Vcpu,
+)
 from kvmwatch.model.units import two_units
 from kvmwatch_terminal.columns import BY_NAME, Column, Value, state_in_words
 from kvmwatch_terminal.rows import Row, Thing
@@ -53,7 +66,13 @@ class Wanted(NamedTuple):
 def things(section: Section, shown: Shown) -> list[Thing]:
     """What stands in a section."""
     row = shown.row
-    return [Thing(each, row.now, row.unread, row.silent) for each in section.of(shown)]
+    return [Thing(each, row.now, (*row.unread, *_own_unread(each)), row.silent) for each in section.of(shown)]
+
+
+def _own_unread(thing: Any) -> Unreads:
+    """A process's, which is not among those of its VM."""
+    process = thing.process if isinstance(thing, Alike) else thing
+    return process.unread if isinstance(process, Process) else ()
 
 
 def column(
@@ -194,8 +213,53 @@ def _interface(name: str) -> Callable[[Interface], Value]:
     return lambda interface: interfaces.figures(interface)[name]
 
 
-def _process(name: str) -> Callable[[Any], Value]:
+def _process(name: str) -> Callable[[Process], Value]:
     return lambda process: processes.figures(process)[name]
+
+
+class Alike(NamedTuple):
+    """The threads of a process that do the same."""
+
+    process: Process
+    kind: str  # VCPU, IOTHREAD, VHOST or OTHER
+    threads: tuple[Thread, ...]
+
+
+_KINDS = {VCPU: "vCPUs", IOTHREAD: "I/O threads", VHOST: "vhost", OTHER: "other"}
+
+
+def _own_processes(shown: Shown) -> list[Process]:
+    return [p for p in shown.snapshot.processes if p.known and p.uuid == shown.domain.uuid]
+
+
+def _alike(shown: Shown) -> Iterator[Alike]:
+    for process in _own_processes(shown):
+        for kind in _KINDS:
+            threads = tuple(thread for thread in process.threads if thread.kind == kind)
+            if threads:
+                yield Alike(process, kind, threads)
+
+
+def _cpu(alike: Alike) -> Value:
+    """In % of one CPU; of the others with those that have ended."""
+    if alike.kind == OTHER:
+        return derived.other_cpu(alike.process)
+    return derived.percent(getattr(alike.process.rates, f"{alike.kind}_time"), 1)
+
+
+def _busiest(alike: Alike) -> Value:
+    return max((derived.percent(rate, 1) or 0 for rate in _known(alike, "cpu_time")), default=None)
+
+
+def _waits(alike: Alike) -> Value:
+    """In % of the time of one thread."""
+    rates = _known(alike, "io_delay")
+    return sum(rates) * 100 if rates else None
+
+
+def _known(alike: Alike, name: str) -> list[float]:
+    rates = (getattr(thread.rates, name) for thread in alike.threads)
+    return [rate for rate in rates if rate is not None]
 
 
 def _link(interface: Interface) -> Value:
@@ -282,14 +346,29 @@ SECTIONS = (
         *("processes", "QEMU process"),
         (
             column("pid", "PID", None, lambda process: str(process.pid)),
+            column("age", "AGE", "s", lambda process: process.stats.age, Group.PROCESSES),
             column("cpu", "CPU", "%", _process("cpu"), Group.PROCESSES),
             column("rss", "RSS", "B", _process("rss"), Group.PROCESSES),
+            column("pss", "PSS", "B", lambda process: process.stats.pss, Group.PSS),
+            column("swap", "SWAP", "B", _process("swap"), Group.PROCESSES),
             column("read", "READ", "B/s", _process("read"), Group.PROCESSES),
             column("write", "WRITE", "B/s", _process("write"), Group.PROCESSES),
             column("threads", "THREADS", "", _process("threads"), Group.PROCESSES),
             column("files", "FILES", "", _process("files"), Group.PROCESSES),
+            column("files_limit", "OF", "", lambda process: process.stats.files_limit),
         ),
-        lambda shown: [p for p in shown.snapshot.processes if p.known and p.uuid == shown.domain.uuid],
+        _own_processes,
+    ),
+    Section(
+        *("threads", "Threads of the QEMU process"),
+        (
+            column("kind", "THREADS", None, lambda alike: alike.kind, text=lambda thing: _KINDS[thing.of.kind]),
+            column("count", "NUMBER", "", lambda alike: len(alike.threads)),
+            column("cpu", "CPU", "%", _cpu, Group.THREADS),
+            column("busiest", "BUSIEST", "%", _busiest, Group.THREADS),
+            column("io_delay", "STORAGE WAIT", "%", _waits, Group.THREADS),
+        ),
+        _alike,
     ),
     Section(
         *("wanted", "Wanted of it in particular"),

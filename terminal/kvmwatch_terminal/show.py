@@ -30,6 +30,9 @@ _GROUPS = (
     *(Group.NETWORKS, Group.ADDRESSES, Group.CONTROL, Group.LISTS, Group.CHECKPOINTS, Group.STARTED),
 )
 
+#: where its processes can be seen
+_LOCAL = (Group.PROCESSES, Group.THREADS, Group.PSS)
+
 
 def add_options(made: Parser) -> None:
     """Add the options of the command to its parser."""
@@ -63,7 +66,7 @@ def _show_vm(options: argparse.Namespace) -> Outcome:
 
     config = site_config(options.config)
     checks = _checks(options.uri)
-    groups = reduce(or_, _GROUPS) | (Group.PROCESSES if is_local(options.uri) else Group.NONE)
+    groups = reduce(or_, (*_GROUPS, *(_LOCAL if is_local(options.uri) else ())))
     selection = Selection.parse([options.vm], [])
     before = reading.read(options, "kvm_show", groups, checks, selection, config)
     metadata = _the_one(before, options.vm).policy

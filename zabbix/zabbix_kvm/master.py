@@ -16,7 +16,7 @@ from kvmwatch import __version__
 from kvmwatch.model import derived, measured, states
 from kvmwatch.model.derived import DERIVED
 from kvmwatch.model.groups import Group
-from kvmwatch.model.metrics import declarations
+from kvmwatch.model.metrics import ProcessStats, declarations
 from kvmwatch.model.snapshot import LONGEST_WHY, Domain, Host, Network, Pool, Snapshot, Unread, Uplink
 from kvmwatch.model.text import readable
 from zabbix_kvm import conditions, discovery
@@ -65,7 +65,7 @@ LEFT_OUT = {
     "disk.highest_offset": "matters only to thin volumes on block devices",
     **{
         f"process.{name}": "the process view is check_kvm_process's; CPU and memory of QEMU are in domain"
-        for name in ("cpu_time", "rss", "read_bytes", "write_bytes", "threads", "open_files")
+        for name in declarations(ProcessStats)
     },
 }
 #: of the documents: what the templates need that older ones do not have
