@@ -53,16 +53,16 @@ def _with_threads(process: Process, accounted: bool, vhosts: Mapping[int, list[i
 
 
 def _with_pss(process: Process, deadline: Deadline, proc: Path) -> Process:
-    file = proc / str(process.pid) / "smaps_rollup"
+    file = f"{proc}/{process.pid}/smaps_rollup"
     share = deadline.share(_SHARE)
     allowed = share.remaining()
     try:
-        pss = Started(lambda: process_stats.bytes_of(process_stats.lines_of(file)["Pss"])).wait(share)
+        pss = Started(lambda: process_stats.size_in(threads.content(file), b"\nPss:")).wait(share)
     except DeadlineExceeded:
         why = f"the kernel has not added up its pages in {allowed:.1f} s; a longer -t gives it more"
     except PermissionError:
         why = "the kernel shows it to root only"
-    except (OSError, ValueError, LookupError):  # before Linux 4.14 there is no such file
+    except OSError:  # before Linux 4.14 there is no such file
         why = f"{file} cannot be read"
     else:
         return process._replace(stats=process.stats._replace(pss=pss))

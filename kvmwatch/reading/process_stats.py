@@ -22,44 +22,45 @@ def of(pid: int, proc: Path = PROC) -> tuple[float, ProcessStats, Unreads]:
 
     What another user may not see (io, fd) is None. Raises OSError when it has ended.
     """
-    folder = proc / str(pid)
-    stat = threads.stat_of(folder / "stat")
-    status = lines_of(folder / "status")
+    folder = f"{proc}/{pid}"
+    stat = threads.stat_of(f"{folder}/stat")
+    status = threads.content(f"{folder}/status")
+    read_bytes, write_bytes, open_files = None, None, None
+    unread: Unreads = ()
+    try:
+        read_bytes, write_bytes = _io(folder)
+        open_files = len(os.listdir(f"{folder}/fd"))
+    except PermissionError:
+        unread = (_HIDDEN,)
     stats = ProcessStats(
         cpu_time=stat.cpu_time,
-        rss=bytes_of(status.get("VmRSS")),
-        threads=int(status["Threads"]),
-        files_limit=_files_limit(folder),
-        swap=bytes_of(status.get("VmSwap")),
+        rss=size_in(status, b"\nVmRSS:"),
+        read_bytes=read_bytes,
+        write_bytes=write_bytes,
+        threads=_number_in(status, b"\nThreads:"),
+        open_files=open_files,
+        files_limit=_number_in(threads.content(f"{folder}/limits"), b"\nMax open files "),  # the soft one counts
+        swap=size_in(status, b"\nVmSwap:"),
         age=max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - stat.started),
     )
+    return stat.started, stats, unread
+
+
+def size_in(text: bytes, label: bytes) -> Value:
+    """Bytes that stand behind a label as "1764 kB"; None where they do not."""
+    number = _number_in(text, label)
+    return None if number is None else number * _KIB
+
+
+def _number_in(text: bytes, label: bytes) -> int | None:
+    """The number behind a label; None where there is none, or "unlimited"."""
+    words = text.partition(label)[2].split(None, 1)
+    return int(words[0]) if words and words[0].isdigit() else None
+
+
+def _io(folder: str) -> tuple[Value, Value]:
     try:
-        stats = stats._replace(**_io(folder), open_files=len(os.listdir(folder / "fd")))
-    except PermissionError:
-        return stat.started, stats, (_HIDDEN,)
-    return stat.started, stats, ()
-
-
-def lines_of(file: Path) -> dict[str, str]:
-    """The values of a file whose lines are NAME: VALUE. Raises OSError."""
-    lines = (line.partition(":") for line in file.read_text(encoding="utf-8", errors="replace").splitlines())
-    return {name: value for name, _, value in lines}
-
-
-def bytes_of(text: str | None) -> Value:
-    """Of "1764 kB"."""
-    return None if text is None else int(text.split()[0]) * _KIB
-
-
-def _files_limit(folder: Path) -> Value:
-    """The soft one, which counts; None: it has none."""
-    words = (folder / "limits").read_text(encoding="ascii").partition("Max open files")[2].split()
-    return int(words[0]) if words and words[0].isdecimal() else None
-
-
-def _io(folder: Path) -> dict[str, int]:
-    try:
-        io = lines_of(folder / "io")
+        text = threads.content(f"{folder}/io")
     except FileNotFoundError:  # this kernel does not account it, or it has ended, which the next file tells
-        return {}
-    return {name: int(io[name]) for name in ("read_bytes", "write_bytes")}
+        return None, None
+    return _number_in(text, b"\nread_bytes:"), _number_in(text, b"\nwrite_bytes:")

@@ -19,6 +19,7 @@ PROC = Path("/proc")
 #: how the names begin; "IO mon_iothread" is the monitor's, and moves no data
 _KINDS = (("CPU ", VCPU), ("ALL CPUs", VCPU), ("IO iothread", IOTHREAD), ("vhost-", VHOST))
 _KTHREADD = 2  # the parent of all threads of the kernel
+_TICKS = os.sysconf("SC_CLK_TCK")  # in a second
 #: of /proc/PID/stat, behind the name
 _PPID, _UTIME, _STIME, _STARTTIME, _BLKIO = 1, 11, 12, 19, 39
 
@@ -38,9 +39,9 @@ def read(pid: int, accounted: bool, vhosts: Mapping[int, list[int]], proc: Path 
 
     ``accounted``: see :func:`delays_are_accounted`. ``vhosts``: see :func:`vhosts_of_the_kernel`.
     """
-    folder = proc / str(pid) / "task"
-    inside = [(int(tid), folder / tid / "stat", False) for tid in os.listdir(folder)]
-    outside = [(tid, proc / str(tid) / "stat", True) for tid in vhosts.get(pid, ())]
+    folder = f"{proc}/{pid}/task"
+    inside = [(int(tid), f"{folder}/{tid}/stat", False) for tid in os.listdir(folder)]
+    outside = [(tid, f"{proc}/{tid}/stat", True) for tid in vhosts.get(pid, ())]
     return tuple(_threads([*inside, *outside], accounted))
 
 
@@ -73,8 +74,8 @@ def vhosts_of_the_kernel(proc: Path = PROC, release: str = "") -> dict[int, list
     found: dict[int, list[int]] = {}
     for tid in filter(str.isdecimal, os.listdir(proc)):
         try:
-            of = stat_of(proc / tid / "stat")
-        except (OSError, ValueError, LookupError):
+            of = stat_of(f"{proc}/{tid}/stat")
+        except OSError:
             continue  # it has ended
         owner = of.name.partition("-")[2]
         if of.ppid == _KTHREADD and of.name.startswith("vhost-") and owner.isdecimal():
@@ -82,16 +83,26 @@ def vhosts_of_the_kernel(proc: Path = PROC, release: str = "") -> dict[int, list
     return found
 
 
-def stat_of(file: Path) -> Stat:
-    """Read /proc/PID/stat or that of a thread. Raises OSError, ValueError, LookupError."""
-    name, behind = file.read_bytes().partition(b"(")[2].rpartition(b")")[::2]
-    fields, tick = behind.split(), os.sysconf("SC_CLK_TCK")
-    used = int(fields[_UTIME]) + int(fields[_STIME])
-    times = (used / tick, int(fields[_STARTTIME]) / tick, int(fields[_BLKIO]) / tick)
-    return Stat(name.decode(errors="replace"), int(fields[_PPID]), *times)
+def stat_of(file: str) -> Stat:
+    """Read /proc/PID/stat or that of a thread. Raises OSError."""
+    name, behind = content(file).partition(b"(")[2].rpartition(b")")[::2]
+    fields = behind.split()
+    return Stat(
+        name.decode(errors="replace"),
+        int(fields[_PPID]),
+        (int(fields[_UTIME]) + int(fields[_STIME])) / _TICKS,
+        int(fields[_STARTTIME]) / _TICKS,
+        int(fields[_BLKIO]) / _TICKS,
+    )
 
 
-def _threads(files: Iterable[tuple[int, Path, bool]], accounted: bool) -> Iterator[Thread]:
+def content(file: str) -> bytes:
+    """A file of /proc. Raises OSError."""
+    with open(file, "rb", buffering=0) as opened:
+        return opened.readall()
+
+
+def _threads(files: Iterable[tuple[int, str, bool]], accounted: bool) -> Iterator[Thread]:
     for tid, file, apart in files:
         try:
             of = stat_of(file)
