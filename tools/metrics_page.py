@@ -29,7 +29,7 @@ _TITLES = {
     "pool": "Storage pool: `pools[]`",
     "network": "Virtual network: `networks[]`",
     "uplink": "Interface of the host that carries VMs: `uplinks[]` (directions are the host's)",
-    "process": "QEMU process (only `check_kvm_process`)",
+    "process": "QEMU process (`check_kvm_process` and the exporters; from `pss` on only where `kvmwatch` shows one VM)",
 }
 _UNITS = {"B": "bytes", "s": "seconds", "unixtime": "Unix time", "%": "%", "bps": "bits per second", "": ""}
 _PREFIXES = {"vcpu": "vcpu.N.", "disk": "block.N.", "interface": "net.N.", "filesystem": "fs.N."}

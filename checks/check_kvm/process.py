@@ -17,7 +17,7 @@ from kvmwatch.reading.connection import uri_scheme
 
 STRAY = Condition("stray", Warn, "a QEMU process that libvirt does not know, or did not start")
 
-_OF_ROOT = ("read", "write", "files")  # without a default, so that who has a threshold wants to know
+_OF_ROOT = ("read", "write", "files", "files_usage")  # what the kernel shows to root only
 
 
 def judge(snapshot: Snapshot, verdict: Verdict) -> None:
@@ -35,7 +35,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
         hidden = [part.text for part in process.unread if part.group is Group.PROCESSES and part.what]
         for metric, value in values.items():
             subject.measure(metric, value, most=100 if metric == "files_usage" else None)
-            if value is None and hidden and metric in _OF_ROOT and subject.minds(metric):
+            if value is None and hidden and metric in _OF_ROOT and subject.insists(metric):
                 subject.say(Unknown, f"{metric} is not known: {hidden[0]}")
         if hidden:
             verdict.note = "only root sees read, write and files"

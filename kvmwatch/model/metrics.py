@@ -198,15 +198,15 @@ class ProcessStats(NamedTuple):
     """What is measured of one QEMU process on the host."""
 
     cpu_time: Value = _counter("s", "/proc/PID/stat utime + stime", "CPU time used, all threads")
-    rss: Value = _gauge("B", "/proc/PID/statm resident", "Memory resident on the host")
+    rss: Value = _gauge("B", "/proc/PID/status VmRSS", "Memory resident on the host")
     read_bytes: Value = _counter("B", "/proc/PID/io read_bytes (root)", "Bytes it had read from storage")
     write_bytes: Value = _counter("B", "/proc/PID/io write_bytes (root)", "Bytes it had written to storage")
-    threads: Value = _gauge("", "/proc/PID/stat num_threads", "Threads it has now")
+    threads: Value = _gauge("", "/proc/PID/status Threads", "Threads it has now")
     open_files: Value = _gauge("", "/proc/PID/fd (root)", "Files, sockets and pipes it has open")
     files_limit: Value = _gauge("", "/proc/PID/limits, soft", "Files, sockets and pipes it may have open")
     swap: Value = _gauge("B", "/proc/PID/status VmSwap", "Memory of it that the host has swapped out, but for shared memory")
     age: Value = _gauge("s", "CLOCK_BOOTTIME - /proc/PID/stat starttime", "How long it has run")
-    pss: Value = _gauge("B", "/proc/PID/smaps_rollup Pss (root)", "Memory resident on the host, of pages that it shares only its part")
+    pss: Value = _gauge("B", "/proc/PID/smaps_rollup Pss (root)", "Memory resident on the host; of pages that others have as well only its part")
     vcpu_time: Value = _counter("s", "sum of its threads CPU N/KVM, CPU N/TCG", "CPU time that its vCPUs used")
     iothread_time: Value = _counter("s", "sum of its threads IO iothreadN", "CPU time that its I/O threads used")
     vhost_time: Value = _counter("s", "sum of the threads vhost-PID", "CPU time that the kernel used to carry its network traffic")

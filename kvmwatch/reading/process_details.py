@@ -14,7 +14,7 @@ from kvmwatch.reading.deadline import Deadline, Started
 PROC = Path("/proc")
 
 _SHARE = 0.25  # of the time that is left may go into waiting for the PSS of one process
-_NOT_YET = "none of its threads has waited, or they are older than the kernel's accounting of it"
+_NOT_YET = "some of its threads have not waited, or are older than the kernel's accounting of it"
 _NOT_ACCOUNTED = "the kernel does not account it: sysctl kernel.task_delayacct=1, and start the VM anew"
 
 
@@ -46,7 +46,7 @@ def _with_threads(process: Process, accounted: bool, vhosts: Mapping[int, list[i
     if sums.vcpu_time is None:
         why = "none is named as a vCPU; QEMU names them with -name debug-threads=on"
         process = _without(process, Group.THREADS, "what its threads do", why)
-    if sums.io_delay is None:
+    if any(thread.stats.io_delay is None for thread in found):
         why = _NOT_YET if accounted else _NOT_ACCOUNTED
         process = _without(process, Group.THREADS, "how long it waits for storage", why)
     return process

@@ -29,11 +29,15 @@ from kvmwatch.model.metrics import (
     NetworkStats,
     PoolStats,
     ProcessStats,
+    ThreadStats,
     UplinkStats,
 )
 from kvmwatch.model.policy import OwnThreshold, Policy
 from kvmwatch.model.rates import samples, with_rates
 from kvmwatch.model.snapshot import (
+    IOTHREAD,
+    OTHER,
+    VCPU,
     Disk,
     Domain,
     Filesystem,
@@ -43,6 +47,7 @@ from kvmwatch.model.snapshot import (
     Pool,
     Process,
     Snapshot,
+    Thread,
     Unread,
     Uplink,
 )
@@ -50,6 +55,7 @@ from kvmwatch.reading import records
 from kvmwatch.reading.collect import with_assigned
 from kvmwatch.reading.domain_xml import Definition
 from kvmwatch.reading.records import Reading
+from kvmwatch.reading.threads import sums
 
 NOW = 1_795_450_700.0
 PROCESS_LOST = (
@@ -151,16 +157,40 @@ def with_more(domain: Domain) -> Domain:
     return domain._replace(interfaces=(known,), stats=domain.stats._replace(started=NOW - 86400))
 
 
+def with_threads(process: Process, second: int) -> Process:
+    """Its vCPUs, an I/O thread that is nearly busy, and two more that nobody has seen wait for storage."""
+
+    def thread(number: int, name: str, kind: str, busy: float, waits: float | None) -> Thread:
+        stats = ThreadStats(10 + second * busy, None if waits is None else 5 + second * waits)
+        return Thread(process.pid + number, 95_000.5, name, kind, stats=stats)
+
+    threads = (
+        thread(0, "qemu-system-x86", OTHER, 0.02, None),
+        thread(1, "CPU 0/KVM", VCPU, 0.5, 0.01),
+        thread(2, "CPU 1/KVM", VCPU, 0.4, None),
+        thread(3, "IO iothread1", IOTHREAD, 0.97, 0.25),
+        thread(4, "worker", OTHER, 0.0, None),
+    )
+    known = {name: value for name, value in sums(threads)._asdict().items() if value is not None}
+    unread = (Unread(Group.THREADS, "how long it waits for storage", "some of its threads have not waited"),)
+    return process._replace(threads=threads, unread=unread, stats=process.stats._replace(pss=150 << 20, **known))
+
+
 def processes(second: int) -> tuple[Process, ...]:
     """Of the VMs but one, one that only claims to be web1, and one that libvirt does not know."""
 
     def process(number: int, name: str = "", pid: int = 0, known: bool = True) -> Process:
-        stats = ProcessStats(50 + second * 1.9, 282 << 20, 4096 * second, 8192.0 * second, 9, 41)
+        stats = ProcessStats(50 + second * 1.9, 282 << 20, 4096 * second, 8192.0 * second, 9, 41, 1024, 0, 86400)
         uuid = f"00000000-0000-4000-8000-{number:012d}"
         return Process(pid or 4000 + number, 95_000.25, uuid, name, 1000.0 + second, stats, known=known)
 
-    ours = (process(number) for number in (1, 2, 3, 4, 5, 6, 7, 9, 13))
-    return *ours, process(1, "web1", 4098, known=False), process(99, "left | behind", known=False)
+    ours = (process(number) for number in (2, 3, 4, 5, 6, 7, 9, 13))
+    return (
+        with_threads(process(1), second),
+        *ours,
+        process(1, "web1", 4098, known=False),
+        process(99, "left | behind", known=False),
+    )
 
 
 def snapshot(second: int) -> Snapshot:

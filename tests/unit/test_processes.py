@@ -22,8 +22,10 @@ from check_kvm.process import CHECK
 
 from kvmwatch.model import states
 from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.model.groups import Group
+from kvmwatch.model.metrics import ProcessStats
 from kvmwatch.model.rates import samples, with_rates
-from kvmwatch.model.snapshot import Domain, Process, Snapshot
+from kvmwatch.model.snapshot import Domain, Process, Snapshot, Unread
 from kvmwatch.reading import emulators, pid_files
 from kvmwatch.reading.listing import Survey
 from kvmwatch.reading.processes import with_processes
@@ -371,3 +373,40 @@ def test_name_that_is_only_in_the_arguments_makes_no_qemu(tmp_path: Path) -> Non
             assert pids(read(tmp_path, []), known=False) == []
         finally:
             process.kill()
+
+
+def of_web1(*unread: Unread, **stats: float) -> Snapshot:
+    domain = Domain(UUID, "web1", 3, states.RUNNING, 1, 0.0)
+    process = Process(10, 1.0, UUID, "web1", 1.0, ProcessStats(**stats), ProcessStats(cpu_time=0.5), unread=unread)
+    return Snapshot("qemu:///system", 0, 0, domains=(domain,), processes=(process,))
+
+
+@pytest.mark.parametrize(("opened", "code"), [(0, 0), (800, 0), (801, 1), (950, 1), (951, 2), (1000, 2)])
+def test_files_are_judged_against_their_limit(opened: int, code: int) -> None:
+    text, found = judged(of_web1(open_files=opened, files_limit=1000))
+    assert (found, f"files usage {opened // 10}" in text or code > 0) == (code, True)
+
+
+def test_files_without_a_limit_are_never_too_many() -> None:
+    text, code = judged(of_web1(open_files=10**6))
+    assert (code, "files usage" in text) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("warning", "code"),
+    [
+        ((), 0),
+        (("files=100",), 3),
+        (("write=1M",), 3),
+        (("files_usage=50",), 3),
+        (("files_usage=80",), 0),  # the default, of which nobody is sure to have thought
+        (("files_usage=",), 3),  # the default for critical is still there
+        (("rss=1G",), 0),
+    ],
+)
+def test_what_only_root_sees_is_unknown_to_who_has_a_threshold_on_it(warning: tuple[str, ...], code: int) -> None:
+    hidden = Unread(Group.PROCESSES, "what it reads, writes and has open", "the kernel shows it to root only")
+    thresholds = plugin.checked_thresholds(CHECK, SiteConfig(), warning)
+    text, found = output.render("process", plugin.judged(CHECK, of_web1(hidden), thresholds))
+    assert found == code
+    assert "only root sees read, write and files" in text.splitlines()[0]

@@ -11,7 +11,7 @@ from nagiosplugin.state import ServiceState
 from check_kvm.frame import labels
 from check_kvm.frame.conditions import Condition
 from check_kvm.frame.perfdata import Measured
-from check_kvm.frame.thresholds import Threshold, Thresholds
+from check_kvm.frame.thresholds import Threshold, Thresholds, parse_range
 from kvmwatch.model import states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.policy import Policy
@@ -100,6 +100,13 @@ class Subject:
     def minds(self, metric: str) -> bool:
         """Whether there is a threshold that this metric of it could miss."""
         return any(str(limits) for limits in self._verdict.thresholds.of(metric, self._policy))
+
+    def insists(self, metric: str) -> bool:
+        """Whether there is such a threshold, and somebody has given it: it is not the default."""
+        spec = self._verdict.thresholds.metrics[metric]
+        default = (str(parse_range(limits, spec.unit)) for limits in (spec.warning, spec.critical))
+        limits = (str(limits) for limits in self._verdict.thresholds.of(metric, self._policy))
+        return self.minds(metric) and list(limits) != list(default)
 
     def line(self, worst_only: bool = False) -> str:
         """The line of this subject; ``worst_only``: just the parts that are as bad as the worst."""
