@@ -21,6 +21,7 @@ start of what it counts; Zabbix and our checks make rates of it. A value that is
 
 _TITLES = {
     "host": "Host: `host`",
+    "node": "NUMA node of the host (the exporters, and `kvmwatch` where it shows the host)",
     "domain": "Domain: `domains[]`",
     "vcpu": "vCPU: `domains[].vcpus[]`",
     "disk": "Disk: `domains[].disks[]`",

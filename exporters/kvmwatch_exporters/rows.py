@@ -91,6 +91,8 @@ def _rows(reading: Reading) -> Iterator[Row]:
     if snapshot.host:
         fields = ("hostname", "driver", "libvirt_version", "hypervisor_version")
         yield Row("host", {}, _values(snapshot.host.stats), _info(snapshot.host, *fields))
+        for node in snapshot.host.nodes:
+            yield Row("node", {"node": str(node.number)}, _values(node.stats))
     known = {process.uuid: process for process in snapshot.processes if process.known}
     for domain in snapshot.domains:
         yield from _of_domain(domain)

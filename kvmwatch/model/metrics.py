@@ -246,6 +246,22 @@ class HostStats(NamedTuple):
     memory_assigned: Value = _gauge("B", "virDomainGetInfo maxMem", "Memory that all active domains can take")
     latency: Value = _gauge("s", "time to connect and list the domains", "How long libvirt took to answer")
     uptime: Value = _gauge("s", "/proc/uptime", "How long the host has been up")
+    pressure_cpu: Value = _counter("s", "/proc/pressure/cpu some", "Time in which something waited for a CPU (PSI)")
+    pressure_memory: Value = _counter("s", "/proc/pressure/memory some", "Time in which something waited for memory (PSI)")
+    pressure_io: Value = _counter("s", "/proc/pressure/io some", "Time in which something waited for I/O (PSI)")
+    swap_in: Value = _counter("B", "/proc/vmstat pswpin", "Memory that the host swapped in")
+    swap_out: Value = _counter("B", "/proc/vmstat pswpout", "Memory that the host swapped out")
+    ksm_saved: Value = _gauge("B", "/sys/kernel/mm/ksm/pages_sharing", "Memory that KSM saves, of pages that guests have alike")
+
+
+@declared
+class NodeStats(NamedTuple):
+    """What is measured of one NUMA node of the host."""
+
+    memory_total: Value = _gauge("B", "/sys/devices/system/node/nodeN/meminfo MemTotal", "Memory of the node, huge pages included")
+    memory_free: Value = _gauge("B", "/sys/devices/system/node/nodeN/meminfo MemFree", "Memory of it that nothing uses, not even a cache")
+    hugepages_total: Value = _gauge("B", "/sys/devices/system/node/nodeN/hugepages nr_hugepages", "Memory set aside as huge pages, of all sizes")
+    hugepages_free: Value = _gauge("B", "/sys/devices/system/node/nodeN/hugepages free_hugepages", "Huge pages that are not in use")
 
 
 @declared
@@ -265,6 +281,7 @@ class UplinkStats(NamedTuple):
 
 RECORDS: dict[str, type] = {
     "host": HostStats,
+    "node": NodeStats,
     "domain": DomainStats,
     "vcpu": VcpuStats,
     "disk": DiskStats,

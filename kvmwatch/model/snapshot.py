@@ -17,6 +17,7 @@ from kvmwatch.model.metrics import (
     HostStats,
     InterfaceStats,
     NetworkStats,
+    NodeStats,
     PoolStats,
     ProcessStats,
     ThreadStats,
@@ -250,6 +251,14 @@ class Process(NamedTuple):
     unread: Unreads = ()
 
 
+class Node(NamedTuple):
+    """One NUMA node of the host."""
+
+    number: int
+    cpus: str  # as the kernel lists them: 0-7,16-23
+    stats: NodeStats = NodeStats()
+
+
 class Host(NamedTuple):
     """The hypervisor's host."""
 
@@ -261,6 +270,7 @@ class Host(NamedTuple):
     stats: HostStats = HostStats()
     rates: HostStats = HostStats()
     unread: Unreads = ()
+    nodes: tuple[Node, ...] = ()  # none: it has no NUMA, or they are not to be seen from here
 
 
 class Snapshot(NamedTuple):

@@ -1,4 +1,4 @@
-"""The hypervisor's host: CPU, memory, swap, load."""
+"""The hypervisor's host: CPU, memory and its NUMA nodes, swap, load, pressure."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import psutil
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import HostStats
 from kvmwatch.model.snapshot import Host, Unread
+from kvmwatch.reading import numa, shortage
 from kvmwatch.reading.connection import UNSUPPORTED, is_local, one_line
 from kvmwatch.reading.hypervisor import Hypervisor
 
@@ -64,6 +65,9 @@ def read(hypervisor: Hypervisor, proc: Path = Path("/proc"), sys: Path = Path("/
         ("memory", lambda: memory_of(proc, sys)),
         ("swap space", _swap),
         ("load average", _load),
+        ("pressure", lambda: shortage.pressure(proc)),
+        ("swapping", lambda: shortage.swapping(proc)),
+        ("what KSM saves", lambda: shortage.shared(sys)),
         ("uptime", lambda: {"uptime": float((proc / "uptime").read_text(encoding="ascii").split()[0])}),
     )
     there: tuple[tuple[str, Callable[[], Stats]], ...] = (("huge pages", lambda: _remote_hugepages(connection)),)
@@ -71,6 +75,7 @@ def read(hypervisor: Hypervisor, proc: Path = Path("/proc"), sys: Path = Path("/
         there = ()
     for what, figures in here if is_local(hypervisor.uri) else there:
         stats = stats._replace(**(asked(what, figures) or {}))
+    nodes = asked("NUMA nodes", lambda: numa.nodes(sys)) if is_local(hypervisor.uri) else None
     libvirt_version = asked("version of libvirt", connection.getLibVersion)
     version = asked("version of the hypervisor", connection.getVersion)
     return Host(
@@ -81,6 +86,7 @@ def read(hypervisor: Hypervisor, proc: Path = Path("/proc"), sys: Path = Path("/
         now,
         stats,
         unread=tuple(unread),
+        nodes=nodes or (),
     )
 
 

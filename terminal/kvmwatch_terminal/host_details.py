@@ -66,6 +66,21 @@ def _mode(name: str, header: str) -> Column:
     return _of_host(name, header, "%", lambda host: derived.percent(getattr(host.rates, name), host.stats.cpus))
 
 
+def _pressure(name: str, header: str) -> Column:
+    """Time in which something waited, % of all time."""
+    return _of_host(name, header, "%", lambda host: derived.percent(getattr(host.rates, name), 1))
+
+
+def _fits(host: Host, promised: float | None) -> float | None:
+    """Memory of the largest VM that can be started and given all of its memory, when the others take theirs."""
+    stats = host.stats
+    if None in (stats.memory_total, stats.memory_available, promised):
+        return None
+    # a VM is of the one or the other
+    at_hand = max(stats.memory_available or 0, stats.hugepages_free or 0)
+    return max(0.0, min(at_hand, (stats.memory_total or 0) - (promised or 0)))
+
+
 def _promised(snapshot: Snapshot, of: Callable[[Domain], float | None]) -> float | None:
     """The sum over the VMs that run, and those that would after a boot of the hypervisor."""
     total = 0.0
@@ -106,10 +121,17 @@ WHOLE = (
     _stat("hugepages_free", "HUGE PAGES FREE", "B"),
     _stat("swap_total", "SWAP", "B"),
     _stat("swap_used", "SWAP USED", "B"),
+    _of_host("swap_in", "SWAPPED IN", "B/s", lambda host: host.rates.swap_in),
+    _of_host("swap_out", "SWAPPED OUT", "B/s", lambda host: host.rates.swap_out),
+    _pressure("pressure_cpu", "CPU PRESSURE"),
+    _pressure("pressure_memory", "MEMORY PRESSURE"),
+    _pressure("pressure_io", "I/O PRESSURE"),
+    _stat("ksm_saved", "SAVED BY KSM", "B"),
     _stat("vcpus_assigned", "VCPUS PROMISED", ""),
     _figure("vcpu_overcommit", "VCPUS, % OF CPUS"),
     _stat("memory_assigned", "MEMORY PROMISED", "B"),
     _figure("memory_overcommit", "PROMISED, % OF MEMORY"),
+    _of_host("fits", "LARGEST VM THAT FITS", "B", lambda host: _fits(host, host.stats.memory_assigned)),
     column(
         *("vcpus_with_autostart", "VCPUS, ALL AUTOSTARTED", ""),
         *(lambda hypervisor: _promised(hypervisor.snapshot, _vcpus), Group.SIZE | Group.AUTOSTART),
@@ -135,6 +157,18 @@ def _pool_state(pool: Pool) -> Value:
 
 
 SECTIONS = (
+    Section(
+        *("nodes", "NUMA nodes"),
+        (
+            column("node", "NODE", "", lambda node: node.number),
+            column("cpus", "CPUS", None, lambda node: node.cpus or None, least=12),
+            column("memory_total", "MEMORY", "B", lambda node: node.stats.memory_total),
+            column("memory_free", "FREE", "B", lambda node: node.stats.memory_free),
+            column("hugepages_total", "HUGE PAGES", "B", lambda node: node.stats.hugepages_total),
+            column("hugepages_free", "HUGE PAGES FREE", "B", lambda node: node.stats.hugepages_free),
+        ),
+        lambda snapshot: snapshot.host.nodes if snapshot.host else (),
+    ),
     Section(
         *("states", "VMs"),
         (

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -142,5 +143,14 @@ def test_the_host_beside_nodeinfo_and_the_pools(command: Command) -> None:
     memory = re.search(r"total *: *([0-9]+) KiB", virsh("nodememstats"))
     assert memory
     assert shown["memory_total"] == pytest.approx(int(memory[1]) * 1024, rel=0.01)
+    for node in shown["nodes"]:
+        of_node = dict(re.findall(r"(\w+) *: *([0-9]+) KiB", virsh("nodememstats", str(node["node"]))))
+        assert node["memory_total"] == pytest.approx(int(of_node["total"]) * 1024, rel=0.02)
+        assert node["memory_free"] == pytest.approx(int(of_node["free"]) * 1024, rel=0.2)
+    assert [node["node"] for node in shown["nodes"]] == list(range(int(told["NUMA cell(s)"])))
+    for what in ("cpu", "memory", "io"):
+        if Path(f"/proc/pressure/{what}").exists():
+            assert 0 <= shown[f"pressure_{what}"] <= 101
+    assert 0 < shown["fits"] <= shown["memory_available"]
     assert {pool["name"] for pool in shown["pools"]} == set(virsh("pool-list", "--all", "--name").split())
     assert {each["name"] for each in shown["networks"]} == set(virsh("net-list", "--all", "--name").split())

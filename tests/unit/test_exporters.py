@@ -27,6 +27,7 @@ from kvmwatch.model.snapshot import (
     Host,
     Interface,
     Network,
+    Node,
     Pool,
     Process,
     Snapshot,
@@ -58,8 +59,9 @@ def reading(name: str = "web1", values: bool = True) -> Reading:
         interfaces=(Interface(MAC, "vnet0", stats=stats("interface")),),
         filesystems=(Filesystem(name, "ext4", stats("filesystem")),),
     )
+    host = Host("kvm1", "QEMU", "9.0", "7.2", 1.0, stats("host"), nodes=(Node(0, "0-7", stats("node")),))
     snapshot = Snapshot(
-        *("qemu:///system", 1000.5, 0.1, Host("kvm1", "QEMU", "9.0", "7.2", 1.0, stats("host"))),
+        *("qemu:///system", 1000.5, 0.1, host),
         domains=(domain,),
         pools=(Pool(UUID, name, "dir", 2, True, True, True, stats=stats("pool")),),
         networks=(Network(UUID, name, "virbr0", True, True, True, stats=stats("network")),),

@@ -27,6 +27,7 @@ from kvmwatch.model.metrics import (
     FilesystemStats,
     HostStats,
     NetworkStats,
+    NodeStats,
     PoolStats,
     ProcessStats,
     ThreadStats,
@@ -44,6 +45,7 @@ from kvmwatch.model.snapshot import (
     Host,
     Interface,
     Network,
+    Node,
     Pool,
     Process,
     Snapshot,
@@ -258,8 +260,19 @@ def snapshot(second: int) -> Snapshot:
         load5=11.5,
         load15=9,
         uptime=864_000.5,
+        pressure_cpu=300 + second * 0.125,
+        pressure_memory=5,
+        pressure_io=80 + second * 0.02,
+        swap_in=second * 4096,
+        swap_out=second * 8192,
+        ksm_saved=3 << 30,
     )
-    host = with_assigned(Host("kvm1", "QEMU", "9.0.0", "7.2.22", 1000.0 + second, stats), domains, 0.0123)
+    nodes = (
+        Node(0, "0-3", NodeStats(32 << 30, 2 << 30, 0, 0)),
+        Node(1, "4-7", NodeStats(32 << 30, 3 << 30, 0, 0)),
+    )
+    host = Host("kvm1", "QEMU", "9.0.0", "7.2.22", 1000.0 + second, stats, nodes=nodes)
+    host = with_assigned(host, domains, 0.0123)
     uuid = "10000000-0000-4000-8000-{:012d}".format
     pools = (
         Pool(

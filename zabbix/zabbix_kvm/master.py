@@ -16,7 +16,7 @@ from kvmwatch import __version__
 from kvmwatch.model import derived, measured, states
 from kvmwatch.model.derived import DERIVED
 from kvmwatch.model.groups import Group
-from kvmwatch.model.metrics import ProcessStats, declarations
+from kvmwatch.model.metrics import NodeStats, ProcessStats, declarations
 from kvmwatch.model.snapshot import LONGEST_WHY, Domain, Host, Network, Pool, Snapshot, Unread, Uplink
 from kvmwatch.model.text import readable
 from zabbix_kvm import conditions, discovery
@@ -47,6 +47,12 @@ LEFT_OUT = {
     "host.cpu_system": "in cpu_busy_per_cpu",
     "host.cpu_iowait": "as cpu_iowait_per_cpu",
     "host.cpu_idle": "what cpu_busy_per_cpu and cpu_iowait_per_cpu leave",
+    **{f"host.pressure_{of}": "kvmwatch show --host's, and the exporters'" for of in ("cpu", "memory", "io")},
+    **{
+        f"host.{name}": "kvmwatch show --host's, and the exporters'"
+        for name in ("swap_in", "swap_out", "ksm_saved")
+    },
+    **{f"node.{name}": "kvmwatch show --host's, and the exporters'" for name in declarations(NodeStats)},
     "domain.cpu_time": "in cpu_time_per_vcpu and emulator_time",
     "domain.vcpu_time": "as cpu_time_per_vcpu",
     "domain.cpu_user": "emulator and guest are not told apart by it",
