@@ -2,55 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from check_kvm import disk as disks
 from check_kvm import network as interfaces
-from check_kvm import process as processes
 
 from kvmwatch.model import derived
 from kvmwatch.model.groups import Group
-from kvmwatch.model.policy import Policy
-from kvmwatch.model.snapshot import (
-    IOTHREAD,
-    OTHER,
-    VCPU,
-    VHOST,
-    Disk,
-    Domain,
-    Interface,
-    Process,
-    Snapshot,
-    Thread,
-    Unreads,
-    Vcpu,
-)
+from kvmwatch.model.snapshot import Disk, Interface, Vcpu
 from kvmwatch.model.units import two_units
+from kvmwatch_terminal import process_sections
 from kvmwatch_terminal.columns import BY_NAME, Column, Value, state_in_words
-from kvmwatch_terminal.rows import Row, Thing
-
-
-class Section(NamedTuple):
-    """Things of one kind, a line each; ``name`` is the key in JSON."""
-
-    name: str
-    title: str
-    columns: tuple[Column, ...]
-    of: Callable[[Shown], Iterable[Any]]  # the records that its columns look at
-
-
-class Shown(NamedTuple):
-    """The VM that is shown; ``metadata`` is its own policy, without what --config adds."""
-
-    row: Row
-    snapshot: Snapshot
-    metadata: Policy
-
-    @property
-    def domain(self) -> Domain:
-        """The VM, with all that is wanted of it."""
-        return self.row.domain
+from kvmwatch_terminal.rows import Row
+from kvmwatch_terminal.sections import Section, Shown, column
 
 
 class Wanted(NamedTuple):
@@ -61,35 +26,6 @@ class Wanted(NamedTuple):
     warning: str | None
     critical: str | None
     source: str
-
-
-def things(section: Section, shown: Shown) -> list[Thing]:
-    """What stands in a section."""
-    row = shown.row
-    return [Thing(each, row.now, (*row.unread, *_own_unread(each)), row.silent) for each in section.of(shown)]
-
-
-def _own_unread(thing: Any) -> Unreads:
-    """A process's, which is not among those of its VM."""
-    process = thing.process if isinstance(thing, Alike) else thing
-    return process.unread if isinstance(process, Process) else ()
-
-
-def column(
-    name: str,
-    header: str,
-    unit: str | None,
-    of: Callable[[Any], Value],
-    needs: Group = Group.NONE,
-    text: Callable[[Any], str] | None = None,
-    least: int | None = None,
-) -> Column:
-    """A column of a thing: ``of`` gets its record."""
-    return Column(
-        *(name, header, unit, header.lower(), lambda thing: of(thing.of), needs),
-        text=text,
-        least=least,
-    )
 
 
 def _age(of: Callable[[Any], float | None]) -> Callable[[Any], str]:
@@ -213,55 +149,6 @@ def _interface(name: str) -> Callable[[Interface], Value]:
     return lambda interface: interfaces.figures(interface)[name]
 
 
-def _process(name: str) -> Callable[[Process], Value]:
-    return lambda process: processes.figures(process)[name]
-
-
-class Alike(NamedTuple):
-    """The threads of a process that do the same."""
-
-    process: Process
-    kind: str  # VCPU, IOTHREAD, VHOST or OTHER
-    threads: tuple[Thread, ...]
-
-
-_KINDS = {VCPU: "vCPUs", IOTHREAD: "I/O threads", VHOST: "vhost", OTHER: "other"}
-
-
-def _own_processes(shown: Shown) -> list[Process]:
-    return [p for p in shown.snapshot.processes if p.known and p.uuid == shown.domain.uuid]
-
-
-def _alike(shown: Shown) -> Iterator[Alike]:
-    for process in _own_processes(shown):
-        for kind in _KINDS:
-            threads = tuple(thread for thread in process.threads if thread.kind == kind)
-            if threads:
-                yield Alike(process, kind, threads)
-
-
-def _cpu(alike: Alike) -> Value:
-    """In % of one CPU; of the others with those that have ended."""
-    if alike.kind == OTHER:
-        return derived.other_cpu(alike.process)
-    return derived.percent(getattr(alike.process.rates, f"{alike.kind}_time"), 1)
-
-
-def _busiest(alike: Alike) -> Value:
-    return max((derived.percent(rate, 1) or 0 for rate in _known(alike, "cpu_time")), default=None)
-
-
-def _waits(alike: Alike) -> Value:
-    """In % of the time of one thread."""
-    rates = _known(alike, "io_delay")
-    return sum(rates) * 100 if rates else None
-
-
-def _known(alike: Alike, name: str) -> list[float]:
-    rates = (getattr(thread.rates, name) for thread in alike.threads)
-    return [rate for rate in rates if rate is not None]
-
-
 def _link(interface: Interface) -> Value:
     number = derived.link(interface)
     return interface.detached or derived.LINKS[int(number or 0)]
@@ -342,34 +229,7 @@ SECTIONS = (
         ),
         lambda shown: shown.domain.interfaces,
     ),
-    Section(
-        *("processes", "QEMU process"),
-        (
-            column("pid", "PID", None, lambda process: str(process.pid)),
-            column("age", "AGE", "s", lambda process: process.stats.age, Group.PROCESSES),
-            column("cpu", "CPU", "%", _process("cpu"), Group.PROCESSES),
-            column("rss", "RSS", "B", _process("rss"), Group.PROCESSES),
-            column("pss", "PSS", "B", lambda process: process.stats.pss, Group.PSS),
-            column("swap", "SWAP", "B", _process("swap"), Group.PROCESSES),
-            column("read", "READ", "B/s", _process("read"), Group.PROCESSES),
-            column("write", "WRITE", "B/s", _process("write"), Group.PROCESSES),
-            column("threads", "THREADS", "", _process("threads"), Group.PROCESSES),
-            column("files", "FILES", "", _process("files"), Group.PROCESSES),
-            column("files_limit", "OF", "", lambda process: process.stats.files_limit),
-        ),
-        _own_processes,
-    ),
-    Section(
-        *("threads", "Threads of the QEMU process"),
-        (
-            column("kind", "THREADS", None, lambda alike: alike.kind, text=lambda thing: _KINDS[thing.of.kind]),
-            column("count", "NUMBER", "", lambda alike: len(alike.threads)),
-            column("cpu", "CPU", "%", _cpu, Group.THREADS),
-            column("busiest", "BUSIEST", "%", _busiest, Group.THREADS),
-            column("io_delay", "STORAGE WAIT", "%", _waits, Group.THREADS),
-        ),
-        _alike,
-    ),
+    *process_sections.SECTIONS,
     Section(
         *("wanted", "Wanted of it in particular"),
         (

@@ -13,8 +13,8 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Host, Pool, Snapshot, Unreads
 from kvmwatch.model.units import two_units
 from kvmwatch_terminal.columns import Column, Value
-from kvmwatch_terminal.details import column
 from kvmwatch_terminal.rows import Thing
+from kvmwatch_terminal.sections import column
 
 
 class Hypervisor(NamedTuple):

@@ -15,9 +15,10 @@ from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Domain, Snapshot
 from kvmwatch.reading.connection import is_local
 from kvmwatch_terminal import page, reading
-from kvmwatch_terminal.details import SECTIONS, WHOLE, Shown, things
+from kvmwatch_terminal.details import SECTIONS, WHOLE
 from kvmwatch_terminal.formats import json_text, rounded
 from kvmwatch_terminal.rows import Said, judged, said
+from kvmwatch_terminal.sections import Shown, things
 
 if TYPE_CHECKING:
     from check_kvm.frame.plugin import Check

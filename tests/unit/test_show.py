@@ -9,8 +9,9 @@ import pytest
 from check_kvm.frame.judging import all_checks
 from check_kvm.frame.siteconfig import SiteConfig
 from kvmwatch_terminal import host_details, show, show_host
-from kvmwatch_terminal.details import CHECKS, SECTIONS, WHOLE, Shown, Wanted, things
+from kvmwatch_terminal.details import CHECKS, SECTIONS, WHOLE, Wanted
 from kvmwatch_terminal.rows import OK, Said, judged, said
+from kvmwatch_terminal.sections import Shown, things
 from test_golden_output import snapshot
 
 from kvmwatch.model.errors import KvmwatchError
