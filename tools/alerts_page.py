@@ -130,7 +130,8 @@ UNTOLD = {
         ("filesystem", "File system will be full soon"), "kvmwatch export does not ask the guest agent for file systems"
     ),
     **dict.fromkeys(
-        ("is not one of this libvirt's", "claims the UUID of", "has no QEMU process that could be found", "files"),
+        ("is not one of this libvirt's", "claims the UUID of", "has no QEMU process that could be found",
+         "files_usage"),
         "kvmwatch export does not tell what check_kvm_process says",
     ),
 }  # fmt: skip

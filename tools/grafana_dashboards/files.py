@@ -15,6 +15,27 @@ LEFT_OUT = {
         "kvmwatch export does not ask the guest agent",
     ),
     **dict.fromkeys(
+        (
+            "kvm_process_pss_bytes",
+            "kvm_process_vcpu_time_seconds_total",
+            "kvm_process_iothread_time_seconds_total",
+            "kvm_process_vhost_time_seconds_total",
+            "kvm_process_io_delay_seconds_total",
+        ),
+        "kvmwatch export does not ask for what is dear to read of a process",
+    ),
+    "kvm_process_age_seconds": "kvm_domain_started_timestamp_seconds tells it",
+    **dict.fromkeys(
+        (
+            "kvm_node_memory_total_bytes",
+            "kvm_node_memory_free_bytes",
+            "kvm_node_hugepages_total_bytes",
+            "kvm_node_hugepages_free_bytes",
+            "kvm_host_ksm_saved_bytes",
+        ),
+        "of few hypervisors; for who looks for it",
+    ),
+    **dict.fromkeys(
         ("kvm_pool_state", "kvm_network_info", "kvm_uplink_info"),
         "the tables of pools, networks and uplinks have what follows from them",
     ),

@@ -139,6 +139,15 @@ def _own() -> tuple[Panel, ...]:
             Query(f"kvm_host_swap_total_bytes{_HERE}", "all"),
             Query(f"kvm_host_swap_used_bytes{_HERE}", "used"),
         ),
+        graph("Swapping", "Bps", *(Query(rate(f"kvm_host_swap_{way}_bytes_total", _HERE), way) for way in ("in", "out"))),
+        graph(
+            "Pressure: time in which something waited",
+            "percent",
+            *(
+                Query(f"100 * {rate(f'kvm_host_pressure_{what}_seconds_total', _HERE)}", what)
+                for what in ("cpu", "memory", "io")
+            ),
+        ),
         graph("libvirt answers in", "s", Query(f"kvm_host_latency_seconds{_HERE}", "to connect and list"),
               Query(f"kvm_reading_duration_seconds{_HERE}", "the whole reading")),
     )  # fmt: skip

@@ -217,7 +217,12 @@ def _process() -> tuple[Panel, ...]:
     root = "only root may read that"
     return (
         graph("CPU, in CPUs", "short", Query(rate("kvm_process_cpu_time_seconds_total", _HERE), "used")),
-        graph("Memory on the host", "bytes", Query(f"kvm_process_rss_bytes{_HERE}", "RSS")),
+        graph(
+            "Memory on the host",
+            "bytes",
+            Query(f"kvm_process_rss_bytes{_HERE}", "RSS"),
+            Query(f"kvm_process_swap_bytes{_HERE}", "swapped out"),
+        ),
         graph(
             "Storage",
             "Bps",
@@ -229,5 +234,6 @@ def _process() -> tuple[Panel, ...]:
             "short",
             Query(f"kvm_process_threads{_HERE}", "threads"),
             Query(f"kvm_process_open_files{_HERE}", "files, sockets, pipes", empty=root),
+            Query(f"kvm_process_files_limit{_HERE}", "of these at most"),
         ),
     )
