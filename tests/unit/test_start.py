@@ -21,3 +21,12 @@ def test_no_check_imports_what_takes_long() -> None:
     script = f"import sys; before = {{*sys.modules}}; import {modules}; print(*{{*sys.modules}} - before)"
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert not {*ran.stdout.split()} & HEAVY, "import it where it is used"
+
+
+def test_what_is_taken_of_nagiosplugin_is_its_own() -> None:
+    """Whoever imports the package has all of it, with the same states, before and after ours."""
+    ours = "from check_kvm.frame import plugin_api"
+    for first, then in ((ours, "import nagiosplugin"), ("import nagiosplugin", ours)):
+        script = f"{first}; {then}; print(nagiosplugin.Ok is plugin_api.Ok, nagiosplugin.Range is plugin_api.Range, nagiosplugin.Check)"
+        ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        assert ran.stdout.split()[:2] == ["True", "True"], script

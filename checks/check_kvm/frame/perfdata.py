@@ -13,8 +13,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from nagiosplugin import Performance, Range
-
+from check_kvm.frame.plugin_api import Performance, Range
 from check_kvm.frame.thresholds import MetricSpec, Threshold
 
 FULL, KNOWN, SUMMARY, NONE = STYLES = ("full", "known", "summary", "none")

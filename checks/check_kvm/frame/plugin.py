@@ -7,11 +7,10 @@ import traceback
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
-from nagiosplugin import Unknown
-
 from check_kvm.frame import labels, output, placing, sampling
 from check_kvm.frame.check_options import parser_of, site_config
 from check_kvm.frame.conditions import Condition, Severities
+from check_kvm.frame.plugin_api import Unknown
 from check_kvm.frame.siteconfig import SiteConfig
 from check_kvm.frame.thresholds import MetricSpec, Thresholds
 from check_kvm.frame.verdict import Verdict

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
-from nagiosplugin import Range
-
 from check_kvm.frame import known
 from check_kvm.frame.conditions import Severities
+from check_kvm.frame.plugin_api import Range
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.policy import OwnThreshold, Policy, listed
 
