@@ -19,7 +19,6 @@ import os
 import pwd
 import re
 import stat
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +27,7 @@ from zlib import crc32
 SYSTEM_DIRECTORY = "/var/lib/kvmwatch"
 LIMIT = 64 << 20  # bytes; no file of ours comes near
 
-_OURS = re.compile(r"(kvm_[a-z]+|roster)-[0-9a-f]{8}(?P<kind>\.json|[a-z0-9_]{8}\.tmp)")
+_OURS = r"(kvm_[a-z]+|roster)-[0-9a-f]{8}(?P<kind>\.json|[a-z0-9_]{8}\.tmp)"
 _SUFFIX, _TEMPORARY = ".json", ".tmp"
 _DAY = 86400
 _FORGOTTEN_AFTER = 7 * _DAY  # seconds; files of command lines that nobody runs any more
@@ -49,7 +48,7 @@ def path(folder: Path, kind: str, *identity: object) -> Path:
     """Name a file: its ``kind`` (kvm_CHECK, roster) and what it belongs to (URI, selection), as a checksum."""
     # all command lines are this user's own, so nobody makes two of them collide; hashlib would bring OpenSSL
     name = f"{kind}-{crc32(repr(identity).encode()):08x}{_SUFFIX}"
-    if not _OURS.fullmatch(name):
+    if not re.fullmatch(_OURS, name):
         raise ValueError(f"{name}: tidy() would not know it for ours; add its kind to _OURS")
     return folder / name
 
@@ -112,21 +111,23 @@ def _named_as_ours(folder: Path) -> Iterator[tuple[str, bool]]:
     except OSError:  # it may be written into and not listed
         return
     for name in names:
-        named = _OURS.fullmatch(name)
+        named = re.fullmatch(_OURS, name)
         if named:
             yield name, named["kind"] != _SUFFIX
 
 
 def _replace(file: Path, content: bytes) -> None:
-    # a name that did not exist, so that nothing is written through a link that waits there
-    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=file.stem, suffix=_TEMPORARY, delete=False) as made:
-        try:
-            made.write(content)
-            made.flush()
-            os.replace(made.name, file)
-        except BaseException:
-            os.unlink(made.name)
-            raise
+    # tempfile would do the same, and brings all kinds of compression and of chance
+    made = file.with_name(f"{file.stem}{os.urandom(4).hex()}{_TEMPORARY}")
+    # O_EXCL: so that nothing is written through a link that waits there
+    number = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with open(number, "wb") as opened:
+            opened.write(content)
+        os.replace(made, file)
+    except BaseException:
+        os.unlink(made)
+        raise
 
 
 def _last_written(file: Path) -> float:

@@ -68,7 +68,7 @@ def open_readwrite(uri: str) -> Connection:
 
 
 #: the modular daemon whose socket it is; that of libvirtd (and of virtproxyd) has no name of its own in it
-_SOCKET = re.compile(r"/(virt\w+d)-sock")
+_SOCKET = r"/(virt\w+d)-sock"
 _CHECK_URI = "check the URI; the usual one is qemu:///system"
 _LOST = ("onnection reset", "socket is closed", "End of file")
 #: how ssh, and what it runs on the other side, say that there is no way to a libvirt
@@ -135,7 +135,7 @@ def of_it_alone(error: libvirt.libvirtError, thing: Any) -> str:
 
 def _explained_socket(text: str, uri: str) -> tuple[str, str]:
     """The text and advice for a socket of this machine at which nobody listens."""
-    named = _SOCKET.search(text)
+    named = re.search(_SOCKET, text)
     daemon = named[1] if named else "libvirtd"
     unit = daemon if daemon == "libvirtd" else f"{daemon}.socket"
     advice = f"start it: systemctl start {unit}"

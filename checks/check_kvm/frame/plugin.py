@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -78,7 +77,11 @@ def said(check: Check, arguments: Sequence[str]) -> Said:
     except UsageError as error:
         return Said(f"{_prefix(check)} - {labels.text(str(error))}\n{parser_of(check).format_usage()}")
     except Exception as error:
-        more = traceback.format_exc() if _verbosity(arguments) >= 2 else ""
+        more = ""
+        if _verbosity(arguments) >= 2:
+            import traceback  # noqa: PLC0415 - costs 3 ms
+
+            more = traceback.format_exc()
         return Said(without_password(f"{unknown(check, error)}\n{more}"))
 
 
