@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable
 from types import ModuleType
@@ -73,6 +72,8 @@ class Hypervisor:
 
         The test driver lives in this process, where another connection is another world. Raises libvirtError.
         """
+        import copy  # noqa: PLC0415 - few commands read anything beside the domains
+
         other = copy.copy(self)
         if uri_scheme(self.uri) != "test":
             other.uri, other.connection = uri, libvirt.openReadOnly(uri)
