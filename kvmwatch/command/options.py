@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import math
 from typing import NoReturn
-from urllib.parse import urlsplit
 
 from kvmwatch import __version__
 from kvmwatch.model.errors import UsageError
-from kvmwatch.reading.connection import default_uri
+from kvmwatch.reading.connection import authority, default_uri
 
 DEFAULT_TIMEOUT = 10.0
 ALLOW_HTTP = "--allow-http"
@@ -102,6 +101,10 @@ def add_allow_http(made: argparse.ArgumentParser) -> None:
 
 def uri(text: str) -> str:
     """Check that a URI can be taken apart; whether there is a hypervisor is for libvirt to tell."""
+    if not authority(text):
+        return text
+    from urllib.parse import urlsplit  # noqa: PLC0415 - only for other machines
+
     try:
         _ = urlsplit(text).hostname, urlsplit(text).port
     except ValueError as error:
