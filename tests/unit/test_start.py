@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 
+import pytest
 from check_kvm.frame.judging import all_checks
+
+from kvmwatch.model.errors import DeadlineExceeded
+from kvmwatch.model.groups import Group
+from kvmwatch.model.selection import Selection
+from kvmwatch.reading import hypervisor
+from kvmwatch.reading.collect import Reader
+from kvmwatch.reading.deadline import Deadline
 
 #: each takes some milliseconds, and only rare ways need it
 HEAVY = {
@@ -34,3 +43,46 @@ def test_what_is_taken_of_nagiosplugin_is_its_own() -> None:
         script = f"{first}; {then}; print(nagiosplugin.Ok is plugin_api.Ok, nagiosplugin.Range is plugin_api.Range, nagiosplugin.Check)"
         ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
         assert ran.stdout.split()[:2] == ["True", "True"], script
+
+
+WHILE_CONNECTING = """
+import sys, time
+from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.model.groups import Group
+from kvmwatch.model.selection import Selection
+from kvmwatch.reading import hypervisor
+from kvmwatch.reading.collect import Reader
+from kvmwatch.reading.deadline import Deadline
+
+needed = {f"kvmwatch.reading.{module}" for module in sys.argv[1:]}
+assert not needed & {*sys.modules}
+
+def open_readonly(_uri):
+    end = time.monotonic() + 20
+    while not needed <= {*sys.modules} and time.monotonic() < end:
+        time.sleep(0.01)
+    raise KvmwatchError(f"missing: {needed - {*sys.modules}}")
+
+hypervisor.open_readonly = open_readonly
+try:
+    Reader("qemu:///system", Group.MEMORY | Group.DEFINITION, Selection(), Deadline(30)).read()
+except KvmwatchError as error:
+    print(error)
+"""
+
+
+def test_what_is_needed_is_imported_while_libvirt_connects() -> None:
+    needed = ("listing", "domains", "records", "lanes", "domain_xml")
+    words = [sys.executable, "-c", WHILE_CONNECTING, *needed]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "missing: set()\n"
+
+
+def test_a_libvirt_that_does_not_connect_is_told_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    let_go = threading.Event()
+    monkeypatch.setattr(hypervisor, "open_readonly", lambda _uri: let_go.wait())
+    reader = Reader("qemu:///system", Group.NONE, Selection(), Deadline(0.2))
+    try:
+        with pytest.raises(DeadlineExceeded, match=r"qemu:///system gave no answer within 0.2 s"):
+            reader.read()
+    finally:
+        let_go.set()

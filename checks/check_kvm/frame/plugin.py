@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
-from check_kvm.frame import labels, output, placing, sampling
+from check_kvm.frame import labels, output, placing
 from check_kvm.frame.check_options import parser_of, site_config
 from check_kvm.frame.conditions import Condition, Severities
 from check_kvm.frame.plugin_api import Unknown
@@ -107,6 +107,9 @@ def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
     if check.guest_agent and options.guest_agent:
         groups |= Group.FILESYSTEM
     reader = Reader(options.uri, groups, domains_wanted, deadline, Roster(options.state_dir, options.uri))
+    if check.remembers:  # while libvirt makes the connection
+        from check_kvm.frame import sampling  # noqa: PLC0415
+
     snapshot = reader.read()
     if check.remembers:
         with doing("reading or keeping the counters of the last run (--state-dir)"):
