@@ -12,7 +12,7 @@ from check_kvm.frame.judging import all_checks
 from kvmwatch.model.errors import DeadlineExceeded
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
-from kvmwatch.reading import hypervisor
+from kvmwatch.reading import collect, hypervisor
 from kvmwatch.reading.collect import Reader
 from kvmwatch.reading.deadline import Deadline
 
@@ -20,20 +20,33 @@ from kvmwatch.reading.deadline import Deadline
 HEAVY = {
     *("asyncio", "concurrent.futures", "configparser", "copy", "dataclasses", "decimal", "email", "getpass"),
     *("http", "inspect", "logging", "multiprocessing", "nagiosplugin.check", "psutil", "requests", "shlex"),
-    *("shutil", "socket", "ssl", "subprocess", "tempfile", "traceback", "urllib.request", "xml.etree"),
+    *("pathlib", "shutil", "socket", "ssl", "subprocess", "tempfile", "traceback"),
+    *("urllib.parse", "urllib.request"),
+    "xml.etree",
 }
+#: what threads that wait for each other bring, and XML
+BROUGHT = {"concurrent.futures", "copy", "logging", "traceback", "xml.etree"}
+
+
+def brought(statements: str) -> set[str]:
+    """The modules that these statements import, besides what a fresh Python has anyway."""
+    script = f"import sys; before = {{*sys.modules}}; {statements}; print(*{{*sys.modules}} - before)"
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return {*ran.stdout.split()}
 
 
 def test_no_check_imports_what_takes_long() -> None:
     modules = ", ".join(f"check_kvm.{check.name}" for check in all_checks())
     options = "; ".join(f"parser_of(check_kvm.{check.name}.CHECK).parse_args([])" for check in all_checks())
-    # besides what a fresh Python has anyway
-    script = (
-        f"import sys; before = {{*sys.modules}}; import {modules}; "
-        f"from check_kvm.frame.check_options import parser_of; {options}; print(*{{*sys.modules}} - before)"
+    statements = f"import {modules}; from check_kvm.frame.check_options import parser_of; {options}"
+    assert not brought(statements) & HEAVY, "import it where it is used"
+
+
+def test_no_reader_imports_what_takes_long() -> None:
+    modules = ", ".join(
+        f"kvmwatch.reading.{module}" for modules in collect._READERS.values() for module in modules
     )
-    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert not {*ran.stdout.split()} & HEAVY, "import it where it is used"
+    assert not brought(f"import {modules}") & (HEAVY - BROUGHT), "import it where it is used"
 
 
 def test_what_is_taken_of_nagiosplugin_is_its_own() -> None:
@@ -50,7 +63,7 @@ import sys, time
 from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
-from kvmwatch.reading import hypervisor
+from kvmwatch.reading import collect, hypervisor
 from kvmwatch.reading.collect import Reader
 from kvmwatch.reading.deadline import Deadline
 
