@@ -21,8 +21,12 @@ test: lint test-unit test-lab test-lab-modular test-systems ## Run every test; t
 .PHONY: test-quick
 test-quick: lint test-unit ## Run what needs no root and no daemon: lint, unit and test driver tests, in about a minute
 
+# pytest's own compiled tests: eight processes at once would each make all of them
+tests/unit/__pycache__: | $(READY)
+	@PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest -q --collect-only tests/driver tests/unit >/dev/null || true
+
 .PHONY: test-unit
-test-unit: $(READY) ## Run the unit and test driver tests: no root, no daemon
+test-unit: $(READY) | tests/unit/__pycache__ ## Run the unit and test driver tests: no root, no daemon
 	@PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest -q --numprocesses 8 --dist worksteal tests/driver tests/unit  # those that wait begin first
 
 .PHONY: test-lab

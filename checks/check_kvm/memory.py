@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from nagiosplugin import Ok, Warn
-
 from check_kvm.frame import plugin
 from check_kvm.frame.conditions import Condition
 from check_kvm.frame.phrases import count, highest
+from check_kvm.frame.plugin_api import Ok, Warn
 from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Subject, Verdict
 from kvmwatch.model import derived, states

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from nagiosplugin import Critical, Ok
-from nagiosplugin.state import ServiceState
-
 from check_kvm.frame import plugin
 from check_kvm.frame.conditions import Condition
 from check_kvm.frame.phrases import count, highest
+from check_kvm.frame.plugin_api import Critical, Ok, ServiceState
 from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Verdict
 from kvmwatch.model import derived

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nagiosplugin import Critical, Ok, Unknown, Warn
-
 from check_kvm.frame import plugin
 from check_kvm.frame.conditions import Condition
 from check_kvm.frame.phrases import count, highest
+from check_kvm.frame.plugin_api import Critical, Ok, Unknown, Warn
 from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Verdict
 from kvmwatch.model import measured

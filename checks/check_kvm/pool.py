@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Optional
 
-from nagiosplugin import Critical, Ok, Unknown
-from nagiosplugin.state import ServiceState
-
 from check_kvm.frame import plugin
 from check_kvm.frame.conditions import Condition
 from check_kvm.frame.phrases import count, highest
+from check_kvm.frame.plugin_api import Critical, Ok, ServiceState, Unknown
 from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Subject, Verdict
 from kvmwatch.model import derived, pool_kinds, states

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from nagiosplugin import Unknown
-
 from check_kvm.frame import plugin
 from check_kvm.frame.phrases import count, highest
+from check_kvm.frame.plugin_api import Unknown
 from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Subject, Verdict
 from kvmwatch.model.groups import Group

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from nagiosplugin import Critical, Ok, Unknown, Warn
-from nagiosplugin.state import ServiceState
-
 from check_kvm.frame import placing, plugin
 from check_kvm.frame.conditions import Condition
+from check_kvm.frame.plugin_api import Critical, Ok, ServiceState, Unknown, Warn
 from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Subject, Verdict, not_responding
 from kvmwatch.model import states

@@ -11,7 +11,7 @@ from check_kvm.frame import judging, placing, plugin
 from check_kvm.frame.check_options import site_config
 from check_kvm.frame.sampling import rated
 from check_kvm.frame.siteconfig import SiteConfig
-from check_kvm.frame.verdict import Verdict, results
+from check_kvm.frame.verdict import Verdict
 
 from kvmwatch.command.roster import Roster
 from kvmwatch.command.watchdog import UNKNOWN
@@ -84,6 +84,6 @@ def judged(snapshot: Snapshot, checks: tuple[plugin.Check, ...], config: SiteCon
 
 
 def _said(verdict: Verdict) -> tuple[int, str]:
-    code: int = results(verdict).most_significant_state.code
+    code: int = verdict.state.code
     bad = [subject.line(worst_only=True) for subject in verdict.sorted_subjects() if subject.state.code]
     return code, "; ".join(bad) or verdict.overview

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import traceback
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -60,7 +59,11 @@ class _Command:
         return _said(outcome) if outcome else self._failed(message)
 
     def _failed(self, message: str, with_traceback: bool = False) -> Said:
-        more = traceback.format_exc() if with_traceback else ""
+        more = ""
+        if with_traceback:
+            import traceback  # noqa: PLC0415 - costs 3 ms
+
+            more = traceback.format_exc()
         return Said(without_password(f"{self._parser.prog}: {message}\n{more}"), UNKNOWN, on_stderr=True)
 
 

@@ -5,18 +5,33 @@ from __future__ import annotations
 import argparse
 import math
 from typing import NoReturn
-from urllib.parse import urlsplit
 
 from kvmwatch import __version__
 from kvmwatch.model.errors import UsageError
-from kvmwatch.reading.connection import default_uri
+from kvmwatch.reading.connection import authority, default_uri
 
 DEFAULT_TIMEOUT = 10.0
 ALLOW_HTTP = "--allow-http"
 
 
+class _Narrow(argparse.RawDescriptionHelpFormatter):
+    """As wide as most terminals: to ask for the width, argparse imports shutil, and that all kinds of compression.
+
+    It would do so at each start, since it makes a formatter to look at each option.
+    """
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=78)
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises UsageError: argparse's own exit code 2 would mean CRITICAL."""
+
+    def format_help(self) -> str:
+        """Give the help, as wide as the terminal."""
+        if self.formatter_class is _Narrow:
+            self.formatter_class = argparse.RawDescriptionHelpFormatter
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError with the message; the usage line is printed by whoever catches it."""
@@ -30,7 +45,7 @@ def parser(name: str, description: str, epilog: str = "") -> Parser:
         description=description,
         epilog=epilog,
         allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Narrow,
     )
     add_common(made)
     return made
@@ -86,6 +101,10 @@ def add_allow_http(made: argparse.ArgumentParser) -> None:
 
 def uri(text: str) -> str:
     """Check that a URI can be taken apart; whether there is a hypervisor is for libvirt to tell."""
+    if not authority(text):
+        return text
+    from urllib.parse import urlsplit  # noqa: PLC0415 - only for other machines
+
     try:
         _ = urlsplit(text).hostname, urlsplit(text).port
     except ValueError as error:

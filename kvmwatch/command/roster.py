@@ -9,7 +9,7 @@ from kvmwatch.command import state_files
 from kvmwatch.reading.collect import Known, Waits
 
 _HEAD = "kvmwatch domains 1"
-_LINE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12} ")
+_LINE = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12} "
 
 
 class Roster:
@@ -26,7 +26,7 @@ class Roster:
         head, *lines = (self._text or "").split("\n")
         if not head.startswith(_HEAD):
             return Known({})
-        names = dict(line.split(" ", 1) for line in lines if _LINE.match(line))
+        names = dict(line.split(" ", 1) for line in lines if re.match(_LINE, line))
         return Known(names, _waits(head[len(_HEAD) :].split()))
 
     def save(self, known: Known) -> None:

@@ -19,16 +19,14 @@ import os
 import pwd
 import re
 import stat
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from zlib import crc32
 
 SYSTEM_DIRECTORY = "/var/lib/kvmwatch"
 LIMIT = 64 << 20  # bytes; no file of ours comes near
 
-_OURS = re.compile(r"(kvm_[a-z]+|roster)-[0-9a-f]{8}(?P<kind>\.json|[a-z0-9_]{8}\.tmp)")
+_OURS = r"(kvm_[a-z]+|roster)-[0-9a-f]{8}(?P<kind>\.json|[a-z0-9_]{8}\.tmp)"
 _SUFFIX, _TEMPORARY = ".json", ".tmp"
 _DAY = 86400
 _FORGOTTEN_AFTER = 7 * _DAY  # seconds; files of command lines that nobody runs any more
@@ -37,24 +35,24 @@ _LEFT_AFTER = 3600  # seconds; temporary files of a run that was killed
 _CAREFULLY = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
 
 
-def directory(asked_for: str | None) -> Path:
+def directory(asked_for: str | None) -> str:
     """Choose the folder: the one asked for, ``$KVMWATCH_STATE_DIR``, the system's if writable, the user's cache.
 
     It need not be there: :func:`replace` makes it.
     """
-    return Path(asked_for or os.environ.get("KVMWATCH_STATE_DIR") or _default_directory())
+    return asked_for or os.environ.get("KVMWATCH_STATE_DIR") or _default_directory()
 
 
-def path(folder: Path, kind: str, *identity: object) -> Path:
+def path(folder: str, kind: str, *identity: object) -> str:
     """Name a file: its ``kind`` (kvm_CHECK, roster) and what it belongs to (URI, selection), as a checksum."""
     # all command lines are this user's own, so nobody makes two of them collide; hashlib would bring OpenSSL
     name = f"{kind}-{crc32(repr(identity).encode()):08x}{_SUFFIX}"
-    if not _OURS.fullmatch(name):
+    if not re.fullmatch(_OURS, name):
         raise ValueError(f"{name}: tidy() would not know it for ours; add its kind to _OURS")
-    return folder / name
+    return os.path.join(folder, name)
 
 
-def read(file: Path) -> str | None:
+def read(file: str) -> str | None:
     """Read a file of ours. None when it is not there, or anything else than a regular file of this user's.
 
     Whoever can write into a shared folder can put a file there; what it says must not become figures.
@@ -75,78 +73,81 @@ def read(file: Path) -> str | None:
         os.close(number)
 
 
-def replace(file: Path, text: str) -> str | None:
+def replace(file: str, text: str) -> str | None:
     """Put a file in the place of the old one, or tell in one line why that cannot be done and what to do.
 
     Once a day it tidies the folder.
     """
     try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = os.path.dirname(file)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
         if _last_written(file) // _DAY != time.time() // _DAY:
-            tidy(file.parent)
+            tidy(folder)
         _replace(file, text.encode("utf-8", "surrogatepass"))
     except OSError as error:
         return _problem(file, error)
     return None
 
 
-def tidy(folder: Path) -> None:
+def tidy(folder: str) -> None:
     """Remove what is ours and old: files of command lines that nobody runs any more, and what a crash left.
 
     Ours is a regular file of this user's with such a name as :func:`path` gives, or a temporary one of it.
     """
     now, user = time.time(), os.geteuid()
-    for name, temporary in _named_as_ours(folder):
+    for file, temporary in _named_as_ours(folder):
         try:
-            status = os.lstat(folder / name)
+            status = os.lstat(file)
             old = now - status.st_mtime > (_LEFT_AFTER if temporary else _FORGOTTEN_AFTER)
             if old and stat.S_ISREG(status.st_mode) and status.st_uid == user:
-                os.unlink(folder / name)
+                os.unlink(file)
         except OSError:
             continue  # removed by another run just now
 
 
-def _named_as_ours(folder: Path) -> Iterator[tuple[str, bool]]:
+def _named_as_ours(folder: str) -> Iterator[tuple[str, bool]]:
     try:
         names = os.listdir(folder)
     except OSError:  # it may be written into and not listed
         return
     for name in names:
-        named = _OURS.fullmatch(name)
+        named = re.fullmatch(_OURS, name)
         if named:
-            yield name, named["kind"] != _SUFFIX
+            yield os.path.join(folder, name), named["kind"] != _SUFFIX
 
 
-def _replace(file: Path, content: bytes) -> None:
-    # a name that did not exist, so that nothing is written through a link that waits there
-    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=file.stem, suffix=_TEMPORARY, delete=False) as made:
-        try:
-            made.write(content)
-            made.flush()
-            os.replace(made.name, file)
-        except BaseException:
-            os.unlink(made.name)
-            raise
+def _replace(file: str, content: bytes) -> None:
+    # tempfile would do the same, and brings all kinds of compression and of chance
+    made = f"{file.removesuffix(_SUFFIX)}{os.urandom(4).hex()}{_TEMPORARY}"
+    # O_EXCL: so that nothing is written through a link that waits there
+    number = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with open(number, "wb") as opened:
+            opened.write(content)
+        os.replace(made, file)
+    except BaseException:
+        os.unlink(made)
+        raise
 
 
-def _last_written(file: Path) -> float:
+def _last_written(file: str) -> float:
     try:
         return os.lstat(file).st_mtime
     except OSError:
         return 0.0
 
 
-def _problem(file: Path, error: OSError) -> str:
+def _problem(file: str, error: OSError) -> str:
     owner = _owner(file)
     if owner not in (None, os.geteuid()):
         return f"{file} is of user {_user(owner)}; give each user a --state-dir of its own"
     if error.errno == errno.EISDIR:
         return f"{file}: {error.strerror}; remove it"
     advice = "make room there" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "make it writable"
-    return f"{file.parent}: {error.strerror}; {advice} or give another --state-dir"
+    return f"{os.path.dirname(file)}: {error.strerror}; {advice} or give another --state-dir"
 
 
-def _owner(file: Path) -> int | None:
+def _owner(file: str) -> int | None:
     try:
         return os.lstat(file).st_uid
     except OSError:

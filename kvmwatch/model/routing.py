@@ -13,10 +13,10 @@ from typing import NamedTuple
 _ILLEGAL = frozenset("`~!$%^&*|'\"<>?,()=;\\{}+")
 #: what a shell, a macro or a comment begins with: values of variables become part of command lines
 _UNSAFE = frozenset("`$&|;'\"<>\\!")
-_VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_VARIABLE = r"[A-Za-z][A-Za-z0-9_]*"
 _OURS = "kvm"
 #: what of ours a VM may have otherwise, as it may by thresholds of its own: Icinga's commands take it
-_OF_A_CHECK = re.compile(r"kvm_[a-z]+_(warning|critical|severity)")
+_OF_A_CHECK = r"kvm_[a-z]+_(warning|critical|severity)"
 _LONGEST = 1000  # characters of a value
 
 
@@ -46,9 +46,9 @@ def names(text: str) -> tuple[str, ...]:
 
 def variable(name: str, value: str) -> tuple[str, str]:
     """Check a custom variable. Raises ValueError."""
-    if not _VARIABLE.fullmatch(name):
+    if not re.fullmatch(_VARIABLE, name):
         raise ValueError(f"{name!r} is no name of a variable: use letters, digits and _")
-    if name.lower().startswith(_OURS) and not _OF_A_CHECK.fullmatch(name):
+    if name.lower().startswith(_OURS) and not re.fullmatch(_OF_A_CHECK, name):
         raise ValueError(
             f"{name!r}: names with {_OURS} are kvmwatch's own, but for kvm_CHECK_warning and the like"
         )

@@ -16,7 +16,7 @@ from kvmwatch.model.doing import doing
 from kvmwatch.model.errors import UsageError
 
 #: patterns that can match several names
-_MANY = re.compile(r"re:|.*[*?\[]", re.DOTALL)
+_MANY = r"(?s)re:|.*[*?\[]"
 
 
 class Pattern(NamedTuple):
@@ -66,7 +66,7 @@ class Selection(NamedTuple):
     @property
     def one(self) -> bool:
         """Whether it can select no more than one, today or later: by its name or UUID."""
-        return len(self.include) == 1 and not _MANY.match(self.include[0].text)
+        return len(self.include) == 1 and not re.match(_MANY, self.include[0].text)
 
     def __bool__(self) -> bool:
         """Whether it restricts anything."""

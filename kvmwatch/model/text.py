@@ -13,7 +13,7 @@ _LEAST_TITLE = 8  # of which less tells nothing
 _CONTROL, _FORMAT, _SURROGATE, _LINE, _PARAGRAPH = "Cc", "Cf", "Cs", "Zl", "Zp"
 _JOINERS = "\u200c\u200d"  # which some scripts and emoji need
 #: of "scheme://user:password@host"; the password may hold an @, too
-_PASSWORD = re.compile(r"(://[^\s:/?#@]*):\S*@")
+_PASSWORD = r"(://[^\s:/?#@]*):\S*@"
 
 
 def readable(text: str, most: int) -> str:
@@ -28,7 +28,7 @@ def readable(text: str, most: int) -> str:
 
 def without_password(text: str) -> str:
     """Give *text* with *** for the password of each URI in it: what is printed is kept in logs."""
-    return _PASSWORD.sub(r"\1:***@", text) if "@" in text else text
+    return re.sub(_PASSWORD, r"\1:***@", text) if "@" in text else text
 
 
 def labelled(name: str, title: str | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import libvirt
@@ -16,14 +17,14 @@ from kvmwatch.model.metrics import Value
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Domain, Host, Snapshot, Unread
 from kvmwatch.model.text import readable, without_password
-from kvmwatch.reading import control, records
+from kvmwatch.reading import control
 from kvmwatch.reading.connection import explained, one_line
 from kvmwatch.reading.deadline import Deadline, Started
-from kvmwatch.reading.domains import DomainReader
 from kvmwatch.reading.hypervisor import Hypervisor
-from kvmwatch.reading.listing import Known, Listing, Roster, Survey, Waits
+from kvmwatch.reading.known import Known, Roster, Waits
 
 if TYPE_CHECKING:
+    from kvmwatch.reading.listing import Listing, Survey
     from kvmwatch.reading.parts import Parts
 
 __all__ = ["Known", "Reader", "Roster", "Waits"]
@@ -33,6 +34,16 @@ T = TypeVar("T")
 _OF_PARTS = Group.HOST | Group.POOLS | Group.NETWORKS
 _OF_PROCESSES = Group.THREADS | Group.PSS
 _OF_LINKS = Group.INTERFACE | Group.NETWORKS
+#: groups to the modules of this folder that read them, but those that need more than libvirt
+_READERS = {
+    ~Group.NONE: ("domains", "records"),
+    Group.CPU | Group.MEMORY | Group.DISK: ("lanes",),
+    Group.DEFINITION: ("domain_xml",),
+    Group.STARTED: ("starts",),
+    Group.POOLS: ("storage",),
+    Group.NETWORKS: ("networks",),
+    _OF_LINKS: ("ways",),
+}
 _LONGEST_HOST = 253  # characters of a name in the DNS
 _SHARE = 0.8  # of the time that is left may go into waiting for what is not about the domains
 
@@ -43,7 +54,7 @@ class Reader:
     def __init__(
         self, uri: str, groups: Group, selection: Selection, deadline: Deadline, roster: Roster | None = None
     ) -> None:
-        """Connect. ``roster`` is where the list of domains is kept for when libvirt's own does not answer."""
+        """Begin to connect. ``roster`` keeps the list of domains, for when libvirt's own does not answer."""
         self.groups = groups
         self._selection = selection
         self._deadline = deadline
@@ -112,9 +123,11 @@ class Reader:
 
     def _read(self) -> Snapshot:
         hypervisor = self._hypervisor
+        listing = self._listing()
+        self._get_ready()
+        hypervisor.connect()
         started = time.monotonic()
         now = time.time()
-        listing = self._listing()
         survey = listing.read()
         latency = hypervisor.connected_in + time.monotonic() - started
         # the host, pools and networks are read while libvirtd asks the QEMUs
@@ -150,6 +163,12 @@ class Reader:
             )
         return self._with_neighbours(self._with_ways(snapshot, listing))
 
+    def _get_ready(self) -> None:
+        """Import what this reading will need, while libvirt makes the connection."""
+        for groups, modules in _READERS.items():
+            for module in modules if self.groups & groups else ():
+                import_module(f"kvmwatch.reading.{module}")
+
     def _read_again(self, before: Snapshot, uuids: Collection[str]) -> Snapshot:
         listing = self._listing()
         again = {domain.uuid: domain for domain in self._read_domains(uuids, listing)}
@@ -177,6 +196,8 @@ class Reader:
         return snapshot
 
     def _listing(self) -> Listing:
+        from kvmwatch.reading.listing import Listing  # noqa: PLC0415
+
         return Listing(self._hypervisor, self.groups, self._deadline, self._roster)
 
     def _read_domains(self, uuids: Collection[str], listing: Listing) -> tuple[Domain, ...]:
@@ -207,6 +228,9 @@ class Reader:
         )
 
     def _domains(self, survey: Survey, listing: Listing, now: float) -> tuple[Domain, ...]:
+        from kvmwatch.reading import records  # noqa: PLC0415
+        from kvmwatch.reading.domains import DomainReader  # noqa: PLC0415
+
         readings, stuck = DomainReader(self._hypervisor, self.groups, self._deadline, listing).read(survey.listed)
         read = [_held(uuid, name, seconds) for uuid, (name, seconds) in survey.held.items()]
         for reading in readings.values():

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import psutil
 
-from kvmwatch.reading.pid_files import Unfound, cgroup_id, pid_file
+from kvmwatch.reading.pid_files import Folder, Unfound, cgroup_id, pid_file
 
 #: what distributions call QEMU, as it stands or with more behind it; kvmwatch is none
 _NAMES = ("qemu-system-", "qemu-kvm", "kvm-")
@@ -40,7 +40,7 @@ class Found(NamedTuple):
     pids: set[int]
 
 
-def find(domains: Iterable[Running], folders: Sequence[Path]) -> Found:
+def find(domains: Iterable[Running], folders: Sequence[Folder]) -> Found:
     """Find the process of each domain by its pid file, else by its control group."""
     found = Found({}, {}, set())
     without = []
@@ -94,7 +94,7 @@ def uuid_of(process: psutil.Process) -> str | None:
     return uuid.lower() if uuid else None
 
 
-def _by_pid_file(domain: Running, folders: Sequence[Path]) -> psutil.Process:
+def _by_pid_file(domain: Running, folders: Sequence[Folder]) -> psutil.Process:
     file, pid = pid_file(domain.name, folders)
     try:
         process = psutil.Process(pid)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable
 from types import ModuleType
@@ -29,13 +28,22 @@ class Hypervisor:
     """
 
     def __init__(self, uri: str, deadline: Deadline) -> None:
-        """Connect. Raises KvmwatchError."""
+        """Begin to connect; :meth:`connect` waits until it is done."""
         self.uri = uri
         self._deadline = deadline
-        started = time.monotonic()
-        self.connection: Connection = self.call(lambda: open_readonly(uri))
-        self.connected_in = time.monotonic() - started
+        self._connecting = Started(self._timed)
+        self.connection: Connection = None
+        self.connected_in = 0.0  # seconds
         self.provider = _provider(uri)
+
+    def _timed(self) -> tuple[Connection, float]:
+        begun = time.monotonic()
+        return open_readonly(self.uri), time.monotonic() - begun
+
+    def connect(self) -> None:
+        """Have a connection. Raises KvmwatchError."""
+        if self.connection is None:
+            self.connection, self.connected_in = self.wait(self._connecting)
 
     def call(self, function: Callable[[], T]) -> T:
         """Make a call. Raises KvmwatchError; DeadlineExceeded is one."""
@@ -73,6 +81,8 @@ class Hypervisor:
 
         The test driver lives in this process, where another connection is another world. Raises libvirtError.
         """
+        import copy  # noqa: PLC0415 - few commands read anything beside the domains
+
         other = copy.copy(self)
         if uri_scheme(self.uri) != "test":
             other.uri, other.connection = uri, libvirt.openReadOnly(uri)

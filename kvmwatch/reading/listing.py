@@ -13,7 +13,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple, Optional, Protocol
+from typing import NamedTuple
 
 import libvirt
 
@@ -35,6 +35,7 @@ from kvmwatch.reading.connection import (
 )
 from kvmwatch.reading.deadline import Deadline, Started
 from kvmwatch.reading.hypervisor import Hypervisor
+from kvmwatch.reading.known import Known, Roster, Waits
 from kvmwatch.reading.walk import walk
 
 _ASKED_AGAIN_AFTER = 5.0  # seconds, at least
@@ -72,29 +73,6 @@ FLAGS = (
         lambda domain: bool(domain.listAllCheckpoints()),
     ),
 )
-
-
-class Waits(NamedTuple):
-    """That the list waits: since when, when it was last asked for (Unix time), and for whom."""
-
-    since: float
-    asked: float
-    held: frozenset[str]
-    running: frozenset[str]  # those of them whose QEMU was seen
-
-
-class Known(NamedTuple):
-    """What the last run knew: UUID to name of every domain, and whether the list waited."""
-
-    names: dict[str, str]
-    waits: Optional[Waits] = None
-
-
-class Roster(Protocol):
-    """Where that is kept between runs."""
-
-    def load(self) -> Known: ...
-    def save(self, known: Known) -> None: ...
 
 
 class Survey(NamedTuple):

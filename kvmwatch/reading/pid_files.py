@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Union
+
+from kvmwatch.reading.connection import is_of_session
+
+# as text where we name them ourselves: importing pathlib takes a check 2 % of its time
+Folder = Union[str, "os.PathLike[str]"]
 
 #: /machine.slice/machine-qemu\x2d3\x2dweb1.scope with systemd, /machine/qemu-3-web1.libvirt-qemu without; the
 #: folders between are the partitions of <resource>
@@ -25,22 +29,22 @@ class Missing(Unfound):
     """There is no pid file: libvirt runs in a container, or the domain has just ended."""
 
 
-def run_folders(uri: str) -> tuple[Path, ...]:
+def run_folders(uri: str) -> tuple[str, ...]:
     """Where libvirt's QEMU driver of this URI keeps its pid files (stateDir of qemu_conf.c)."""
-    if urlsplit(uri).path != "/session":
-        return Path("/run/libvirt/qemu"), Path("/var/run/libvirt/qemu")
+    if not is_of_session(uri):
+        return "/run/libvirt/qemu", "/var/run/libvirt/qemu"
     runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # of a session without the former
-    return tuple(Path(folder, "libvirt/qemu/run") for folder in (runtime, cache))
+    return f"{runtime}/libvirt/qemu/run", f"{cache}/libvirt/qemu/run"
 
 
-def pid_file(name: str, folders: Sequence[Path]) -> tuple[str, int]:
+def pid_file(name: str, folders: Sequence[Folder]) -> tuple[str, int]:
     """The pid file of an active domain, and the PID in it. Raises Unfound, Missing where there is none."""
     # libvirt 9.0 writes the quotes of a name as XML has them. That comes first, or the VM that is
     # called a&quot;b would get the file of a"b.
     spelt = dict.fromkeys((name.translate(_AS_IN_XML), name))
     for folder, called in ((folder, called) for called in spelt for folder in folders):
-        file = folder / f"{called}.pid"
+        file = f"{folder}/{called}.pid"
         # the domain's name in UTF-8, whatever the locale
         path = os.fsencode(folder) + b"/" + called.encode("utf-8", "surrogateescape") + b".pid"
         try:
@@ -57,8 +61,8 @@ def pid_file(name: str, folders: Sequence[Path]) -> tuple[str, int]:
             os.close(number)
         if not text.isdigit() or not 0 < int(text) < 1 << 31:
             raise Unfound(f"{file} holds no PID")
-        return str(file), int(text)
-    raise Missing(f"libvirt has no pid file {folders[0] / name}.pid")
+        return file, int(text)
+    raise Missing(f"libvirt has no pid file {folders[0]}/{name}.pid")
 
 
 def cgroup_id(text: str) -> int | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple, Optional
 
 from kvmwatch.model import pool_kinds
@@ -67,12 +66,13 @@ class Views:
         return theirs is not None and mounts.place(theirs, path) != mounts.place(self.ours, path)
 
 
-def daemon(run: Path, session: bool = False) -> int | None:
+def daemon(run: str, session: bool = False) -> int | None:
     """The PID of the daemon that has the pools, by its PID file below *run* (/run, or a user's own)."""
+    folder = f"{run}/libvirt" if session else run
     for name in _DAEMONS:
         try:
-            pid = int((run / "libvirt" / f"{name}.pid" if session else run / f"{name}.pid").read_text("ascii"))
-            if Path(f"/proc/{pid}/comm").read_text("utf-8").rstrip("\n") == name[:_COMM]:
+            pid = int(_read(f"{folder}/{name}.pid"))
+            if _read(f"/proc/{pid}/comm").rstrip("\n") == name[:_COMM]:
                 return pid
         except (OSError, ValueError):
             continue  # it does not run, or in a PID namespace of its own
@@ -138,3 +138,8 @@ def _user() -> str:
     import getpass  # noqa: PLC0415 - only to tell of an error
 
     return getpass.getuser()
+
+
+def _read(file: str) -> str:
+    with open(file, encoding="utf-8") as opened:
+        return opened.read()

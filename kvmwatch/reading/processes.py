@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 import psutil
 
@@ -25,7 +24,7 @@ def with_processes(
     survey: Survey,
     again: Callable[[], Survey],
     strays: bool = True,
-    folders: Sequence[Path] | None = None,
+    folders: Sequence[pid_files.Folder] | None = None,
 ) -> Snapshot:
     """Add the processes of the snapshot's domains, and what only looks like one (``known`` is False).
 
@@ -70,7 +69,9 @@ def _without(domain: Domain, why: str | None) -> Domain:
     return domain._replace(unread=(*domain.unread, unread))
 
 
-def _read(uri: str, survey: Survey, folders: Sequence[Path]) -> tuple[list[Process], Mapping[str, str]]:
+def _read(
+    uri: str, survey: Survey, folders: Sequence[pid_files.Folder]
+) -> tuple[list[Process], Mapping[str, str]]:
     """Every process that is libvirt's or looks like a QEMU, by PID; and UUIDs to why libvirt's was not found.
 
     What another user may not see (/proc/PID/io and fd need root or the process's own user) is None.

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Unread
 from kvmwatch.reading import pid_files
 from kvmwatch.reading.connection import is_local, one_line, uri_scheme
+from kvmwatch.reading.pid_files import Folder
 
-PROC = Path("/proc")
+PROC = "/proc"
 
 _NAMES = ("qemu", "kvm")  # what a QEMU may be called that has no control group of libvirt's
 _STARTTIME = 19  # of /proc/PID/stat, behind the process's name
 
 
 def with_starts(
-    domains: tuple[Domain, ...], uri: str, proc: Path = PROC, folders: Sequence[Path] | None = None
+    domains: tuple[Domain, ...], uri: str, proc: Folder = PROC, folders: Sequence[Folder] | None = None
 ) -> tuple[Domain, ...]:
     """Give the active domains the Unix time at which their QEMU was started on this machine.
 
@@ -41,7 +41,7 @@ def with_starts(
     return tuple(_with_start(domain, boot, proc, folders) if domain.active else domain for domain in domains)
 
 
-def _with_start(domain: Domain, boot: int, proc: Path, folders: Sequence[Path]) -> Domain:
+def _with_start(domain: Domain, boot: int, proc: Folder, folders: Sequence[Folder]) -> Domain:
     try:
         _, pid = pid_files.pid_file(domain.name, folders)
     except pid_files.Missing:
@@ -50,8 +50,8 @@ def _with_start(domain: Domain, boot: int, proc: Path, folders: Sequence[Path]) 
         unread = Unread(Group.STARTED, "start of the QEMU process", str(error))
         return domain._replace(unread=(*domain.unread, unread))
     try:
-        stat = (proc / str(pid) / "stat").read_bytes()
-        cgroup = (proc / str(pid) / "cgroup").read_text(encoding="utf-8", errors="replace")
+        stat = _read(f"{proc}/{pid}/stat")
+        cgroup = _read(f"{proc}/{pid}/cgroup").decode(errors="replace")
         name, behind = stat.partition(b"(")[2].rpartition(b")")[::2]
         started = int(behind.split()[_STARTTIME]) // os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, LookupError):  # it has just ended, or is hidden
@@ -61,7 +61,11 @@ def _with_start(domain: Domain, boot: int, proc: Path, folders: Sequence[Path]) 
     return domain._replace(stats=domain.stats._replace(started=boot + started))
 
 
-def _boot_time(proc: Path) -> int:
+def _boot_time(proc: Folder) -> int:
     """Unix time of the boot, which moves when the clock is set. Raises OSError, ValueError, LookupError."""
-    text = (proc / "stat").read_bytes()
-    return int(text.partition(b"\nbtime ")[2].split()[0])
+    return int(_read(f"{proc}/stat").partition(b"\nbtime ")[2].split()[0])
+
+
+def _read(file: str) -> bytes:
+    with open(file, "rb") as opened:
+        return opened.read()

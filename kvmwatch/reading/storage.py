@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import libvirt
@@ -153,7 +152,7 @@ class _Reading:
 def _daemon(uri: str) -> int | None:
     session = uri.split("?", maxsplit=1)[0].endswith("/session")
     run = os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}") if session else "/run"
-    return pool_paths.daemon(Path(run), session)
+    return pool_paths.daemon(run, session)
 
 
 def _look(described: Described, views: Views, deadline: Deadline) -> Local:

@@ -37,7 +37,7 @@ class _Stat(NamedTuple):
 
 
 def with_strays(
-    snapshot: Snapshot, survey: Survey, proc: Path = PROC, folders: Sequence[Path] | None = None
+    snapshot: Snapshot, survey: Survey, proc: Path = PROC, folders: Sequence[pid_files.Folder] | None = None
 ) -> Snapshot:
     """Add the processes that look like a QEMU and are of no active domain; ``survey`` has all domains.
 
@@ -87,7 +87,7 @@ def _stats(proc: Path) -> Iterator[_Stat]:
         yield _Stat(int(name), text, parent, ticks / os.sysconf("SC_CLK_TCK"))
 
 
-def _of_pid_file(name: str, folders: Sequence[Path]) -> set[int]:
+def _of_pid_file(name: str, folders: Sequence[pid_files.Folder]) -> set[int]:
     """What libvirt's pid file of a domain holds."""
     try:
         return {pid_files.pid_file(name, folders)[1]}

@@ -7,10 +7,8 @@ is one can be seen by everybody, in sysfs.
 
 from __future__ import annotations
 
-import json
+import glob
 import os
-import shutil
-from pathlib import Path
 from typing import NamedTuple
 
 from kvmwatch.model.errors import KvmwatchError
@@ -26,12 +24,12 @@ class Use(NamedTuple):
     metadata: Value = None
 
 
-def active(group: str, sys: Path = Path("/sys")) -> bool:
+def active(group: str, sys: str = "/sys") -> bool:
     """Whether a volume group has a thin pool in use: the device-mapper device of one's data."""
     prefix = group.replace("-", "--") + "-"  # how LVM keeps the names of group and volume apart
-    for device in sys.glob("block/dm-*/dm"):
+    for device in glob.iglob(f"{sys}/block/dm-*/dm"):
         try:
-            name, uuid = ((device / field).read_text("utf-8").rstrip("\n") for field in ("name", "uuid"))
+            name, uuid = (_read(f"{device}/{field}") for field in ("name", "uuid"))
         except (OSError, ValueError):
             continue  # it went meanwhile
         is_data = uuid.startswith("LVM-") and uuid.endswith("-tdata")
@@ -50,6 +48,8 @@ def use(group: str, seconds: float) -> Use:
 
 def fullest(report: str) -> Use:
     """The highest percentages of lvs's JSON. Raises KvmwatchError for anything else than that."""
+    import json  # noqa: PLC0415 - few hypervisors have thin pools
+
     try:
         rows = [row for part in json.loads(report)["report"] for row in part["lv"]]
         data, metadata = (
@@ -63,7 +63,8 @@ def fullest(report: str) -> Use:
 
 
 def _lvs(group: str, seconds: float) -> str:
-    import subprocess  # noqa: PLC0415 - few hypervisors have thin pools
+    import shutil  # noqa: PLC0415 - few hypervisors have thin pools
+    import subprocess  # noqa: PLC0415
 
     program = shutil.which("lvs", path=_SYSTEM_PATH)
     if not program:
@@ -89,3 +90,8 @@ def _lvs(group: str, seconds: float) -> str:
     except OSError as error:
         raise KvmwatchError(f"lvs cannot be run: {error.strerror}") from error
     return ran.stdout.decode("utf-8", "replace")
+
+
+def _read(file: str) -> str:
+    with open(file, encoding="utf-8") as opened:
+        return opened.read().rstrip("\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import libvirt
@@ -232,7 +233,7 @@ def test_roster_gives_what_was_saved(tmp_path_factory: Any, known: dict[str, str
 def test_a_damaged_roster_is_no_error(tmp_path_factory: Any, text: str) -> None:
     roster = Roster(str(tmp_path_factory.mktemp("state")), "qemu:///system")
     roster.save(Known({}))
-    roster._path.write_text("kvmwatch domains 1" + text, encoding="utf-8", errors="surrogatepass")
+    Path(roster._path).write_text("kvmwatch domains 1" + text, encoding="utf-8", errors="surrogatepass")
     roster.load()
 
 
@@ -241,7 +242,7 @@ def test_a_damaged_line_of_the_roster_costs_itself(tmp_path: Any) -> None:
     roster = Roster(str(tmp_path), "qemu:///system")
     roster.save(Known({}))
     for times in ("-inf 0", "nan 1", "1e300 1e300", "x y", "5"):
-        roster._path.write_text(f"kvmwatch domains 1 {times} {uuid}\n{uuid} web1\n11111111-zz01 db1\n\n")
+        Path(roster._path).write_text(f"kvmwatch domains 1 {times} {uuid}\n{uuid} web1\n11111111-zz01 db1\n\n")
         assert roster.load() == Known({uuid: "web1"}), times
 
 

@@ -50,6 +50,7 @@ def read_with(monkeypatch: pytest.MonkeyPatch, trouble: dict[str, Exception | No
     )
     monkeypatch.setattr(parts, "_PARTS", patched)
     hypervisor = Hypervisor("test:///default", Deadline(5))
+    hypervisor.connect()
     hypervisor.uri = uri
     monkeypatch.setattr(hypervisor, "beside", lambda _uri: hypervisor)
     return parts.Parts(hypervisor, WANTED, Deadline(0.3)).wait()

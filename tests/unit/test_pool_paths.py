@@ -180,12 +180,12 @@ def test_the_daemon_is_found_by_its_pid_file(
     name = Path("/proc/self/comm").read_text("utf-8").rstrip("\n")
     monkeypatch.setattr(pool_paths, "_DAEMONS", ("no-such-daemon", name))
     folder = here(tmp_path / "libvirt") if session else tmp_path
-    assert pool_paths.daemon(tmp_path, session) is None
+    assert pool_paths.daemon(str(tmp_path), session) is None
     (folder / "no-such-daemon.pid").write_text(f"{os.getpid()}\n")  # another program has its number by now
     (folder / f"{name}.pid").write_text("nonsense")
-    assert pool_paths.daemon(tmp_path, session) is None
+    assert pool_paths.daemon(str(tmp_path), session) is None
     (folder / f"{name}.pid").write_text(f"{os.getpid()}\n")
-    assert pool_paths.daemon(tmp_path, session) == os.getpid()
+    assert pool_paths.daemon(str(tmp_path), session) == os.getpid()
     assert Views(os.getpid()).differ("/proc") is False
 
 

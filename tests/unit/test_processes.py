@@ -338,11 +338,11 @@ def test_other_drivers_cannot_have_one(tmp_path: Path, start: Start) -> None:
 def test_pid_files_of_a_user_are_in_its_own_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
     monkeypatch.setenv("XDG_CACHE_HOME", "/home/a/.cache")
-    assert list(map(str, pid_files.run_folders("qemu:///session"))) == [
+    assert list(pid_files.run_folders("qemu:///session")) == [
         "/run/user/1000/libvirt/qemu/run",
         "/home/a/.cache/libvirt/qemu/run",
     ]
-    assert str(pid_files.run_folders("qemu+unix:///system?socket=/x")[0]) == "/run/libvirt/qemu"
+    assert pid_files.run_folders("qemu+unix:///system?socket=/x")[0] == "/run/libvirt/qemu"
 
 
 def test_start_tells_a_process_from_a_later_one_and_has_rates(tmp_path: Path, start: Start) -> None:

@@ -4,20 +4,98 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 
+import pytest
 from check_kvm.frame.judging import all_checks
+
+from kvmwatch.model.errors import DeadlineExceeded
+from kvmwatch.model.groups import Group
+from kvmwatch.model.selection import Selection
+from kvmwatch.reading import collect, hypervisor
+from kvmwatch.reading.collect import Reader
+from kvmwatch.reading.deadline import Deadline
 
 #: each takes some milliseconds, and only rare ways need it
 HEAVY = {
-    *("asyncio", "concurrent.futures", "configparser", "dataclasses", "email", "getpass", "http", "inspect"),
-    *("multiprocessing", "psutil", "requests", "shlex", "socket", "ssl", "subprocess", "urllib.request"),
+    *("asyncio", "concurrent.futures", "configparser", "copy", "dataclasses", "decimal", "email", "getpass"),
+    *("http", "inspect", "logging", "multiprocessing", "nagiosplugin.check", "psutil", "requests", "shlex"),
+    *("pathlib", "shutil", "socket", "ssl", "subprocess", "tempfile", "traceback"),
+    *("urllib.parse", "urllib.request"),
     "xml.etree",
 }
+#: what threads that wait for each other bring, and XML
+BROUGHT = {"concurrent.futures", "copy", "logging", "traceback", "xml.etree"}
+
+
+def brought(statements: str) -> set[str]:
+    """The modules that these statements import, besides what a fresh Python has anyway."""
+    script = f"import sys; before = {{*sys.modules}}; {statements}; print(*{{*sys.modules}} - before)"
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return {*ran.stdout.split()}
 
 
 def test_no_check_imports_what_takes_long() -> None:
     modules = ", ".join(f"check_kvm.{check.name}" for check in all_checks())
-    # besides what a fresh Python has anyway
-    script = f"import sys; before = {{*sys.modules}}; import {modules}; print(*{{*sys.modules}} - before)"
-    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert not {*ran.stdout.split()} & HEAVY, "import it where it is used"
+    options = "; ".join(f"parser_of(check_kvm.{check.name}.CHECK).parse_args([])" for check in all_checks())
+    statements = f"import {modules}; from check_kvm.frame.check_options import parser_of; {options}"
+    assert not brought(statements) & HEAVY, "import it where it is used"
+
+
+def test_no_reader_imports_what_takes_long() -> None:
+    modules = ", ".join(
+        f"kvmwatch.reading.{module}" for modules in collect._READERS.values() for module in modules
+    )
+    assert not brought(f"import {modules}") & (HEAVY - BROUGHT), "import it where it is used"
+
+
+def test_what_is_taken_of_nagiosplugin_is_its_own() -> None:
+    """Whoever imports the package has all of it, with the same states, before and after ours."""
+    ours = "from check_kvm.frame import plugin_api"
+    for first, then in ((ours, "import nagiosplugin"), ("import nagiosplugin", ours)):
+        script = f"{first}; {then}; print(nagiosplugin.Ok is plugin_api.Ok, nagiosplugin.Range is plugin_api.Range, nagiosplugin.Check)"
+        ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        assert ran.stdout.split()[:2] == ["True", "True"], script
+
+
+WHILE_CONNECTING = """
+import sys, time
+from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.model.groups import Group
+from kvmwatch.model.selection import Selection
+from kvmwatch.reading import collect, hypervisor
+from kvmwatch.reading.collect import Reader
+from kvmwatch.reading.deadline import Deadline
+
+needed = {f"kvmwatch.reading.{module}" for module in sys.argv[1:]}
+assert not needed & {*sys.modules}
+
+def open_readonly(_uri):
+    end = time.monotonic() + 20
+    while not needed <= {*sys.modules} and time.monotonic() < end:
+        time.sleep(0.01)
+    raise KvmwatchError(f"missing: {needed - {*sys.modules}}")
+
+hypervisor.open_readonly = open_readonly
+try:
+    Reader("qemu:///system", Group.MEMORY | Group.DEFINITION, Selection(), Deadline(30)).read()
+except KvmwatchError as error:
+    print(error)
+"""
+
+
+def test_what_is_needed_is_imported_while_libvirt_connects() -> None:
+    needed = ("listing", "domains", "records", "lanes", "domain_xml")
+    words = [sys.executable, "-c", WHILE_CONNECTING, *needed]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "missing: set()\n"
+
+
+def test_a_libvirt_that_does_not_connect_is_told_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    let_go = threading.Event()
+    monkeypatch.setattr(hypervisor, "open_readonly", lambda _uri: let_go.wait())
+    reader = Reader("qemu:///system", Group.NONE, Selection(), Deadline(0.2))
+    try:
+        with pytest.raises(DeadlineExceeded, match=r"qemu:///system gave no answer within 0.2 s"):
+            reader.read()
+    finally:
+        let_go.set()

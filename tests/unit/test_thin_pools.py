@@ -37,7 +37,7 @@ def test_a_thin_pool_is_seen(tmp_path: Path, name: str, uuid: str, groups: set[s
     device(tmp_path, 0, "vg-root", LVM)
     device(tmp_path, 1, name, uuid)
     (tmp_path / "block/dm-2/dm").mkdir(parents=True)  # it goes just now
-    seen = {group for group in ("vg", "my", "my-vg", "vg-2", "v", "") if active(group, tmp_path)}
+    seen = {group for group in ("vg", "my", "my-vg", "vg-2", "v", "") if active(group, str(tmp_path))}
     assert seen == groups
 
 

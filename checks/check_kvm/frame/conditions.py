@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from nagiosplugin import Critical, Ok, Unknown, Warn
-from nagiosplugin.state import ServiceState
-
 from check_kvm.frame import known
+from check_kvm.frame.plugin_api import Critical, Ok, ServiceState, Unknown, Warn
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.policy import Policy
 

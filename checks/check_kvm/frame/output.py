@@ -9,12 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-import nagiosplugin
-from nagiosplugin.output import Output
-from nagiosplugin.runtime import Runtime
-
-from check_kvm.frame import perfdata
-from check_kvm.frame.verdict import NAMED, Verdict, results
+from check_kvm.frame import labels, perfdata
+from check_kvm.frame.plugin_api import Ok, Performance
+from check_kvm.frame.verdict import NAMED, Verdict
 
 #: bytes that Nagios 4 reads of a plugin (MAX_PLUGIN_OUTPUT_LENGTH); NRPE 3 and Icinga take more
 DEFAULT_LIMIT = 8192
@@ -37,83 +34,71 @@ DEFAULT_STYLE = Style()
 
 
 def render(name: str, verdict: Verdict, style: Style = DEFAULT_STYLE) -> tuple[str, int]:
-    """Print the verdict of the check with this short name. Gives the output and the exit code."""
-    frame = nagiosplugin.Check(_Summary(verdict), results(verdict))
-    frame.name = f"kvm_{name}"
-    runtime = Runtime()
-    runtime.output = _Output(runtime.logchan, verdict, style)
-    runtime.run(frame)
-    return str(runtime.output), runtime.exitcode
+    """Print the verdict of the check with this short name. Gives the output and the exit code.
+
+    The first line has all perfdata, then comes a line per subject: the problems, or with -v all of them.
+    """
+    state = verdict.state
+    values, note = _perfdata(verdict, style, int(style.limit * _PERFDATA_SHARE))
+    room = style.limit - _size(values) - 4 - _size(_MORE) - 6  # and then what was left out, at least
+    summary = labels.text(_ok(verdict) if state is Ok else _problem(verdict))
+    status = f"KVM_{name.upper()} {str(state).upper()}" + (f" - {summary}" if summary else "")
+    first = _cut(status, min(room, style.limit // 2)) + (f" | {values}" if values else "")
+    lines = [*note, *_lines(verdict, everything=style.verbose > 0)]
+    return "\n".join([first, *_fitting(lines, style.limit - _size(first) - 1)]) + "\n", state.code
 
 
-class _Summary(nagiosplugin.Summary):  # type: ignore[misc]
+def _ok(verdict: Verdict) -> str:
+    """The overview, unless there is only one thing to tell of."""
+    subjects = verdict.sorted_subjects()
+    alone = len(subjects) == 1 and subjects[0].name
+    return _joined(subjects[0].line() if alone else verdict.overview, verdict.note)
+
+
+def _problem(verdict: Verdict) -> str:
     """What is wrong first, a few by name; then the overview, unless there is only one thing to tell of."""
-
-    def __init__(self, verdict: Verdict) -> None:
-        self._verdict = verdict
-
-    def ok(self, _results: nagiosplugin.Results) -> str:
-        subjects = self._verdict.sorted_subjects()
-        alone = len(subjects) == 1 and subjects[0].name
-        return self._noted(subjects[0].line() if alone else self._verdict.overview)
-
-    def problem(self, _results: nagiosplugin.Results) -> str:
-        subjects = self._verdict.sorted_subjects()
-        bad = [subject for subject in subjects if subject.state.code]
-        named = "; ".join(subject.line(worst_only=True) for subject in bad[:NAMED])
-        if len(subjects) == 1 and bad[0].name:
-            return self._noted(named)
-        more = f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
-        return self._noted(named + more, self._verdict.overview)
-
-    def _noted(self, *texts: str) -> str:
-        return "; ".join(filter(None, (*texts, self._verdict.note)))
+    subjects = verdict.sorted_subjects()
+    bad = [subject for subject in subjects if subject.state.code]
+    named = "; ".join(subject.line(worst_only=True) for subject in bad[:NAMED])
+    if len(subjects) == 1 and bad[0].name:
+        return _joined(named, verdict.note)
+    more = f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
+    return _joined(named + more, verdict.overview, verdict.note)
 
 
-class _Output(Output):  # type: ignore[misc]
-    """First line with all perfdata, then a line per subject: the problems, or with -v all of them."""
+def _joined(*texts: str) -> str:
+    return "; ".join(filter(None, texts))
 
-    def __init__(self, logchan: object, verdict: Verdict, style: Style) -> None:
-        super().__init__(logchan, style.verbose)
-        self._verdict = verdict
-        self._style = style
 
-    def add(self, check: nagiosplugin.Check) -> None:
-        values, note = self._perfdata(int(self._style.limit * _PERFDATA_SHARE))
-        room = self._style.limit - _size(values) - 4 - _size(_MORE) - 6  # and then what was left out, at least
-        self.status = _cut(self.format_status(check), min(room, self._style.limit // 2))
-        lines = [
-            f"[{str(result.state).upper()}] {result.hint}"
-            for result in check.results.results
-            if result.state.code or self.verbose
-        ]
-        if values:
-            self.status += f" | {values}"
-        for line in _fitting([*note, *lines], self._style.limit - _size(self.status) - 1):
-            self.add_longoutput(line)
+def _lines(verdict: Verdict, everything: bool) -> Iterable[str]:
+    said = [(subject.state, subject.line()) for subject in verdict.sorted_subjects()]
+    for state, line in said or [(Ok, labels.text(verdict.overview))]:
+        if state.code or everything:
+            yield f"[{str(state).upper()}] {line}"
 
-    def _perfdata(self, room: int) -> tuple[str, list[str]]:
-        """The perfdata that fits, and what is to be said about it."""
-        measured = [value for value in self._verdict.perfdata if value.spec.drawn]
-        style = self._style.perfdata
-        if style == perfdata.NONE or not measured:
-            return "", []
-        values = [value.performance for value in measured]
-        whole = style != perfdata.SUMMARY and perfdata.widest(values) <= room
-        if not whole:
-            values = list(perfdata.summed_up(measured))
-        fits = whole or perfdata.widest(values) <= room
-        if whole or (fits and style == perfdata.SUMMARY):
-            return self._joined(values), []
-        said = (
-            f"perfdata of {len(measured)} values is {'summed up' if fits else 'left out'}: it does not fit into "
-            f"{self._style.limit} bytes with the text (see --perfdata and --max-output)"
-        )
-        return self._joined(values) if fits else "", [said]
 
-    def _joined(self, values: Iterable[nagiosplugin.Performance]) -> str:
-        known_only = self._style.perfdata == perfdata.KNOWN
-        return " ".join(sorted(str(value) for value in values if perfdata.is_known(value) or not known_only))
+def _perfdata(verdict: Verdict, style: Style, room: int) -> tuple[str, list[str]]:
+    """The perfdata that fits, and what is to be said about it."""
+    measured = [value for value in verdict.perfdata if value.spec.drawn]
+    if style.perfdata == perfdata.NONE or not measured:
+        return "", []
+    known_only = style.perfdata == perfdata.KNOWN
+    values = [value.performance for value in measured]
+    whole = style.perfdata != perfdata.SUMMARY and perfdata.widest(values) <= room
+    if not whole:
+        values = list(perfdata.summed_up(measured))
+    fits = whole or perfdata.widest(values) <= room
+    if whole or (fits and style.perfdata == perfdata.SUMMARY):
+        return _printed(values, known_only), []
+    said = (
+        f"perfdata of {len(measured)} values is {'summed up' if fits else 'left out'}: it does not fit into "
+        f"{style.limit} bytes with the text (see --perfdata and --max-output)"
+    )
+    return _printed(values, known_only) if fits else "", [said]
+
+
+def _printed(values: Iterable[Performance], known_only: bool) -> str:
+    return " ".join(sorted(str(value) for value in values if perfdata.is_known(value) or not known_only))
 
 
 def _fitting(lines: list[str], room: int) -> Iterable[str]:

@@ -13,8 +13,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from nagiosplugin import Performance, Range
-
+from check_kvm.frame.plugin_api import Performance, Range
 from check_kvm.frame.thresholds import MetricSpec, Threshold
 
 FULL, KNOWN, SUMMARY, NONE = STYLES = ("full", "known", "summary", "none")
@@ -23,7 +22,7 @@ FULL, KNOWN, SUMMARY, NONE = STYLES = ("full", "known", "summary", "none")
 _UNITS = {"%": "%", "B": "B", "B/s": "B", "s": "s", "b/s": "", "/s": "", "": ""}
 _NOT_KNOWN = "U"
 _DIGITS = {"s": 6}  # else 2
-_EXPONENT = re.compile(r"-?[0-9.]+e[+-]?[0-9]+")
+_EXPONENT = r"-?[0-9.]+e[+-]?[0-9]+"
 _NOT_ADDED = ("%", "s")  # units whose values do not add up to anything
 _WIDEST = 18  # characters of a value, its unit, its least and most, as a rule
 
@@ -106,5 +105,8 @@ def _performance(
 
 
 def _range(limits: Range) -> str:
+    text = str(limits)
+    if "e" not in text:
+        return text
     # nagiosplugin writes small and large limits with an exponent
-    return _EXPONENT.sub(lambda number: decimal(float(number[0])), str(limits))
+    return re.sub(_EXPONENT, lambda number: decimal(float(number[0])), text)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
-from nagiosplugin import Unknown
-
-from check_kvm.frame import labels, output, placing, sampling
+from check_kvm.frame import labels, output, placing
 from check_kvm.frame.check_options import parser_of, site_config
 from check_kvm.frame.conditions import Condition, Severities
+from check_kvm.frame.plugin_api import Unknown
 from check_kvm.frame.siteconfig import SiteConfig
 from check_kvm.frame.thresholds import MetricSpec, Thresholds
 from check_kvm.frame.verdict import Verdict
@@ -79,7 +77,11 @@ def said(check: Check, arguments: Sequence[str]) -> Said:
     except UsageError as error:
         return Said(f"{_prefix(check)} - {labels.text(str(error))}\n{parser_of(check).format_usage()}")
     except Exception as error:
-        more = traceback.format_exc() if _verbosity(arguments) >= 2 else ""
+        more = ""
+        if _verbosity(arguments) >= 2:
+            import traceback  # noqa: PLC0415 - costs 3 ms
+
+            more = traceback.format_exc()
         return Said(without_password(f"{unknown(check, error)}\n{more}"))
 
 
@@ -105,6 +107,9 @@ def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
     if check.guest_agent and options.guest_agent:
         groups |= Group.FILESYSTEM
     reader = Reader(options.uri, groups, domains_wanted, deadline, Roster(options.state_dir, options.uri))
+    if check.remembers:  # while libvirt makes the connection
+        from check_kvm.frame import sampling  # noqa: PLC0415
+
     snapshot = reader.read()
     if check.remembers:
         with doing("reading or keeping the counters of the last run (--state-dir)"):

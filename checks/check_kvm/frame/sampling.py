@@ -6,15 +6,17 @@ import argparse
 import math
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from kvmwatch.command.history import History
+from kvmwatch.model import lasting, rates
+from kvmwatch.model.lasting import unkept, with_since
+from kvmwatch.model.rates import Samples, lacking, with_rates
+from kvmwatch.model.remembered import samples as parts
+from kvmwatch.model.remembered import with_parts
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Snapshot
+from kvmwatch.reading.collect import Reader
 from kvmwatch.reading.deadline import Deadline
-
-if TYPE_CHECKING:
-    from kvmwatch.model.rates import Samples
-    from kvmwatch.reading.collect import Reader
 
 _SAMPLING = 1.0  # seconds between the two samples of a first run
 
@@ -37,12 +39,6 @@ def rated(
     counters apart, or each would find those that another has taken a moment ago, too young for a rate. Counters
     that are older than ``oldest`` seconds give none. ``waits`` is called before a wait for a second reading.
     """
-    from kvmwatch.command.history import History  # noqa: PLC0415 - check_kvm_pool does without
-    from kvmwatch.model.lasting import unkept, with_since  # noqa: PLC0415
-    from kvmwatch.model.rates import lacking, with_rates  # noqa: PLC0415
-    from kvmwatch.model.remembered import samples as parts  # noqa: PLC0415
-    from kvmwatch.model.remembered import with_parts  # noqa: PLC0415
-
     history = History(options.state_dir, command, options.uri, selection, *readers)
     previous = history.load()
     snapshot = with_parts(with_since(snapshot, previous), previous)
@@ -71,6 +67,4 @@ def rated(
 
 def _kept(snapshot: Snapshot) -> Samples:
     """What the next run compares with."""
-    from kvmwatch.model import lasting, rates  # noqa: PLC0415
-
     return rates.samples(snapshot) | lasting.samples(snapshot)

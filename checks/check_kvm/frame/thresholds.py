@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
 from typing import NamedTuple
-
-from nagiosplugin import Range
 
 from check_kvm.frame import known
 from check_kvm.frame.conditions import Severities
+from check_kvm.frame.plugin_api import Range
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.policy import OwnThreshold, Policy, listed
 
@@ -144,6 +142,8 @@ def parse_range(spec: str, unit: str = "") -> Range:
     scales = SCALES.get(unit, {})
 
     def number(found: re.Match[str]) -> str:
+        from decimal import Decimal  # noqa: PLC0415 - few ranges have units
+
         value = Decimal(found[1]) * scales[found[2]]
         return f"{value.normalize():f}"
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-import nagiosplugin
-from nagiosplugin import Critical, Ok, Range, Result, Unknown, Warn
-from nagiosplugin.state import ServiceState
-
 from check_kvm.frame import labels
 from check_kvm.frame.conditions import Condition
 from check_kvm.frame.perfdata import Measured
+from check_kvm.frame.plugin_api import Critical, Ok, Range, ServiceState, Unknown, Warn
 from check_kvm.frame.thresholds import Threshold, Thresholds, parse_range
 from kvmwatch.model import states
 from kvmwatch.model.groups import Group
@@ -19,7 +16,7 @@ from kvmwatch.model.snapshot import Domain, Snapshot, Unreads
 from kvmwatch.model.text import labelled
 from kvmwatch.model.units import duration, human
 
-# What is surely wrong comes before what cannot be told; nagiosplugin ranks UNKNOWN highest.
+# What is surely wrong comes before what cannot be told; nagiosplugin's own order ranks UNKNOWN highest.
 SEVERITY = (Ok, Warn, Unknown, Critical)
 NAMED = 3  # problems that the first line names
 
@@ -95,7 +92,7 @@ class Subject:
         why = f" ({because})" if because else ""
         said = text or f"{metric.replace('_', ' ')} {human(value, spec.unit)}"
         if broken or not quiet:
-            self.parts.append((state, f"{said}{why}"))
+            self.parts.append((state, labels.text(f"{said}{why}")))
 
     def minds(self, metric: str) -> bool:
         """Whether there is a threshold that this metric of it could miss."""
@@ -131,6 +128,11 @@ class Verdict:
         self.of_domains = False  # whether it went through them
         self.overview = ""  # the sentence behind the problems, or alone when there are none
         self.note = ""  # said at the end of the first line, whatever the state
+
+    @property
+    def state(self) -> ServiceState:
+        """The worst of its subjects; OK when there is nothing to judge."""
+        return max((subject.state for subject in self.subjects), key=SEVERITY.index, default=Ok)
 
     @property
     def perfdata(self) -> list[Measured]:
@@ -236,25 +238,6 @@ class Verdict:
         """The subjects, worst first."""
         said = (subject for subject in self.subjects if subject.parts)
         return sorted(said, key=lambda s: (-SEVERITY.index(s.state), not s.silent, -s.rank, s.name))
-
-
-class Results(nagiosplugin.Results):  # type: ignore[misc]
-    """nagiosplugin's results with our order of severity."""
-
-    @property
-    def most_significant_state(self) -> ServiceState:
-        """The worst state. Raises ValueError when there are no results."""
-        return max(self.by_state, key=SEVERITY.index)
-
-
-def results(verdict: Verdict) -> Results:
-    """Make nagiosplugin results of a verdict, worst first; OK when there is nothing to judge."""
-    made = Results()
-    for subject in verdict.sorted_subjects():
-        made.add(Result(subject.state, subject.line()))
-    if not made:
-        made.add(Result(Ok, verdict.overview))
-    return made
 
 
 def not_responding(domain: Domain) -> str:

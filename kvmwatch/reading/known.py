@@ -1,0 +1,28 @@
+"""What the last run knew of the list of domains, for when libvirt's own does not answer."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Optional, Protocol
+
+
+class Waits(NamedTuple):
+    """That the list waits: since when, when it was last asked for (Unix time), and for whom."""
+
+    since: float
+    asked: float
+    held: frozenset[str]
+    running: frozenset[str]  # those of them whose QEMU was seen
+
+
+class Known(NamedTuple):
+    """What the last run knew: UUID to name of every domain, and whether the list waited."""
+
+    names: dict[str, str]
+    waits: Optional[Waits] = None
+
+
+class Roster(Protocol):
+    """Where that is kept between runs."""
+
+    def load(self) -> Known: ...
+    def save(self, known: Known) -> None: ...
