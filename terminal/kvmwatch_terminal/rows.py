@@ -61,6 +61,11 @@ class Row(NamedTuple):
         """The higher, the worse; a VM that is left alone is as good as any."""
         return SEVERITIES.index(self.status or OK)
 
+    @property
+    def called(self) -> str:
+        """What libvirt calls it."""
+        return self.domain.name
+
 
 class Thing(NamedTuple):
     """Anything else that stands in a table: a disk, a pool, the verdict of a check."""
@@ -70,6 +75,17 @@ class Thing(NamedTuple):
     unread: Unreads = ()
     silent: bool = False
     status: str | None = None
+    owner: Domain | None = None  # the VM that it is of, where a table has those of several
+
+    @property
+    def badness(self) -> int:
+        """The higher, the worse."""
+        return SEVERITIES.index(self.status or OK)
+
+    @property
+    def called(self) -> str:
+        """The name of the VM that it is of."""
+        return self.owner.name if self.owner else ""
 
 
 class Said(NamedTuple):

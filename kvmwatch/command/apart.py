@@ -1,0 +1,72 @@
+"""Work that can hang or leak, in a process of its own: for commands that run for long."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import math
+import multiprocessing
+import os
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any, TypeVar
+
+from kvmwatch.command import watchdog
+from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.model.text import without_password
+
+T = TypeVar("T")
+
+_SPARE = 0.3  # seconds that are kept back of the time for the way back from there
+
+#: a process that has imported all, and never read anything, gives birth to them
+_BORN = multiprocessing.get_context("forkserver")
+
+
+def stay() -> None:
+    """Make this process one that runs for long: each turn of its loop is to call ``watchdog.renew``."""
+    gc.enable()  # which check_kvm switches off, for commands that end at once
+    watchdog.limit(math.inf)  # which is a day there
+
+
+def warm(module: str) -> None:
+    """Have this module imported, once, before the first process is born: it imports what their work needs."""
+    _BORN.set_forkserver_preload([module])
+
+
+def run(work: Callable[[float], T], seconds: float) -> T:
+    """Give what ``work`` (what pickle takes: a function of a module) makes of the seconds that it has.
+
+    Raises KvmwatchError when that raises one, or does not return in time.
+    """
+    out, end = _BORN.Pipe(duplex=False)
+    with out:
+        with end:
+            process = _BORN.Process(target=_work, args=(work, max(0.1, seconds - _SPARE), end))
+            process.start()
+        try:
+            if not out.poll(seconds):
+                raise KvmwatchError(f"no answer within {seconds:g} s")
+            succeeded, answer = out.recv()
+        except EOFError:
+            raise KvmwatchError(
+                "the process that reads the hypervisor has ended; is there enough memory?"
+            ) from None
+        finally:
+            process.kill()
+    if not succeeded:
+        raise KvmwatchError(answer)
+    made: T = answer
+    return made
+
+
+def _work(work: Callable[[float], Any], seconds: float, end: Connection) -> None:
+    with contextlib.suppress(OSError):
+        os.setsid()  # a terminal's Ctrl-C is for who owns it, and ssh is to ask nobody for a password there
+    try:
+        end.send((True, work(seconds)))
+    except KvmwatchError as error:
+        end.send((False, without_password(str(error))))
+    except Exception as error:
+        end.send((False, f"internal error, please report it: {type(error).__name__}: {error}"))
+    os._exit(0)  # without waiting for what hangs
