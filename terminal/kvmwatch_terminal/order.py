@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Union
 
 from kvmwatch_terminal.columns import Column
 from kvmwatch_terminal.rows import Row, Thing
 
-Shown = TypeVar("Shown", Row, Thing)
+Shown = TypeVar("Shown", bound=Union[Row, Thing])
 
 BY_PROBLEM = ("status", "problem")  # sorted by how bad it is
 

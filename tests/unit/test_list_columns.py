@@ -91,7 +91,7 @@ def test_columns_have_names_and_headers_of_their_own() -> None:
         texts = [of(column) for column in COLUMNS]
         assert len(set(texts)) == len(texts)
     assert COLUMNS[-1].judged, "the longest is the last"
-    assert [column.name for column in COLUMNS if column.shown == ASKED] == ["addresses"]
+    assert [column.name for column in COLUMNS if column.shown == ASKED] == ["cpu_time", "addresses"]
 
 
 @pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.name)

@@ -1,0 +1,114 @@
+"""The lines above the table: the host, its VMs by state, what is wrong, and what is to be known of the figures."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+from kvmwatch.model import states
+from kvmwatch.model.text import readable
+from kvmwatch.model.units import duration
+from kvmwatch_terminal import host_details
+from kvmwatch_terminal.columns import cell
+from kvmwatch_terminal.reading import LONGEST
+from kvmwatch_terminal.rows import OK, SEVERITIES
+from kvmwatch_terminal.top.feed import News
+from kvmwatch_terminal.top.model import State
+from kvmwatch_terminal.top.painting import BOLD, OLD, PLAIN, Line, Span
+from kvmwatch_terminal.top.taking import Taken
+from kvmwatch_terminal.top.views import OWN
+
+#: figures of the page of the hypervisor
+_FIGURES = (
+    "CPU {cpu} of {cpus}, I/O wait {cpu_iowait}",
+    "load {load1} {load5} {load15}",
+    "memory {memory} of {memory_total}",
+    "swap {swap_used} of {swap_total}",
+    "promised {vcpus_assigned} vCPUs, {memory_assigned}",
+)
+_GAP = "   "
+
+
+def lines(state: State, news: News) -> list[Line]:
+    """Four lines, of which the last are the least that can be done without."""
+    taken = news.taken
+    if not taken:
+        return [[Span("kvmwatch top", BOLD)], [*_news(state, news)] or [Span("reading ...")]]
+    return [_title(state, taken), _host(taken), [*_vms(taken)], [*_news(state, news)]]
+
+
+def _title(state: State, taken: Taken) -> Line:
+    snapshot = taken.snapshot
+    host = snapshot.host
+    name = (host.hostname if host else None) or snapshot.uri
+    beside = f" ({snapshot.uri})" if name != snapshot.uri else ""
+    up = f"{_GAP}up {_figures(taken)['uptime']}" if host else ""
+    at = time.strftime("%H:%M:%S", time.localtime(snapshot.time))
+    pace = "paused" if state.paused else f"every {state.delay:g} s"
+    return [Span("kvmwatch top  "), Span(readable(name, LONGEST), BOLD), Span(f"{beside}{up}{_GAP}{at}, {pace}")]
+
+
+def _figures(taken: Taken) -> dict[str, str]:
+    whole = host_details.whole(taken.snapshot)
+    return {column.name: cell(column, whole) for column in host_details.WHOLE} if whole else {}
+
+
+def _host(taken: Taken) -> Line:
+    figures = _figures(taken)
+    if not figures:
+        return [Span("the host could not be read")]
+    return [Span(_GAP.join(text.format(**figures) for text in _FIGURES))]
+
+
+def _vms(taken: Taken) -> Iterator[Span]:
+    """How many in which state, and how many with problems of each severity."""
+    domains = [row.domain for row in taken.rows]
+    counts = Counter(domain.state for domain in domains)
+    parts = [f"{number} {states.label(state)}" for state, number in sorted(counts.items())]
+    silent = sum(domain.not_responding is not None for domain in domains)
+    parts += [f"{silent} not responding"] if silent else []
+    yield Span(f"{len(domains)} VM{'' if len(domains) == 1 else 's'}: {', '.join(parts)}" if parts else "no VMs")
+    yield Span(f"{_GAP}problems: ")
+    worst = Counter(row.status for row in taken.rows)
+    bad = [severity for severity in reversed(SEVERITIES) if severity != OK and worst[severity]]
+    for number, severity in enumerate(bad):
+        yield Span(", " if number else "")
+        yield Span(f"{worst[severity]} {severity}", severity)
+    for each in taken.said:
+        if each.severity != OK:
+            yield Span(", " if bad else "")
+            yield Span(f"{each.check} {each.severity}", each.severity)
+            bad.append(each.check)
+    if not bad:
+        yield Span("none")
+
+
+def hindrance(news: News) -> Iterator[Span]:
+    """Why there are no new figures."""
+    if news.silent is not None:
+        old = ", and these figures are old" if news.taken else ""
+        yield Span(f"libvirt has not answered for {duration(max(1.0, news.silent))}{old}", "CRITICAL")
+    if news.error:
+        yield Span(f"{': ' if news.silent is not None else ''}{readable(news.error, LONGEST)}", "CRITICAL")
+
+
+def _news(state: State, news: News) -> Iterator[Span]:
+    """What hinders, else how the table comes about."""
+    yield from hindrance(news)
+    if news.silent is not None or news.error or not news.taken:
+        return
+    parts = [f"sorted by {state.order.column}{', the other way round' if state.order.reverse else ''}"]
+    parts += [f"CPU in % of {state.base}"] if state.base != OWN else []
+    parts += ["only active ones"] if state.active else []
+    parts += ["means since the start"] if state.averaged else []
+    parts += [f"only with {state.filter!r}"] if state.filter else []
+    parts += ["following"] if state.follows else []
+    yield Span("; ".join(parts), OLD)
+    unread = [
+        part.text
+        for part in news.taken.snapshot.unread
+        if not part.absent or part.group in state.table.needs  # of a view that this hypervisor cannot fill
+    ]
+    if unread:
+        yield Span(f"{_GAP}{unread[0]}", PLAIN)

@@ -1,0 +1,179 @@
+"""The views of ``kvmwatch top``: each a table over one snapshot, of the columns of list and show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import reduce
+from operator import or_
+from typing import Any, NamedTuple, Union
+
+from kvmwatch.model import derived
+from kvmwatch.model.groups import Group
+from kvmwatch.model.metrics import Value as Figure
+from kvmwatch_terminal import details, host_details
+from kvmwatch_terminal.columns import ALWAYS, COLUMNS, TABLE, Column, Value
+from kvmwatch_terminal.rows import OK, Row, Thing
+from kvmwatch_terminal.sections import Shown, column, things
+from kvmwatch_terminal.top.taking import Taken
+
+Line = Union[Row, Thing]
+
+#: what CPU use is a percentage of
+OWN, ONE, HOST = BASES = ("its own vCPUs", "one CPU", "the host's CPUs")
+
+#: what B puts in the place of what
+REQUESTS = {"read": "read_iops", "write": "write_iops", "rx": "rx_packets", "tx": "tx_packets"}
+
+
+class View(NamedTuple):
+    """A table; ``sort``: the column by which it is sorted first."""
+
+    name: str
+    columns: tuple[Column, ...]
+    of: Callable[[Taken], Iterable[Line]]
+    sort: str
+    busy: tuple[str, ...] = ()  # columns that tell whether a line does something
+    needs: Group = Group.NONE  # beside what is always read
+    hypervisor: bool = False  # whether what the checks say of the hypervisor is shown
+
+    def shown(self, base: str, requests: bool, cpus: Figure) -> tuple[Column, ...]:
+        """The columns with CPU use in % of ``base``, and bytes, or requests in their place."""
+        names = {each.name for each in self.columns}
+        pairs = {one: other for one, other in REQUESTS.items() if {one, other} <= names}
+        hidden = set(pairs if requests else pairs.values())
+        return tuple(_based(each, base, cpus) for each in self.columns if each.name not in hidden)
+
+
+def key(line: Line) -> tuple[str, ...]:
+    """What tells a line from all others of its view, now and later."""
+    if isinstance(line, Row):
+        return (line.domain.uuid,)
+    record = getattr(line.of, "vcpu", line.of)  # a vCPU stands there with what it is pinned to
+    names = (
+        getattr(record, name, "") for name in ("uuid", "pid", "number", "name", "key", "check", "thing", "text")
+    )
+    return (line.owner.uuid if line.owner else "", *map(str, names))
+
+
+def uuid(line: Line) -> str | None:
+    """The UUID of the VM that a line is of."""
+    owner = line.domain if isinstance(line, Row) else line.owner
+    return owner.uuid if owner else None
+
+
+def label(line: Line) -> str:
+    """What the VM of a line is called."""
+    owner = line.domain if isinstance(line, Row) else line.owner
+    return owner.label if owner else ""
+
+
+class Found(NamedTuple):
+    """A line of what is wrong; ``thing``: a disk, an interface."""
+
+    check: str
+    thing: str
+    text: str
+
+
+_VM = Column(
+    *("vm", "VM", None, "the VM that it is of", lambda thing: thing.owner.name if thing.owner else None),
+    text=label,
+    least=12,
+    kept=ALWAYS,
+)
+
+
+def _of_vms(name: str) -> tuple[tuple[Column, ...], Callable[[Taken], Iterator[Line]]]:
+    """The columns of a section of show, and its lines for all VMs."""
+    section = next(section for section in details.SECTIONS if section.name == name)
+
+    def lines(taken: Taken) -> Iterator[Line]:
+        for row in taken.rows:
+            for thing in things(section, Shown(row, taken.snapshot, row.domain.policy)):
+                yield thing._replace(owner=row.domain)
+
+    return (_VM, *_by_place(section.columns)), lines
+
+
+def _by_place(columns: Sequence[Column]) -> Iterator[Column]:
+    """On a narrow terminal the last go first, and what it is called stays."""
+    return (each._replace(kept=len(columns) - place if place else ALWAYS) for place, each in enumerate(columns))
+
+
+def _processes(taken: Taken) -> Iterator[Line]:
+    domains = {row.domain.uuid: row for row in taken.rows}
+    for process in taken.snapshot.processes:
+        row = domains.get(process.uuid or "") if process.known else None
+        if row:
+            yield Thing(process, row.now, (*row.unread, *process.unread), owner=row.domain)
+        else:
+            yield Thing(process, taken.snapshot.time, process.unread)
+
+
+def _pools(taken: Taken) -> Iterator[Line]:
+    (section,) = (section for section in host_details.SECTIONS if section.name == "pools")
+    yield from host_details.things(section, taken.snapshot)
+
+
+def _problems(taken: Taken) -> Iterator[Line]:
+    now = taken.snapshot.time
+    for each in taken.said:
+        lines = each.lines[:-1] if len(each.lines) > 1 else each.lines  # the last is the overview
+        for line in lines if each.severity != OK else ():
+            yield Thing(Found(each.check, "", line), now, status=each.severity)
+    for row in taken.rows:
+        for problem in row.problems or ():
+            found = Found(problem.check, problem.thing, problem.text)
+            yield Thing(found, now, status=problem.severity, owner=row.domain)
+
+
+def _section(name: str) -> tuple[Column, ...]:
+    return next(section.columns for section in (*details.SECTIONS, *host_details.SECTIONS) if section.name == name)
+
+
+def _based(each: Column, base: str, cpus: Figure) -> Column:
+    """A column of CPU use as a percentage of something else, if it is one."""
+    if each.name != "cpu" or base == OWN:
+        return each
+    of: Callable[[Any], Value] = each.of
+    whole = 1 if base == ONE else cpus
+
+    def share(line: Line) -> Value:
+        if isinstance(line, Row):  # all of its threads, as top has it
+            return derived.percent(line.domain.rates.cpu_time, whole)
+        value = of(line)
+        assert value is None or isinstance(value, (int, float))
+        return derived.percent(value, whole) if value is None else derived.percent(value / 100, whole)
+
+    return each._replace(of=share, header="CPU/1" if base == ONE else "CPU/HOST")
+
+
+_BESIDE = ("id", "cpu_time", "read_iops", "write_iops")  # of what list shows only where it is asked for
+_DOMAINS = tuple(each for each in COLUMNS if each.shown == TABLE or each.name in _BESIDE)
+_VCPUS, _DISKS, _INTERFACES = map(_of_vms, ("vcpu", "disks", "interfaces"))
+
+VIEWS = (
+    View("domains", _DOMAINS, lambda taken: taken.rows, "cpu", ("cpu", "read", "write", "rx", "tx")),
+    View("vcpus", *_VCPUS, "cpu", ("cpu", "wait")),
+    View("interfaces", *_INTERFACES, "tx", ("rx", "tx", "rx_packets", "tx_packets", "errors", "drops")),
+    View("disks", *_DISKS, "write", ("read", "write", "read_iops", "write_iops", "flush_latency")),
+    View(
+        *("processes", (_VM, *_by_place(_section("processes"))), _processes, "cpu", ("cpu", "read", "write")),
+        needs=reduce(or_, (each.needs for each in _section("processes"))),
+    ),
+    View("pools", tuple(_by_place(_section("pools"))), _pools, "usage", hypervisor=True),
+    View(
+        "problems",
+        (
+            Column("status", "STATUS", None, "how bad it is", lambda thing: thing.status, kept=ALWAYS),
+            _VM,
+            column("check", "CHECK", None, lambda found: found.check),
+            column("thing", "WHAT", None, lambda found: found.thing or None, least=8),
+            column("text", "PROBLEM", None, lambda found: found.text, least=32)._replace(kept=ALWAYS),
+        ),
+        _problems,
+        "status",
+        hypervisor=True,
+    ),
+)
+BY_NAME = {view.name: view for view in VIEWS}
