@@ -101,7 +101,7 @@ class Feed:
             self._said_at = begun
         before = self._news.taken
         if before and not asked.hypervisor:
-            taken = taken._replace(said=before.said)
+            taken = taken._replace(problems=before.problems)
         self._news = self._news._replace(taken=taken, first=self._first(samples), error=None)
 
     def _first(self, samples: Samples) -> Samples:

@@ -12,7 +12,7 @@ from kvmwatch.model.units import duration
 from kvmwatch_terminal import host_details
 from kvmwatch_terminal.columns import cell
 from kvmwatch_terminal.reading import LONGEST
-from kvmwatch_terminal.rows import OK, SEVERITIES
+from kvmwatch_terminal.rows import OK, SEVERITIES, Thing
 from kvmwatch_terminal.top.feed import News
 from kvmwatch_terminal.top.model import State
 from kvmwatch_terminal.top.painting import BOLD, OLD, PLAIN, Line, Span
@@ -27,6 +27,7 @@ _FIGURES = (
     "swap {swap_used} of {swap_total}",
     "promised {vcpus_assigned} vCPUs, {memory_assigned}",
 )
+_OF_HOST = {column.name: column for column in host_details.WHOLE}
 _GAP = "   "
 
 
@@ -43,22 +44,29 @@ def _title(state: State, taken: Taken) -> Line:
     host = snapshot.host
     name = (host.hostname if host else None) or snapshot.uri
     beside = f" ({snapshot.uri})" if name != snapshot.uri else ""
-    up = f"{_GAP}up {_figures(taken)['uptime']}" if host else ""
+    whole = host_details.whole(snapshot)
+    up = f"{_GAP}up {cell(_OF_HOST['uptime'], whole)}" if whole else ""
     at = time.strftime("%H:%M:%S", time.localtime(snapshot.time))
     pace = "paused" if state.paused else f"every {state.delay:g} s"
     return [Span("kvmwatch top  "), Span(readable(name, LONGEST), BOLD), Span(f"{beside}{up}{_GAP}{at}, {pace}")]
 
 
-def _figures(taken: Taken) -> dict[str, str]:
-    whole = host_details.whole(taken.snapshot)
-    return {column.name: cell(column, whole) for column in host_details.WHOLE} if whole else {}
-
-
 def _host(taken: Taken) -> Line:
-    figures = _figures(taken)
-    if not figures:
+    whole = host_details.whole(taken.snapshot)
+    if not whole:
         return [Span("the host could not be read")]
-    return [Span(_GAP.join(text.format(**figures) for text in _FIGURES))]
+    return [Span(_GAP.join(text.format_map(_Cells(whole)) for text in _FIGURES))]
+
+
+class _Cells(dict[str, str]):
+    """The lines of the page of the hypervisor by name, each when it is asked for."""
+
+    def __init__(self, whole: Thing) -> None:
+        super().__init__()
+        self._whole = whole
+
+    def __missing__(self, name: str) -> str:
+        return cell(_OF_HOST[name], self._whole)
 
 
 def _vms(taken: Taken) -> Iterator[Span]:
@@ -75,20 +83,27 @@ def _vms(taken: Taken) -> Iterator[Span]:
     for number, severity in enumerate(bad):
         yield Span(", " if number else "")
         yield Span(f"{worst[severity]} {severity}", severity)
-    for each in taken.said:
-        if each.severity != OK:
-            yield Span(", " if bad else "")
-            yield Span(f"{each.check} {each.severity}", each.severity)
-            bad.append(each.check)
-    if not bad:
+    of_hypervisor = _worst_of_each(taken)
+    for number, (check, severity) in enumerate(of_hypervisor.items(), len(bad)):
+        yield Span(", " if number else "")
+        yield Span(f"{check} {severity}", severity)
+    if not bad and not of_hypervisor:
         yield Span("none")
+
+
+def _worst_of_each(taken: Taken) -> dict[str, str]:
+    """The checks that find something wrong with the hypervisor, and how bad it is."""
+    worst: dict[str, str] = {}
+    for problem in taken.problems:
+        worst[problem.check] = max(worst.get(problem.check, OK), problem.severity, key=SEVERITIES.index)
+    return worst
 
 
 def hindrance(news: News) -> Iterator[Span]:
     """Why there are no new figures."""
     if news.silent is not None:
         old = ", and these figures are old" if news.taken else ""
-        yield Span(f"libvirt has not answered for {duration(max(1.0, news.silent))}{old}", "CRITICAL")
+        yield Span(f"libvirt has not answered for {duration(max(1, int(news.silent)))}{old}", "CRITICAL")
     if news.error:
         yield Span(f"{': ' if news.silent is not None else ''}{readable(news.error, LONGEST)}", "CRITICAL")
 

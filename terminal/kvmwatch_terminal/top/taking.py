@@ -19,7 +19,7 @@ from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Snapshot
 from kvmwatch_terminal import reading, show
 from kvmwatch_terminal.columns import COLUMNS, TABLE
-from kvmwatch_terminal.rows import Row, Said, judged, said
+from kvmwatch_terminal.rows import Problem, Row, Said, hypervisor_problems, judged
 from kvmwatch_terminal.sections import Shown
 
 #: what the header and the VMs' columns show
@@ -50,7 +50,7 @@ class Taken(NamedTuple):
     asked: Asked
     snapshot: Snapshot
     rows: tuple[Row, ...] = ()
-    said: tuple[Said, ...] = ()  # of the hypervisor
+    problems: tuple[Problem, ...] = ()  # of the hypervisor
     page: Page | None = None
 
 
@@ -98,8 +98,8 @@ def _all(options: argparse.Namespace, asked: Asked, counters: Counters) -> Taken
         *(options, "kvm_top", asked.groups | _ALWAYS, checks, selection, config), counters=counters
     )
     snapshot = config.applied(before)
-    verdicts = said(snapshot, of_hypervisor, config) if asked.hypervisor else ()
-    return Taken(asked, snapshot, tuple(judged(snapshot, of_domains, config)), tuple(verdicts))
+    problems = hypervisor_problems(snapshot, of_hypervisor, config) if asked.hypervisor else ()
+    return Taken(asked, snapshot, tuple(judged(snapshot, of_domains, config)), tuple(problems))
 
 
 def _checks() -> tuple[list[Check], list[Check]]:

@@ -12,7 +12,7 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import Value as Figure
 from kvmwatch_terminal import details, host_details
 from kvmwatch_terminal.columns import ALWAYS, COLUMNS, TABLE, Column, Value
-from kvmwatch_terminal.rows import OK, Row, Thing
+from kvmwatch_terminal.rows import Row, Thing
 from kvmwatch_terminal.sections import Shown, column, things
 from kvmwatch_terminal.top.taking import Taken
 
@@ -67,14 +67,6 @@ def label(line: Line) -> str:
     return owner.label if owner else ""
 
 
-class Found(NamedTuple):
-    """A line of what is wrong; ``thing``: a disk, an interface."""
-
-    check: str
-    thing: str
-    text: str
-
-
 _VM = Column(
     *("vm", "VM", None, "the VM that it is of", lambda thing: thing.owner.name if thing.owner else None),
     text=label,
@@ -100,6 +92,11 @@ def _by_place(columns: Sequence[Column]) -> Iterator[Column]:
     return (each._replace(kept=len(columns) - place if place else ALWAYS) for place, each in enumerate(columns))
 
 
+def _whose(line: Thing) -> str:
+    """The VM of a process, or whose it says that it is."""
+    return label(line) or f"{line.of.name or 'one'}, unknown to libvirt"
+
+
 def _processes(taken: Taken) -> Iterator[Line]:
     domains = {row.domain.uuid: row for row in taken.rows}
     for process in taken.snapshot.processes:
@@ -117,14 +114,11 @@ def _pools(taken: Taken) -> Iterator[Line]:
 
 def _problems(taken: Taken) -> Iterator[Line]:
     now = taken.snapshot.time
-    for each in taken.said:
-        lines = each.lines[:-1] if len(each.lines) > 1 else each.lines  # the last is the overview
-        for line in lines if each.severity != OK else ():
-            yield Thing(Found(each.check, "", line), now, status=each.severity)
+    for problem in taken.problems:
+        yield Thing(problem, now, status=problem.severity)
     for row in taken.rows:
         for problem in row.problems or ():
-            found = Found(problem.check, problem.thing, problem.text)
-            yield Thing(found, now, status=problem.severity, owner=row.domain)
+            yield Thing(problem, now, status=problem.severity, owner=row.domain)
 
 
 def _section(name: str) -> tuple[Column, ...]:
@@ -158,7 +152,11 @@ VIEWS = (
     View("interfaces", *_INTERFACES, "tx", ("rx", "tx", "rx_packets", "tx_packets", "errors", "drops")),
     View("disks", *_DISKS, "write", ("read", "write", "read_iops", "write_iops", "flush_latency")),
     View(
-        *("processes", (_VM, *_by_place(_section("processes"))), _processes, "cpu", ("cpu", "read", "write")),
+        "processes",
+        (_VM._replace(of=_whose, text=_whose), *_by_place(_section("processes"))),
+        _processes,
+        "cpu",
+        busy=("cpu", "read", "write"),
         needs=reduce(or_, (each.needs for each in _section("processes"))),
     ),
     View("pools", tuple(_by_place(_section("pools"))), _pools, "usage", hypervisor=True),
@@ -167,9 +165,9 @@ VIEWS = (
         (
             Column("status", "STATUS", None, "how bad it is", lambda thing: thing.status, kept=ALWAYS),
             _VM,
-            column("check", "CHECK", None, lambda found: found.check),
-            column("thing", "WHAT", None, lambda found: found.thing or None, least=8),
-            column("text", "PROBLEM", None, lambda found: found.text, least=32)._replace(kept=ALWAYS),
+            column("check", "CHECK", None, lambda problem: problem.check),
+            column("thing", "WHAT", None, lambda problem: problem.thing or None, least=8),
+            column("text", "PROBLEM", None, lambda problem: problem.text, least=32)._replace(kept=ALWAYS),
         ),
         _problems,
         "status",
