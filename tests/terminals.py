@@ -29,8 +29,6 @@ class Terminal:
     def __init__(self, process: int, end: int, height: int, width: int) -> None:
         self.process = process
         self.bytes = 0
-        self.code: int | None = None
-        self.signal: int | None = None
         self._end = end
         self._screen = pyte.Screen(width, height)
         self._stream = pyte.ByteStream(self._screen)
@@ -110,19 +108,33 @@ class Terminal:
         raise AssertionError(f"it does not end\n{self.text}")
 
 
+def fresh() -> list[Any]:
+    """The settings of a terminal that nobody has changed."""
+    ends = pty.openpty()
+    try:
+        return termios.tcgetattr(ends[0])
+    finally:
+        for end in ends:
+            os.close(end)
+
+
 @contextlib.contextmanager
 def terminal(command: Command, height: int, width: int, *arguments: str, **env: str) -> Iterator[Terminal]:
     """Run a command on a terminal of this size; TERM is xterm-256color unless given, and empty: not set."""
     process, end = pty.fork()
     if not process:
-        for name in ("COLUMNS", "LINES", "NO_COLOR"):
-            os.environ.pop(name, None)
-        os.environ.update({"TERM": "xterm-256color", "KVMWATCH_STATE_DIR": str(command._state), **env})
-        if not os.environ["TERM"]:
-            del os.environ["TERM"]
-        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
-        # readline, which pytest loads, puts COLUMNS into what execv would hand on, past os.environ
-        os.execve(command.bin / arguments[0], arguments, dict(os.environ))
+        try:
+            for name in ("COLUMNS", "LINES", "NO_COLOR"):
+                os.environ.pop(name, None)
+            os.environ.update({"TERM": "xterm-256color", "KVMWATCH_STATE_DIR": str(command._state), **env})
+            if not os.environ["TERM"]:
+                del os.environ["TERM"]
+            fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+            # readline, which pytest loads, puts COLUMNS into what execv would hand on, past os.environ
+            program = str(command.bin / arguments[0])
+            os.execve(program, (program, *arguments[1:]), dict(os.environ))
+        finally:
+            os._exit(127)
     made = Terminal(process, end, height, width)
     try:
         yield made

@@ -40,20 +40,21 @@ def run(work: Callable[[float], T], seconds: float) -> T:
     Raises KvmwatchError when that raises one, or does not return in time.
     """
     out, end = _BORN.Pipe(duplex=False)
+    process = _BORN.Process(target=_work, args=(work, max(0.1, seconds - _SPARE), end))
     with out:
-        with end:
-            process = _BORN.Process(target=_work, args=(work, max(0.1, seconds - _SPARE), end))
-            process.start()
         try:
+            with end:
+                process.start()
             if not out.poll(seconds):
                 raise KvmwatchError(f"no answer within {seconds:g} s")
             succeeded, answer = out.recv()
-        except EOFError:
+        except (EOFError, OSError):
             raise KvmwatchError(
                 "the process that reads the hypervisor has ended; is there enough memory?"
             ) from None
         finally:
-            process.kill()
+            if process.pid:
+                process.kill()
     if not succeeded:
         raise KvmwatchError(answer)
     made: T = answer

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.rates import MIN_SECONDS, Samples
+from kvmwatch.model.text import without_password
 from kvmwatch_terminal.top.taking import Asked, Taken
 
 #: seconds after which one that has not answered is said to be silent; a QEMU that hangs holds a reading up for two
@@ -89,8 +90,9 @@ class Feed:
             asked = asked._replace(hypervisor=True)
         try:
             taken, samples = self._take(asked, self._samples)
-        except KvmwatchError as error:
-            self._news = self._news._replace(error=str(error))
+        except Exception as error:  # whatever it is, there is a next reading
+            ours = "" if isinstance(error, KvmwatchError) else f"internal error: {type(error).__name__}: "
+            self._news = self._news._replace(error=f"{ours}{without_password(str(error))}")
             return
         self._samples = {key: s for key, s in samples.items() if begun - s.time < _FORGOTTEN}
         self._unanswered = None

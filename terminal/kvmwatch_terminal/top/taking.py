@@ -16,7 +16,8 @@ from check_kvm.frame.plugin import Check
 from kvmwatch.model.groups import Group
 from kvmwatch.model.rates import Sample, Samples, with_rates
 from kvmwatch.model.selection import Selection
-from kvmwatch.model.snapshot import Snapshot
+from kvmwatch.model.snapshot import Snapshot, Unread
+from kvmwatch.reading.connection import is_local
 from kvmwatch_terminal import reading, show
 from kvmwatch_terminal.columns import COLUMNS, TABLE
 from kvmwatch_terminal.rows import Problem, Row, Said, hypervisor_problems, judged
@@ -24,6 +25,10 @@ from kvmwatch_terminal.sections import Shown
 
 #: what the header and the VMs' columns show
 _ALWAYS = reduce(or_, (column.needs for column in COLUMNS if column.shown == TABLE)) | Group.HOST | Group.SIZE
+
+#: what is to be seen only on the hypervisor itself
+_LOCAL = Group.PROCESSES
+_ELSEWHERE = Unread(_LOCAL, "", "processes can be seen only on the hypervisor itself: run it there", absent=True)
 
 #: names of the options that a reading needs
 OPTIONS = ("uri", "domain", "exclude", "config", "state_dir")
@@ -94,10 +99,12 @@ def _all(options: argparse.Namespace, asked: Asked, counters: Counters) -> Taken
     selection = Selection.parse(options.domain, options.exclude)
     of_domains, of_hypervisor = _checks()
     checks = (*of_domains, *(of_hypervisor if asked.hypervisor else ()))
-    before = reading.read(
-        *(options, "kvm_top", asked.groups | _ALWAYS, checks, selection, config), counters=counters
-    )
+    unseen = Group.NONE if is_local(options.uri) else asked.groups & _LOCAL
+    groups = (asked.groups | _ALWAYS) & ~unseen
+    before = reading.read(options, "kvm_top", groups, checks, selection, config, counters=counters)
     snapshot = config.applied(before)
+    if unseen:
+        snapshot = snapshot._replace(unread=(*snapshot.unread, _ELSEWHERE._replace(group=unseen)))
     problems = hypervisor_problems(snapshot, of_hypervisor, config) if asked.hypervisor else ()
     return Taken(asked, snapshot, tuple(judged(snapshot, of_domains, config)), tuple(problems))
 
