@@ -68,12 +68,20 @@ class Terminal:
         self._screen.resize(height, width)
         fcntl.ioctl(self._end, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
 
+    def hang_up(self) -> None:
+        """Be gone, as a terminal whose window is closed."""
+        os.close(self._end)
+        self._end = -1
+
     def settings(self) -> list[Any]:
         """What stty shows."""
         return termios.tcgetattr(self._end)
 
     def read(self, seconds: float) -> bool:
         """Take in what it sends within so many seconds; False: it has ended."""
+        if self._end < 0:
+            time.sleep(seconds)
+            return False
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             if not select.select([self._end], [], [], left)[0]:
@@ -142,4 +150,5 @@ def terminal(command: Command, height: int, width: int, *arguments: str, **env: 
         if made.process:
             os.kill(made.process, signal.SIGKILL)
             os.waitpid(made.process, 0)
-        os.close(end)
+        if made._end >= 0:
+            os.close(end)

@@ -331,6 +331,17 @@ def test_a_signal_gives_the_terminal_back_too(started: Command, number: signal.S
         assert not [cmdline for pid in children if (cmdline := running(pid))]
 
 
+def test_a_terminal_that_goes_ends_it_even_when_it_hears_no_signal(started: Command) -> None:
+    deaf = (
+        "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    words = (str(started.bin / "kvmwatch"), "top", "-u", EXAMPLE_URI)
+    with terminal(started, *SIZE, "python", "-c", deaf, *words) as top:
+        top.until(lambda: "web1" in top.text)
+        top.hang_up()
+        top.ended()  # nobody is told its exit code
+
+
 def test_ctrl_c(top: Terminal) -> None:
     top.press("\x03")
     assert top.ended() == -signal.SIGINT

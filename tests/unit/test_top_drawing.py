@@ -23,6 +23,7 @@ from kvmwatch_terminal.top.views import VIEWS, View
 from kvmwatch_terminal.width import width
 from test_golden_output import snapshot
 
+from kvmwatch.model.groups import Group
 from kvmwatch.model.rates import samples, with_rates
 
 USUAL = [check for check in all_checks() if check.by_default]
@@ -111,10 +112,24 @@ def test_what_is_typed_is_on_the_last_line() -> None:
     assert last == "⟦bold:seconds between readings: ⟧12⟦selected: ⟧"
 
 
+def test_what_was_not_asked_for_is_not_called_missing() -> None:
+    bare = TAKEN._replace(asked=Asked(hypervisor=False), snapshot=TAKEN.snapshot._replace(pools=(), processes=()))
+    for view in ("pools", "processes"):
+        assert "reading ..." in text(drawn(State(view=view), News(bare), SIZE))
+    asked = bare._replace(asked=Asked(Group.PROCESSES, hypervisor=True))
+    for view in ("pools", "processes"):
+        assert "none here" in text(drawn(State(view=view), News(asked), SIZE))
+    assert "none of them" in text(drawn(State(view="pools", filter="x"), News(asked), SIZE))
+
+
 def test_old_figures_are_marked() -> None:
     fresh, old = drawn(State(), NEWS, SIZE), drawn(State(), NEWS._replace(silent=6.0), SIZE)
     assert not any(span.style == OLD for span in fresh.lines[8])
     assert any(span.style == OLD for span in old.lines[8])
+
+
+WEB1 = next(row.domain.uuid for row in TAKEN.rows if row.domain.name == "web1")
+PAGE = page("web1")
 
 
 @given(
@@ -123,13 +138,14 @@ def test_old_figures_are_marked() -> None:
     view=st.sampled_from(VIEWS),
     at=st.integers(0, 30),
     tagged=st.booleans(),
+    over=st.sampled_from(["", "help", "page"]),
 )
-def test_every_size_is_kept(height: int, columns: int, view: View, at: int, tagged: bool) -> None:
+def test_every_size_is_kept(height: int, columns: int, view: View, at: int, tagged: bool, over: str) -> None:
     """No line is too long, none is too many, and the selected one is on the screen where there is room for it."""
     uuids = frozenset([TAKEN.rows[0].domain.uuid] if tagged else [])
-    state = State(view=view.name, at=at, tagged=uuids)
-    screen = drawn(state, NEWS, Size(height, columns))
+    state = State(view=view.name, at=at, tagged=uuids, help=over == "help", vm=WEB1 if over == "page" else None)
+    screen = drawn(state, PAGE, Size(height, columns))
     assert len(screen.lines) <= height
     assert all(sum(width(span.text) for span in line) <= columns for line in screen.lines)
-    if height >= 3:
+    if height >= 3 and not over:
         assert [line[0].style for line in screen.lines if line].count(SELECTED) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,6 +73,13 @@ def test_a_key_without_a_meaning_changes_nothing() -> None:
     assert after("x") == State()
 
 
+def test_the_page_has_every_key() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "terminal.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    for key in KEYS:
+        assert f"| `{key.shown}` | {key.help} |" in rows
+
+
 # --- views and columns
 
 
@@ -115,6 +124,16 @@ def test_bytes_or_requests() -> None:
     assert "read" not in names(after("B"))
     assert {"rx_packets", "tx_packets"} <= names(after("2", "B"))
     assert after("B", "B") == State()
+
+
+def test_what_was_sorted_by_bytes_is_sorted_by_requests() -> None:
+    state = after("3", "B")
+    assert state.order == Order("write_iops")
+    assert after("2", state=state).order == Order("tx_packets")
+    assert after("B", state=state).order == Order("write")
+    assert after("0", "P", "B").order == Order("cpu")
+    state = after("0", state=State(orders={**State().orders, "domains": Order("rx")}))
+    assert after("B", state=state).order == Order("rx"), "list has no packets"
 
 
 def test_the_base_of_cpu_use() -> None:

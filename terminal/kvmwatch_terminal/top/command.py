@@ -15,7 +15,7 @@ from kvmwatch_terminal.top import batch, keys
 from kvmwatch_terminal.top.feed import Feed
 from kvmwatch_terminal.top.model import Order, State
 from kvmwatch_terminal.top.taking import OPTIONS, Asked, Taken, take
-from kvmwatch_terminal.top.views import BY_NAME, VIEWS
+from kvmwatch_terminal.top.views import BY_NAME, REQUESTS, VIEWS
 
 EPILOG = """\
 ? in it lists its keys. - stands for what a VM does not have, and ? for what it should have and could not be had.
@@ -94,6 +94,8 @@ def _state(options: argparse.Namespace) -> State:
     names = [column.name for column in state.table.columns]
     if options.sort and options.sort not in names:
         raise UsageError(f"--sort {options.sort}: {options.view} has the columns {', '.join(names)}")
+    if options.sort in REQUESTS.values():
+        state = keys.pressed(state, "B", keys.Sight(None, 0))
     return state.sorted_by(Order(options.sort or state.order.column, options.reverse))
 
 

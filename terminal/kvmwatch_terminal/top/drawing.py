@@ -23,6 +23,7 @@ from kvmwatch_terminal.top.painting import (
     filled,
     fitted,
 )
+from kvmwatch_terminal.top.taking import Taken
 from kvmwatch_terminal.top.views import VIEWS
 from kvmwatch_terminal.width import fill
 
@@ -75,11 +76,18 @@ def _table(state: State, news: News, size: Size) -> Drawn:
         selected = state.top + number == state.at
         made.append(_line(state, line, cells, layout, size.width, selected, news.silent is not None))
     if taken and not shown:
-        made.append([Span("none of them" if state.active or state.filter else "none here", OLD)])
+        made.append([Span(_why_none(state, taken), OLD)])
     made += [[] for _ in range(size.height - 1 - len(made))]
     made = [*made[: size.height - 1], _foot(state, size.width)]
     lines = [fitted(line, size.width) for line in made]
     return Drawn(lines, state, height, tuple(column.name for column in layout.columns))
+
+
+def _why_none(state: State, taken: Taken) -> str:
+    asked = taken.asked
+    if state.table.needs & ~asked.groups or (state.table.hypervisor and not asked.hypervisor):
+        return "reading ..."
+    return "none of them" if state.active or state.filter else "none here"
 
 
 def _heads(state: State, layout: Layout, width: int) -> Line:

@@ -104,7 +104,7 @@ class Feed:
         before = self._news.taken
         if before and not asked.hypervisor:
             taken = taken._replace(problems=before.problems)
-        self._news = self._news._replace(taken=taken, first=self._first(samples), error=None)
+        self._news = self._news._replace(taken=taken, first=self._first(self._samples), error=None)
 
     def _first(self, samples: Samples) -> Samples:
         """The oldest counters of what is still there: a VM that was started again has new ones."""

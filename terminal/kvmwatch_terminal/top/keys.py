@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from kvmwatch_terminal.top import model, views
 from kvmwatch_terminal.top.model import DELAY, FILTER, SEARCH, Order, State
 from kvmwatch_terminal.top.taking import Taken
-from kvmwatch_terminal.top.views import BASES, VIEWS
+from kvmwatch_terminal.top.views import BASES, REQUESTS, VIEWS
 
 SHORTEST, LONGEST = 1.0, 86400.0  # seconds between readings
 _ENTER = ("\n", "\r", "KEY_ENTER")
@@ -135,6 +135,17 @@ def _switched(field: str) -> Does:
     return does
 
 
+def _requests(state: State, _: Sight) -> State:
+    """Requests in the place of bytes, or the other way round; what was sorted by the ones is by the others."""
+    other = {**REQUESTS, **{requests: of for of, requests in REQUESTS.items()}}
+    orders = {
+        view: order._replace(column=other.get(order.column, order.column)) for view, order in state.orders.items()
+    }
+    there = {view.name: {column.name for column in view.columns} for view in VIEWS}
+    orders = {view: order if order.column in there[view] else state.orders[view] for view, order in orders.items()}
+    return state._replace(requests=not state.requests, orders=orders)
+
+
 def _cleared(state: State, _: Sight) -> State:
     return state._replace(filter="", search="", message="")
 
@@ -168,7 +179,7 @@ KEYS = (
     Key(("o",), "o", "show only lines that do something", _switched("active")),
     Key(("a",), "a", "rates are means since the start, or of the last interval", _switched("averaged")),
     Key(("c",), "c", "CPU use in % of the VM's vCPUs, of one CPU, of the host's CPUs", _next_base),
-    Key(("B",), "B", "requests and packets, or bytes and bits", _switched("requests")),
+    Key(("B",), "B", "requests and packets, or bytes and bits", _requests),
     Key((" ",), "Space", "tag the VM: its lines come first, in every view", _tagged),
     Key(("U",), "U", "untag all", lambda state, _: state._replace(tagged=frozenset())),
     Key(("F",), "F", "follow the selected line wherever it goes, or stay at its place", _switched("follows")),

@@ -87,7 +87,7 @@ class _Loop:
     def run(self, number: int | None) -> None:
         seen: object = None
         taken: Taken | None = None
-        while not self._state.ended:
+        while not self._state.ended and os.isatty(sys.stdin.fileno()):  # else nobody is there any more
             watchdog.renew()
             news = self._feed.news()
             if news.error and not news.taken:
