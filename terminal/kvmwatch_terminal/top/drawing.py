@@ -27,8 +27,7 @@ from kvmwatch_terminal.top.taking import Taken
 from kvmwatch_terminal.top.views import VIEWS
 from kvmwatch_terminal.width import fill
 
-_HEADS = 4  # lines above the table
-_LEAST = 3  # lines of the table that the header leaves it, its own header among them
+_LEAST = 3  # lines that the header leaves the table, with the names of its columns
 
 #: the widest that figures become by their unit, so that columns do not move with every reading
 _WIDEST = {"B": 8, "B/s": 10, "b/s": 10, "%": 5, "s": 6, "/s": 6}
@@ -60,7 +59,8 @@ def drawn(state: State, news: News, size: Size) -> Drawn:
 
 
 def _table(state: State, news: News, size: Size) -> Drawn:
-    above = header.lines(state, news)[: max(0, min(_HEADS, size.height - _LEAST - 1))]
+    above = header.lines(state, news)
+    above = above[max(0, len(above) - max(0, size.height - _LEAST - 1)) :]
     height = max(1, size.height - len(above) - 2)
     taken = news.taken
     all_lines = model.lines(state, taken) if taken else []
@@ -122,7 +122,7 @@ def _foot(state: State, width: int) -> Line:
     spans: Line = []
     for number, view in enumerate(VIEWS):
         style = SORTED if view.name == state.view else BAR
-        spans += [Span(f" {number} {view.name} ", style)]
+        spans += [Span(f" {number} {view.title} ", style)]
     return filled(fitted([*spans, Span("  Enter show  ? help  q end", BAR)], width), width, BAR)
 
 

@@ -32,7 +32,7 @@ _GAP = "   "
 
 
 def lines(state: State, news: News) -> list[Line]:
-    """Four lines, of which the last are the least that can be done without."""
+    """The more important they are the lower they stand: on a low screen there are only the last."""
     taken = news.taken
     if not taken:
         return [[Span("kvmwatch top", BOLD)], [*_news(state, news)] or [Span("reading ...")]]

@@ -138,11 +138,12 @@ def _switched(field: str) -> Does:
 def _requests(state: State, _: Sight) -> State:
     """Requests in the place of bytes, or the other way round; what was sorted by the ones is by the others."""
     other = {**REQUESTS, **{requests: of for of, requests in REQUESTS.items()}}
-    orders = {
-        view: order._replace(column=other.get(order.column, order.column)) for view, order in state.orders.items()
-    }
-    there = {view.name: {column.name for column in view.columns} for view in VIEWS}
-    orders = {view: order if order.column in there[view] else state.orders[view] for view, order in orders.items()}
+    orders = dict(state.orders)
+    for view in VIEWS:
+        order = orders[view.name]
+        column = other.get(order.column)
+        if any(each.name == column for each in view.columns):
+            orders[view.name] = Order(column or "", order.reverse)
     return state._replace(requests=not state.requests, orders=orders)
 
 
@@ -154,7 +155,7 @@ _ENDED = Key(("q", "KEY_F(10)"), "q", "end", lambda state, _: state._replace(end
 #: of the table
 KEYS = (
     *(
-        Key((str(number),), str(number), f"show the {view.name}", _view(view.name))
+        Key((str(number),), str(number), f"show the {view.title}", _view(view.name))
         for number, view in enumerate(VIEWS)
     ),
     Key(("\t",), "Tab", "show the next of these", _next_view),

@@ -26,9 +26,7 @@ from kvmwatch_terminal.sections import Shown
 #: what the header and the VMs' columns show
 _ALWAYS = reduce(or_, (column.needs for column in COLUMNS if column.shown == TABLE)) | Group.HOST | Group.SIZE
 
-#: what is to be seen only on the hypervisor itself
-_LOCAL = Group.PROCESSES
-_ELSEWHERE = Unread(_LOCAL, "", "processes can be seen only on the hypervisor itself: run it there", absent=True)
+_ELSEWHERE = "processes can be seen only on the hypervisor itself: run it there"
 
 #: names of the options that a reading needs
 OPTIONS = ("uri", "domain", "exclude", "config", "state_dir")
@@ -37,7 +35,7 @@ OPTIONS = ("uri", "domain", "exclude", "config", "state_dir")
 class Asked(NamedTuple):
     """What a reading is to give."""
 
-    groups: Group = Group.NONE  # beside what is always shown
+    groups: Group = Group.NONE  # of the processes, beside what is always shown
     hypervisor: bool = True  # what the checks of the hypervisor say: pools, networks, the host
     vm: str | None = None  # the UUID of the VM whose page is to be given instead
 
@@ -99,12 +97,12 @@ def _all(options: argparse.Namespace, asked: Asked, counters: Counters) -> Taken
     selection = Selection.parse(options.domain, options.exclude)
     of_domains, of_hypervisor = _checks()
     checks = (*of_domains, *(of_hypervisor if asked.hypervisor else ()))
-    unseen = Group.NONE if is_local(options.uri) else asked.groups & _LOCAL
+    unseen = Group.NONE if is_local(options.uri) else asked.groups
     groups = (asked.groups | _ALWAYS) & ~unseen
     before = reading.read(options, "kvm_top", groups, checks, selection, config, counters=counters)
     snapshot = config.applied(before)
     if unseen:
-        snapshot = snapshot._replace(unread=(*snapshot.unread, _ELSEWHERE._replace(group=unseen)))
+        snapshot = snapshot._replace(unread=(*snapshot.unread, Unread(unseen, "", _ELSEWHERE, absent=True)))
     problems = hypervisor_problems(snapshot, of_hypervisor, config) if asked.hypervisor else ()
     return Taken(asked, snapshot, tuple(judged(snapshot, of_domains, config)), tuple(problems))
 

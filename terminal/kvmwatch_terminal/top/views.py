@@ -36,6 +36,11 @@ class View(NamedTuple):
     needs: Group = Group.NONE  # beside what is always read
     hypervisor: bool = False  # whether what the checks say of the hypervisor is shown
 
+    @property
+    def title(self) -> str:
+        """What it is called for people."""
+        return self.name.replace("vcpus", "vCPUs")
+
     def shown(self, base: str, requests: bool, cpus: Figure) -> tuple[Column, ...]:
         """The columns with CPU use in % of ``base``, and bytes, or requests in their place."""
         names = {each.name for each in self.columns}
