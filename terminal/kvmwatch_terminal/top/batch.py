@@ -10,6 +10,7 @@ from typing import Any
 
 from kvmwatch.command import watchdog
 from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.model.text import readable
 from kvmwatch_terminal import formats, reading
 from kvmwatch_terminal.columns import Column
 from kvmwatch_terminal.rows import Row
@@ -69,7 +70,8 @@ def as_text(state: State, taken: Taken, first: bool) -> str:
 
 def as_csv(state: State, taken: Taken, first: bool) -> str:
     """A line for each line of the view, in base units; before the first the names of the columns."""
-    text = formats.as_csv(model.lines(state, taken), _columns(state), str)
+    shown = (lambda text: readable(text, reading.LONGEST)) if reading.on_terminal() else str
+    text = formats.as_csv(model.lines(state, taken), _columns(state), shown)
     return text if first else text.partition("\n")[2]
 
 
