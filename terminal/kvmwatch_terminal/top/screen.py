@@ -14,7 +14,7 @@ from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch_terminal import reading
 from kvmwatch_terminal.rows import CRITICAL, UNKNOWN, WARNING
 from kvmwatch_terminal.top.drawing import Drawn, Size, drawn
-from kvmwatch_terminal.top.feed import Feed, News
+from kvmwatch_terminal.top.feed import NOTHING, Feed, News
 from kvmwatch_terminal.top.keys import Sight, pressed
 from kvmwatch_terminal.top.model import State
 from kvmwatch_terminal.top.painting import BAR, BOLD, OLD, PLAIN, SELECTED, SORTED
@@ -59,7 +59,8 @@ def run(feed: Feed, state: State, number: int | None) -> None:
 @contextlib.contextmanager
 def _terminal() -> Iterator[curses.window]:
     """Take the terminal, and give it back as it was, whatever happens."""
-    locale.setlocale(locale.LC_ALL, "")
+    with contextlib.suppress(locale.Error):  # one that this machine does not have: as in C
+        locale.setlocale(locale.LC_ALL, "")
     for name in ("LINES", "COLUMNS"):  # of a shell that exports them: they would not follow the terminal's
         os.environ.pop(name, None)
     window = curses.initscr()
@@ -96,7 +97,7 @@ class _Loop:
                 taken, number = news.taken, number - 1
             # what is shown changes with these alone
             silent = None if news.silent is None else int(news.silent)
-            now = (self._state, id(news.taken), id(news.page), news.error, silent, self._size())
+            now = (self._state, news._replace(silent=silent, first=NOTHING), self._size())
             if now != seen:
                 screen = drawn(self._state, self._shown(news), self._size())
                 self._paint(screen)
