@@ -39,8 +39,8 @@ def top(started: Command) -> Iterator[Terminal]:
 def test_batch(command: Command) -> None:
     ran = command("kvmwatch", "top", "-u", EXAMPLE_URI, "-b", "-n", "2", "-d", "1")
     assert (ran.code, ran.err) == (0, "")
-    assert len(re.findall(r"^kvmwatch top .*, every 1 s$", ran.out, re.MULTILINE)) == 2
-    assert len(re.findall(r"^9 VMs: 3 running, 1 paused, ", ran.out, re.MULTILINE)) == 2
+    assert len(re.findall(r"^kvmwatch top  .*, every 1 s   ", ran.out, re.MULTILINE)) == 2
+    assert len(re.findall(r"   9 VMs: 3 running, 1 paused, ", ran.out, re.MULTILINE)) == 2
     assert re.search(r"problems: \d CRITICAL, \d WARNING, pool WARNING", ran.out)
     assert len(re.findall(r"^web1 \(Shop front end\) .* 50 % ", ran.out, re.MULTILINE)) == 2
     assert "\x1b" not in ran.out

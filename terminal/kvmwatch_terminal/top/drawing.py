@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from kvmwatch_terminal import show
+from kvmwatch_terminal.columns import ALWAYS
 from kvmwatch_terminal.rows import OK
 from kvmwatch_terminal.table import GAP, Layout, cell_texts, laid_out, present
 from kvmwatch_terminal.top import header, keys, model, views
@@ -66,7 +67,10 @@ def _table(state: State, news: News, size: Size) -> Drawn:
     all_lines = model.lines(state, taken) if taken else []
     state = model.settled(state, all_lines, height)
     shown = all_lines[state.top : state.top + height]
-    columns = present(all_lines, model.columns(state, taken))
+    columns = [
+        column._replace(kept=ALWAYS) if column.name == state.order.column else column
+        for column in present(all_lines, model.columns(state, taken))
+    ]
     texts = {column.name: cell_texts(shown, column) for column in columns}
     widest = {column.name: _WIDEST.get(column.unit or "", 0) for column in columns if column.text is None}
     layout = laid_out(columns, texts, size.width, least=widest)

@@ -48,7 +48,7 @@ def _title(state: State, taken: Taken) -> Line:
     up = f"{_GAP}up {cell(_OF_HOST['uptime'], whole)}" if whole else ""
     at = time.strftime("%H:%M:%S", time.localtime(snapshot.time))
     pace = "paused" if state.paused else f"every {state.delay:g} s"
-    return [Span("kvmwatch top  "), Span(readable(name, LONGEST), BOLD), Span(f"{beside}{up}{_GAP}{at}, {pace}")]
+    return [Span(f"kvmwatch top  {at}, {pace}{_GAP}"), Span(readable(name, LONGEST), BOLD), Span(f"{beside}{up}")]
 
 
 def _host(taken: Taken) -> Line:
@@ -70,25 +70,27 @@ class _Cells(dict[str, str]):
 
 
 def _vms(taken: Taken) -> Iterator[Span]:
-    """How many in which state, and how many with problems of each severity."""
+    """How many have problems of each severity, and how many are in which state."""
+    yield from _problems(taken)
     domains = [row.domain for row in taken.rows]
     counts = Counter(domain.state for domain in domains)
     parts = [f"{number} {states.label(state)}" for state, number in sorted(counts.items())]
     silent = sum(domain.not_responding is not None for domain in domains)
     parts += [f"{silent} not responding"] if silent else []
-    yield Span(f"{len(domains)} VM{'' if len(domains) == 1 else 's'}: {', '.join(parts)}" if parts else "no VMs")
-    yield Span(f"{_GAP}problems: ")
-    worst = Counter(row.status for row in taken.rows)
-    bad = [severity for severity in reversed(SEVERITIES) if severity != OK and worst[severity]]
-    for number, severity in enumerate(bad):
+    vms = f"{len(domains)} VM{'' if len(domains) == 1 else 's'}"
+    yield Span(f"{_GAP}{vms}: {', '.join(parts)}" if parts else f"{_GAP}no VMs")
+
+
+def _problems(taken: Taken) -> Iterator[Span]:
+    """Of how many VMs, and of which checks of the hypervisor."""
+    counts = Counter(row.status for row in taken.rows)
+    found = [(f"{counts[severity]} {severity}", severity) for severity in reversed(SEVERITIES) if counts[severity]]
+    found = [(text, severity) for text, severity in found if severity != OK]
+    found += [(f"{check} {severity}", severity) for check, severity in _worst_of_each(taken).items()]
+    yield Span("problems: " if found else "no problems")
+    for number, (text, severity) in enumerate(found):
         yield Span(", " if number else "")
-        yield Span(f"{worst[severity]} {severity}", severity)
-    of_hypervisor = _worst_of_each(taken)
-    for number, (check, severity) in enumerate(of_hypervisor.items(), len(bad)):
-        yield Span(", " if number else "")
-        yield Span(f"{check} {severity}", severity)
-    if not bad and not of_hypervisor:
-        yield Span("none")
+        yield Span(text, severity)
 
 
 def _worst_of_each(taken: Taken) -> dict[str, str]:

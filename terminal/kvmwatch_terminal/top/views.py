@@ -80,7 +80,7 @@ _VM = Column(
 )
 
 
-def _of_vms(name: str) -> tuple[tuple[Column, ...], Callable[[Taken], Iterator[Line]]]:
+def _of_vms(name: str, *kept: str) -> tuple[tuple[Column, ...], Callable[[Taken], Iterator[Line]]]:
     """The columns of a section of show, and its lines for all VMs."""
     section = next(section for section in details.SECTIONS if section.name == name)
 
@@ -89,12 +89,15 @@ def _of_vms(name: str) -> tuple[tuple[Column, ...], Callable[[Taken], Iterator[L
             for thing in things(section, Shown(row, taken.snapshot, row.domain.policy)):
                 yield thing._replace(owner=row.domain)
 
-    return (_VM, *_by_place(section.columns)), lines
+    return (_VM, *_kept(section.columns, *kept)), lines
 
 
-def _by_place(columns: Sequence[Column]) -> Iterator[Column]:
-    """On a narrow terminal the last go first, and what it is called stays."""
-    return (each._replace(kept=len(columns) - place if place else ALWAYS) for place, each in enumerate(columns))
+def _kept(columns: Sequence[Column], *kept: str) -> Iterator[Column]:
+    """On a narrow terminal what it is called stays, then these in this order, and of the others the first."""
+    for place, each in enumerate(columns):
+        name = next((one for one, other in REQUESTS.items() if other == each.name), each.name)
+        importance = ALWAYS - 1 - kept.index(name) if name in kept else len(columns) - place
+        yield each._replace(kept=importance if place else ALWAYS)
 
 
 def _whose(line: Thing) -> str:
@@ -147,9 +150,17 @@ def _based(each: Column, base: str, cpus: Figure) -> Column:
     return each._replace(of=share, header="CPU/1" if base == ONE else "CPU/HOST")
 
 
+_PROBLEM = 65  # between list's 6, memory, and its 7, the network
 _BESIDE = ("id", "cpu_time", "read_iops", "write_iops")  # of what list shows only where it is asked for
-_DOMAINS = tuple(each for each in COLUMNS if each.shown == TABLE or each.name in _BESIDE)
-_VCPUS, _DISKS, _INTERFACES = map(_of_vms, ("vcpu", "disks", "interfaces"))
+_DOMAINS = tuple(
+    # what is wrong has a view of its own: the figures that list keeps longest are kept longer
+    each._replace(kept=_PROBLEM if each.name == "problem" else 10 * each.kept if each.kept < ALWAYS else ALWAYS)
+    for each in COLUMNS
+    if each.shown == TABLE or each.name in _BESIDE
+)
+_VCPUS = _of_vms("vcpu", "cpu", "steal")
+_DISKS = _of_vms("disks", "read", "write", "write_latency", "read_latency", "error", "flush_latency", "capacity")
+_INTERFACES = _of_vms("interfaces", "rx", "tx", "link", "errors", "drops", "source")
 
 VIEWS = (
     View("domains", _DOMAINS, lambda taken: taken.rows, "cpu", ("cpu", "read", "write", "rx", "tx")),
@@ -158,13 +169,19 @@ VIEWS = (
     View("disks", *_DISKS, "write", ("read", "write", "read_iops", "write_iops", "flush_latency")),
     View(
         "processes",
-        (_VM._replace(of=_whose, text=_whose), *_by_place(_section("processes"))),
+        (_VM._replace(of=_whose, text=_whose), *_kept(_section("processes"), "cpu", "rss", "read", "write")),
         _processes,
         "cpu",
         busy=("cpu", "read", "write"),
         needs=reduce(or_, (each.needs for each in _section("processes"))),
     ),
-    View("pools", tuple(_by_place(_section("pools"))), _pools, "usage", hypervisor=True),
+    View(
+        "pools",
+        tuple(_kept(_section("pools"), "usage", "state", "available", "capacity")),
+        _pools,
+        "usage",
+        hypervisor=True,
+    ),
     View(
         "problems",
         (
