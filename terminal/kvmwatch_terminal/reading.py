@@ -51,7 +51,7 @@ def read(
     reader = Reader(options.uri, groups, selection, deadline, Roster(options.state_dir, options.uri))
     snapshot = reader.read()
     if counters:
-        snapshot = rated_by(reader, snapshot, counters, deadline, _RECENT)
+        snapshot = rated_by(reader, snapshot, counters, deadline)
     elif rates:
         snapshot = rated(
             reader, snapshot, command, options, selection, deadline, *readers, oldest=_RECENT, waits=_say_it_waits
