@@ -12,8 +12,7 @@ from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 from kvmwatch.command import watchdog
-from kvmwatch.model.errors import KvmwatchError
-from kvmwatch.model.text import without_password
+from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError
 
 T = TypeVar("T")
 
@@ -37,7 +36,7 @@ def warm(module: str) -> None:
 def run(work: Callable[[float], T], seconds: float) -> T:
     """Give what ``work`` (what pickle takes: a function of a module) makes of the seconds that it has.
 
-    Raises KvmwatchError when that raises one, or does not return in time.
+    Raises KvmwatchError when that raises one; DeadlineExceeded, which is one, when it is not done in time.
     """
     out, end = _BORN.Pipe(duplex=False)
     process = _BORN.Process(target=_work, args=(work, max(0.1, seconds - _SPARE), end))
@@ -46,8 +45,8 @@ def run(work: Callable[[float], T], seconds: float) -> T:
             with end:
                 process.start()
             if not out.poll(seconds):
-                raise KvmwatchError(f"no answer within {seconds:g} s")
-            succeeded, answer = out.recv()
+                raise DeadlineExceeded(f"no answer within {seconds:g} s")
+            error, answer = out.recv()
         except (EOFError, OSError):
             raise KvmwatchError(
                 "the process that reads the hypervisor has ended; is there enough memory?"
@@ -55,8 +54,8 @@ def run(work: Callable[[float], T], seconds: float) -> T:
         finally:
             if process.pid:
                 process.kill()
-    if not succeeded:
-        raise KvmwatchError(answer)
+    if error:
+        raise error(answer)
     made: T = answer
     return made
 
@@ -65,9 +64,11 @@ def _work(work: Callable[[float], Any], seconds: float, end: Connection) -> None
     with contextlib.suppress(OSError):
         os.setsid()  # a terminal's Ctrl-C is for who owns it, and ssh is to ask nobody for a password there
     try:
-        end.send((True, work(seconds)))
+        end.send((None, work(seconds)))
+    except DeadlineExceeded as error:
+        end.send((DeadlineExceeded, str(error)))
     except KvmwatchError as error:
-        end.send((False, without_password(str(error))))
+        end.send((KvmwatchError, str(error)))
     except Exception as error:
-        end.send((False, f"internal error, please report it: {type(error).__name__}: {error}"))
+        end.send((KvmwatchError, f"internal error, please report it: {type(error).__name__}: {error}"))
     os._exit(0)  # without waiting for what hangs

@@ -295,10 +295,10 @@ def test_a_daemon_that_goes_leaves_the_last_figures(started: Command, tmp_path: 
     with terminal(started, 24, 120, "kvmwatch", "top", "-u", f"test://{file}", "-d", "1") as top:
         top.until(lambda: "web1" in top.text)
         file.rename(tmp_path / "gone.xml")
-        top.until(lambda: "libvirt has not answered for 2 s, and these figures are old: " in top.text)
+        top.until(lambda: "no new figures for 2 s: " in top.text)
         assert "web1" in top.text
         (tmp_path / "gone.xml").rename(file)
-        top.until(lambda: "not answered" not in top.text)
+        top.until(lambda: "no new figures" not in top.text)
 
 
 # --- the end

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from kvmwatch.command import apart
-from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError
 
 
 def told(value: str, seconds: float) -> tuple[str, float, int]:
@@ -47,6 +47,7 @@ def test_what_it_gives_comes_from_another_process() -> None:
     [
         (KvmwatchError("libvirt is not running"), "libvirt is not running"),
         (KvmwatchError("qemu://me:secret@kvm1 does not answer"), "qemu://me:***@kvm1 does not answer"),
+        (DeadlineExceeded("no answer"), "no answer"),
         (ZeroDivisionError("of ours"), "internal error, please report it: ZeroDivisionError: of ours"),
     ],
 )
@@ -54,12 +55,13 @@ def test_errors(error: Exception, says: str) -> None:
     with pytest.raises(KvmwatchError) as raised:
         apart.run(partial(fails, error), 20)
     assert str(raised.value) == says
+    assert isinstance(raised.value, DeadlineExceeded) == isinstance(error, DeadlineExceeded)
 
 
 def test_one_that_hangs_is_left_behind() -> None:
     apart.run(partial(told, ""), 20)
     begun = time.monotonic()
-    with pytest.raises(KvmwatchError, match=r"no answer within 0\.5 s"):
+    with pytest.raises(DeadlineExceeded, match=r"no answer within 0\.5 s"):
         apart.run(hangs, 0.5)
     assert time.monotonic() - begun < 5
 

@@ -69,7 +69,7 @@ def test_each_view(view: View, golden: Callable[[str, str], None]) -> None:
 def test_narrow_low_old_and_tagged(golden: Callable[[str, str], None]) -> None:
     web1 = next(row.domain.uuid for row in TAKEN.rows if row.domain.name == "web1")
     state = State(tagged=frozenset([web1]), at=2, filter="running", active=True, message="said once")
-    hung = NEWS._replace(silent=23.4, error="libvirt at qemu:///system gave no answer within 10 s")
+    hung = NEWS._replace(old=23.4, error="libvirt at qemu:///system gave no answer within 10 s")
     golden("kvmwatch_top_narrow.txt", text(drawn(state, hung, Size(10, 60))))
 
 
@@ -88,7 +88,7 @@ def test_page_of_a_vm(golden: Callable[[str, str], None]) -> None:
 
 def test_a_page_that_is_not_there_yet() -> None:
     assert text(drawn(State(vm="other"), page("web1"), Size(3, 40))).startswith("⟦bar:reading ...   (q: back)⟧")
-    late = NEWS._replace(silent=9.0)
+    late = NEWS._replace(old=9.0)
     assert "libvirt has not answered for 9 s" in text(drawn(State(vm="other"), late, Size(3, 90)))
 
 
@@ -103,8 +103,15 @@ def test_help_has_every_key(golden: Callable[[str, str], None]) -> None:
 def test_before_the_first_reading() -> None:
     seen = text(drawn(State(), News(), SIZE))
     assert seen.startswith("⟦bold:kvmwatch top⟧\nreading ...\n")
-    assert "not answered for 7 s" in text(drawn(State(), News(silent=7.2), SIZE))
-    assert "figures are old" not in text(drawn(State(), News(silent=7.2), SIZE))
+    assert "not answered for 7 s" in text(drawn(State(), News(old=7.2), SIZE))
+    assert "figures are old" not in text(drawn(State(), News(old=7.2), SIZE))
+
+
+def test_who_answers_that_there_is_nothing_is_not_silent() -> None:
+    gone = NEWS._replace(old=12.0, error="libvirt is not running", refused=True)
+    assert "⟦CRITICAL:no new figures for 12 s: libvirt is not running⟧" in text(drawn(State(), gone, SIZE))
+    late = gone._replace(refused=False, error="no answer within 10 s")
+    assert "libvirt has not answered for 12 s, and these figures are old" in text(drawn(State(), late, SIZE))
 
 
 def test_what_is_typed_is_on_the_last_line() -> None:
@@ -123,7 +130,7 @@ def test_what_was_not_asked_for_is_not_called_missing() -> None:
 
 
 def test_old_figures_are_marked() -> None:
-    fresh, old = drawn(State(), NEWS, SIZE), drawn(State(), NEWS._replace(silent=6.0), SIZE)
+    fresh, old = drawn(State(), NEWS, SIZE), drawn(State(), NEWS._replace(old=6.0), SIZE)
     assert not any(span.style == OLD for span in fresh.lines[8])
     assert any(span.style == OLD for span in old.lines[8])
 

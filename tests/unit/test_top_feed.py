@@ -13,7 +13,7 @@ from kvmwatch_terminal.top.feed import Feed
 from kvmwatch_terminal.top.taking import Asked, Counters, Page, Taken
 from test_top_drawing import TAKEN, page
 
-from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.rates import Sample, Samples
 
@@ -29,12 +29,12 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Hypervisor:
-    """Gives a reading for each that is asked for; ``hangs`` while it is set, ``fails`` with a text."""
+    """Gives a reading for each that is asked for; it hangs while ``going`` is not set, and ``fails`` with an error."""
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
         self.samples: list[Samples] = []
-        self.fails = ""
+        self.fails: Exception | None = None
         self.generation = 1.0
         self.going = threading.Event()
         self.going.set()
@@ -45,7 +45,7 @@ class Hypervisor:
         while not self.going.wait(0.05) and not ALL_OVER.is_set():
             pass
         if self.fails:
-            raise KvmwatchError(self.fails)
+            raise self.fails
         number = float(len(self.asked))
         counters = {"x": Sample(time.monotonic(), self.generation, {"cpu_time": number})}
         if asked.vm:
@@ -71,7 +71,7 @@ def test_again_and_again() -> None:
     assert feed.news().first["x"].counters == {"cpu_time": 1.0}
     hypervisor.generation = 2.0
     until(lambda: feed.news().first["x"].generation == 2.0)
-    assert feed.news().silent is None
+    assert feed.news().old is None
 
 
 def test_the_hypervisor_is_judged_now_and_then_and_what_it_was_found_stays() -> None:
@@ -114,7 +114,7 @@ def test_pause() -> None:
     read = len(hypervisor.asked)
     time.sleep(0.3)
     assert len(hypervisor.asked) == read
-    assert feed.news().silent is None, "nobody was asked"
+    assert feed.news().old is None, "nobody was asked"
     feed.ask(PLAIN, 0.05, False)
     until(lambda: len(hypervisor.asked) > read)
 
@@ -124,29 +124,35 @@ def test_one_that_hangs_holds_nobody_up() -> None:
     feed = Feed(hypervisor, PLAIN, 0.05)
     until(lambda: feed.news().taken)
     hypervisor.going.clear()
-    until(lambda: feed.news().silent)
-    before = feed.news().silent or 0
+    until(lambda: feed.news().old)
+    before = feed.news().old or 0
     begun = time.monotonic()
     for _ in range(1000):
         feed.ask(PLAIN, 0.05, False)
         feed.news()
     assert time.monotonic() - begun < 1
-    until(lambda: (feed.news().silent or 0) > before)
+    until(lambda: (feed.news().old or 0) > before)
     assert feed.news().taken, "the last figures stay"
     hypervisor.going.set()
-    until(lambda: feed.news().silent is None)
+    until(lambda: feed.news().old is None)
 
 
 def test_failures_are_told_and_it_goes_on() -> None:
     hypervisor = Hypervisor()
-    hypervisor.fails = "libvirt is not running"
+    hypervisor.fails = KvmwatchError("libvirt is not running")
     feed = Feed(hypervisor, PLAIN, 0.05)
     until(lambda: feed.news().error)
     assert feed.news().taken is None
-    until(lambda: (feed.news().silent or 0) > 0.3)
-    hypervisor.fails = ""
+    until(lambda: (feed.news().old or 0) > 0.3)
+    assert feed.news().refused
+    hypervisor.fails = DeadlineExceeded("no answer within 10 s")
+    until(lambda: not feed.news().refused)
+    assert feed.news().error == "no answer within 10 s"
+    hypervisor.fails = ZeroDivisionError("of ours")
+    until(lambda: feed.news().error == "internal error: ZeroDivisionError: of ours")
+    hypervisor.fails = None
     until(lambda: feed.news().taken)
-    assert (feed.news().error, feed.news().silent) == (None, None)
+    assert (feed.news().error, feed.news().old) == (None, None)
 
 
 def test_counters_beside_those_of_another_reading() -> None:

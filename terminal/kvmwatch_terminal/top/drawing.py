@@ -19,8 +19,8 @@ from kvmwatch_terminal.top.painting import (
     PLAIN,
     SELECTED,
     SORTED,
-    Line,
     Span,
+    Spans,
     filled,
     fitted,
 )
@@ -44,7 +44,7 @@ class Size(NamedTuple):
 class Drawn(NamedTuple):
     """The screen, and what has to be known of it: the state that fits it, and the columns that do."""
 
-    lines: list[Line]
+    lines: list[Spans]
     state: State
     height: int  # lines of the table or the page
     columns: tuple[str, ...] = ()
@@ -78,7 +78,7 @@ def _table(state: State, news: News, size: Size) -> Drawn:
     for number, line in enumerate(shown):
         cells = layout.cells([texts[column.name][number] for column in layout.columns])
         selected = state.top + number == state.at
-        made.append(_line(state, line, cells, layout, size.width, selected, news.silent is not None))
+        made.append(_line(state, line, cells, layout, size.width, selected, news.old is not None))
     if taken and not shown:
         made.append([Span(_why_none(state, taken), OLD)])
     made += [[] for _ in range(size.height - 1 - len(made))]
@@ -94,8 +94,8 @@ def _why_none(state: State, taken: Taken) -> str:
     return "none of them" if state.active or state.filter else "none here"
 
 
-def _heads(state: State, layout: Layout, width: int) -> Line:
-    spans: Line = []
+def _heads(state: State, layout: Layout, width: int) -> Spans:
+    spans: Spans = []
     for column, text in zip(layout.columns, layout.cells([column.header for column in layout.columns])):
         spans.append(Span(text, SORTED if column.name == state.order.column else BAR))
         spans.append(Span(GAP, BAR))
@@ -104,12 +104,12 @@ def _heads(state: State, layout: Layout, width: int) -> Line:
 
 def _line(
     state: State, line: views.Line, cells: Sequence[str], layout: Layout, width: int, selected: bool, old: bool
-) -> Line:
+) -> Spans:
     if selected:
         return filled(fitted([Span(GAP.join(cells), SELECTED)], width), width, SELECTED)
     tagged = views.uuid(line) in state.tagged
     style = OLD if old else BOLD if tagged else PLAIN
-    spans: Line = []
+    spans: Spans = []
     for column, text in zip(layout.columns, cells):
         bad = column.name == "status" and line.status not in (None, OK)
         spans.append(Span(text, line.status or style if bad else style))
@@ -117,13 +117,13 @@ def _line(
     return spans
 
 
-def _foot(state: State, width: int) -> Line:
+def _foot(state: State, width: int) -> Spans:
     """What is being typed, what there is to say, or the views."""
     if state.prompt:
         return [Span(state.prompt, BOLD), Span(state.typed), Span(" ", SELECTED)]
     if state.message:
         return [Span(state.message, BOLD)]
-    spans: Line = []
+    spans: Spans = []
     for number, view in enumerate(VIEWS):
         style = SORTED if view.name == state.view else BAR
         spans += [Span(f" {number} {view.title} ", style)]
@@ -143,7 +143,7 @@ def _page(state: State, title: str, text: Sequence[str], size: Size) -> Drawn:
 def _of_vm(state: State, news: News, size: Size) -> tuple[str, list[str]]:
     """The title and the text of the page of a VM; what hinders is its title."""
     page = news.page.page if news.page else None
-    late = "".join(span.text for span in header.hindrance(news))
+    late = header.hindrance(news)
     if not page or page.shown.domain.uuid != state.vm:
         return late or "reading ...", []
     text = show.in_words(page.shown, page.verdicts, size.width)

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError
 from kvmwatch.model.rates import MIN_SECONDS, Samples
 from kvmwatch.model.text import without_password
 from kvmwatch_terminal.top.taking import Asked, Taken
 
-#: seconds after which one that has not answered is said to be silent; a QEMU that hangs holds a reading up for two
+#: seconds after which that a reading has not answered is said; a QEMU that hangs holds one up for two
 LATE = 5.0
 _HYPERVISOR = 30.0  # seconds for which what the checks say of it is good enough, where it is not what is looked at
 _FORGOTTEN = 3600.0  # seconds after which counters are of no use
@@ -33,7 +33,8 @@ class News(NamedTuple):
     page: Taken | None = None
     first: Samples = NOTHING  # the counters of each thing when it was first seen
     error: str | None = None  # why the last reading gave nothing
-    silent: float | None = None  # seconds since a reading began that has not answered, nor any after it
+    refused: bool = False  # whether that is an answer
+    old: float | None = None  # seconds since the first reading began that gave nothing; None: the last one did
 
 
 class Feed:
@@ -48,7 +49,7 @@ class Feed:
         self._changed = threading.Condition()
         self._news = News()
         self._samples: Samples = {}
-        self._unanswered: float | None = None  # when the first reading began that has not answered
+        self._unanswered: float | None = None  # when the first reading began that gave nothing
         self._said_at = -math.inf  # when the checks of the hypervisor were asked
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -64,7 +65,7 @@ class Feed:
         begun = self._unanswered
         waited = 0.0 if begun is None else time.monotonic() - begun
         news = self._news
-        return news._replace(silent=waited if waited > LATE or (news.error and begun is not None) else None)
+        return news._replace(old=waited if waited > LATE or (news.error and begun is not None) else None)
 
     def _run(self) -> None:
         while True:
@@ -92,19 +93,21 @@ class Feed:
             taken, samples = self._take(asked, self._samples)
         except Exception as error:  # whatever it is, there is a next reading
             ours = "" if isinstance(error, KvmwatchError) else f"internal error: {type(error).__name__}: "
-            self._news = self._news._replace(error=f"{ours}{without_password(str(error))}")
+            text = f"{ours}{without_password(str(error))}"
+            self._news = self._news._replace(error=text, refused=not isinstance(error, DeadlineExceeded))
             return
         self._samples = {key: s for key, s in samples.items() if begun - s.time < _FORGOTTEN}
         self._unanswered = None
         if taken.page:
-            self._news = self._news._replace(page=taken, error=None)
+            self._news = self._news._replace(page=taken, error=None, refused=False)
             return
         if asked.hypervisor:
             self._said_at = begun
         before = self._news.taken
         if before and not asked.hypervisor:
             taken = taken._replace(problems=before.problems)
-        self._news = self._news._replace(taken=taken, first=self._first(self._samples), error=None)
+        first = self._first(self._samples)
+        self._news = self._news._replace(taken=taken, first=first, error=None, refused=False)
 
     def _first(self, samples: Samples) -> Samples:
         """The oldest counters of what is still there: a VM that was started again has new ones."""

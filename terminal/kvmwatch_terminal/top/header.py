@@ -12,10 +12,10 @@ from kvmwatch.model.units import duration
 from kvmwatch_terminal import host_details
 from kvmwatch_terminal.columns import cell
 from kvmwatch_terminal.reading import LONGEST
-from kvmwatch_terminal.rows import OK, SEVERITIES, Thing
+from kvmwatch_terminal.rows import CRITICAL, OK, SEVERITIES, Thing
 from kvmwatch_terminal.top.feed import News
 from kvmwatch_terminal.top.model import State
-from kvmwatch_terminal.top.painting import BOLD, OLD, PLAIN, Line, Span
+from kvmwatch_terminal.top.painting import BOLD, OLD, PLAIN, Span, Spans
 from kvmwatch_terminal.top.taking import Taken
 from kvmwatch_terminal.top.views import OWN
 
@@ -31,7 +31,7 @@ _OF_HOST = {column.name: column for column in host_details.WHOLE}
 _GAP = "   "
 
 
-def lines(state: State, news: News) -> list[Line]:
+def lines(state: State, news: News) -> list[Spans]:
     """The more important they are the lower they stand: on a low screen there are only the last."""
     taken = news.taken
     if not taken:
@@ -39,7 +39,7 @@ def lines(state: State, news: News) -> list[Line]:
     return [_title(state, taken), _host(taken), [*_vms(taken)], [*_news(state, news)]]
 
 
-def _title(state: State, taken: Taken) -> Line:
+def _title(state: State, taken: Taken) -> Spans:
     snapshot = taken.snapshot
     host = snapshot.host
     name = (host.hostname if host else None) or snapshot.uri
@@ -51,7 +51,7 @@ def _title(state: State, taken: Taken) -> Line:
     return [Span(f"kvmwatch top  {at}, {pace}{_GAP}"), Span(readable(name, LONGEST), BOLD), Span(f"{beside}{up}")]
 
 
-def _host(taken: Taken) -> Line:
+def _host(taken: Taken) -> Spans:
     whole = host_details.whole(taken.snapshot)
     if not whole:
         return [Span("the host could not be read")]
@@ -101,19 +101,22 @@ def _worst_of_each(taken: Taken) -> dict[str, str]:
     return worst
 
 
-def hindrance(news: News) -> Iterator[Span]:
-    """Why there are no new figures."""
-    if news.silent is not None:
-        old = ", and these figures are old" if news.taken else ""
-        yield Span(f"libvirt has not answered for {duration(max(1, int(news.silent)))}{old}", "CRITICAL")
-    if news.error:
-        yield Span(f"{': ' if news.silent is not None else ''}{readable(news.error, LONGEST)}", "CRITICAL")
+def hindrance(news: News) -> str:
+    """Why there are no new figures; empty: there are."""
+    parts = [readable(news.error, LONGEST)] if news.error else []
+    if news.old is not None:
+        lasts = duration(max(1, int(news.old)))
+        silent = f"libvirt has not answered for {lasts}{', and these figures are old' if news.taken else ''}"
+        parts.insert(0, f"no new figures for {lasts}" if news.refused else silent)
+    return ": ".join(parts)
 
 
 def _news(state: State, news: News) -> Iterator[Span]:
     """What hinders, else how the table comes about."""
-    yield from hindrance(news)
-    if news.silent is not None or news.error or not news.taken:
+    why = hindrance(news)
+    if why:
+        yield Span(why, CRITICAL)
+    if why or not news.taken:
         return
     parts = [f"sorted by {state.order.column}{', the other way round' if state.order.reverse else ''}"]
     parts += [f"CPU in % of {state.base}"] if state.base != OWN else []

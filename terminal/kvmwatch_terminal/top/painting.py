@@ -18,12 +18,12 @@ class Span(NamedTuple):
     style: str = PLAIN
 
 
-Line = list[Span]
+Spans = list[Span]
 
 
-def fitted(line: Iterable[Span], room: int) -> Line:
+def fitted(line: Iterable[Span], room: int) -> Spans:
     """The line in so many columns of the terminal; what is cut ends with "…"."""
-    made: Line = []
+    made: Spans = []
     for span in line:
         text = cut(span.text, room)
         if text:
@@ -34,6 +34,6 @@ def fitted(line: Iterable[Span], room: int) -> Line:
     return made
 
 
-def filled(line: Line, room: int, style: str) -> Line:
+def filled(line: Spans, room: int, style: str) -> Spans:
     """The line with blanks up to the edge."""
     return [*line, Span(" " * (room - sum(width(span.text) for span in line)), style)]

@@ -96,8 +96,8 @@ class _Loop:
             if news.taken is not taken and number is not None:
                 taken, number = news.taken, number - 1
             # what is shown changes with these alone
-            silent = None if news.silent is None else int(news.silent)
-            now = (self._state, news._replace(silent=silent, first=NOTHING), self._size())
+            old = None if news.old is None else int(news.old)
+            now = (self._state, news._replace(old=old, first=NOTHING), self._size())
             if now != seen:
                 screen = drawn(self._state, self._shown(news), self._size())
                 self._paint(screen)

@@ -144,8 +144,7 @@ def _based(each: Column, base: str, cpus: Figure) -> Column:
         if isinstance(line, Row):  # all of its threads, as top has it
             return derived.percent(line.domain.rates.cpu_time, whole)
         value = of(line)
-        assert value is None or isinstance(value, (int, float))
-        return derived.percent(value, whole) if value is None else derived.percent(value / 100, whole)
+        return derived.percent(value / 100, whole) if isinstance(value, (int, float)) else None
 
     return each._replace(of=share, header="CPU/1" if base == ONE else "CPU/HOST")
 
