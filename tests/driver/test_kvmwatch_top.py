@@ -95,7 +95,7 @@ def test_choice_and_order(command: Command) -> None:
     ("words", "says"),
     [
         (("-d", "0"), "the time between readings is 1 s at least"),
-        (("-d", "web1"), "'web1' is not a number of seconds"),
+        (("-d", "web1"), "'web1' is not a number of seconds; VMs are chosen with --domain here"),
         (("-n", "0"), "'0' is no number of readings"),
         (("--sort", "nope"), "--sort nope: domains has the columns name, "),
         (("--view", "nope"), "invalid choice: 'nope'"),

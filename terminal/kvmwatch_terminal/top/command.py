@@ -103,7 +103,7 @@ def _delay(text: str) -> float:
     try:
         return keys.delay(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+        raise argparse.ArgumentTypeError(f"{error}; VMs are chosen with --domain here") from None
 
 
 def _number(text: str) -> int:
