@@ -88,8 +88,12 @@ def _columns() -> str:
 
 def _keys() -> str:
     """The keys of kvmwatch top, in its table and in a page."""
-    items = "".join(f".TP\n\\fB{_plain(key.shown)}\\fR\n{key.help}\n" for key in (*keys.KEYS, *keys.PAGE_KEYS))
-    return items.rstrip("\n")
+    in_table, in_page = ("\n".join(map(_key, of)) for of in (keys.KEYS, keys.PAGE_KEYS))
+    return f"{in_table}\n.PP\nIn the page of a VM, and in the help:\n{in_page}"
+
+
+def _key(key: keys.Key) -> str:
+    return f".TP\n\\fB{_plain(key.shown)}\\fR\n{key.help}"
 
 
 def _plain(text: str) -> str:
