@@ -142,6 +142,15 @@ def test_nobody_reads_any_more(started: Command) -> None:
     assert ran.stderr == ""
 
 
+def test_what_cannot_be_written_is_one_line(started: Command) -> None:
+    line = f"{started.bin}/kvmwatch top -u {EXAMPLE_URI} -b -n 1 > /dev/full"
+    ran = subprocess.run(["sh", "-c", line], capture_output=True, encoding="utf-8", timeout=30, check=False)
+    assert (ran.returncode, ran.stderr) == (
+        3,
+        "kvmwatch: the output could not be written: No space left on device\n",
+    )
+
+
 # --- on a terminal
 
 

@@ -49,15 +49,24 @@ def run(take: Take, state: State, number: int | None, make: Format) -> int:
             reading.say(str(error))
             code = watchdog.UNKNOWN
         else:
-            try:
-                print(make(state, taken, not shown), flush=True)
-            except OSError:  # nobody reads it
-                sys.stdout = None  # or what it has kept is tried again
+            if not _told(make(state, taken, not shown)):
                 return 0
         shown += 1
         if number is not None and shown >= number:
             return code
         time.sleep(max(0.0, begun + state.delay - time.monotonic()))
+
+
+def _told(text: str) -> bool:
+    """Print it, and tell whether somebody still reads. Raises KvmwatchError when it cannot be written."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        sys.stdout = None  # or what it has kept is tried again
+        if isinstance(error, BrokenPipeError):
+            return False
+        raise KvmwatchError(f"the output could not be written: {error.strerror}") from None
+    return True
 
 
 def as_text(state: State, taken: Taken, first: bool) -> str:
