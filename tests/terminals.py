@@ -18,7 +18,7 @@ import pyte
 from commands import Command
 
 KEYS = {
-    **{"up": "\x1bOA", "down": "\x1bOB", "left": "\x1bOD", "home": "\x1b[1~", "end": "\x1b[4~"},
+    **{"up": "\x1b[A", "down": "\x1b[B", "left": "\x1b[D", "home": "\x1b[1~", "end": "\x1b[4~"},
     **{"page up": "\x1b[5~", "page down": "\x1b[6~", "enter": "\r", "tab": "\t", "esc": "\x1b", "back": "\x7f"},
 }
 
@@ -128,13 +128,16 @@ def fresh() -> list[Any]:
 
 @contextlib.contextmanager
 def terminal(command: Command, height: int, width: int, *arguments: str, **env: str) -> Iterator[Terminal]:
-    """Run a command on a terminal of this size; TERM is a type that pyte knows all of, unless given; empty: not set."""
+    """Run a command on a terminal of this size; TERM is linux unless given, and empty: not set.
+
+    pyte does not know by what xterm and screen scroll a part of the screen.
+    """
     process, end = pty.fork()
     if not process:
         try:
             for name in ("COLUMNS", "LINES", "NO_COLOR"):
                 os.environ.pop(name, None)
-            os.environ.update({"TERM": "screen-256color", "KVMWATCH_STATE_DIR": str(command._state), **env})
+            os.environ.update({"TERM": "linux", "KVMWATCH_STATE_DIR": str(command._state), **env})
             if not os.environ["TERM"]:
                 del os.environ["TERM"]
             fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))

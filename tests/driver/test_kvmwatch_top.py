@@ -319,7 +319,7 @@ def test_number(started: Command) -> None:
 
 
 def test_q_gives_the_terminal_back(started: Command) -> None:
-    with terminal(started, *SIZE, "kvmwatch", "top", "-u", EXAMPLE_URI) as top:
+    with terminal(started, *SIZE, "kvmwatch", "top", "-u", EXAMPLE_URI, TERM="xterm") as top:
         top.until(lambda: "web1" in top.text)
         assert top.settings() != fresh(), "no echo meanwhile"
         top.press("q")
@@ -335,7 +335,7 @@ def given_back(top: Terminal) -> bool:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_gives_the_terminal_back_too(started: Command, number: signal.Signals) -> None:
-    with terminal(started, *SIZE, "kvmwatch", "top", "-u", EXAMPLE_URI) as top:
+    with terminal(started, *SIZE, "kvmwatch", "top", "-u", EXAMPLE_URI, TERM="xterm") as top:
         top.until(lambda: "web1" in top.text)
         children = descendants(top.process)
         assert children
@@ -366,7 +366,7 @@ def test_ctrl_c(top: Terminal) -> None:
 def test_an_error_of_ours_gives_it_back_and_is_one_line(started: Command) -> None:
     breaks = "import kvmwatch_terminal.top.screen as s; s.drawn = None; import sys; sys.argv[0] = 'kvmwatch'; "
     python = f"{breaks}from kvmwatch_terminal.cli import main; main()"
-    with terminal(started, *SIZE, "python", "-c", python, "top", "-u", EXAMPLE_URI) as top:
+    with terminal(started, *SIZE, "python", "-c", python, "top", "-u", EXAMPLE_URI, TERM="xterm") as top:
         assert top.ended() == 3
         assert "kvmwatch: internal error, please report it: TypeError" in top.text
         assert given_back(top)
