@@ -78,6 +78,8 @@ def read(options: argparse.Namespace, counters: Counters | None = None) -> tuple
     config = site_config(options.config)
     checks = _checks(options.uri)
     groups = reduce(or_, (*_GROUPS, *(_LOCAL if is_local(options.uri) else ())))
+    if counters:
+        groups &= ~Group.PSS  # takes the kernel too long for who asks again and again
     selection = Selection.parse([options.vm], [])
     before = reading.read(options, "kvm_show", groups, checks, selection, config, counters=counters)
     metadata = _the_one(before, options.vm).policy

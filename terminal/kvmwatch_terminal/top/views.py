@@ -157,6 +157,8 @@ _DOMAINS = tuple(
     for each in COLUMNS
     if each.shown == TABLE or each.name in _BESIDE
 )
+#: the share of each process in what several have takes the kernel too long to be asked for again and again
+_PROCESSES = tuple(each for each in _section("processes") if not each.needs & Group.PSS)
 _VCPUS = _of_vms("vcpu", "cpu", "steal")
 _DISKS = _of_vms("disks", "read", "write", "write_latency", "read_latency", "error", "flush_latency", "capacity")
 _INTERFACES = _of_vms("interfaces", "rx", "tx", "link", "errors", "drops", "source")
@@ -168,11 +170,11 @@ VIEWS = (
     View("disks", *_DISKS, "write", ("read", "write", "read_iops", "write_iops", "flush_latency")),
     View(
         "processes",
-        (_VM._replace(of=_whose, text=_whose), *_kept(_section("processes"), "cpu", "rss", "read", "write")),
+        (_VM._replace(of=_whose, text=_whose), *_kept(_PROCESSES, "cpu", "rss", "read", "write")),
         _processes,
         "cpu",
         busy=("cpu", "read", "write"),
-        needs=reduce(or_, (each.needs for each in _section("processes"))),
+        needs=reduce(or_, (each.needs for each in _PROCESSES)),
     ),
     View(
         "pools",
