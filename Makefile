@@ -138,7 +138,7 @@ definitions: $(READY) ## Write the definitions for Nagios, NRPE, Icinga 2 and Di
 
 .PHONY: golden
 golden: $(READY) ## Rewrite the golden files from what the commands print now; read the diff
-	@$(PYTHON) -m pytest -q tests/unit/test_golden_output.py tests/unit/test_list_columns.py tests/unit/test_show.py tests/driver/test_kvmwatch_list.py --golden
+	@$(PYTHON) -m pytest -q tests/unit/test_golden_output.py tests/unit/test_list_columns.py tests/unit/test_show.py tests/unit/test_top_drawing.py tests/driver/test_kvmwatch_list.py --golden
 
 .PHONY: generated
 generated: docs templates rules dashboards definitions golden ## Write everything that is generated; read the diff

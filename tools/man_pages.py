@@ -11,6 +11,7 @@ from check_kvm.frame import check_options
 from check_kvm.frame.judging import all_checks
 from kvmwatch_terminal import cli as kvmwatch_terminal
 from kvmwatch_terminal import listing
+from kvmwatch_terminal.top import keys
 from nagios_kvm import cli as nagios_kvm
 from zabbix_kvm import cli as zabbix_kvm
 from zabbix_kvm import external
@@ -71,6 +72,7 @@ def _page(name: str, parser: Parser, names: list[str]) -> str:
     family = "check_kvm" if name.startswith("check_kvm") else name
     if name == "kvmwatch":
         made.add_section("COLUMNS OF LIST", ">", _columns())
+        made.add_section("KEYS OF TOP", ">", _keys())
     made.add_section("EXIT STATUS", ">", _EXIT_STATUS[family])
     made.add_section("FILES", ">", _FILES[family])
     others = (f".BR {other} (1)" for other in names if other != name)
@@ -82,6 +84,21 @@ def _columns() -> str:
     """The columns of kvmwatch list, and what is in them where there is nothing."""
     items = "".join(f".TP\n\\fB{name}\\fR\n{text}\n" for name, text in listing.columns_help())
     return f"{items}.PP\n{listing.LEGEND.split(chr(10) * 2)[0]}"
+
+
+def _keys() -> str:
+    """The keys of kvmwatch top, in its table and in a page."""
+    in_table, in_page = ("\n".join(map(_key, of)) for of in (keys.KEYS, keys.PAGE_KEYS))
+    return f"{in_table}\n.PP\nIn the page of a VM, and in the help:\n{in_page}"
+
+
+def _key(key: keys.Key) -> str:
+    return f".TP\n\\fB{_plain(key.shown)}\\fR\n{key.help}"
+
+
+def _plain(text: str) -> str:
+    """Text that troff does not act upon."""
+    return text.replace("\\", "\\e")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from check_kvm.frame.check_options import add_site_options
 
 from kvmwatch import __version__
 from kvmwatch.command import watchdog
+from kvmwatch.command.apart import stay
 from kvmwatch.command.frame import Outcome
 from kvmwatch.command.options import Parser, add_common
 from kvmwatch.command.watchdog import UNKNOWN
@@ -103,7 +104,7 @@ def _influx(options: argparse.Namespace) -> Outcome:
 
 
 def _execd(options: argparse.Namespace) -> Outcome:
-    apart.stay()
+    stay()
     for _ in sys.stdin:
         watchdog.renew()
         try:
@@ -125,7 +126,7 @@ def _collectd(options: argparse.Namespace) -> Outcome:
     interval = _interval(os.environ.get("COLLECTD_INTERVAL", ""))
     make = partial(collectd.told, host, interval)
     before: dict[tuple[str, str], collectd.Problem] = {}
-    apart.stay()
+    stay()
     unread = (host, "reading")
     following = time.monotonic()
     while True:

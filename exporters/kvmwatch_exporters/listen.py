@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple, NoReturn, Optional
 
 from kvmwatch.command import watchdog
+from kvmwatch.command.apart import stay
 from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.reading.deadline import Deadline, Started
 from kvmwatch_exporters import apart, prometheus, rows
@@ -82,7 +83,7 @@ def serve(options: argparse.Namespace) -> NoReturn:
     print(f"listening on http://{f'[{host!s}]' if ':' in str(host) else host!s}:{port}{_PATH}", file=sys.stderr)
     sys.stderr.flush()
     server.timeout = 60
-    apart.stay()
+    stay()
     while True:
         watchdog.renew()
         server.handle_request()

@@ -51,8 +51,13 @@ def parser(name: str, description: str, epilog: str = "") -> Parser:
     return made
 
 
-def add_common(made: argparse.ArgumentParser, selects: bool = True) -> None:
-    """Add ``-u -d -x -t -v -V`` to a parser (or a subcommand's); ``-d -x`` only where it selects domains."""
+def add_common(
+    made: argparse.ArgumentParser, selects: bool = True, domain: tuple[str, ...] = ("-d", "--domain")
+) -> None:
+    """Add ``-u -d -x -t -v -V`` to a parser (or a subcommand's); ``-d -x`` only where it selects domains.
+
+    ``domain``: how ``-d`` is called there.
+    """
     made.add_argument(
         "-u",
         "--uri",
@@ -61,7 +66,7 @@ def add_common(made: argparse.ArgumentParser, selects: bool = True) -> None:
         help="libvirt URI, opened read-only (default: $LIBVIRT_DEFAULT_URI, else qemu:///system)",
     )
     if selects:
-        _add_selection(made)
+        _add_selection(made, domain)
     made.add_argument(
         "-t",
         "--timeout",
@@ -76,10 +81,9 @@ def add_common(made: argparse.ArgumentParser, selects: bool = True) -> None:
     made.add_argument("-V", "--version", action="version", version=f"kvmwatch {__version__}")
 
 
-def _add_selection(made: argparse.ArgumentParser) -> None:
+def _add_selection(made: argparse.ArgumentParser, domain: tuple[str, ...]) -> None:
     made.add_argument(
-        "-d",
-        "--domain",
+        *domain,
         action="append",
         default=[],
         metavar="PATTERN",

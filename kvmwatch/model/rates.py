@@ -84,18 +84,18 @@ def samples(snapshot: Snapshot) -> Samples:
     return taken
 
 
-def with_rates(snapshot: Snapshot, *earlier: Samples) -> Snapshot:
+def with_rates(snapshot: Snapshot, *earlier: Samples, longest: float = MAX_SECONDS) -> Snapshot:
     """Fill the ``rates`` of a snapshot's records from earlier samples, of each record the first that give any.
 
-    A record with counters that have no rate says so in ``unread``.
+    Those older than ``longest`` seconds give none. A record with counters that have no rate says so in ``unread``.
     """
     host = snapshot.host
     if host:
-        host = _rated(host, earlier, "host", host.time, None)
+        host = _rated(host, earlier, longest, "host", host.time, None)
     return snapshot._replace(
         host=host,
-        domains=tuple(_rated_domain(domain, earlier) for domain in snapshot.domains),
-        processes=tuple(_rated_process(process, earlier) for process in snapshot.processes),
+        domains=tuple(_rated_domain(domain, earlier, longest) for domain in snapshot.domains),
+        processes=tuple(_rated_process(process, earlier, longest) for process in snapshot.processes),
     )
 
 
@@ -112,8 +112,8 @@ def _lacks(record: Any, groups: Group) -> bool:
     return any(part.why == NO_RATE and part.group in groups for part in record.unread)
 
 
-def _rated_domain(domain: Domain, earlier: tuple[Samples, ...]) -> Domain:
-    rated = {key: _rated(record, earlier, key, domain.time, domain.id) for key, record in _parts(domain)}
+def _rated_domain(domain: Domain, earlier: tuple[Samples, ...], longest: float) -> Domain:
+    rated = {key: _rated(record, earlier, longest, key, domain.time, domain.id) for key, record in _parts(domain)}
     whole: Domain = rated[domain.uuid]
     vcpus: tuple[Vcpu, ...] = tuple(rated[_key(domain, vcpu)] for vcpu in domain.vcpus)
     return _with_sums(whole, vcpus)._replace(
@@ -128,13 +128,14 @@ def _with_sums(domain: Domain, vcpus: tuple[Vcpu, ...]) -> Domain:
     return _with_rates(domain, sums, Group.CPU)
 
 
-def _rated_process(process: Process, earlier: tuple[Samples, ...]) -> Process:
+def _rated_process(process: Process, earlier: tuple[Samples, ...], longest: float) -> Process:
     key = f"process/{process.pid}"
-    whole = _rated(process, earlier, key, process.time, process.started)
+    whole = _rated(process, earlier, longest, key, process.time, process.started)
     if not process.threads:
         return whole
     threads = tuple(
-        _rated(thread, earlier, f"{key}/{thread.tid}", process.time, thread.started) for thread in process.threads
+        _rated(thread, earlier, longest, f"{key}/{thread.tid}", process.time, thread.started)
+        for thread in process.threads
     )
     sums = {
         name: _sum(getattr(thread.rates, of_thread) for thread in threads if thread.kind in kinds)
@@ -208,7 +209,7 @@ def _counters(stats: Any) -> dict[str, float]:
 
 
 def _rated(
-    record: Record, earlier: tuple[Samples, ...], key: str, time: float, generation: float | None
+    record: Record, earlier: tuple[Samples, ...], longest: float, key: str, time: float, generation: float | None
 ) -> Record:
     counters = _counters(record.stats)
     if not counters:
@@ -218,7 +219,7 @@ def _rated(
     for samples in earlier:
         before = samples.get(key)
         if before and before.generation == generation:
-            rates = _rates(record.stats, counters, before, time)
+            rates = _rates(record.stats, counters, before, time, longest)
         if before and rates:
             over = time - before.time
             break
@@ -228,9 +229,11 @@ def _rated(
     return rated._replace(rated_over=over) if isinstance(rated, Disk) else rated
 
 
-def _rates(stats: Any, counters: dict[str, float], before: Sample, time: float) -> dict[str, float]:
+def _rates(
+    stats: Any, counters: dict[str, float], before: Sample, time: float, longest: float
+) -> dict[str, float]:
     seconds = time - before.time
-    if not MIN_SECONDS <= seconds <= MAX_SECONDS:
+    if not MIN_SECONDS <= seconds <= longest:
         return {}
     # the host's idle and iowait times are known to step back by a tick
     slack = _TICK if isinstance(stats, HostStats) else 0

@@ -21,6 +21,7 @@ class Subcommand(NamedTuple):
 SUBCOMMANDS = {
     "list": Subcommand("kvmwatch_terminal.listing", "a line for every VM, the worst first"),
     "show": Subcommand("kvmwatch_terminal.show", "all that is known of one VM, or of the hypervisor"),
+    "top": Subcommand("kvmwatch_terminal.top.command", "what the VMs do, live"),
     "export": Subcommand("kvmwatch_exporters.cli", "the same for Prometheus, Telegraf, collectd, or as JSON"),
 }
 

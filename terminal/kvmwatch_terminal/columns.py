@@ -197,6 +197,11 @@ COLUMNS = (
         rated=True,
     ),
     Column(
+        *("cpu_time", "CPU TIME", "s", "CPU time that it has used in this run, QEMU's own threads included"),
+        *(lambda row: row.domain.stats.cpu_time, Group.CPU),
+        shown=ASKED,
+    ),
+    Column(
         *("used", "USED", "B", "memory that the guest uses, as it says itself"),
         lambda row: derived.memory_used(row.domain),
         needs=Group.MEMORY | _XML,

@@ -11,7 +11,7 @@ from typing import Any
 
 from kvmwatch.model.snapshot import Snapshot
 from kvmwatch_terminal.columns import Column, Value
-from kvmwatch_terminal.rows import Row
+from kvmwatch_terminal.rows import Row, Thing
 
 _DIGITS = 3  # after the point, of a rate or a percentage
 #: Unicode's categories of characters that a terminal may act upon: JSON can escape them
@@ -23,7 +23,7 @@ def names(rows: Sequence[Row], shown: Callable[[str], str]) -> str:
     return "\n".join(shown(row.domain.name) for row in rows)
 
 
-def as_csv(rows: Sequence[Row], columns: Sequence[Column], shown: Callable[[str], str]) -> str:
+def as_csv(rows: Sequence[Row | Thing], columns: Sequence[Column], shown: Callable[[str], str]) -> str:
     """A line with the columns' names and one for each VM; what there is not, or is not known, is empty."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kvmwatch.command.frame import Outcome
 from kvmwatch.command.options import Parser, add_common
@@ -17,6 +17,7 @@ from kvmwatch.model.text import readable
 from kvmwatch_terminal import formats, reading
 from kvmwatch_terminal.columns import BY_NAME, COLUMNS, DATA, TABLE, WIDE, Column
 from kvmwatch_terminal.filters import FILTERS, filtered
+from kvmwatch_terminal.order import BY_PROBLEM, in_order
 from kvmwatch_terminal.rows import Row, judged, rows
 from kvmwatch_terminal.table import table
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from check_kvm.frame.plugin import Check
 
 FORMATS = ("table", "csv", "json", "names")
-BY_PROBLEM = ("status", "problem")  # sorted by how bad it is
 
 LEGEND = """\
 In a table - stands for what a VM does not have, and ? for what it should have and could not be had. In csv both
@@ -85,7 +85,7 @@ def _run(options: argparse.Namespace) -> Outcome:
     found = filtered(found, options.filters)
     if options.problems:
         found = [row for row in found if row.badness]
-    found = _sorted(found, by, options.reverse)
+    found = in_order(found, by, options.reverse)
     if not snapshot.uuids and not snapshot.domains:
         reading.say(f"libvirt lists no VMs here ({snapshot.uri})")
     reading.tell(options, snapshot)
@@ -138,20 +138,6 @@ def _checks() -> tuple[Check, ...]:
     from check_kvm.frame.judging import all_checks  # noqa: PLC0415 - a list of names does without
 
     return tuple(check for check in all_checks() if check.of_each_domain)
-
-
-def _sorted(found: list[Row], by: Column, reverse: bool) -> list[Row]:
-    in_order = sorted(found, key=lambda row: row.domain.name)
-    if by.name in BY_PROBLEM:
-        return sorted(in_order, key=lambda row: row.badness, reverse=not reverse)
-    known = [row for row in in_order if by.of(row) is not None]
-    highest_first = by.is_number != reverse
-    known.sort(key=lambda row: _order(by.of(row)), reverse=highest_first)
-    return [*known, *(row for row in in_order if by.of(row) is None)]
-
-
-def _order(value: Any) -> Any:
-    return value.casefold() if isinstance(value, str) else value
 
 
 def _printed(

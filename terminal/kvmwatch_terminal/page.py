@@ -30,10 +30,15 @@ def checks(verdicts: Iterable[Said], now: float) -> Part:
 
 
 def in_words(
-    title: str, columns: Sequence[Column], of: Row | Thing | None, parts: Iterable[Part], unread: Sequence[str]
+    title: str,
+    columns: Sequence[Column],
+    of: Row | Thing | None,
+    parts: Iterable[Part],
+    unread: Sequence[str],
+    room: int | None = None,
+    coloured: bool = False,
 ) -> str:
-    """The page for people, as wide as the terminal: without what there is not."""
-    room = reading.room()
+    """The page for people, without what there is not; ``room``: as :func:`~kvmwatch_terminal.table.table`."""
     lines = [readable(title, reading.LONGEST)]
     shown = [(each.header.lower(), readable(cell(each, of), reading.LONGEST)) for each in columns] if of else []
     widest = max((width(label) for label, text in shown if text != NONE), default=0)
@@ -43,7 +48,7 @@ def in_words(
             continue
         kept = [each for each in part.columns if any(cell(each, thing) != NONE for thing in part.rows)]
         inner = None if room is None else max(1, room - 2)
-        text = table(part.rows, kept, inner, kept, reading.coloured())
+        text = table(part.rows, kept, inner, kept, coloured)
         lines += ["", part.title, *(f"  {line}" for line in text.split("\n"))]
     lines += ["", "Could not be had", *(f"  {text}" for text in unread)] if unread else []
     # those of a table fit, and a colour in them takes no room

@@ -19,6 +19,7 @@ from kvmwatch.reading.deadline import Deadline
 
 if TYPE_CHECKING:
     from check_kvm.frame.plugin import Check
+    from check_kvm.frame.sampling import Counters
     from check_kvm.frame.siteconfig import SiteConfig
 
 _RECENT = 60.0  # seconds; who looks at a terminal wants to know how it is now
@@ -34,21 +35,24 @@ def read(
     config: SiteConfig,
     rates: bool = True,
     readers: Iterable[str] = (),
+    counters: Counters | None = None,
 ) -> Snapshot:
     """Read these groups, and what the checks need. Raises KvmwatchError.
 
     The snapshot has what its owners want of each VM, but not what ``config`` does. ``readers``: of what the kept
-    counters are, where that differs from run to run.
+    counters are, where that differs from run to run. ``counters``: those of a command that runs on.
     """
     from check_kvm.frame import placing  # noqa: PLC0415 - only when it is used
-    from check_kvm.frame.sampling import rated  # noqa: PLC0415
+    from check_kvm.frame.sampling import rated, rated_by  # noqa: PLC0415
 
     deadline = Deadline(options.timeout)
     for check in checks:
         groups |= check.reads
     reader = Reader(options.uri, groups, selection, deadline, Roster(options.state_dir, options.uri))
     snapshot = reader.read()
-    if rates:
+    if counters:
+        snapshot = rated_by(reader, snapshot, counters, deadline)
+    elif rates:
         snapshot = rated(
             reader, snapshot, command, options, selection, deadline, *readers, oldest=_RECENT, waits=_say_it_waits
         )

@@ -61,6 +61,11 @@ class Row(NamedTuple):
         """The higher, the worse; a VM that is left alone is as good as any."""
         return SEVERITIES.index(self.status or OK)
 
+    @property
+    def called(self) -> str:
+        """What libvirt calls it."""
+        return self.domain.name
+
 
 class Thing(NamedTuple):
     """Anything else that stands in a table: a disk, a pool, the verdict of a check."""
@@ -70,6 +75,17 @@ class Thing(NamedTuple):
     unread: Unreads = ()
     silent: bool = False
     status: str | None = None
+    owner: Domain | None = None  # the VM that it is of, where a table has those of several
+
+    @property
+    def badness(self) -> int:
+        """The higher, the worse."""
+        return SEVERITIES.index(self.status or OK)
+
+    @property
+    def called(self) -> str:
+        """The name of the VM that it is of."""
+        return self.owner.name if self.owner else ""
 
 
 class Said(NamedTuple):
@@ -144,17 +160,30 @@ def said(
             yield Said(check.name, UNKNOWN, (without_password(plugin.unknown(check, error)),))
 
 
+def hypervisor_problems(snapshot: Snapshot, checks: Sequence[Check], config: SiteConfig) -> Iterator[Problem]:
+    """What these checks of the hypervisor find; ``thing`` is a pool, a network, or empty: the host."""
+    from check_kvm.frame import plugin  # noqa: PLC0415 - a list of names does without
+    from check_kvm.frame.judging import Judges  # noqa: PLC0415
+
+    judges = Judges(checks, config)
+    for check in checks:
+        try:
+            yield from _problems(check.name, judges.verdict(check, snapshot))
+        except Exception as error:  # of one check, and the others are told all the same
+            yield Problem(UNKNOWN, check.name, without_password(plugin.unknown(check, error)))
+
+
 def _without(called: str, line: str) -> str:
     from check_kvm.frame import labels  # noqa: PLC0415
 
     return line[len(labels.text(called)) :].strip() if line.startswith(labels.text(called)) else line
 
 
-def _problems(check: str, verdict: Verdict, domain: Domain) -> Iterator[Problem]:
-    """The parts of the lines of a verdict on one VM that are not OK."""
+def _problems(check: str, verdict: Verdict, domain: Domain | None = None) -> Iterator[Problem]:
+    """The parts of the lines of a verdict on one VM, or on the hypervisor, that are not OK."""
     from check_kvm.frame import labels  # noqa: PLC0415
 
-    called = labels.text(verdict.called(domain))
+    called = labels.text(verdict.called(domain)) if domain else ""
     for subject in verdict.sorted_subjects():
         thing = subject.name[len(called) :].strip() if subject.name.startswith(called) else subject.name
         for state, text in subject.parts:

@@ -22,6 +22,7 @@ from kvmwatch_terminal.sections import Shown, things
 
 if TYPE_CHECKING:
     from check_kvm.frame.plugin import Check
+    from check_kvm.frame.sampling import Counters
 
 _NAMED = 5  # of the VMs that a pattern matches
 
@@ -63,23 +64,32 @@ def _run(options: argparse.Namespace) -> Outcome:
 
 
 def _show_vm(options: argparse.Namespace) -> Outcome:
+    shown, verdicts = read(options)
+    reading.tell(options, shown.snapshot)
+    if options.json:
+        return Outcome(as_json(shown, verdicts))
+    return Outcome(in_words(shown, verdicts, reading.room(), reading.coloured()))
+
+
+def read(options: argparse.Namespace, counters: Counters | None = None) -> tuple[Shown, list[Said]]:
+    """Read the VM of the options and ask the checks; see :func:`reading.read`. Raises KvmwatchError."""
     from check_kvm.frame.check_options import site_config  # noqa: PLC0415 - only when it is used
 
     config = site_config(options.config)
     checks = _checks(options.uri)
     groups = reduce(or_, (*_GROUPS, *(_LOCAL if is_local(options.uri) else ())))
+    if counters:
+        groups &= ~Group.PSS  # takes the kernel too long for who asks again and again
     selection = Selection.parse([options.vm], [])
-    before = reading.read(options, "kvm_show", groups, checks, selection, config)
+    before = reading.read(options, "kvm_show", groups, checks, selection, config, counters=counters)
     metadata = _the_one(before, options.vm).policy
     snapshot = config.applied(before)
     domain = _the_one(snapshot, options.vm)
-    reading.tell(options, snapshot)
     verdicts = [] if domain.policy.ignore else list(said(snapshot, checks, config, domain))
     # its status is the one that list gives; what only root sees of its process is beside it
     of_each = [check for check in checks if check.of_each_domain]
     (row,) = judged(snapshot._replace(domains=(domain,)), of_each, config)
-    made = as_json if options.json else in_words
-    return Outcome(made(Shown(row, snapshot, metadata), verdicts))
+    return Shown(row, snapshot, metadata), verdicts
 
 
 def _checks(uri: str) -> tuple[Check, ...]:
@@ -103,11 +113,11 @@ def _the_one(snapshot: Snapshot, called: str) -> Domain:
     return found[0]
 
 
-def in_words(vm: Shown, verdicts: list[Said]) -> str:
-    """The VM for people."""
+def in_words(vm: Shown, verdicts: list[Said], room: int | None = None, coloured: bool = False) -> str:
+    """The VM for people, as wide as the ``room`` in a terminal."""
     unread = [part.text for part in vm.domain.unread]
     whole = [column for column in WHOLE if column.name != "reason"]  # which is in the state
-    return page.in_words(vm.domain.label, whole, vm.row, _parts(vm, verdicts), unread)
+    return page.in_words(vm.domain.label, whole, vm.row, _parts(vm, verdicts), unread, room, coloured)
 
 
 def as_json(vm: Shown, verdicts: list[Said]) -> str:

@@ -32,14 +32,17 @@ def run(options: argparse.Namespace) -> Outcome:
     snapshot = config.applied(before)
     verdicts = list(said(snapshot, checks, config))
     reading.tell(options, snapshot._replace(unread=()))
-    return Outcome((as_json if options.json else in_words)(snapshot, verdicts))
+    if options.json:
+        return Outcome(as_json(snapshot, verdicts))
+    return Outcome(in_words(snapshot, verdicts, reading.room(), reading.coloured()))
 
 
-def in_words(snapshot: Snapshot, verdicts: list[Said]) -> str:
-    """The hypervisor for people."""
+def in_words(snapshot: Snapshot, verdicts: list[Said], room: int | None = None, coloured: bool = False) -> str:
+    """The hypervisor for people, as wide as the ``room`` in a terminal."""
     host = snapshot.host
     title = (host.hostname if host else None) or snapshot.uri
-    return page.in_words(title, WHOLE, whole(snapshot), _parts(snapshot, verdicts), _unread(snapshot))
+    parts = _parts(snapshot, verdicts)
+    return page.in_words(title, WHOLE, whole(snapshot), parts, _unread(snapshot), room, coloured)
 
 
 def as_json(snapshot: Snapshot, verdicts: list[Said]) -> str:

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from kvmwatch.model.text import readable
 from kvmwatch_terminal.columns import ALWAYS, Column, cell
 from kvmwatch_terminal.rows import CRITICAL, UNKNOWN, WARNING, Row, Thing
 from kvmwatch_terminal.width import cut, fill, width
 
-_GAP = "  "
+GAP = "  "
 _LONGEST_CELL = 2000  # characters; what is longer nobody reads
 _RESET = "\x1b[0m"
 _COLOURS = {CRITICAL: "\x1b[31m", WARNING: "\x1b[33m", UNKNOWN: "\x1b[35m"}
 
 Cells = list[str]
+
+
+class Layout(NamedTuple):
+    """The columns that fit, how wide each is, and the names of those that were left out."""
+
+    columns: list[Column]
+    widths: dict[str, int]
+    left_out: list[str]
+
+    def cells(self, texts: Sequence[str]) -> Cells:
+        """Texts, one for each column, as wide as these are."""
+        return [
+            fill(text, self.widths[column.name], column.is_number) for column, text in zip(self.columns, texts)
+        ]
 
 
 def table(
@@ -29,27 +44,51 @@ def table(
     ``room``: the terminal's columns, where lines have to fit; then long texts are cut, and less important columns
     that nobody has ``asked`` for are left out, which the last line says.
     """
-    shown = [
-        column for column in columns if column in asked or not column.if_any or any(column.of(row) for row in rows)
-    ]
-    texts = {
-        column.name: [column.header, *(readable(cell(column, row), _LONGEST_CELL) for row in rows)]
-        for column in shown
-    }
-    widths = {name: max(map(width, of)) for name, of in texts.items()}
-    left_out: list[str] = []
-    if room is not None:
-        shown, left_out = _fitting(shown, asked, widths, room)
-        _shrink(shown, widths, room)
+    shown = present(rows, columns, asked)
+    texts = {column.name: cell_texts(rows, column) for column in shown}
+    layout = laid_out(shown, texts, room, asked)
     lines = []
     for number in range(len(rows) + 1):
-        cells = [fill(texts[column.name][number], widths[column.name], column.is_number) for column in shown]
-        line = _GAP.join(cells).rstrip()
+        cells = layout.cells(
+            [texts[column.name][number - 1] if number else column.header for column in layout.columns]
+        )
+        line = GAP.join(cells).rstrip()
         line = line if room is None else cut(line, room)
-        lines.append(_painted(line, rows[number - 1], cells, shown) if coloured and number else line)
-    if left_out:
-        lines.append(cut(f"(--wide has more: {', '.join(left_out)})", room or 0))
+        lines.append(_painted(line, rows[number - 1], cells, layout.columns) if coloured and number else line)
+    if layout.left_out:
+        lines.append(cut(f"(--wide has more: {', '.join(layout.left_out)})", room or 0))
     return "\n".join(lines)
+
+
+def present(
+    rows: Sequence[Row | Thing], columns: Sequence[Column], asked: Collection[Column] = ()
+) -> list[Column]:
+    """The columns without those that are shown only where there is a value, and there is none."""
+    return [column for column in columns if column in asked or not column.if_any or any(map(column.of, rows))]
+
+
+def cell_texts(rows: Sequence[Row | Thing], column: Column) -> list[str]:
+    """What stands in a column, a line each, fit for a terminal."""
+    return [readable(cell(column, row), _LONGEST_CELL) for row in rows]
+
+
+def laid_out(
+    columns: Sequence[Column],
+    texts: Mapping[str, Sequence[str]],
+    room: int | None = None,
+    asked: Collection[Column] = (),
+    least: Mapping[str, int] | None = None,
+) -> Layout:
+    """Place the columns with these texts by name; see :func:`table`. ``least``: their widths, at least."""
+    widths = {
+        column.name: max((least or {}).get(column.name, 0), *map(width, (column.header, *texts[column.name])))
+        for column in columns
+    }
+    if room is None:
+        return Layout([*columns], widths, [])
+    shown, left_out = _fitting(columns, asked, widths, room)
+    _shrink(shown, widths, room)
+    return Layout(shown, widths, left_out)
 
 
 def _fitting(
@@ -80,7 +119,7 @@ def _least(column: Column, widths: dict[str, int]) -> int:
 
 
 def _total(widths: Sequence[int]) -> int:
-    return sum(widths) + len(_GAP) * (len(widths) - 1)
+    return sum(widths) + len(GAP) * (len(widths) - 1)
 
 
 def _painted(line: str, row: Row | Thing, cells: Cells, columns: Sequence[Column]) -> str:
@@ -91,5 +130,5 @@ def _painted(line: str, row: Row | Thing, cells: Cells, columns: Sequence[Column
         if column.name == "status" and colour and line.startswith(before + text.rstrip()):
             status = text.rstrip()
             return f"{before}{colour}{status}{_RESET}{line[len(before) + len(status) :]}"
-        before += text + _GAP
+        before += text + GAP
     return line

@@ -14,9 +14,10 @@ from check_kvm.frame.judging import all_checks
 from check_kvm.frame.siteconfig import SiteConfig
 from hypothesis import given
 from hypothesis import strategies as st
-from kvmwatch_terminal import formats, listing
+from kvmwatch_terminal import formats
 from kvmwatch_terminal.columns import ASKED, BY_NAME, COLUMNS, DATA, TABLE, WIDE, Column, cell
 from kvmwatch_terminal.filters import FILTERS, filtered
+from kvmwatch_terminal.order import in_order
 from kvmwatch_terminal.rows import CRITICAL, OK, UNKNOWN, WARNING, Problem, Row, in_words, judged, rows
 from kvmwatch_terminal.table import table
 from kvmwatch_terminal.width import cut, fill, width
@@ -53,31 +54,31 @@ def seen() -> tuple[Snapshot, list[Row]]:
 # --- the whole of it
 
 
-def in_order(found: list[Row]) -> list[Row]:
-    return listing._sorted(found, BY_NAME["problem"], False)
+def worst_first(found: list[Row]) -> list[Row]:
+    return in_order(found, BY_NAME["problem"])
 
 
 def test_table_of_every_kind_of_vm(seen: tuple[Snapshot, list[Row]], golden: Callable[[str, str], None]) -> None:
-    golden("kvmwatch_list.txt", table(in_order(seen[1]), IN_TABLE) + "\n")
+    golden("kvmwatch_list.txt", table(worst_first(seen[1]), IN_TABLE) + "\n")
 
 
 def test_wide_table(seen: tuple[Snapshot, list[Row]], golden: Callable[[str, str], None]) -> None:
     columns = [column for column in COLUMNS if column.shown <= WIDE]
-    golden("kvmwatch_list_wide.txt", table(in_order(seen[1]), columns) + "\n")
+    golden("kvmwatch_list_wide.txt", table(worst_first(seen[1]), columns) + "\n")
 
 
 def test_narrow_table(seen: tuple[Snapshot, list[Row]], golden: Callable[[str, str], None]) -> None:
-    golden("kvmwatch_list_narrow.txt", table(in_order(seen[1]), IN_TABLE, room=80) + "\n")
+    golden("kvmwatch_list_narrow.txt", table(worst_first(seen[1]), IN_TABLE, room=80) + "\n")
 
 
 def test_csv(seen: tuple[Snapshot, list[Row]], golden: Callable[[str, str], None]) -> None:
     columns = [column for column in COLUMNS if column.shown <= DATA]
-    golden("kvmwatch_list.csv", formats.as_csv(in_order(seen[1]), columns, str) + "\n")
+    golden("kvmwatch_list.csv", formats.as_csv(worst_first(seen[1]), columns, str) + "\n")
 
 
 def test_json(seen: tuple[Snapshot, list[Row]], golden: Callable[[str, str], None]) -> None:
     columns = [column for column in COLUMNS if column.shown <= DATA]
-    text = formats.as_json(seen[0], in_order(seen[1]), columns)
+    text = formats.as_json(seen[0], worst_first(seen[1]), columns)
     golden("kvmwatch_list.json", text + "\n")
     assert len(json.loads(text)["domains"]) == len(seen[1])
 
@@ -90,7 +91,7 @@ def test_columns_have_names_and_headers_of_their_own() -> None:
         texts = [of(column) for column in COLUMNS]
         assert len(set(texts)) == len(texts)
     assert COLUMNS[-1].judged, "the longest is the last"
-    assert [column.name for column in COLUMNS if column.shown == ASKED] == ["addresses"]
+    assert [column.name for column in COLUMNS if column.shown == ASKED] == ["cpu_time", "addresses"]
 
 
 @pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.name)
@@ -240,8 +241,8 @@ def test_the_worst_are_first_and_what_is_left_alone_is_no_problem() -> None:
         row(bad[UNKNOWN], name="u"),
         Row(vm(name="a-alone"), NOW),
     ]
-    assert names(listing._sorted(found, BY_NAME["problem"], False)) == "c u w a-alone z-ok"
-    assert names(listing._sorted(found, BY_NAME["status"], True)) == "a-alone z-ok w u c"
+    assert names(in_order(found, BY_NAME["problem"])) == "c u w a-alone z-ok"
+    assert names(in_order(found, BY_NAME["status"], True)) == "a-alone z-ok w u c"
 
 
 def test_figures_are_sorted_from_the_highest_and_the_unknown_is_last() -> None:
@@ -250,14 +251,14 @@ def test_figures_are_sorted_from_the_highest_and_the_unknown_is_last() -> None:
         for name, rss in (("b", 2), ("a", 2), ("none", None), ("high", 9), ("zero", 0))
     ]
     rss = BY_NAME["rss"]
-    assert names(listing._sorted(found, rss, False)) == "high a b zero none"
-    assert names(listing._sorted(found, rss, True)) == "zero a b high none"
-    assert names(listing._sorted(found, BY_NAME["name"], False)) == "a b high none zero"
+    assert names(in_order(found, rss)) == "high a b zero none"
+    assert names(in_order(found, rss, True)) == "zero a b high none"
+    assert names(in_order(found, BY_NAME["name"])) == "a b high none zero"
 
 
 @pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.name)
 def test_every_column_sorts(column: Column, seen: tuple[Snapshot, list[Row]]) -> None:
-    assert len(listing._sorted(seen[1], column, False)) == len(seen[1])
+    assert len(in_order(seen[1], column)) == len(seen[1])
 
 
 def chosen(options: str, found: Sequence[Row]) -> str:

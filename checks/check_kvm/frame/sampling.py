@@ -6,6 +6,7 @@ import argparse
 import math
 import time
 from collections.abc import Callable
+from typing import Optional, Protocol
 
 from kvmwatch.command.history import History
 from kvmwatch.model import lasting, rates
@@ -19,6 +20,16 @@ from kvmwatch.reading.collect import Reader
 from kvmwatch.reading.deadline import Deadline
 
 _SAMPLING = 1.0  # seconds between the two samples of a first run
+
+
+class Counters(Protocol):
+    """Where the counters of the last reading are kept for the next one: a History, or what a process remembers."""
+
+    def load(self) -> Samples:
+        """Give those of the last reading; empty where there was none."""
+
+    def save(self, samples: Samples) -> Optional[str]:
+        """Keep them, or tell why they could not be kept and what to do."""
 
 
 def rated(
@@ -40,13 +51,25 @@ def rated(
     that are older than ``oldest`` seconds give none. ``waits`` is called before a wait for a second reading.
     """
     history = History(options.state_dir, command, options.uri, selection, *readers)
-    previous = history.load()
+    return rated_by(reader, snapshot, history, deadline, oldest, waits)
+
+
+def rated_by(
+    reader: Reader,
+    snapshot: Snapshot,
+    counters: Counters,
+    deadline: Deadline,
+    oldest: float = math.inf,
+    waits: Callable[[], None] = lambda: None,
+) -> Snapshot:
+    """The same by these counters, which are replaced."""
+    previous = counters.load()
     snapshot = with_parts(with_since(snapshot, previous), previous)
     counted = _kept(snapshot)
     recent = {key: sample for key, sample in previous.items() if time.monotonic() - sample.time <= oldest}
     if not counted:
         if previous:  # else what passed meanwhile would be taken for what comes back
-            history.save(parts(snapshot))
+            counters.save(parts(snapshot))
         return snapshot  # nothing has a rate here, so nothing is worth waiting for
     first = with_rates(snapshot, recent)
     without = lacking(first, reader.groups)
@@ -54,9 +77,9 @@ def rated(
         waits()
         deadline.sleep(_SAMPLING)
         snapshot = with_parts(with_since(reader.read_again(snapshot, without), previous), previous)
-        problem = history.save(_kept(snapshot) | parts(snapshot))
+        problem = counters.save(_kept(snapshot) | parts(snapshot))
         return unkept(with_rates(snapshot, recent, counted), problem)._replace(note=problem)
-    problem = history.save(counted | parts(snapshot))
+    problem = counters.save(counted | parts(snapshot))
     if not without or with_rates(snapshot) != first:
         return unkept(first, problem)._replace(note=problem)
     return unkept(first, problem)._replace(

@@ -1,0 +1,1 @@
+"""kvmwatch top: what the VMs do, again and again."""

@@ -1,0 +1,108 @@
+"""``kvmwatch top -b``: the same readings as text, CSV or JSON, one after the other, for scripts and files."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from kvmwatch.command import watchdog
+from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.model.text import readable
+from kvmwatch_terminal import formats, reading
+from kvmwatch_terminal.columns import Column
+from kvmwatch_terminal.rows import Row
+from kvmwatch_terminal.table import table
+from kvmwatch_terminal.top import header, model, views
+from kvmwatch_terminal.top.feed import NOTHING, News, Take
+from kvmwatch_terminal.top.model import State
+from kvmwatch_terminal.top.taking import Taken
+
+#: beside the columns of the view, for programs
+_BESIDE = (
+    Column("time", "TIME", "unixtime", "Unix time of the reading", lambda line: line.now),
+    Column("uuid", "UUID", None, "the UUID of the VM", views.uuid),
+)
+
+Format = Callable[[State, Taken, bool], str]
+
+
+def run(take: Take, state: State, number: int | None, make: Format) -> int:
+    """Print so many readings, or until nobody reads any more; give the exit code.
+
+    Raises KvmwatchError when the first could not be had; of others that is said on stderr.
+    """
+    samples = NOTHING
+    asked = state.asked._replace(hypervisor=state.asked.hypervisor or make is as_text)  # which is in the header
+    shown, code = 0, 0
+    while True:
+        watchdog.renew()
+        begun = time.monotonic()
+        try:
+            taken, samples = take(asked, samples)
+            code = 0
+        except KvmwatchError as error:
+            if not shown:
+                raise
+            reading.say(str(error))
+            code = watchdog.UNKNOWN
+        else:
+            if not _told(make(state, taken, not shown)):
+                return 0
+        shown += 1
+        if number is not None and shown >= number:
+            return code
+        time.sleep(max(0.0, begun + state.delay - time.monotonic()))
+
+
+def _told(text: str) -> bool:
+    """Print it, and tell whether somebody still reads. Raises KvmwatchError when it cannot be written."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        sys.stdout = None  # or what it has kept is tried again
+        if isinstance(error, BrokenPipeError):
+            return False
+        raise KvmwatchError(f"the output could not be written: {error.strerror}") from None
+    return True
+
+
+def as_text(state: State, taken: Taken, first: bool) -> str:
+    """The header and the table; as wide as the terminal, where there is one."""
+    above = ["".join(span.text for span in line) for line in header.lines(state, News(taken))]
+    lines = model.lines(state, taken)
+    body = table(lines, model.columns(state, taken), reading.room(), coloured=reading.coloured())
+    return "\n".join([*([] if first else [""]), *above, "", body])
+
+
+def as_csv(state: State, taken: Taken, first: bool) -> str:
+    """A line for each line of the view, in base units; before the first the names of the columns."""
+    shown = (lambda text: readable(text, reading.LONGEST)) if reading.on_terminal() else str
+    text = formats.as_csv(model.lines(state, taken), _columns(state), shown)
+    return text if first else text.partition("\n")[2]
+
+
+def as_json(state: State, taken: Taken, _: bool) -> str:
+    """An object on a line of its own, in base units."""
+    columns = _columns(state)[1:]
+    document = {
+        "uri": taken.snapshot.uri,
+        "time": formats.rounded(taken.snapshot.time),
+        "unread": [part.text for part in taken.snapshot.unread],
+        state.view: [_object(line, columns) for line in model.lines(state, taken)],
+    }
+    return json.dumps(document)
+
+
+def _columns(state: State) -> tuple[Column, ...]:
+    return (*_BESIDE, *(each for each in state.table.columns if each.name != "uuid"))
+
+
+def _object(line: views.Line, columns: tuple[Column, ...]) -> dict[str, Any]:
+    made: dict[str, Any] = {column.name: formats.rounded(column.of(line)) for column in columns}
+    if isinstance(line, Row):
+        made["unread"] = [part.text for part in line.unread]
+        made["not_responding"] = formats.rounded(line.domain.not_responding)
+    return made

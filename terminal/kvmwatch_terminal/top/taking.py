@@ -1,0 +1,113 @@
+"""One reading for ``kvmwatch top``: a snapshot with rates, and what the checks say; or the page of one VM."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Mapping
+from functools import reduce
+from operator import or_
+from typing import NamedTuple
+
+from check_kvm.frame.check_options import site_config
+from check_kvm.frame.judging import all_checks
+from check_kvm.frame.plugin import Check
+
+from kvmwatch.model.groups import Group
+from kvmwatch.model.rates import Sample, Samples, with_rates
+from kvmwatch.model.selection import Selection
+from kvmwatch.model.snapshot import Snapshot, Unread
+from kvmwatch.reading.connection import is_local
+from kvmwatch_terminal import reading, show
+from kvmwatch_terminal.columns import COLUMNS, TABLE
+from kvmwatch_terminal.rows import Problem, Row, Said, hypervisor_problems, judged
+from kvmwatch_terminal.sections import Shown
+
+#: what the header and the VMs' columns show
+_ALWAYS = reduce(or_, (column.needs for column in COLUMNS if column.shown == TABLE)) | Group.HOST | Group.SIZE
+
+_ELSEWHERE = "processes can be seen only on the hypervisor itself: run it there"
+
+#: names of the options that a reading needs
+OPTIONS = ("uri", "domain", "exclude", "config", "state_dir")
+
+
+class Asked(NamedTuple):
+    """What a reading is to give."""
+
+    groups: Group = Group.NONE  # of the processes, beside what is always shown
+    hypervisor: bool = True  # what the checks of the hypervisor say: pools, networks, the host
+    vm: str | None = None  # the UUID of the VM whose page is to be given instead
+
+
+class Page(NamedTuple):
+    """The page of a VM: what ``kvmwatch show`` would print."""
+
+    shown: Shown
+    verdicts: list[Said]
+
+
+class Taken(NamedTuple):
+    """What a reading gave."""
+
+    asked: Asked
+    snapshot: Snapshot
+    rows: tuple[Row, ...] = ()
+    problems: tuple[Problem, ...] = ()  # of the hypervisor
+    page: Page | None = None
+
+
+class Counters:
+    """Counters that this process remembers; those of the last reading for the next one."""
+
+    def __init__(self, samples: Mapping[str, Sample]) -> None:
+        self.samples: Samples = dict(samples)
+
+    def load(self) -> Samples:
+        """Give them."""
+        return self.samples
+
+    def save(self, samples: Samples) -> None:
+        """Take new ones in, beside those of what was not read this time."""
+        self.samples = {**self.samples, **samples}
+
+
+def take(options: argparse.Namespace, asked: Asked, samples: Samples, seconds: float) -> tuple[Taken, Samples]:
+    """Read within so many seconds; give that, and the counters for the next time. Raises KvmwatchError."""
+    given = argparse.Namespace(**vars(options), timeout=seconds, vm=asked.vm)
+    counters = Counters(samples)
+    taken = _page(given, asked, counters) if asked.vm else _all(given, asked, counters)
+    return taken, counters.samples
+
+
+def averaged(taken: Taken, first: Samples) -> Taken:
+    """The same with rates since these first counters, which are means over all the time since then."""
+    snapshot = with_rates(taken.snapshot, first, longest=math.inf)
+    rows = (row._replace(domain=domain) for row, domain in zip(taken.rows, snapshot.domains))
+    return taken._replace(snapshot=snapshot, rows=tuple(rows))
+
+
+def _page(options: argparse.Namespace, asked: Asked, counters: Counters) -> Taken:
+    shown, verdicts = show.read(options, counters)
+    return Taken(asked, shown.snapshot, page=Page(shown, verdicts))
+
+
+def _all(options: argparse.Namespace, asked: Asked, counters: Counters) -> Taken:
+    config = site_config(options.config)
+    selection = Selection.parse(options.domain, options.exclude)
+    of_domains, of_hypervisor = _checks()
+    checks = (*of_domains, *(of_hypervisor if asked.hypervisor else ()))
+    unseen = Group.NONE if is_local(options.uri) else asked.groups
+    groups = (asked.groups | _ALWAYS) & ~unseen
+    before = reading.read(options, "kvm_top", groups, checks, selection, config, counters=counters)
+    snapshot = config.applied(before)
+    if unseen:
+        snapshot = snapshot._replace(unread=(*snapshot.unread, Unread(unseen, "", _ELSEWHERE, absent=True)))
+    problems = hypervisor_problems(snapshot, of_hypervisor, config) if asked.hypervisor else ()
+    return Taken(asked, snapshot, tuple(judged(snapshot, of_domains, config)), tuple(problems))
+
+
+def _checks() -> tuple[list[Check], list[Check]]:
+    """Those of VMs, and those of the hypervisor."""
+    usual = [check for check in all_checks() if check.by_default]
+    return [check for check in usual if check.of_each_domain], [c for c in usual if not c.of_each_domain]

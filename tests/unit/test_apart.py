@@ -1,0 +1,78 @@
+"""Work in a process of its own: what it gives, and that whatever becomes of it costs no more than its time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from functools import partial
+
+import pytest
+
+from kvmwatch.command import apart
+from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError
+
+
+def told(value: str, seconds: float) -> tuple[str, float, int]:
+    return value, seconds, os.getpid()
+
+
+def fails(error: Exception, _: float) -> None:
+    raise error
+
+
+def hangs(_: float) -> None:
+    time.sleep(60)
+
+
+def dies(number: int, _: float) -> None:
+    os.kill(os.getpid(), number)
+    time.sleep(60)
+
+
+def leads(_: float) -> bool:
+    return os.getsid(0) == os.getpid()
+
+
+def test_what_it_gives_comes_from_another_process() -> None:
+    value, seconds, pid = apart.run(partial(told, "web1"), 20)
+    assert value == "web1"
+    assert 19 < seconds < 20, "some of the time is kept back for the way"
+    assert pid != os.getpid()
+    assert apart.run(partial(told, ""), 20)[2] != pid, "each has its own"
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (KvmwatchError("libvirt is not running"), "libvirt is not running"),
+        (KvmwatchError("qemu://me:secret@kvm1 does not answer"), "qemu://me:***@kvm1 does not answer"),
+        (DeadlineExceeded("no answer"), "no answer"),
+        (ZeroDivisionError("of ours"), "internal error, please report it: ZeroDivisionError: of ours"),
+    ],
+)
+def test_errors(error: Exception, says: str) -> None:
+    with pytest.raises(KvmwatchError) as raised:
+        apart.run(partial(fails, error), 20)
+    assert str(raised.value) == says
+    assert isinstance(raised.value, DeadlineExceeded) == isinstance(error, DeadlineExceeded)
+
+
+def test_one_that_hangs_is_left_behind() -> None:
+    apart.run(partial(told, ""), 20)
+    begun = time.monotonic()
+    with pytest.raises(DeadlineExceeded, match=r"no answer within 0\.5 s"):
+        apart.run(hangs, 0.5)
+    assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_one_that_dies(number: int) -> None:
+    begun = time.monotonic()
+    with pytest.raises(KvmwatchError, match="has ended; is there enough memory"):
+        apart.run(partial(dies, number), 30)
+    assert time.monotonic() - begun < 20
+
+
+def test_a_terminal_of_ours_is_none_of_its() -> None:
+    assert apart.run(leads, 20)
