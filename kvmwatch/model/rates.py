@@ -65,7 +65,8 @@ class Sample(NamedTuple):
     counters: dict[str, float]
 
 
-#: keys: "host", UUID, "UUID/disk/vda", "UUID/interface/MAC", "UUID/vcpu/0", "process/PID", "process/PID/TID", "net/eth0"
+#: keys: "host", UUID, "UUID/disk/vda", "UUID/interface/MAC", "UUID/vcpu/0", "process/PID", "process/PID/TID",
+#: "net/eth0"
 Samples = dict[str, Sample]
 
 

@@ -94,7 +94,8 @@ def is_called(node: Node, called: str) -> bool:
     """Whether a node goes by this name."""
     if called in (node.name, *node.networks) or (node.domain and is_vm(node.domain, called)):
         return True
-    return node.interface is not None and _is_interface(node.interface, called)
+    interface = node.interface
+    return interface is not None and (called == interface.source or _is_interface(interface, called))
 
 
 def is_vm(domain: Domain, called: str) -> bool:
@@ -103,15 +104,12 @@ def is_vm(domain: Domain, called: str) -> bool:
 
 
 def belongs_to(domain: Domain, called: str) -> bool:
-    """Whether this is the VM, or what its definition says of one of its interfaces."""
+    """Whether this is the VM, or one of its interfaces, running or not."""
     return is_vm(domain, called) or any(_is_interface(interface, called) for interface in domain.interfaces)
 
 
 def _is_interface(interface: Interface, called: str) -> bool:
-    return called in (interface.name, interface.source) or _canonical(called) in (
-        mac(interface),
-        *interface.addresses,
-    )
+    return called == interface.name or _canonical(called) in (mac(interface), *interface.addresses)
 
 
 def mac(interface: Interface) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from kvmwatch.model.snapshot import Snapshot
 from kvmwatch_terminal.columns import Column, Value
-from kvmwatch_terminal.rows import Row
+from kvmwatch_terminal.rows import Row, Thing
 
 _DIGITS = 3  # after the point, of a rate or a percentage
 #: Unicode's categories of characters that a terminal may act upon: JSON can escape them
@@ -23,8 +23,8 @@ def names(rows: Sequence[Row], shown: Callable[[str], str]) -> str:
     return "\n".join(shown(row.domain.name) for row in rows)
 
 
-def as_csv(rows: Sequence[Row], columns: Sequence[Column], shown: Callable[[str], str]) -> str:
-    """A line with the columns' names and one for each VM; what there is not, or is not known, is empty."""
+def as_csv(rows: Sequence[Row | Thing], columns: Sequence[Column], shown: Callable[[str], str]) -> str:
+    """A line with the columns' names and one for each row; what there is not, or is not known, is empty."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([column.name for column in columns])
@@ -61,6 +61,15 @@ def rounded(value: Value) -> Value:
     if not isinstance(value, float):
         return value
     return int(value) if value.is_integer() else round(value, _DIGITS)
+
+
+def columns_help(columns: Sequence[Column]) -> list[tuple[str, str]]:
+    """The columns, each with its unit in csv and JSON and what it shows."""
+    return [(column.name, f"{_unit(column)}{column.help}") for column in columns]
+
+
+def _unit(column: Column) -> str:
+    return {"": "", None: "", "b/s": "[bit/s] ", "unixtime": "[Unix time] "}.get(column.unit, f"[{column.unit}] ")
 
 
 def _plain(value: Value) -> str:
