@@ -96,9 +96,7 @@ class Interface(NamedTuple):
     virtualport: Optional[str] = None  # openvswitch, ...
     detached: Optional[str] = None  # why it has no way to the network, for people; None: it has, or who knows
     addresses: tuple[str, ...] = ()  # IP addresses that are known to belong to its MAC; none: who knows
-    on: Optional[str] = (
-        None  # what its tap is in or on now: a bridge, a network card; None: not asked, or not seen
-    )
+    on: Optional[str] = None  # what its tap is in or on now: a bridge, a card; "": nothing; None: who knows
     stats: InterfaceStats = InterfaceStats()
     rates: InterfaceStats = InterfaceStats()
     unread: Unreads = ()

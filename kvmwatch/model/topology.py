@@ -163,15 +163,15 @@ class _Host:
                 yield Node(MACVTAP, interface.name, domain, interface, uplinks=self._stands_on(interface))
             elif interface.kind in _WITH_TAP and interface.name:
                 bridge = self._bridge(interface)
-                below = self._below(interface.on or bridge)
+                below = self._below(bridge if interface.on is None else interface.on)
                 yield Node(TAP, interface.name, domain, interface, bridge=bridge, uplinks=below)
             else:
                 yield Node(interface.kind, interface.name, domain, interface)
 
     def _bridge(self, interface: Interface) -> Optional[str]:
         """Where its tap is, else where it belongs: of Open vSwitch only the latter tells the bridge."""
-        if interface.on in self._seen:
-            return interface.on
+        if interface.on in self._seen or interface.on == "":
+            return interface.on or None
         of_network = self._of_network.get(interface.source or "") if interface.kind == "network" else None
         return interface.bridge or of_network
 

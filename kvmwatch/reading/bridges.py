@@ -48,7 +48,7 @@ def _on(interface: Interface, links: Links) -> Optional[str]:
     tap = links[interface.name] if interface.name else None
     if tap is None:
         return None
-    return tap.master or (tap.below[0] if tap.below else None)
+    return tap.master or (tap.below[0] if tap.below else "")
 
 
 def _bridges(domains: Iterable[Domain], networks: Iterable[Network]) -> set[str]:
@@ -59,8 +59,8 @@ def _bridges(domains: Iterable[Domain], networks: Iterable[Network]) -> set[str]
             if interface.kind == "direct":
                 continue
             # a tap of Open vSwitch is in the one switch of all its bridges
-            switched = interface.on in (None, uplinks.OPEN_VSWITCH)
-            named.add(interface.bridge if switched else interface.on)
+            elsewhere = interface.on and interface.on != uplinks.OPEN_VSWITCH
+            named.add(interface.on if elsewhere else interface.bridge)
     return {name for name in named if name}
 
 

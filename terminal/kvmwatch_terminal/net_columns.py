@@ -36,7 +36,7 @@ def _unread(node: Node, snapshot: Snapshot) -> Unreads:
             found += (Unread(group, "interfaces", "libvirt gives no answer for it") for group in (_WHO, _TRAFFIC))
     if node.interface:
         found += node.interface.unread
-        if node.kind == TAP and node.bridge is None and node.interface.kind != "ethernet":
+        if node.kind == TAP and node.bridge is None and node.interface.on is None:
             found.append(Unread(_BRIDGE, "", "the bridge of its network is not known"))
         if node.domain and measured.missing(node.domain, node.interface):
             found.append(Unread(_TRAFFIC, "", "libvirt gives no counters of it"))

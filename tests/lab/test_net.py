@@ -25,7 +25,8 @@ BRIDGE, UPLINK, CONTAINER = "virbr0", "uplink1", "container0"
 MACVTAP_MAC = "52:54:00:00:03:01"
 ACCOUNTING = Path("/proc/sys/net/netfilter/nf_conntrack_acct")
 TABLE = Path("/proc/net/nf_conntrack")
-GUEST, HOST = "192.168.122.2", "192.168.122.1"
+#: web1 talks to the host's first address all the time
+GUEST, HOST = "192.168.122.2", "192.168.122.3"
 
 
 def said(*words: str) -> str:
@@ -39,15 +40,21 @@ def wired(bed: Bed) -> Iterator[None]:
         said("ip", "link", "add", "wire0", "type", "veth", "peer", "name", "wire1")
         said("ip", "link", "add", "link", "wire0", "name", UPLINK, "type", "macvlan", "mode", "bridge")
         said("ip", "link", "add", CONTAINER, "type", "veth", "peer", "name", "inside0")
-        for name in ("wire0", "wire1", UPLINK, CONTAINER, "inside0"):
+        said("ip", "link", "add", "alone0", "type", "veth", "peer", "name", "alone1")
+        for name in ("wire0", "wire1", UPLINK, CONTAINER, "inside0", "alone0", "alone1"):
             said("ip", "link", "set", name, "up")
         for name in (UPLINK, CONTAINER):
             said("ip", "link", "set", name, "master", BRIDGE)
+        said("ip", "addr", "add", "192.0.2.1/24", "brd", "+", "dev", "wire1")
+        said("ip", "addr", "add", f"{HOST}/24", "dev", BRIDGE)
         yield
     finally:
-        for name in ("wire0", CONTAINER):
+        for words in (
+            *(("link", "del", "wire0"), ("link", "del", CONTAINER), ("link", "del", "alone0")),
+            ("addr", "del", f"{HOST}/24", "dev", BRIDGE),
+        ):
             with contextlib.suppress(subprocess.CalledProcessError):
-                said("ip", "link", "del", name)
+                said("ip", *words)
 
 
 def devices(command: Command, *words: str) -> dict[str, dict[str, Any]]:
@@ -132,12 +139,13 @@ def test_rates_beside_the_kernels_counters(command: Command, wired: None) -> Non
 def test_an_uplink_that_floods(command: Command, wired: None) -> None:
     """What comes in by it goes to the VMs: the direction is theirs."""
     devices(command)
-    sent = subprocess.Popen(["ping", "-q", "-b", "-i", "0.05", "-c", "60", "-s", "1000", "-I", "wire1", "198.51.100.255"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    sent = subprocess.Popen(["ping", "-q", "-b", "-i", "0.05", "-c", "60", "-s", "1000", "-I", "wire1", "192.0.2.255"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
     before, begun = counters()[UPLINK], time.monotonic()
     sent.wait()
     found = devices(command)[UPLINK]
     after, seconds = counters()[UPLINK], time.monotonic() - begun
     received, transmitted = ((new - old) / seconds for new, old in zip(after[::2], before[::2]))
+    assert received > 1000, "pings of 1000 bytes were sent"
     assert found["rx"] == pytest.approx(received * 8, rel=0.3, abs=200)
     assert found["tx"] == pytest.approx(transmitted * 8, rel=0.3, abs=200)
 
@@ -153,6 +161,36 @@ def test_a_macvtap(command: Command, bed: Bed, wired: None) -> None:
         assert f"{tap} passes connection tracking by" in ran.err
     finally:
         bed.remove("macvtap1")
+
+
+@pytest.mark.parametrize(
+    ("name", "xml", "sent_by_the_guest"),
+    [
+        ("ether1", "<interface type='ethernet'><target dev='ether0'/><model type='virtio'/></interface>", 1),
+        (
+            "macvtap2",
+            "<interface type='direct'><source dev='alone0' mode='bridge'/><model type='virtio'/></interface>",
+            3,
+        ),
+    ],
+)
+def test_directions_of_other_kinds(
+    command: Command, bed: Bed, wired: None, name: str, xml: str, sent_by_the_guest: int
+) -> None:
+    """A guest that asks in vain for another's MAC sends, and receives nothing."""
+    bed.define(guest(name, "lab.net=10 lab.ip=192.168.122.9/24", xml))
+    try:
+        (tap,) = taps(name)
+        eventually("it asks", lambda: counters()[tap][sent_by_the_guest] > 5)
+        devices(command)
+        before, begun = counters()[tap], time.monotonic()
+        time.sleep(5)
+        found = devices(command)[tap]
+        sent = (counters()[tap][sent_by_the_guest] - before[sent_by_the_guest]) / (time.monotonic() - begun)
+        assert found["tx_packets"] == pytest.approx(sent, rel=0.3, abs=0.3)
+        assert found["rx_packets"] < sent / 2
+    finally:
+        bed.remove(name)
 
 
 def test_a_tap_in_another_bridge(command: Command, wired: None) -> None:
@@ -190,7 +228,7 @@ def test_peers(command: Command, wired: None) -> None:
     ACCOUNTING.write_text("1")
     # connections are tracked once something asks for it, as the rules of NAT do
     said("iptables", "-A", "INPUT", "-m", "conntrack", "--ctstate", "INVALID", "-j", "ACCEPT")
-    pinging = subprocess.Popen(["ping", "-q", "-i", "0.2", GUEST], stdout=subprocess.DEVNULL)
+    pinging = subprocess.Popen(["ping", "-q", "-i", "0.2", "-I", HOST, GUEST], stdout=subprocess.DEVNULL)
     try:
         eventually("the ping is tracked", lambda: f"src={HOST} dst={GUEST} " in TABLE.read_text(encoding="ascii"))
         ran = command("kvmwatch", "net", GUEST, "--peers", "--format", "json")

@@ -141,6 +141,17 @@ def test_open_vswitch_has_one_switch_for_all_bridges(tmp_path: Path) -> None:
     assert bridge.device.stats.up is None, "it works without being set up"
 
 
+def test_a_tap_that_was_taken_out_of_its_bridge_is_in_none(host: Host) -> None:
+    host.add("vnet8", tap=True)
+    snapshot = read(host, vm("web1", interface(1, "vnet8", "bridge", bridge="br7")))
+    tap, *others = topology.nodes(snapshot)
+    assert (tap.bridge, tap.uplinks, snapshot.domains[0].interfaces[0].on) == (None, (), "")
+    assert "vnet8" not in names(topology.through((tap, *others), "br7"))
+    assert "br7" in names(others), "it belongs there"
+    gone = read(host, vm("web1", interface(1, "vnet9", "bridge", bridge="br7")))
+    assert topology.nodes(gone)[0].bridge == "br7", "of one that is not there that is all that is known"
+
+
 def test_what_cannot_be_seen_is_not_known(host: Host) -> None:
     snapshot = read(host, uri="qemu+ssh://kvm2/system")
     assert snapshot.uplinks is None

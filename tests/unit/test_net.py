@@ -89,8 +89,11 @@ def test_an_interface_without_a_device_has_none(kind: str) -> None:
 def test_what_of_it_is_elsewhere_is_unknown() -> None:
     line = shown(node_of(vm(TAP0), ELSEWHERE), ELSEWHERE)
     assert (line["bridge"], line["uplinks"], line["rx"]) == ("br0", NOT_KNOWN, "8 bit/s")
-    line = shown(node_of(vm(TAP0._replace(kind="network", bridge=None)), ELSEWHERE), ELSEWHERE)
-    assert line["bridge"] == NOT_KNOWN, "its network could not be read"
+    unknown = TAP0._replace(kind="network", bridge=None)
+    assert shown(node_of(vm(unknown), ELSEWHERE), ELSEWHERE)["bridge"] == NOT_KNOWN, (
+        "its network could not be read"
+    )
+    assert shown(node_of(vm(unknown._replace(on=""))))["bridge"] == NONE, "it is in none"
     macvtap = Interface("52:54:00:00:00:01", "macvtap0", "direct", device="eth0")
     assert shown(node_of(vm(macvtap), ELSEWHERE), ELSEWHERE)["uplinks"] == "eth0"
     bridge = shown(Node(BRIDGE, "br0", uplinks=None, vms=None), ELSEWHERE)
