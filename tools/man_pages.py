@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from unittest.mock import patch
 
@@ -10,7 +11,7 @@ from argparse_manpage.manpage import Manpage
 from check_kvm.frame import check_options
 from check_kvm.frame.judging import all_checks
 from kvmwatch_terminal import cli as kvmwatch_terminal
-from kvmwatch_terminal import listing
+from kvmwatch_terminal import columns, formats, listing, net, net_columns, net_peers
 from kvmwatch_terminal.top import keys
 from nagios_kvm import cli as nagios_kvm
 from zabbix_kvm import cli as zabbix_kvm
@@ -71,7 +72,9 @@ def _page(name: str, parser: Parser, names: list[str]) -> str:
     )
     family = "check_kvm" if name.startswith("check_kvm") else name
     if name == "kvmwatch":
-        made.add_section("COLUMNS OF LIST", ">", _columns())
+        made.add_section("COLUMNS OF LIST", ">", _columns(columns.COLUMNS, listing.LEGEND))
+        made.add_section("COLUMNS OF NET", ">", _columns(net_columns.COLUMNS, net.LEGEND))
+        made.add_section("COLUMNS OF NET --peers", ">", _columns(net_peers.COLUMNS))
         made.add_section("KEYS OF TOP", ">", _keys())
     made.add_section("EXIT STATUS", ">", _EXIT_STATUS[family])
     made.add_section("FILES", ">", _FILES[family])
@@ -80,10 +83,10 @@ def _page(name: str, parser: Parser, names: list[str]) -> str:
     return str(made).replace(".SH COMMENTS", ".SH THRESHOLDS")
 
 
-def _columns() -> str:
-    """The columns of kvmwatch list, and what is in them where there is nothing."""
-    items = "".join(f".TP\n\\fB{name}\\fR\n{text}\n" for name, text in listing.columns_help())
-    return f"{items}.PP\n{listing.LEGEND.split(chr(10) * 2)[0]}"
+def _columns(of: Sequence[columns.Column], legend: str = "") -> str:
+    """The columns of a command, and what has to be known of what is in them."""
+    items = "".join(f".TP\n\\fB{name}\\fR\n{text}\n" for name, text in formats.columns_help(of))
+    return f"{items}.PP\n{legend.partition(chr(10) * 2)[0]}" if legend else items
 
 
 def _keys() -> str:

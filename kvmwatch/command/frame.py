@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from kvmwatch.command import watchdog
-from kvmwatch.command.options import DEFAULT_TIMEOUT, Parser
+from kvmwatch.command.options import DEFAULT_TIMEOUT, Parser, complete
 from kvmwatch.command.watchdog import UNKNOWN, Said
 from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.model.text import without_password
@@ -28,6 +28,7 @@ def main(parser: Callable[[], Parser]) -> None:
     KvmwatchError (UsageError among them). It may have a default ``too_late`` as well: a function of the options
     and a message that gives the Outcome when the time limit is over, or None; it must not wait for anything.
     """
+    complete(parser)
     command = _Command(parser)
     watchdog.run(command.run, command.too_late, DEFAULT_TIMEOUT)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
+from collections.abc import Callable
 from typing import NoReturn
 
 from kvmwatch import __version__
@@ -49,6 +51,14 @@ def parser(name: str, description: str, epilog: str = "") -> Parser:
     )
     add_common(made)
     return made
+
+
+def complete(made: Callable[[], Parser]) -> None:
+    """Where it is a shell that runs the command, to complete its command line: answer, and end the process."""
+    if "_ARGCOMPLETE" in os.environ:
+        from kvmwatch.command import completion  # noqa: PLC0415 - nothing else needs it
+
+        completion.answer(made())
 
 
 def add_common(

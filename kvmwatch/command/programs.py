@@ -13,7 +13,7 @@ from kvmwatch.model.doing import doing
 from kvmwatch.model.errors import DeadlineExceeded
 from kvmwatch.reading.deadline import Deadline
 
-LIMIT = 1024 * 1024  # bytes of output that are kept
+LIMIT = 1024 * 1024  # bytes of output that are kept, as a rule
 
 _LOOK = 0.05  # seconds between looks whether it has ended and left its output to somebody else
 _PIECE = 65536
@@ -27,8 +27,8 @@ class Ran(NamedTuple):
     cut: bool
 
 
-def run(arguments: Sequence[str], deadline: Deadline, given: bytes = b"") -> Ran:
-    """Run a program with this on its stdin.
+def run(arguments: Sequence[str], deadline: Deadline, given: bytes = b"", limit: int = LIMIT) -> Ran:
+    """Run a program with this on its stdin, and keep so many bytes of what it says.
 
     It leads a session of its own; when the time is over, or this process is ended meanwhile, all of that is ended.
     Raises OSError when it cannot be started, DeadlineExceeded.
@@ -45,7 +45,7 @@ def run(arguments: Sequence[str], deadline: Deadline, given: bytes = b"") -> Ran
         )
         children.add(process.pid)
         try:
-            said, cut = _conversation(process, given, deadline)
+            said, cut = _conversation(process, given, deadline, limit)
             code = process.wait(deadline.remaining())
         except subprocess.TimeoutExpired:
             children.end(process.pid)
@@ -61,7 +61,9 @@ def run(arguments: Sequence[str], deadline: Deadline, given: bytes = b"") -> Ran
         return Ran(code, said.decode(errors="replace"), cut)
 
 
-def _conversation(process: subprocess.Popen[bytes], given: bytes, deadline: Deadline) -> tuple[bytes, bool]:
+def _conversation(
+    process: subprocess.Popen[bytes], given: bytes, deadline: Deadline, limit: int
+) -> tuple[bytes, bool]:
     """Write its input and read its output until that ends, or the program does. Raises DeadlineExceeded."""
     said, cut, left = bytearray(), False, memoryview(given)
     assert process.stdout
@@ -84,8 +86,8 @@ def _conversation(process: subprocess.Popen[bytes], given: bytes, deadline: Dead
                 piece = os.read(process.stdout.fileno(), _PIECE)
                 if not piece:
                     return bytes(said), cut
-                cut = cut or len(said) + len(piece) > LIMIT
-                said += piece[: LIMIT - len(said)]
+                cut = cut or len(said) + len(piece) > limit
+                said += piece[: limit - len(said)]
     raise DeadlineExceeded("it was not done in time")
 
 

@@ -276,6 +276,8 @@ class UplinkStats(NamedTuple):
     tx_errors: Value = _counter("", "/sys/class/net/NAME/statistics/tx_errors", "Errors on sending")
     rx_drops: Value = _counter("", "/sys/class/net/NAME/statistics/rx_dropped", "Packets dropped on receiving")
     tx_drops: Value = _counter("", "/sys/class/net/NAME/statistics/tx_dropped", "Packets dropped on sending")
+    rx_packets: Value = _counter("", "/sys/class/net/NAME/statistics/rx_packets", "Packets the host received")
+    tx_packets: Value = _counter("", "/sys/class/net/NAME/statistics/tx_packets", "Packets the host sent")
 # fmt: on
 
 

@@ -21,6 +21,7 @@ from kvmwatch.model.metrics import (
     InterfaceStats,
     ProcessStats,
     ThreadStats,
+    UplinkStats,
     Value,
     VcpuStats,
     declarations,
@@ -34,11 +35,13 @@ from kvmwatch.model.snapshot import (
     Domain,
     Host,
     Interface,
+    Netdev,
     Process,
     Snapshot,
     Thread,
     Unread,
     Unreads,
+    Uplink,
     Vcpu,
 )
 
@@ -48,9 +51,10 @@ NO_RATE = "no rate yet"
 
 _TICK = 0.1  # seconds
 
-Record = TypeVar("Record", Host, Domain, Vcpu, Disk, Interface, Process, Thread)
+Record = TypeVar("Record", Host, Domain, Vcpu, Disk, Interface, Process, Thread, Uplink, Netdev)
 #: what has sums over its parts
 Whole = TypeVar("Whole", Domain, Process)
+OfNetwork = TypeVar("OfNetwork", Uplink, Netdev)
 
 
 class Sample(NamedTuple):
@@ -61,9 +65,9 @@ class Sample(NamedTuple):
     counters: dict[str, float]
 
 
-Samples = dict[
-    str, Sample
-]  # keys: "host", UUID, "UUID/disk/vda", "UUID/interface/MAC", "UUID/vcpu/0", "process/PID", "process/PID/TID"
+#: keys: "host", UUID, "UUID/disk/vda", "UUID/interface/MAC", "UUID/vcpu/0", "process/PID", "process/PID/TID",
+#: "net/eth0"
+Samples = dict[str, Sample]
 
 
 def samples(snapshot: Snapshot) -> Samples:
@@ -81,6 +85,9 @@ def samples(snapshot: Snapshot) -> Samples:
         for thread in process.threads:
             key = f"process/{process.pid}/{thread.tid}"
             taken[key] = Sample(process.time, thread.started, _counters(thread.stats))
+    netdevs: list[Uplink | Netdev] = [*(snapshot.uplinks or ()), *snapshot.netdevs]
+    for netdev in netdevs:
+        taken[f"net/{netdev.name}"] = Sample(netdev.time, None, _counters(netdev.stats))
     return taken
 
 
@@ -96,20 +103,29 @@ def with_rates(snapshot: Snapshot, *earlier: Samples, longest: float = MAX_SECON
         host=host,
         domains=tuple(_rated_domain(domain, earlier, longest) for domain in snapshot.domains),
         processes=tuple(_rated_process(process, earlier, longest) for process in snapshot.processes),
+        uplinks=None
+        if snapshot.uplinks is None
+        else tuple(_rated_netdev(each, earlier, longest) for each in snapshot.uplinks),
+        netdevs=tuple(_rated_netdev(each, earlier, longest) for each in snapshot.netdevs),
     )
 
 
 def lacking(snapshot: Snapshot, groups: Group) -> frozenset[str]:
-    """UUIDs of the domains of which these groups lack a rate; an empty one for the host or a process."""
+    """UUIDs of the domains of which these groups lack a rate; an empty one for anything else."""
     uuids = {
         domain.uuid for domain in snapshot.domains if any(_lacks(record, groups) for _, record in _parts(domain))
     }
     others: list[Any] = [*filter(None, [snapshot.host]), *snapshot.processes]
+    others += [*(snapshot.uplinks or ()), *snapshot.netdevs]
     return frozenset(uuids | {"" for record in others if _lacks(record, groups)})
 
 
 def _lacks(record: Any, groups: Group) -> bool:
     return any(part.why == NO_RATE and part.group in groups for part in record.unread)
+
+
+def _rated_netdev(netdev: OfNetwork, earlier: tuple[Samples, ...], longest: float) -> OfNetwork:
+    return _rated(netdev, earlier, longest, f"net/{netdev.name}", netdev.time, None)
 
 
 def _rated_domain(domain: Domain, earlier: tuple[Samples, ...], longest: float) -> Domain:
@@ -200,6 +216,7 @@ _GROUPS = {
     InterfaceStats: Group.INTERFACE,
     ProcessStats: Group.PROCESSES,
     ThreadStats: Group.THREADS,
+    UplinkStats: Group.BRIDGES,  # who asks for the uplinks alone takes their counters, and need not wait for rates
 }
 
 

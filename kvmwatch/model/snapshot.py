@@ -96,6 +96,7 @@ class Interface(NamedTuple):
     virtualport: Optional[str] = None  # openvswitch, ...
     detached: Optional[str] = None  # why it has no way to the network, for people; None: it has, or who knows
     addresses: tuple[str, ...] = ()  # IP addresses that are known to belong to its MAC; none: who knows
+    on: Optional[str] = None  # what its tap is in or on now: a bridge, a card; "": nothing; None: who knows
     stats: InterfaceStats = InterfaceStats()
     rates: InterfaceStats = InterfaceStats()
     unread: Unreads = ()
@@ -215,6 +216,23 @@ class Uplink(NamedTuple):
     name: str
     carries: tuple[str, ...]  # the bridges, and what else VMs hang on, that stand on it
     stats: UplinkStats = UplinkStats()
+    rates: UplinkStats = UplinkStats()
+    time: float = 0.0  # CLOCK_MONOTONIC of the reading
+    unread: Unreads = ()
+
+
+class Netdev(NamedTuple):
+    """A bridge of the host that VMs are on, or a port of one that is neither a VM's nor an uplink (a container's).
+
+    The counters are the host's: a bridge received what the host itself took out of it.
+    """
+
+    name: str
+    bridge: Optional[str]  # that it is a port of; None: it is one
+    stats: UplinkStats = UplinkStats()
+    rates: UplinkStats = UplinkStats()
+    time: float = 0.0  # CLOCK_MONOTONIC of the reading
+    unread: Unreads = ()
 
 
 #: what a thread of a QEMU does
@@ -285,6 +303,7 @@ class Snapshot(NamedTuple):
     networks: tuple[Network, ...] = ()
     processes: tuple[Process, ...] = ()
     uplinks: Optional[tuple[Uplink, ...]] = None  # None: not asked, or not to be seen from here
+    netdevs: tuple[Netdev, ...] = ()  # known where the uplinks are
     unread: Unreads = ()
     uuids: frozenset[str] = frozenset()  # of all domains there are, whether they were asked for or not
     unrated: Optional[str] = None  # why there are no rates at all, and what to do

@@ -193,6 +193,10 @@ class Reader:
             from kvmwatch.reading import uplinks  # noqa: PLC0415
 
             snapshot = uplinks.with_uplinks(snapshot)
+        if Group.BRIDGES in self.groups:
+            from kvmwatch.reading import bridges  # noqa: PLC0415
+
+            snapshot = bridges.with_bridges(snapshot)
         return snapshot
 
     def _listing(self) -> Listing:

@@ -7,6 +7,7 @@ other guests in a bridge (containers' veths), stand on nothing and are no device
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from typing import Optional
 
@@ -16,10 +17,12 @@ from kvmwatch.reading.connection import is_local
 from kvmwatch.reading.links import FOLDER, Links
 
 _MEGA = 1_000_000
-_OPEN_VSWITCH = "ovs-system"  # below which the ports of all its bridges are
+OPEN_VSWITCH = "ovs-system"  # below which the ports of all its bridges are
+#: fields of UplinkStats, and the files that have them
 _COUNTERS = {
-    **{"rx_bytes": "rx_bytes", "rx_errors": "rx_errors", "rx_drops": "rx_dropped"},
-    **{"tx_bytes": "tx_bytes", "tx_errors": "tx_errors", "tx_drops": "tx_dropped"},
+    f"{way}_{field}": f"{way}_{file}"
+    for way in ("rx", "tx")
+    for field, file in {"bytes": "bytes", "packets": "packets", "errors": "errors", "drops": "dropped"}.items()
 }
 
 
@@ -40,8 +43,14 @@ def with_uplinks(snapshot: Snapshot, folder: str = FOLDER) -> Snapshot:
     for top in tops:
         for name in _below(top, links):
             carries.setdefault(name, set()).add(top)
-    read = (_read(folder, name, tuple(sorted(carries[name]))) for name in sorted(carries))
-    return snapshot._replace(uplinks=tuple(uplink for uplink in read if uplink))
+    read = ((name, stats(folder, name), time.monotonic()) for name in sorted(carries))
+    return snapshot._replace(
+        uplinks=tuple(
+            Uplink(name, tuple(sorted(carries[name])), measured, time=now)
+            for name, measured, now in read
+            if measured  # else it is gone
+        )
+    )
 
 
 def _hung_on(domain: Domain, links: Links) -> Iterator[str]:
@@ -67,24 +76,23 @@ def _below(top: str, links: Links) -> set[str]:
             continue
         seen.add(name)
         looking += link.below
-        switch = name == _OPEN_VSWITCH or os.path.isdir(f"{path}/bridge")
+        switch = name == OPEN_VSWITCH or os.path.isdir(f"{path}/bridge")
         if not switch and (link.below or os.path.exists(f"{path}/device")):
             found.add(name)
     return found
 
 
-def _read(folder: str, name: str, carries: tuple[str, ...]) -> Optional[Uplink]:
-    """None when it is gone."""
+def stats(folder: str, name: str) -> Optional[UplinkStats]:
+    """What is measured of an interface; None when it is not there."""
     path = f"{folder}/{name}"
     state = _text(f"{path}/operstate")
     if state is None:
         return None
     counters = {field: _number(f"{path}/statistics/{file}") for field, file in _COUNTERS.items()}
     speed = _number(f"{path}/speed")  # in Mb/s; -1 or an error where the driver or a link that is down has none
-    stats = UplinkStats(
+    return UplinkStats(
         up=_works(state, path), speed=speed * _MEGA if speed is not None and speed > 0 else None, **counters
     )
-    return Uplink(name, carries, stats)
 
 
 def _works(state: str, path: str) -> Value:

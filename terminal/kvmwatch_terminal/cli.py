@@ -22,6 +22,9 @@ SUBCOMMANDS = {
     "list": Subcommand("kvmwatch_terminal.listing", "a line for every VM, the worst first"),
     "show": Subcommand("kvmwatch_terminal.show", "all that is known of one VM, or of the hypervisor"),
     "top": Subcommand("kvmwatch_terminal.top.command", "what the VMs do, live"),
+    "net": Subcommand(
+        "kvmwatch_terminal.net", "the taps and bridges of VMs and the uplinks, and what passes them"
+    ),
     "export": Subcommand("kvmwatch_exporters.cli", "the same for Prometheus, Telegraf, collectd, or as JSON"),
 }
 

@@ -24,7 +24,7 @@ def names(rows: Sequence[Row], shown: Callable[[str], str]) -> str:
 
 
 def as_csv(rows: Sequence[Row | Thing], columns: Sequence[Column], shown: Callable[[str], str]) -> str:
-    """A line with the columns' names and one for each VM; what there is not, or is not known, is empty."""
+    """A line with the columns' names and one for each row; what there is not, or is not known, is empty."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([column.name for column in columns])
@@ -61,6 +61,15 @@ def rounded(value: Value) -> Value:
     if not isinstance(value, float):
         return value
     return int(value) if value.is_integer() else round(value, _DIGITS)
+
+
+def columns_help(columns: Sequence[Column]) -> list[tuple[str, str]]:
+    """The columns, each with its unit in csv and JSON and what it shows."""
+    return [(column.name, f"{_unit(column)}{column.help}") for column in columns]
+
+
+def _unit(column: Column) -> str:
+    return {"": "", None: "", "b/s": "[bit/s] ", "unixtime": "[Unix time] "}.get(column.unit, f"[{column.unit}] ")
 
 
 def _plain(value: Value) -> str:

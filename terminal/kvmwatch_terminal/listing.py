@@ -127,9 +127,7 @@ def _read(options: argparse.Namespace, columns: set[Column]) -> tuple[Snapshot, 
         readers=() if judges else sorted(rates),  # else counters of other columns would lack what these need
     )
     snapshot = config.applied(snapshot)
-    for pattern in selection.include:
-        if not any(pattern.matches(domain.name, domain.uuid, snapshot.uuids) for domain in snapshot.domains):
-            reading.say(f"no domain matches -d {pattern.text}")
+    reading.tell_unmatched(selection, snapshot)
     return snapshot, judged(snapshot, checks, config) if judges else rows(snapshot)
 
 
@@ -168,15 +166,6 @@ def _column(text: str) -> Column:
     return found
 
 
-def columns_help() -> list[tuple[str, str]]:
-    """The columns, each with its unit in csv and JSON and what it shows."""
-    return [(column.name, f"{_unit(column)}{column.help}") for column in COLUMNS]
-
-
-def _unit(column: Column) -> str:
-    return {"": "", None: "", "b/s": "[bit/s] ", "unixtime": "[Unix time] "}.get(column.unit, f"[{column.unit}] ")
-
-
 def _epilog() -> str:
-    lines = "\n".join(f"  {name:<14}{help_}" for name, help_ in columns_help())
+    lines = "\n".join(f"  {name:<14}{text}" for name, text in formats.columns_help(COLUMNS))
     return f"columns, with their units in csv and JSON:\n{lines}\n\n{LEGEND}"

@@ -68,6 +68,13 @@ def tell(options: argparse.Namespace, snapshot: Snapshot) -> None:
         say(timings(snapshot))
 
 
+def tell_unmatched(selection: Selection, snapshot: Snapshot) -> None:
+    """Say on stderr which -d selects nothing."""
+    for pattern in selection.include:
+        if not any(pattern.matches(domain.name, domain.uuid, snapshot.uuids) for domain in snapshot.domains):
+            say(f"no domain matches -d {pattern.text}")
+
+
 def say(text: str) -> None:
     """Say something on stderr, beside what is shown."""
     print(f"kvmwatch: {readable(without_password(text), LONGEST)}", file=sys.stderr, flush=True)

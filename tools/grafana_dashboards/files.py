@@ -39,6 +39,10 @@ LEFT_OUT = {
         ("kvm_pool_state", "kvm_network_info", "kvm_uplink_info"),
         "the tables of pools, networks and uplinks have what follows from them",
     ),
+    **dict.fromkeys(
+        ("kvm_uplink_rx_packets_total", "kvm_uplink_tx_packets_total"),
+        "bytes, errors and drops tell what is wrong",
+    ),
 }
 FOLDER = Path(__file__).parents[2] / "templates" / "grafana"
 

@@ -68,6 +68,7 @@ LEFT_OUT = {
     **{f"domain.swap_{way}": "in swap" for way in ("in", "out")},
     **{f"interface.{way}_{what}": f"in {what}" for way in ("rx", "tx") for what in ("errors", "drops")},
     "interface.attached": "in link",
+    **{f"uplink.{way}_packets": "bytes, errors and drops tell what is wrong" for way in ("rx", "tx")},
     "disk.highest_offset": "matters only to thin volumes on block devices",
     **{
         f"process.{name}": "the process view is check_kvm_process's; CPU and memory of QEMU are in domain"

@@ -80,6 +80,11 @@ def add_site_options(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--config", metavar="FILE", help="INI file with thresholds for all VMs, and per VM what metadata can say"
     )
+    add_state_dir(made)
+
+
+def add_state_dir(made: argparse.ArgumentParser) -> None:
+    """Add ``--state-dir``."""
     made.add_argument(
         "--state-dir",
         metavar="DIR",

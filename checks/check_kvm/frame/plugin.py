@@ -14,7 +14,7 @@ from check_kvm.frame.siteconfig import SiteConfig
 from check_kvm.frame.thresholds import MetricSpec, Thresholds
 from check_kvm.frame.verdict import Verdict
 from kvmwatch.command import watchdog
-from kvmwatch.command.options import DEFAULT_TIMEOUT
+from kvmwatch.command.options import DEFAULT_TIMEOUT, complete
 from kvmwatch.command.roster import Roster
 from kvmwatch.command.watchdog import Said
 from kvmwatch.model.doing import doing
@@ -63,6 +63,7 @@ class Check(NamedTuple):
 
 def main(check: Check) -> None:
     """Run a check command and end the process with the plugin API's exit code."""
+    complete(lambda: parser_of(check))
     watchdog.run(
         lambda: said(check, sys.argv[1:]),
         lambda message: Said(f"{_prefix(check)} - {labels.text(message)}\n"),
