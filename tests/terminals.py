@@ -140,6 +140,8 @@ def terminal(command: Command, height: int, width: int, *arguments: str, **env: 
             os.environ.update({"TERM": "linux", "KVMWATCH_STATE_DIR": str(command._state), **env})
             if not os.environ["TERM"]:
                 del os.environ["TERM"]
+            for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)  # tests that run in the background ignore them
             fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
             # readline, which pytest loads, puts COLUMNS into what execv would hand on, past os.environ
             program = str(command.bin / arguments[0])
