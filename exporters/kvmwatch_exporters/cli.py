@@ -20,7 +20,8 @@ from kvmwatch.command.frame import Outcome
 from kvmwatch.command.options import Parser, add_common
 from kvmwatch.command.watchdog import UNKNOWN
 from kvmwatch.model.errors import KvmwatchError, UsageError
-from kvmwatch.model.text import without_password
+from kvmwatch.model.snapshot import LONGEST_WHY
+from kvmwatch.model.text import readable, without_password
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch_exporters import apart, collectd, influx, listen, prometheus
 from kvmwatch_exporters.reading import Reading, read
@@ -183,6 +184,8 @@ def _read(options: argparse.Namespace) -> tuple[list[Row], str, float]:
         raise
     except KvmwatchError as error:
         return list(failed()), without_password(str(error)), time.time()
+    for text in reading.unmatched:
+        print(f"{PROG}: no domain matches -d {readable(text, LONGEST_WHY)}", file=sys.stderr)
     return list(rows(reading)), "", reading.snapshot.time
 
 

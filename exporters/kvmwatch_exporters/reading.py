@@ -48,6 +48,7 @@ class Reading(NamedTuple):
     snapshot: Snapshot
     judged: tuple[Judged, ...]
     seconds: float  # that reading and judging took
+    unmatched: tuple[str, ...] = ()  # each -d that selects nothing
 
 
 def read(options: argparse.Namespace, deadline: Deadline) -> Reading:
@@ -65,7 +66,9 @@ def read(options: argparse.Namespace, deadline: Deadline) -> Reading:
     snapshot = rated(reader, reader.read(), "kvm_export", options, selection, deadline, options.reader)
     snapshot = placing.with_hostname(reader, snapshot, config, checks)
     said = tuple(judged(snapshot, checks, config))
-    return Reading(snapshot, said, time.monotonic() - begun)
+    found = ((domain.name, domain.uuid) for domain in snapshot.domains)
+    unmatched = tuple(selection.unmatched(found, snapshot.uuids))
+    return Reading(snapshot, said, time.monotonic() - begun, unmatched)
 
 
 def judged(snapshot: Snapshot, checks: tuple[plugin.Check, ...], config: SiteConfig) -> Iterator[Judged]:

@@ -7,6 +7,7 @@ import gc
 import math
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
@@ -20,6 +21,9 @@ _SPARE = 0.3  # seconds that are kept back of the time for the way back from the
 
 #: a process that has imported all, and never read anything, gives birth to them
 _BORN = multiprocessing.get_context("forkserver")
+
+# it is started as "python -c", which would import what lies in the current folder, for root as well
+os.environ["PYTHONSAFEPATH"] = "1"
 
 
 def stay() -> None:
@@ -53,6 +57,8 @@ def run(work: Callable[[float], T], seconds: float) -> T:
             ) from None
         finally:
             if process.pid:
+                with contextlib.suppress(OSError):  # its session: with the ssh that libvirt has started there
+                    os.killpg(process.pid, signal.SIGKILL)
                 process.kill()
     if error:
         raise error(answer)
@@ -64,11 +70,13 @@ def _work(work: Callable[[float], Any], seconds: float, end: Connection) -> None
     with contextlib.suppress(OSError):
         os.setsid()  # a terminal's Ctrl-C is for who owns it, and ssh is to ask nobody for a password there
     try:
-        end.send((None, work(seconds)))
+        told: tuple[type[KvmwatchError] | None, Any] = None, work(seconds)
     except DeadlineExceeded as error:
-        end.send((DeadlineExceeded, str(error)))
+        told = DeadlineExceeded, str(error)
     except KvmwatchError as error:
-        end.send((KvmwatchError, str(error)))
+        told = KvmwatchError, str(error)
     except Exception as error:
-        end.send((KvmwatchError, f"internal error, please report it: {type(error).__name__}: {error}"))
+        told = KvmwatchError, f"internal error, please report it: {type(error).__name__}: {error}"
+    with contextlib.suppress(OSError):  # nobody waits for it any more
+        end.send(told)
     os._exit(0)  # without waiting for what hangs

@@ -27,8 +27,10 @@ class Ran(NamedTuple):
     cut: bool
 
 
-def run(arguments: Sequence[str], deadline: Deadline, given: bytes = b"", limit: int = LIMIT) -> Ran:
-    """Run a program with this on its stdin, and keep so many bytes of what it says.
+def run(
+    arguments: Sequence[str], deadline: Deadline, given: bytes = b"", limit: int = LIMIT, errors: bool = True
+) -> Ran:
+    """Run a program with this on its stdin, and keep so many bytes of what it says, also on stderr (``errors``).
 
     It leads a session of its own; when the time is over, or this process is ended meanwhile, all of that is ended.
     Raises OSError when it cannot be started, DeadlineExceeded.
@@ -40,7 +42,7 @@ def run(arguments: Sequence[str], deadline: Deadline, given: bytes = b"", limit:
             arguments,
             stdin=subprocess.PIPE if given else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.STDOUT if errors else subprocess.DEVNULL,
             start_new_session=True,
         )
         children.add(process.pid)

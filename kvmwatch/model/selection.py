@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -71,6 +71,15 @@ class Selection(NamedTuple):
     def __bool__(self) -> bool:
         """Whether it restricts anything."""
         return bool(self.include or self.exclude)
+
+    def unmatched(self, found: Iterable[tuple[str, str]], uuids: Collection[str]) -> list[str]:
+        """The -d that select none of these names and UUIDs; ``uuids`` are those of all domains there are."""
+        domains = list(found)
+        return [
+            pattern.text
+            for pattern in self.include
+            if not any(pattern.matches(name, uuid, uuids) for name, uuid in domains)
+        ]
 
     def matches(self, name: str, uuid: str, uuids: Collection[str]) -> bool:
         """Tell whether a domain is looked at; ``uuids`` are those of all there are."""

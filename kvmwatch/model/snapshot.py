@@ -273,7 +273,7 @@ class Node(NamedTuple):
     """One NUMA node of the host."""
 
     number: int
-    cpus: str  # as the kernel lists them: 0-7,16-23
+    cpus: Optional[str]  # as the kernel lists them: 0-7,16-23
     stats: NodeStats = NodeStats()
 
 

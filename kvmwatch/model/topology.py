@@ -134,7 +134,9 @@ class _Host:
         self._of_network = {network.name: network.bridge for network in active}
         vms = (node for domain in snapshot.domains if domain.active for node in self._of_vm(domain))
         self._vms = tuple(vms)
-        self._all_known = all(node.kind is not None for node in self._vms)
+        self._all_known = all(
+            node.kind is not None and (node.uplinks is not None or snapshot.uplinks is None) for node in self._vms
+        )
 
     def nodes(self) -> tuple[Node, ...]:
         ports = (
@@ -163,7 +165,9 @@ class _Host:
                 yield Node(MACVTAP, interface.name, domain, interface, uplinks=self._stands_on(interface))
             elif interface.kind in _WITH_TAP and interface.name:
                 bridge = self._bridge(interface)
-                below = self._below(bridge if interface.on is None else interface.on)
+                on = bridge if interface.on is None else interface.on
+                # where a tap is in a bridge that nobody tells, what that stands on is not known either
+                below = None if on is None and interface.kind != "ethernet" else self._below(on)
                 yield Node(TAP, interface.name, domain, interface, bridge=bridge, uplinks=below)
             else:
                 yield Node(interface.kind, interface.name, domain, interface)

@@ -129,6 +129,7 @@ class Reader:
         started = time.monotonic()
         now = time.time()
         survey = listing.read()
+        selected = self._selected(survey)
         latency = hypervisor.connected_in + time.monotonic() - started
         # the host, pools and networks are read while libvirtd asks the QEMUs
         parts = self._start_parts()
@@ -136,7 +137,7 @@ class Reader:
             without_password(hypervisor.uri),
             now,
             latency,
-            domains=self._domains(self._selected(survey), listing, now),
+            domains=self._domains(selected, listing, now),
             unread=survey.unread,
             uuids=survey.uuids,
         )
@@ -157,7 +158,8 @@ class Reader:
         if parts:
             host, pools, networks, unread = parts.wait()
             if host:
-                host = with_assigned(host, snapshot.domains, latency)
+                others = self._others(survey, selected, listing, now) if Group.SIZE in self.groups else ()
+                host = with_assigned(host, (*snapshot.domains, *others), latency)
             snapshot = snapshot._replace(
                 host=host, pools=pools, networks=networks, unread=(*snapshot.unread, *unread)
             )
@@ -230,6 +232,19 @@ class Reader:
             listed=[(d, fields) for d, fields in survey.listed if matches(d.name(), d.UUIDString())],
             held={uuid: (name, s) for uuid, (name, s) in survey.held.items() if matches(name, uuid)},
         )
+
+    def _others(self, survey: Survey, selected: Survey, listing: Listing, now: float) -> tuple[Domain, ...]:
+        """What the selection leaves out, by size: the host has promised to all of them."""
+        from kvmwatch.reading import records  # noqa: PLC0415
+        from kvmwatch.reading.domains import DomainReader  # noqa: PLC0415
+
+        uuids = {domain.UUIDString() for domain, _fields in selected.listed}
+        listed = [(domain, fields) for domain, fields in survey.listed if domain.UUIDString() not in uuids]
+        held = [_held(uuid, *one) for uuid, one in survey.held.items() if uuid not in selected.held]
+        if not listed:
+            return tuple(held)
+        readings, _stuck = DomainReader(self._hypervisor, Group.SIZE, self._deadline, listing).read(listed)
+        return (*held, *(records.domain(reading, now) for reading in readings.values()))
 
     def _domains(self, survey: Survey, listing: Listing, now: float) -> tuple[Domain, ...]:
         from kvmwatch.reading import records  # noqa: PLC0415

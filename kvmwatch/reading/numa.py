@@ -13,13 +13,18 @@ _KIB = 1024
 def nodes(sys: Path) -> tuple[Node, ...]:
     """The nodes by number, also without memory or CPUs; none where they are not told. Raises ValueError."""
     folders = (sys / "devices/system/node").glob("node[0-9]*")
-    try:
-        return tuple(sorted((_node(folder) for folder in folders), key=lambda node: node.number))
-    except OSError:  # in a container
-        return ()
+    return tuple(sorted(map(_node, folders), key=lambda node: node.number))
 
 
 def _node(folder: Path) -> Node:
+    number = int(folder.name[len("node") :])
+    try:
+        return _read(folder, number)
+    except OSError:  # in a container, or it goes offline just now
+        return Node(number, None, NodeStats())
+
+
+def _read(folder: Path, number: int) -> Node:
     # "Node 0 MemTotal:  9398488 kB"
     lines = (line.split() for line in (folder / "meminfo").read_text(encoding="ascii").splitlines())
     memory = {words[2]: int(words[3]) * _KIB for words in lines if words[-1] == "kB"}
@@ -29,7 +34,7 @@ def _node(folder: Path) -> Node:
         total += size * int((pages / "nr_hugepages").read_text(encoding="ascii"))
         free += size * int((pages / "free_hugepages").read_text(encoding="ascii"))
     return Node(
-        int(folder.name[len("node") :]),
+        number,
         (folder / "cpulist").read_text(encoding="ascii").strip(),
         NodeStats(memory.get("MemTotal:"), memory.get("MemFree:"), total, free),
     )

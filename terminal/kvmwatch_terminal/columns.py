@@ -140,7 +140,7 @@ COLUMNS = (
         *("name", "NAME", None, "what libvirt calls it; in a table with the name that people know, in brackets"),
         lambda row: row.domain.name,
         text=lambda row: row.domain.label,
-        least=12,
+        least=24,
         kept=ALWAYS,
     ),
     Column(

@@ -78,7 +78,10 @@ def read(addresses: Collection[str], deadline: Deadline) -> Flows:
 
 def _said(deadline: Deadline) -> tuple[bytes, bool]:
     try:
-        ran = programs.run(PROGRAM, deadline, limit=_MOST)
+        # its summary, which it writes to stderr, would stand in the middle of a line
+        ran = programs.run(PROGRAM, deadline, limit=_MOST, errors=False)
+        if ran.code:
+            ran = programs.run(PROGRAM, deadline, limit=_MOST)
     except FileNotFoundError:
         raise KvmwatchError(f"this kernel has no {TABLE}; install conntrack") from None
     except OSError as error:

@@ -25,6 +25,10 @@ def _is(*wanted: int) -> Callable[[Domain], bool | None]:
     return lambda domain: None if domain.state == states.NOSTATE else domain.state in wanted
 
 
+def _active(domain: Domain) -> bool | None:
+    return None if domain.state == states.NOSTATE else domain.active
+
+
 def _negated(value: bool | None) -> bool | None:
     return None if value is None else not value
 
@@ -32,6 +36,7 @@ def _negated(value: bool | None) -> bool | None:
 _NAMED = (states.RUNNING, states.BLOCKED, states.PAUSED, states.SHUTOFF)
 
 FILTERS = (
+    Filter("state", ("--active",), "that have a QEMU: in any state but shut off", _active),
     Filter("state", ("--running", "--state-running"), "that run", _is(states.RUNNING, states.BLOCKED)),
     Filter("state", ("--paused", "--state-paused"), "that are paused", _is(states.PAUSED)),
     Filter("state", ("--shutoff", "--state-shutoff", "--inactive"), "that are shut off", _is(states.SHUTOFF)),

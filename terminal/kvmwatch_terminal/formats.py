@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import io
 import json
@@ -21,6 +22,14 @@ _ESCAPED = ("Cc", "Cf", "Cs", "Zl", "Zp")
 def names(rows: Sequence[Row], shown: Callable[[str], str]) -> str:
     """A name a line; ``shown`` makes each text fit for where it goes."""
     return "\n".join(shown(row.domain.name) for row in rows)
+
+
+def add_short(made: argparse.ArgumentParser) -> None:
+    """Add what other commands of ours call these formats."""
+    for name in ("csv", "json"):
+        made.add_argument(
+            f"--{name}", dest="format", action="store_const", const=name, help=f"the same as --format {name}"
+        )
 
 
 def as_csv(rows: Sequence[Row | Thing], columns: Sequence[Column], shown: Callable[[str], str]) -> str:

@@ -133,11 +133,11 @@ WHOLE = (
     _figure("memory_overcommit", "PROMISED, % OF MEMORY"),
     _of_host("fits", "LARGEST VM THAT FITS", "B", lambda host: _fits(host, host.stats.memory_assigned)),
     column(
-        *("vcpus_with_autostart", "VCPUS, ALL AUTOSTARTED", ""),
+        *("vcpus_with_autostart", "VCPUS, WITH ALL AUTOSTARTED", ""),
         *(lambda hypervisor: _promised(hypervisor.snapshot, _vcpus), Group.SIZE | Group.AUTOSTART),
     ),
     column(
-        *("memory_with_autostart", "MEMORY, ALL AUTOSTARTED", "B"),
+        *("memory_with_autostart", "MEMORY, WITH ALL AUTOSTARTED", "B"),
         lambda hypervisor: _promised(hypervisor.snapshot, lambda domain: domain.stats.memory_maximum),
         needs=Group.SIZE | Group.AUTOSTART,
     ),

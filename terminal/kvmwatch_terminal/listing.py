@@ -64,6 +64,7 @@ def add_options(made: Parser) -> None:
         default="table",
         help="a table for people; csv or json with all columns in base units; or just the names (default: table)",
     )
+    formats.add_short(made)
     made.add_argument("--all", action="store_true", help="running or not, which is the default")
     for each in FILTERS:
         made.add_argument(
@@ -146,7 +147,8 @@ def _printed(
     if options.format == "table":
         _, asked = options.columns or (True, ())
         room = None if options.wide else reading.room()
-        return table(found, columns, room, asked, reading.coloured())
+        kept = {*asked, *([options.sort] if options.sort else [])}
+        return table(found, columns, room, kept, reading.coloured()) + ("" if found else "\nnone here")
     shown = (lambda text: readable(text, reading.LONGEST)) if reading.on_terminal() else str
     if options.format == "csv":
         return formats.as_csv(found, columns, shown)

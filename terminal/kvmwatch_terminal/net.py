@@ -82,6 +82,7 @@ def add_options(made: Parser) -> None:
         default="table",
         help="a table for people; csv or json with all columns in base units (default: table)",
     )
+    formats.add_short(made)
     made.set_defaults(run=_run)
 
 

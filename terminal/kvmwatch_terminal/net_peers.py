@@ -15,7 +15,7 @@ from kvmwatch.model.topology import MACVTAP, TAP, Node
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch_terminal import conntrack
 from kvmwatch_terminal.columns import ALWAYS, Column, Value
-from kvmwatch_terminal.conntrack import Flow, Key
+from kvmwatch_terminal.conntrack import Flow, Flows, Key
 
 _SAMPLING = 1.0  # seconds between the two readings
 _SERVICES = 3  # of a pair, that are named
@@ -74,17 +74,19 @@ def read(vm: str, nodes: Sequence[Node], deadline: Deadline) -> Told:
         flows, seconds = conntrack.read(addresses, deadline), time.monotonic() - begun
     else:
         notes.append(f"no rates: -t {deadline.seconds:g} leaves no time for a second reading; give a longer one")
-    if flows.cut:
+    if first.cut or flows.cut:
         notes.append("there are more connections than could be looked at: pairs and sums are of a part of them")
     if not accounted:
         notes.append(NOT_COUNTED)
     if not flows.found:
         notes.append(f"no connection of {vm} ({', '.join(addresses)}) is tracked just now")
-    return Told(vm, addresses, pairs(first.found, flows.found, seconds), notes)
+    return Told(vm, addresses, pairs(first, flows.found, seconds), notes)
 
 
-def pairs(before: dict[Key, Flow], now: dict[Key, Flow], seconds: float | None) -> list[Pair]:
+def pairs(first: Flows, now: dict[Key, Flow], seconds: float | None) -> list[Pair]:
     """Sum up connections by their pair of addresses; rates are of those that still are there."""
+    new = None if first.cut else 0  # what one had that was not there; or was it not looked at?
+    before = first.found
     grouped: dict[tuple[str, str], list[Key]] = {}
     for key, flow in now.items():
         grouped.setdefault((flow.address, flow.peer), []).append(key)
@@ -94,8 +96,8 @@ def pairs(before: dict[Key, Flow], now: dict[Key, Flow], seconds: float | None) 
             services=tuple(name for name, _ in Counter(now[key].service for key in keys).most_common(_SERVICES)),
             rx_bytes=_sum(now[key].rx for key in keys),
             tx_bytes=_sum(now[key].tx for key in keys),
-            rx=_rate([(before[key].rx if key in before else 0, now[key].rx) for key in keys], seconds),
-            tx=_rate([(before[key].tx if key in before else 0, now[key].tx) for key in keys], seconds),
+            rx=_rate([(before[key].rx if key in before else new, now[key].rx) for key in keys], seconds),
+            tx=_rate([(before[key].tx if key in before else new, now[key].tx) for key in keys], seconds),
         )
         for (address, peer), keys in grouped.items()
     ]

@@ -70,9 +70,14 @@ def tell(options: argparse.Namespace, snapshot: Snapshot) -> None:
 
 def tell_unmatched(selection: Selection, snapshot: Snapshot) -> None:
     """Say on stderr which -d selects nothing."""
-    for pattern in selection.include:
-        if not any(pattern.matches(domain.name, domain.uuid, snapshot.uuids) for domain in snapshot.domains):
-            say(f"no domain matches -d {pattern.text}")
+    for text in unmatched(selection, snapshot):
+        say(text)
+
+
+def unmatched(selection: Selection, snapshot: Snapshot) -> list[str]:
+    """What is said of each -d that selects nothing."""
+    found = ((domain.name, domain.uuid) for domain in snapshot.domains)
+    return [f"no domain matches -d {text}" for text in selection.unmatched(found, snapshot.uuids)]
 
 
 def say(text: str) -> None:

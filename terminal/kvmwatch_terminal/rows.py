@@ -150,7 +150,9 @@ def said(
             verdict = judges.verdict(check, snapshot, domain)
             subjects = verdict.sorted_subjects()
             if domain:
-                lines = tuple(_without(verdict.called(domain), subject.line()) for subject in subjects)
+                lines = tuple(
+                    _without(verdict.called(domain), subject.line(worst_first=True)) for subject in subjects
+                )
             else:
                 lines = tuple(subject.line(worst_only=True) for subject in subjects if subject.state.code)
                 lines = (*lines, verdict.overview)

@@ -88,6 +88,7 @@ def test_names_are_for_scripts(command: Command) -> None:
         ("--shutoff", "must-run,off1"),
         ("--state-paused --inactive", "must-run,off1,paused1"),
         ("--other", "crashed1,leave-me-alone,suspended1"),
+        ("--active -x ?b1", f"{ODD},crashed1,leave-me-alone,paused1,suspended1,web1"),
         ("--autostart", ""),
         ("--transient", ""),
         ("--persistent --no-autostart --without-snapshot --all -d web1", "web1"),
@@ -174,10 +175,33 @@ def test_nothing_there(command: Command, tmp_path: Path) -> None:
     file = tmp_path / "empty.xml"
     file.write_text("<node/>")
     ran = command("kvmwatch", "list", "-u", f"test://{file}")
-    assert (ran.code, len(ran.out.splitlines())) == (0, 1)
+    assert ran.code == 0
+    assert ran.out.splitlines()[1:] == ["none here"]
     assert ran.err == f"kvmwatch: libvirt lists no VMs here (test://{file})\n"
     ran = command("kvmwatch", "list", "-u", EXAMPLE_URI, "-d", "web9", "-d", "web1", "--format", "names")
     assert (ran.code, ran.out, ran.err) == (0, "web1\n", "kvmwatch: no domain matches -d web9\n")
+
+
+def test_short_names_of_formats(command: Command) -> None:
+    for name in ("csv", "json"):
+        short, long = (
+            command("kvmwatch", "list", "-u", EXAMPLE_URI, "-o", "name,vcpus", *words)
+            for words in ((f"--{name}",), ("--format", name))
+        )
+        begun = 200 if name == "csv" else 40  # of JSON: before the time
+        assert short.out[:begun] == long.out[:begun] != ""
+
+
+@pytest.mark.parametrize("what", ["top --json -n 1 --domain", "top -b -n 1 --domain", "export json -d", "net -d"])
+def test_a_vm_that_is_misspelt_is_said(command: Command, what: str) -> None:
+    ran = command("kvmwatch", *what.split(), "wbe1", "-u", EXAMPLE_URI)
+    assert "no domain matches -d wbe1" in ran.out + ran.err
+
+
+def test_what_the_host_has_promised_is_of_all_vms(command: Command) -> None:
+    one, all_ = (command("check_kvm_host", "-u", EXAMPLE_URI, *words).out for words in (("-d", "db1"), ()))
+    words = [[word for word in said.split() if "overcommit=" in word] for said in (one, all_)]
+    assert words[0] == words[1] != []
 
 
 def test_no_rates_are_not_known_and_said(command: Command) -> None:

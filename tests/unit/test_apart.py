@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +30,12 @@ def hangs(_: float) -> None:
 
 def dies(number: int, _: float) -> None:
     os.kill(os.getpid(), number)
+    time.sleep(60)
+
+
+def starts(file: str, _: float) -> None:
+    """As libvirt starts ssh."""
+    Path(file).write_text(str(subprocess.Popen(["sleep", "60"]).pid))
     time.sleep(60)
 
 
@@ -72,6 +81,28 @@ def test_one_that_dies(number: int) -> None:
     with pytest.raises(KvmwatchError, match="has ended; is there enough memory"):
         apart.run(partial(dies, number), 30)
     assert time.monotonic() - begun < 20
+
+
+def test_nothing_of_the_current_folder_is_run(tmp_path: Path) -> None:
+    mark = tmp_path / "run"
+    for name in ("socket", "signal", "struct"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(mark)!r}, 'w')\n")
+    script = "from functools import partial; from kvmwatch.command import apart; print(apart.run(float, 20) > 1)"
+    command = [sys.executable, "-P" if sys.version_info >= (3, 11) else "-s", "-c", script]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.stdout == "True\n", ran.stderr
+    assert not mark.exists()
+
+
+def test_what_it_has_started_is_ended_with_it(tmp_path: Path) -> None:
+    file = tmp_path / "pid"
+    with pytest.raises(DeadlineExceeded):
+        apart.run(partial(starts, str(file)), 2)
+    pid = int(file.read_text())
+    end = time.monotonic() + 20
+    while Path(f"/proc/{pid}").exists() and "State:\tZ" not in Path(f"/proc/{pid}/status").read_text():
+        assert time.monotonic() < end, "it lives on"
+        time.sleep(0.05)
 
 
 def test_a_terminal_of_ours_is_none_of_its() -> None:

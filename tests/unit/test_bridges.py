@@ -163,6 +163,13 @@ def test_what_cannot_be_seen_is_not_known(host: Host) -> None:
     assert not any(node.kind in (PORT, UPLINK) for node in found.values())
 
 
+def test_whose_bridge_is_not_known_is_on_uplinks_that_are_not(host: Host) -> None:
+    lost = vm("lost", interface(9, "vnet9", "network", source="nobody knows"))
+    found = topology.nodes(read(host, lost, vm("web1", interface(1, "vnet0", "bridge", bridge="br0"))))
+    assert (found[0].bridge, found[0].uplinks) == (None, None)
+    assert {node.vms for node in found if node.kind == UPLINK} == {None}
+
+
 def test_a_vm_that_does_not_run_is_on_nothing(host: Host) -> None:
     off = vm("off1", interface(1, None, "bridge", bridge="br7"), state=5)
     assert names(topology.nodes(read(host, off))) == ["veth1", "vnet0", "vnet1", "br7", *BELOW]

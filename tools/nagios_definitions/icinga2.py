@@ -58,7 +58,8 @@ globals.kvm_told = function(host_name, name) {{
   }} else {{
     text += mark + DateTime(at).format("%H:%M:%S") + " (" + at + "), repeated by Icinga"
   }}
-  if (get_time() - at >= service.check_interval) {{ return stale }}
+  // a clock that was set right by more than a minute tells nothing of how old it is
+  if (at > get_time() + 60 || get_time() - at >= service.check_interval) {{ return stale }}
   return {{ state = last.state, text = text }}
 }}
 

@@ -19,8 +19,8 @@ SEVERITIES = {
     "HIGH": "critical",
     "DISASTER": "critical",
 }
-#: what stands in the table for the name of a thing, and the label that has it
-_NAMES = {"{#UPLINK.NAME}": "device", "{#UPLINK.CARRIES}": "carries", "NAME": "domain"}
+#: what stands in the table for the name of a thing, and the label that has it; a name may be no word of a shell
+_NAMES = {"{#UPLINK.NAME}": "device", "{#UPLINK.CARRIES}": "carries", "NAME": "uuid"}
 
 
 def line(rule: str) -> Alert:

@@ -58,7 +58,7 @@ def lasts(check: Check) -> str:
 def _of(check: Check) -> Iterator[Rule]:
     name = alerts_page.of_check(check.name)
     where = "{{ $labels.instance }}"
-    who, show = ("{{ $labels.domain }} on ", "'{{ $labels.domain }}'") if check.of_each_domain else ("", "--host")
+    who, show = ("{{ $labels.domain }} on ", "{{ $labels.uuid }}") if check.of_each_domain else ("", "--host")
     for severity, (comparison, word) in _SEVERITIES.items():
         notes = {
             "summary": f"{who}{where}: check_kvm_{check.name} says {word}",

@@ -105,10 +105,13 @@ class Subject:
         limits = (str(limits) for limits in self._verdict.thresholds.of(metric, self._policy))
         return self.minds(metric) and list(limits) != list(default)
 
-    def line(self, worst_only: bool = False) -> str:
+    def line(self, worst_only: bool = False, worst_first: bool = False) -> str:
         """The line of this subject; ``worst_only``: just the parts that are as bad as the worst."""
         worst = self.state
-        texts = [text for state, text in self.parts if not worst_only or state is worst]
+        parts = self.parts
+        if worst_first:
+            parts = sorted(parts, key=lambda part: -SEVERITY.index(part[0]))
+        texts = [text for state, text in parts if not worst_only or state is worst]
         return f"{self.name} {', '.join(texts)}" if self.name else ", ".join(texts)
 
 

@@ -49,6 +49,8 @@ def run(take: Take, state: State, number: int | None, make: Format) -> int:
             reading.say(str(error))
             code = watchdog.UNKNOWN
         else:
+            for text in () if shown or make is as_text else taken.unmatched:  # that has it in its header
+                reading.say(text)
             if not _told(make(state, taken, not shown)):
                 return 0
         shown += 1

@@ -123,11 +123,11 @@ def _foot(state: State, width: int) -> Spans:
         return [Span(state.prompt, BOLD), Span(state.typed), Span(" ", SELECTED)]
     if state.message:
         return [Span(state.message, BOLD)]
-    spans: Spans = []
+    spans = [Span(" ? help  q end  Enter show  ", BAR)]  # first, for those who are here for the first time
     for number, view in enumerate(VIEWS):
         style = SORTED if view.name == state.view else BAR
         spans += [Span(f" {number} {view.title} ", style)]
-    return filled(fitted([*spans, Span("  Enter show  ? help  q end", BAR)], width), width, BAR)
+    return filled(fitted(spans, width), width, BAR)
 
 
 def _page(state: State, title: str, text: Sequence[str], size: Size) -> Drawn:

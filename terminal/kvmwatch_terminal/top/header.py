@@ -125,7 +125,7 @@ def _news(state: State, news: News) -> Iterator[Span]:
     parts += [f"only with {state.filter!r}"] if state.filter else []
     parts += ["following"] if state.follows else []
     yield Span("; ".join(parts), OLD)
-    unread = [
+    unread = [readable(text, LONGEST) for text in news.taken.unmatched] + [
         part.text
         for part in news.taken.snapshot.unread
         if not part.absent or part.group in state.table.needs  # of a view that this hypervisor cannot fill

@@ -55,6 +55,7 @@ class Taken(NamedTuple):
     rows: tuple[Row, ...] = ()
     problems: tuple[Problem, ...] = ()  # of the hypervisor
     page: Page | None = None
+    unmatched: tuple[str, ...] = ()  # what is said of each --domain that selects nothing
 
 
 class Counters:
@@ -104,10 +105,12 @@ def _all(options: argparse.Namespace, asked: Asked, counters: Counters) -> Taken
     if unseen:
         snapshot = snapshot._replace(unread=(*snapshot.unread, Unread(unseen, "", _ELSEWHERE, absent=True)))
     problems = hypervisor_problems(snapshot, of_hypervisor, config) if asked.hypervisor else ()
-    return Taken(asked, snapshot, tuple(judged(snapshot, of_domains, config)), tuple(problems))
+    rows = tuple(judged(snapshot, of_domains, config))
+    unmatched = tuple(reading.unmatched(selection, snapshot))
+    return Taken(asked, snapshot, rows, tuple(problems), unmatched=unmatched)
 
 
 def _checks() -> tuple[list[Check], list[Check]]:
     """Those of VMs, and those of the hypervisor."""
-    usual = [check for check in all_checks() if check.by_default]
-    return [check for check in usual if check.of_each_domain], [c for c in usual if not c.of_each_domain]
+    of_domains = [check for check in all_checks() if check.of_each_domain]  # as kvmwatch list judges
+    return of_domains, [check for check in all_checks() if check.by_default and not check.of_each_domain]
