@@ -21,6 +21,8 @@ _WATCHED = "and on (job, instance, uuid) kvm_check_status"
 _RUNS = 'and on (job, instance, uuid) kvm_domain_state{state="running"} == 1'
 _FILL_UP = "|".join(sorted(name for name, kind in pool_kinds.KINDS.items() if kind.use == pool_kinds.FILLS))
 OF_THOSE_THAT_FILL_UP = f'and on (job, instance, uuid) kvm_pool_info{{kind=~"{_FILL_UP}"}}'
+#: what every VM has while it can be read: without it nobody knows whether it is well again
+_OF_EVERY_VM = dict.fromkeys(("KvmSnapshotOld", "KvmSnapshots"), "kvm_domain_snapshots")
 _SECONDS = {"m": 60, "h": 3600, "d": 86400}
 
 
@@ -123,8 +125,11 @@ def _held(rule: Rule) -> Rule:
     told = (
         f'sum without (alertname, alertstate, severity) (ALERTS{{alertname="{rule.name}", alertstate="firing"}})'
     )
-    unheard = f"unless {_HERE} kvm_up == 1\n  and {_HERE} last_over_time(kvm_up[{HELD_FOR}])"
-    return rule._replace(expression=f"{rule.expression}\nor (\n  {told}\n  {unheard}\n)")
+    arms = [f"unless {_HERE} kvm_up == 1\n  and {_HERE} last_over_time(kvm_up[{HELD_FOR}])"]
+    if rule.name in _OF_EVERY_VM:
+        arms.append(f"unless on (job, instance, uuid) {_OF_EVERY_VM[rule.name]}\n  {_WATCHED}")
+    ors = "".join(f"\nor (\n  {told}\n  {arm}\n)" for arm in arms)
+    return rule._replace(expression=f"{rule.expression}{ors}")
 
 
 def _seconds(period: str) -> int:
