@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import math
 import multiprocessing
 import os
+import pkgutil
 import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from types import ModuleType
 from typing import Any, TypeVar
 
 from kvmwatch.command import watchdog
@@ -35,6 +38,15 @@ def stay() -> None:
 def warm(module: str) -> None:
     """Have this module imported, once, before the first process is born: it imports what their work needs."""
     _BORN.set_forkserver_preload([module])
+
+
+def import_all(*packages: ModuleType, but: str = "") -> None:
+    """For such a module, which is called ``but``: import all of these packages, whatever a reading will meet."""
+    for package in packages:
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if module.name != but:
+                importlib.import_module(module.name)
+    gc.freeze()
 
 
 def run(work: Callable[[float], T], seconds: float) -> T:

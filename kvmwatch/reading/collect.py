@@ -24,6 +24,8 @@ from kvmwatch.reading.hypervisor import Hypervisor
 from kvmwatch.reading.known import Known, Roster, Waits
 
 if TYPE_CHECKING:
+    from kvmwatch.reading.bulk import Fields
+    from kvmwatch.reading.connection import LibvirtDomain
     from kvmwatch.reading.listing import Listing, Survey
     from kvmwatch.reading.parts import Parts
 
@@ -243,7 +245,10 @@ class Reader:
         held = [_held(uuid, *one) for uuid, one in survey.held.items() if uuid not in selected.held]
         if not listed:
             return tuple(held)
-        readings, _stuck = DomainReader(self._hypervisor, Group.SIZE, self._deadline, listing).read(listed)
+        try:
+            readings, _stuck = DomainReader(self._hypervisor, Group.SIZE, self._deadline, listing).read(listed)
+        except (KvmwatchError, libvirt.libvirtError) as error:  # what was asked for is there all the same
+            return (*held, *(_unsized(domain, fields, str(error)) for domain, fields in listed))
         return (*held, *(records.domain(reading, now) for reading in readings.values()))
 
     def _domains(self, survey: Survey, listing: Listing, now: float) -> tuple[Domain, ...]:
@@ -277,6 +282,13 @@ class Reader:
 def _held(uuid: str, name: str, seconds: float) -> Domain:
     """A domain that somebody holds: that it is there is all that is known."""
     return Domain(uuid, name, None, states.NOSTATE, 0, time.monotonic(), not_responding=seconds)
+
+
+def _unsized(domain: LibvirtDomain, fields: Fields, why: str) -> Domain:
+    """A domain of which no more is known than its state."""
+    unread = (Unread(Group.SIZE, "vCPUs and memory", why),)
+    state, reason = fields["state.state"], fields["state.reason"]
+    return Domain(domain.UUIDString(), domain.name(), None, state, reason, time.monotonic(), unread=unread)
 
 
 def with_assigned(host: Host, domains: tuple[Domain, ...], latency: float) -> Host:

@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Sequence
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING
 
 from kvmwatch.command.frame import Outcome
 from kvmwatch.command.options import Parser, add_common
@@ -20,9 +19,6 @@ from kvmwatch_terminal.filters import FILTERS, filtered
 from kvmwatch_terminal.order import BY_PROBLEM, in_order
 from kvmwatch_terminal.rows import Row, judged, rows
 from kvmwatch_terminal.table import table
-
-if TYPE_CHECKING:
-    from check_kvm.frame.plugin import Check
 
 FORMATS = ("table", "csv", "json", "names")
 
@@ -58,13 +54,9 @@ def add_options(made: Parser) -> None:
     )
     made.add_argument("--reverse", action="store_true", help="the other way round")
     made.add_argument("--wide", action="store_true", help="more columns, and nothing cut")
-    made.add_argument(
-        "--format",
-        choices=FORMATS,
-        default="table",
-        help="a table for people; csv or json with all columns in base units; or just the names (default: table)",
+    formats.add_options(
+        made, FORMATS, "a table for people; csv or json with all columns in base units; or just the names"
     )
-    formats.add_short(made)
     made.add_argument("--all", action="store_true", help="running or not, which is the default")
     for each in FILTERS:
         made.add_argument(
@@ -113,11 +105,12 @@ def _shows_problems(columns: Sequence[Column]) -> bool:
 def _read(options: argparse.Namespace, columns: set[Column]) -> tuple[Snapshot, list[Row]]:
     """Read what the columns and filters need. Raises KvmwatchError."""
     from check_kvm.frame.check_options import site_config  # noqa: PLC0415 - only when it is used
+    from check_kvm.frame.judging import of_domains  # noqa: PLC0415
 
     config = site_config(options.config)
     selection = Selection.parse(options.domain, options.exclude)
     judges = options.problems or any(column.judged for column in columns)
-    checks = _checks() if judges else ()
+    checks = of_domains() if judges else ()
     needs = [*(column.needs for column in columns), *(each.needs for each in options.filters)]
     if options.format == "table" and BY_NAME["name"] in columns:
         needs.append(BY_NAME["title"].needs)  # which is shown with it
@@ -130,13 +123,6 @@ def _read(options: argparse.Namespace, columns: set[Column]) -> tuple[Snapshot, 
     snapshot = config.applied(snapshot)
     reading.tell_unmatched(selection, snapshot)
     return snapshot, judged(snapshot, checks, config) if judges else rows(snapshot)
-
-
-def _checks() -> tuple[Check, ...]:
-    """Those that judge VMs."""
-    from check_kvm.frame.judging import all_checks  # noqa: PLC0415 - a list of names does without
-
-    return tuple(check for check in all_checks() if check.of_each_domain)
 
 
 def _printed(

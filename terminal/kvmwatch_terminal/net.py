@@ -22,6 +22,7 @@ from kvmwatch.reading.deadline import Deadline
 from kvmwatch_terminal import formats, net_columns, net_peers, reading
 from kvmwatch_terminal.columns import DATA, TABLE, WIDE, Column
 from kvmwatch_terminal.net_columns import NOT_SEEN
+from kvmwatch_terminal.order import in_order
 from kvmwatch_terminal.rows import Thing
 from kvmwatch_terminal.table import table
 
@@ -76,13 +77,7 @@ def add_options(made: Parser) -> None:
     )
     made.add_argument("--reverse", action="store_true", help="the other way round")
     made.add_argument("--wide", action="store_true", help="more columns, all peers, and nothing cut")
-    made.add_argument(
-        "--format",
-        choices=FORMATS,
-        default="table",
-        help="a table for people; csv or json with all columns in base units (default: table)",
-    )
-    formats.add_short(made)
+    formats.add_options(made, FORMATS, "a table for people; csv or json with all columns in base units")
     made.set_defaults(run=_run)
 
 
@@ -104,7 +99,7 @@ def _run(options: argparse.Namespace) -> Outcome:
         reading.say(_not_seen(options.uri, "bridges and uplinks"))
     if options.peers:
         return _peers(options, snapshot, found, by, deadline)
-    rows = _sorted([net_columns.thing(node, snapshot) for node in found], by, options.reverse)
+    rows = in_order([net_columns.thing(node, snapshot) for node in found], by, options.reverse)
     rows.sort(key=lambda row: _ORDER.index(row.of.kind) if row.of.kind in _ORDER else -1)
     return Outcome(_printed(options, _head(snapshot), "devices", rows, net_columns.COLUMNS))
 
@@ -162,7 +157,7 @@ def _peers(
     told = net_peers.read(names.pop(), nodes, deadline)
     for note in told.notes:
         reading.say(note)
-    rows = _sorted([Thing(pair, snapshot.time, pair.unread) for pair in told.pairs], by, options.reverse)
+    rows = in_order([Thing(pair, snapshot.time, pair.unread) for pair in told.pairs], by, options.reverse)
     if options.format == "table" and not options.wide and len(rows) > _MOST:
         reading.say(f"{len(rows) - _MOST} more pairs of addresses: --wide shows all")
         rows = rows[:_MOST]
@@ -177,16 +172,6 @@ def _head(snapshot: Snapshot, notes: Sequence[str] = ()) -> dict[str, Any]:
         "time": formats.rounded(snapshot.time),
         "unread": [*(part.text for part in snapshot.unread), *notes],
     }
-
-
-def _sorted(rows: list[Thing], by: Column, reverse: bool) -> list[Thing]:
-    known = [row for row in rows if by.of(row) is not None]
-    known.sort(key=lambda row: _order(by.of(row)), reverse=by.is_number != reverse)
-    return [*known, *(row for row in rows if by.of(row) is None)]
-
-
-def _order(value: Any) -> Any:
-    return value.casefold() if isinstance(value, str) else value
 
 
 def _printed(

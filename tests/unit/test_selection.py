@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
+import libvirt
 import pytest
 from check_kvm.frame.siteconfig import SiteConfig
+from commands import EXAMPLE_URI
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvmwatch.model.errors import UsageError
+from kvmwatch.command.roster import Roster
+from kvmwatch.model.errors import DeadlineExceeded, UsageError
+from kvmwatch.model.groups import Group
 from kvmwatch.model.policy import Policy
 from kvmwatch.model.selection import Pattern, Selection
 from kvmwatch.model.snapshot import Domain, Snapshot
+from kvmwatch.reading.bulk import Listed
+from kvmwatch.reading.collect import Reader
+from kvmwatch.reading.deadline import Deadline
+from kvmwatch.reading.domains import DomainReader, Readings
 
 UUID = "5bf3becf-b79c-559e-ad83-005b778b469f"
 
@@ -109,3 +117,25 @@ def test_patterns_other_than_a_uuid_are_of_the_name_alone(names: dict[str, str])
 def test_an_expression_that_cannot_be_used_is_said(expression: str) -> None:
     with pytest.raises(UsageError, match="bad regular expression"):
         Pattern.parse(f"re:{expression}")
+
+
+@pytest.mark.parametrize("error", [DeadlineExceeded("no time is left"), libvirt.libvirtError("it is locked")])
+def test_what_is_left_out_costs_only_what_was_promised_to_all(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = DomainReader.read
+
+    def read(reader: DomainReader, surveyed: Listed) -> Readings:
+        if reader._groups == Group.SIZE:
+            raise error
+        return whole(reader, surveyed)
+
+    monkeypatch.setattr(DomainReader, "read", read)
+    deadline, roster = Deadline(10), Roster("/proc/nowhere", EXAMPLE_URI)
+    reader = Reader(EXAMPLE_URI, Group.HOST | Group.SIZE, Selection.parse(["db1"], []), deadline, roster)
+    snapshot = reader.read()
+    assert [domain.stats.vcpu_count for domain in snapshot.domains] == [4]
+    assert snapshot.host
+    assert (snapshot.host.stats.vcpus_assigned, snapshot.host.stats.memory_assigned) == (None, None)
+    assert snapshot.host.stats.memory_total
+    assert any(str(error) in part.text for part in snapshot.host.unread)

@@ -26,6 +26,11 @@ def all_checks() -> tuple[Check, ...]:
     return tuple(sorted(found, key=lambda check: (not check.of_each_domain, check.name != "state", check.name)))
 
 
+def of_domains() -> tuple[Check, ...]:
+    """Those that judge VMs."""
+    return tuple(check for check in all_checks() if check.of_each_domain)
+
+
 def groups(of: Iterable[Check]) -> Group:
     """What is to be read for all of these checks at once."""
     return reduce(or_, (check.reads for check in of), Group.NONE)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import or_
 from typing import NamedTuple
 
 from check_kvm.frame.check_options import site_config
-from check_kvm.frame.judging import all_checks
+from check_kvm.frame.judging import all_checks, of_domains
 from check_kvm.frame.plugin import Check
 
 from kvmwatch.model.groups import Group
@@ -96,8 +96,8 @@ def _page(options: argparse.Namespace, asked: Asked, counters: Counters) -> Take
 def _all(options: argparse.Namespace, asked: Asked, counters: Counters) -> Taken:
     config = site_config(options.config)
     selection = Selection.parse(options.domain, options.exclude)
-    of_domains, of_hypervisor = _checks()
-    checks = (*of_domains, *(of_hypervisor if asked.hypervisor else ()))
+    of_vms, of_hypervisor = _checks()
+    checks = (*of_vms, *(of_hypervisor if asked.hypervisor else ()))
     unseen = Group.NONE if is_local(options.uri) else asked.groups
     groups = (asked.groups | _ALWAYS) & ~unseen
     before = reading.read(options, "kvm_top", groups, checks, selection, config, counters=counters)
@@ -105,12 +105,11 @@ def _all(options: argparse.Namespace, asked: Asked, counters: Counters) -> Taken
     if unseen:
         snapshot = snapshot._replace(unread=(*snapshot.unread, Unread(unseen, "", _ELSEWHERE, absent=True)))
     problems = hypervisor_problems(snapshot, of_hypervisor, config) if asked.hypervisor else ()
-    rows = tuple(judged(snapshot, of_domains, config))
+    rows = tuple(judged(snapshot, of_vms, config))
     unmatched = tuple(reading.unmatched(selection, snapshot))
     return Taken(asked, snapshot, rows, tuple(problems), unmatched=unmatched)
 
 
-def _checks() -> tuple[list[Check], list[Check]]:
-    """Those of VMs, and those of the hypervisor."""
-    of_domains = [check for check in all_checks() if check.of_each_domain]  # as kvmwatch list judges
-    return of_domains, [check for check in all_checks() if check.by_default and not check.of_each_domain]
+def _checks() -> tuple[Sequence[Check], Sequence[Check]]:
+    """Those of VMs, by which kvmwatch list judges, and those of the hypervisor."""
+    return of_domains(), [check for check in all_checks() if check.by_default and not check.of_each_domain]
