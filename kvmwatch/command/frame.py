@@ -47,7 +47,7 @@ class _Command:
             watchdog.limit(options.timeout)
             return _said(options.run(options))
         except UsageError as error:
-            return self._failed(f"{error}\n{(error.usage or self._parser.format_usage()).rstrip()}")
+            return self._failed(f"{error}\n{(error.usage or self._parser.usage_of(self._options)).rstrip()}")
         except KvmwatchError as error:
             return self._failed(str(error), self._verbose)
         except Exception as error:  # anything else is our mistake: still one line

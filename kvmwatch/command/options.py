@@ -6,7 +6,7 @@ import argparse
 import math
 import os
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from kvmwatch import __version__
 from kvmwatch.model.errors import UsageError
@@ -34,6 +34,22 @@ class Parser(argparse.ArgumentParser):
         if self.formatter_class is _Narrow:
             self.formatter_class = argparse.RawDescriptionHelpFormatter
         return super().format_help()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Parse all there is. Raises UsageError: what is left over is refused here, where the usage is known."""
+        made, left = super().parse_known_args(args, namespace)
+        if left:
+            self.error(f"unrecognized arguments: {' '.join(left)}")
+        return made, left
+
+    def usage_of(self, options: argparse.Namespace) -> str:
+        """The usage line of the subcommand that these options are of."""
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                chosen = action.choices.get(getattr(options, action.dest, ""))
+                if chosen:
+                    return chosen.usage_of(options) if isinstance(chosen, Parser) else chosen.format_usage()
+        return self.format_usage()
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError with the message; the usage line is printed by whoever catches it."""

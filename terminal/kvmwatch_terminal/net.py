@@ -197,9 +197,7 @@ def _column(text: str, columns: Sequence[Column]) -> Column:
     names = {column.name: column for column in columns if column.shown <= DATA}
     found = names.get(text.strip().lower().replace("-", "_"))
     if not found:
-        raise UsageError(
-            f"no column {text!r}; there are {', '.join(names)}", "usage: kvmwatch net [-h] [OPTION ...]"
-        )
+        raise UsageError(f"no column {text!r}; there are {', '.join(names)}")
     return found
 
 

@@ -29,7 +29,7 @@ def test_what_it_says(command: Command) -> None:
         rf"  uuid +{WEB1}",
         "  status +WARNING",
         "  memory at most +8 GiB",
-        r"  cpu +WARNING +usage 50 % \(over 40 %\)",
+        r"  cpu +WARNING +usage \d+ % \(over 40 %\)",
         "  vda +disk +virtio .* /var/lib/libvirt/images/web1.qcow2",
         r"  testnet0 +52:54:00:00:00:01 +network +default",
         "  cpu.usage +- +40 +60 +its metadata",
