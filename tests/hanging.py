@@ -73,15 +73,29 @@ Behaviour = Callable[[Handler], None]
 @contextmanager
 def api(behave: Behaviour) -> Iterator[str]:
     """A server that behaves so. Gives its URL."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with late_api(behave) as (url, listen):
+        listen()
+        yield url
+
+
+@contextmanager
+def late_api(behave: Behaviour) -> Iterator[tuple[str, Callable[[], None]]]:
+    """A server that has its port, but refuses all until it is told to listen. Gives its URL, and what tells it."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler, bind_and_activate=False)
+    server.server_bind()
     server.daemon_threads = True
     server.behave = behave  # type: ignore[attr-defined]
     serving = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    serving.start()
+
+    def listen() -> None:
+        server.server_activate()
+        serving.start()
+
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"http://127.0.0.1:{server.server_port}", listen
     finally:
-        server.shutdown()
+        if serving.is_alive():
+            server.shutdown()
         server.server_close()
 
 

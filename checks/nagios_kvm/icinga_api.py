@@ -13,6 +13,7 @@ import requests
 from check_kvm.frame.output import DEFAULT_LIMIT
 from check_kvm.frame.perfdata import KNOWN
 from requests.adapters import HTTPAdapter
+from urllib3.util.retry import Retry
 from urllib3.util.ssl_ import create_urllib3_context
 
 from kvmwatch.command import given
@@ -34,11 +35,21 @@ _CONNECTIONS = 4  # at once: Icinga works on as many requests as it has CPUs, an
 _UNANSWERED = 3  # results in a row without an answer: nobody is there
 
 
+# Icinga closes its connections when it loads another configuration, and for a second or two takes no new ones;
+# what it had taken before may then come twice. Between the tries: 0, 1 and 2 s.
+_RELOADS = Retry(
+    total=3, connect=3, read=1, redirect=0, status=0, other=0, backoff_factor=0.5, allowed_methods=None
+)
+
+
 class _Adapter(HTTPAdapter):  # type: ignore[misc]
-    """Verifies as ever, but takes certificates as Icinga makes them: without the identifiers of their keys.
+    """Outlives a reload of Icinga, and takes certificates as Icinga makes them: without identifiers of their keys.
 
     Python 3.13 with urllib3 2.4 asks for these (VERIFY_X509_STRICT), and refuses every Icinga with its own CA.
     """
+
+    def __init__(self) -> None:
+        super().__init__(max_retries=_RELOADS)
 
     def init_poolmanager(self, *arguments: Any, **more: Any) -> None:
         context = create_urllib3_context()
@@ -49,7 +60,8 @@ class _Adapter(HTTPAdapter):  # type: ignore[misc]
 def session(ca_file: str | None = None, limit: int = _LIMIT) -> Session:
     """A session that trusts this CA, or else those of the system; an answer may have ``limit`` bytes."""
     made = Session(limit)
-    made.mount("https://", _Adapter())
+    for scheme in ("https://", "http://"):
+        made.mount(scheme, _Adapter())
     made.verify = ca_file or True
     made.trust_env = False  # no proxy or CA bundle of the environment between a hypervisor and its Icinga
     made.headers["Accept"] = "application/json"
@@ -110,13 +122,7 @@ class IcingaApi:
         asked = _asked(host, result)
         said.asking(result)
         try:
-            try:
-                answer = made.post(self._url + _ACTION, json=asked, timeout=deadline.remaining())
-            except requests.exceptions.ConnectionError as error:
-                if isinstance(error, requests.exceptions.SSLError) or not deadline.remaining():
-                    raise
-                # Icinga closes its connections when it loads another configuration; a result may come twice
-                answer = made.post(self._url + _ACTION, json=asked, timeout=deadline.remaining())
+            answer = made.post(self._url + _ACTION, json=asked, timeout=deadline.remaining())
         except requests.exceptions.SSLError as error:
             said.failed(f"its certificate cannot be verified ({reason(error)}); name its CA with --ca-file", True)
         except requests.RequestException as error:

@@ -20,9 +20,11 @@ def eventually(what: str, condition: Callable[[], T], seconds: float = PATIENCE)
     return given
 
 
-def eventually_equal(what: str, read: Callable[[], T], wanted: T, seconds: float = PATIENCE) -> None:
+def eventually_equal(
+    what: str, read: Callable[[], T], wanted: T, seconds: float = PATIENCE, every: float = 0.2
+) -> None:
     """Wait until something is read as wanted; fail with its name and the difference."""
     end = time.monotonic() + seconds
     while (given := read()) != wanted and time.monotonic() < end:
-        time.sleep(0.2)
+        time.sleep(every)
     assert given == wanted, f"waited {seconds:g} s in vain until {what}:\n{given!r}\nwanted:\n{wanted!r}"

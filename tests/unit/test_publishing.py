@@ -13,12 +13,13 @@ import pytest
 from check_kvm.frame.output import Style
 from check_kvm.frame.siteconfig import SiteConfig
 from check_kvm.frame.verdict import Verdict
-from hanging import Behaviour, Handler, api
+from hanging import Behaviour, Handler, api, late_api
 from nagios_kvm import judging, nagios_objects, services, targets
 from nagios_kvm.icinga_api import IcingaApi
 from nagios_kvm.judging import Result
 from nagios_kvm.spool import Spool
 from nagios_kvm.turns import Turns
+from urllib3.util.retry import Retry
 
 from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.model.policy import OwnThreshold, Policy
@@ -163,6 +164,23 @@ def test_a_connection_that_icinga_closes_is_made_again(send: Callable[..., targe
     with api(behave) as url:
         assert send(url) == (20, [], "")
     assert len(closed) == 2
+
+
+def test_it_is_waited_for_while_nobody_listens(
+    send: Callable[..., targets.Taken], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Icinga has its port again a second or two after it began to load another configuration."""
+    refused = []
+    with late_api(Icinga()) as (url, listen):
+
+        def sleep(*_retry: object) -> None:
+            if not refused:
+                listen()
+            refused.append(1)
+
+        monkeypatch.setattr(Retry, "sleep", sleep)
+        assert send(url) == (20, [], "")
+    assert refused
 
 
 def test_a_refused_user_is_not_tried_for_each_result(send: Callable[..., targets.Taken]) -> None:
