@@ -86,6 +86,11 @@ bench: $(READY) ## Time our commands against virsh, on the lab's guests and on 2
 	@tools/setup bench
 	@PYTHONPATH=tests/lab tests/lab/run .venv/bench/bin/python tests/bench/bench.py
 
+.PHONY: bench-peers
+bench-peers: $(READY) ## Compare the CPU of a collection with that of other exporters and of virt-top, on 100 paused guests (root)
+	@tools/setup bench
+	@PYTHONPATH=tests/lab tests/lab/run .venv/bench/bin/python tests/bench/peers.py
+
 .PHONY: bench-zabbix
 bench-zabbix: $(READY) ## Time a Zabbix that is pushed a hypervisor with 1,000 VMs, and these as hosts (root; VMS=1000)
 	@tools/setup systems

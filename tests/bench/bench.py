@@ -13,11 +13,12 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import bed
 import guests
+from cpu import Cost, Spent
 from running import running
 
 ROUNDS = 15
@@ -65,53 +66,23 @@ VIRSH = {
 }
 
 
-class Cost(NamedTuple):
-    """What one run of a command took: seconds of wall time, and of CPU of itself, of libvirtd and of the QEMUs."""
-
-    wall: float
-    own: float
-    daemon: float
-    guests: float
-
-
-def cpu(pid: int) -> float:
-    """CPU time of a process, in seconds; 0 when it is gone."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def run(words: list[str], daemon: int, emulators: list[int]) -> Cost:
-    """Run a command and tell what it cost."""
-    before = cpu(daemon), sum(map(cpu, emulators)), os.times()
+def run(words: list[str]) -> float:
+    """Run a command; give the seconds that it took."""
     begun = time.perf_counter()
     subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-    wall = time.perf_counter() - begun
-    after = cpu(daemon), sum(map(cpu, emulators)), os.times()
-    own = sum(after[2][2:4]) - sum(before[2][2:4])  # of children, user and system
-    return Cost(wall, own, after[0] - before[0], after[1] - before[1])
+    return time.perf_counter() - begun
 
 
 def timed(commands: dict[str, list[str]], daemon: int) -> dict[str, list[Cost]]:
     """Run all commands in turn, ROUNDS times after a warm-up; give what each run cost."""
-    emulators = [int(path.name) for path in Path("/proc").glob("[0-9]*") if b"guest=" in words_of(path)]
+    spent = Spent(daemon)
     costs: dict[str, list[Cost]] = {name: [] for name in commands}
     for number in range(ROUNDS + 1):
         for name, words in commands.items():
-            cost = run(words, daemon, emulators)
+            cost = spent.by(None, partial(run, words))
             if number:
                 costs[name].append(cost)
     return costs
-
-
-def words_of(process: Path) -> bytes:
-    """The command line of a process; empty when it is gone."""
-    try:
-        return (process / "cmdline").read_bytes()
-    except OSError:
-        return b""
 
 
 def phase(title: str, ours: list[tuple[str, list[str], float | None]], daemon: int, with_cpu: bool) -> None:

@@ -1,0 +1,166 @@
+"""What a collection costs beside what others have for it, in one run: "make bench-peers".
+
+100 small paused guests are read by Debian's prometheus-libvirt-exporter, collectd's virt plugin, virt-top where the
+release has it and a loop of virsh, and by ours; each alone, as long as COLLECTIONS collections take, in turn. Measures an
+installed copy, as users have it (.venv/bench). Runs in the lab's namespaces.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import bed
+import guests
+from cpu import Cost, Spent
+from running import running
+from waiting import eventually
+
+PAUSED = int(os.environ.get("VMS", "100"))
+COLLECTIONS = 10
+INTERVAL = 3  # seconds; what virt-top and kvmwatch top have by default
+WORK = bed.WORK / "peers"
+BIN = Path(sys.executable).parent
+KVMWATCH = str(BIN / "kvmwatch")
+THEIRS, OURS = "127.0.0.1:19177", "127.0.0.1:19477"
+COLLECTD = f"""Hostname "kvm1"
+FQDNLookup false
+Interval {INTERVAL}
+BaseDir "{WORK}"
+PIDFile "{WORK}/pid"
+TypesDB "/usr/share/collectd/types.db"
+"""
+VIRT = """LoadPlugin virt
+<Plugin virt>
+  Connection "qemu:///system"
+  HostnameFormat name
+  ExtraStats "cpu_util disk disk_err domain_state vcpu"
+</Plugin>
+"""
+EXEC = f"""LoadPlugin exec
+<Plugin exec>
+  Exec "nobody" "{KVMWATCH}" "export" "collectd" "--state-dir" "{WORK}/nobody"
+</Plugin>
+"""
+LOOP = f"while virsh -r domstats; do sleep {INTERVAL}; done"
+#: one more than is measured: rates need it, and it is not measured
+TOP = ("-b", "-n", str(COLLECTIONS + 9), "-d", str(INTERVAL))
+
+
+class Reader(NamedTuple):
+    """Somebody who reads the hypervisor: each time that it is asked, or by itself every INTERVAL seconds."""
+
+    name: str
+    words: tuple[str, ...]
+    asked: str = ""  # host:port to scrape
+
+
+def main() -> None:
+    """Bring up the guests, read them by each in turn, and print a table."""
+    if os.environ.get("KVMWATCH_LAB_MISSING"):
+        sys.exit(os.environ["KVMWATCH_LAB_MISSING"])
+    os.environ.pop("PYTHONPATH")  # was for this script alone
+    os.environ["KVMWATCH_STATE_DIR"] = str(bed.WORK / "state")
+    WORK.mkdir(parents=True)
+    (WORK / "nobody").mkdir()
+    shutil.chown(WORK / "nobody", "nobody")
+    with running(bed.Bed()) as lab:
+        for domain in lab.connect().listAllDomains():
+            lab.remove(domain.name())
+        for number in range(PAUSED):
+            lab.transient(guests.small(f"small{number:03}"), paused=True)
+        title = f"{PAUSED} small paused guests: of one collection, ms; means of {COLLECTIONS}, wall: medians"
+        print(f"\n{title}\n  {'':<44}{'wall':>8}{'own CPU':>9}{'libvirtd':>9}{'QEMUs':>9}{'all CPU':>9}")
+        for reader in readers():
+            cost = read(reader, Spent(lab.daemon.pid))
+            wall = f"{cost.wall * 1000:8.1f}" if reader.asked else f"{'':8}"
+            spent = (cost.own, cost.daemon, cost.guests)
+            print(f"  {reader.name:<44}{wall}" + "".join(f"{part * 1000:9.1f}" for part in (*spent, sum(spent))))
+
+
+def readers() -> list[Reader]:
+    """Those that are installed."""
+    for name, plugin in (("virt", VIRT), ("exec", EXEC)):
+        (WORK / f"{name}.conf").write_text(COLLECTD + plugin)
+    collectd = ("collectd", "-f", "-C")
+    known = [
+        Reader("prometheus-libvirt-exporter", exporter(), THEIRS),
+        Reader("kvmwatch export prometheus --listen", (KVMWATCH, "export", "prometheus", "--listen", OURS), OURS),
+        Reader("collectd, its virt plugin", (*collectd, f"{WORK}/virt.conf")),
+        Reader("collectd, kvmwatch export collectd", (*collectd, f"{WORK}/exec.conf")),
+        Reader(f"virsh domstats, every {INTERVAL} s", ("sh", "-c", LOOP)),
+        Reader("virt-top", ("virt-top", "--script", *TOP[1:], "--csv", "/dev/null")),
+        Reader("kvmwatch top -b", (KVMWATCH, "top", *TOP)),
+    ]
+    there = [reader for reader in known if shutil.which(reader.words[0])]
+    for reader in known:
+        if reader not in there:
+            print(f"not here: {reader.name}")
+    return there
+
+
+def exporter() -> tuple[str, ...]:
+    """Debian's exporter; its options have changed their names."""
+    name = "prometheus-libvirt-exporter"
+    if not shutil.which(name):
+        return (name,)
+    ran = subprocess.run([name, "--help"], capture_output=True, text=True, check=False)
+    dashes = "--" if "--web.listen-address" in ran.stdout + ran.stderr else "-"
+    return (name, f"{dashes}web.listen-address={THEIRS}", f"{dashes}libvirt.uri=qemu:///system")
+
+
+def read(reader: Reader, spent: Spent) -> Cost:
+    """Run it, let it settle, and tell what a collection cost."""
+    with open(WORK / "output", "wb") as output:
+        process = subprocess.Popen(reader.words, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        try:
+            if reader.asked:
+                eventually(f"{reader.name} answers", lambda: scraped(reader.asked))
+            time.sleep(2 * INTERVAL)
+            cost = spent.by(process.pid, asking(reader.asked) if reader.asked else waiting)
+            assert process.poll() is None, f"{reader.name} ended: {(WORK / 'output').read_text(errors='replace')}"
+        finally:
+            process.terminate()
+            process.wait(30)
+    return Cost(cost.wall, *(part / COLLECTIONS for part in cost[1:]))
+
+
+def waiting() -> float:
+    """Wait for as long as COLLECTIONS take; they have no wall time that could be seen."""
+    time.sleep(COLLECTIONS * INTERVAL)
+    return 0.0
+
+
+def asking(where: str) -> Callable[[], float]:
+    """Scrape so often, and give the median time that it took."""
+
+    def asked() -> float:
+        walls = []
+        for _ in range(COLLECTIONS):
+            time.sleep(INTERVAL)
+            begun = time.perf_counter()
+            assert scraped(where)
+            walls.append(time.perf_counter() - begun)
+        return statistics.median(walls)
+
+    return asked
+
+
+def scraped(where: str) -> bool:
+    """Whether it answers with metrics."""
+    try:
+        with urllib.request.urlopen(f"http://{where}/metrics", timeout=60) as answer:
+            return b"libvirt_" in (text := answer.read()) or b"kvm_" in text
+    except OSError:
+        return False
+
+
+main()
