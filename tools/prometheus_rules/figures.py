@@ -21,8 +21,12 @@ _WATCHED = "and on (job, instance, uuid) kvm_check_status"
 _RUNS = 'and on (job, instance, uuid) kvm_domain_state{state="running"} == 1'
 _FILL_UP = "|".join(sorted(name for name, kind in pool_kinds.KINDS.items() if kind.use == pool_kinds.FILLS))
 OF_THOSE_THAT_FILL_UP = f'and on (job, instance, uuid) kvm_pool_info{{kind=~"{_FILL_UP}"}}'
-#: what every VM has while it can be read: without it nobody knows whether it is well again
-_OF_EVERY_VM = dict.fromkeys(("KvmSnapshotOld", "KvmSnapshots"), "kvm_domain_snapshots")
+#: what every VM has while that can be read: without it nobody knows whether it is well again
+_OF_EVERY_VM = {
+    "KvmSnapshotOld": "kvm_domain_snapshots",
+    "KvmSnapshots": "kvm_domain_snapshots",
+    "KvmAgentLost": "kvm_domain_state",
+}
 _SECONDS = {"m": 60, "h": 3600, "d": 86400}
 
 
