@@ -57,6 +57,7 @@ def run(site: zabbix.Zabbix, kvm: Command, file: Path, count: int) -> None:
     timed("look whether they are in step", lambda: provision("--guests"))
     print(timed("push them and the hypervisor", lambda: push("--guests")))
     timed(f"{count} guests have values", lambda: until_guests(site, push, count))
+    print(timed("what the server keeps of all that", lambda: configuration_cache(site)))
     for name in (
         "preprocessing manager",
         "preprocessing worker",
@@ -96,6 +97,18 @@ def until_guests(site: zabbix.Zabbix, push: Callable[..., str], count: int) -> N
         return False
 
     eventually("every guest has a disk with values", known, 1800)
+
+
+def configuration_cache(site: zabbix.Zabbix) -> str:
+    """How much of CacheSize is used, and for how many items."""
+    (host,) = site.call("host.get", filter={"host": HOST}, output=["hostid"])
+    key, unsigned, internal = "zabbix[rcache,buffer,used]", 3, 5
+    site.call(
+        "item.create", hostid=host["hostid"], name=key, key_=key, type=internal, value_type=unsigned, delay="5s"
+    )
+    used = eventually("it tells its cache", lambda: int(site.items(HOST)[key]["lastvalue"]), 600)
+    count = site.call("item.get", countOutput=True, monitored=True)
+    return f"configuration cache: {used / 2**20:.0f} MiB used, {count} items"
 
 
 def timed(what: str, step: Callable[[], object]) -> object:

@@ -17,15 +17,16 @@ import pytest
 from commands import EXAMPLE_URI, Command
 from machine import PACKAGES, THIS_RELEASE, Machine, needed
 from prepared import Prepared
+from prometheus_client.parser import text_string_to_metric_families as parsed
 from running import running as running_machine
-from waiting import eventually
+from waiting import eventually, eventually_equal
 
 RULES = Path(__file__).parents[2] / "templates" / "prometheus" / "kvmwatch-rules.yml"
 EXPORT = ("kvmwatch", "export")
 COLLECTD = "/usr/sbin/collectd"
 TEXTFILE = "/var/lib/prometheus/node-exporter/kvmwatch.prom"
 WANTED = PACKAGES
-PROMETHEUS, LISTENER, INFLUX = "127.0.0.1:19090", "127.0.0.1:19477", "127.0.0.1:18086"
+PROMETHEUS, LISTENER, INFLUX, VICTORIA = (f"127.0.0.1:{port}" for port in (19090, 19477, 18086, 18428))
 SCRAPE = f"""global: {{scrape_interval: 2s, scrape_timeout: 2s, evaluation_interval: 2s}}
 rule_files: [rules.yml]
 scrape_configs: [{{job_name: kvm, static_configs: [{{targets: ["{LISTENER}"]}}]}}]
@@ -239,3 +240,44 @@ def test_lines_come_out_of_influxdb_as_they_went_in(command: Command, folder: Pa
         number = sum(line.startswith("kvm_") for line in lines.splitlines())
         counted = query("SELECT count(*) FROM /kvm_.*/ GROUP BY *")["series"]
         assert len(counted) == number
+
+
+def each(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """The value of each time series, by its name and labels."""
+    samples = (sample for family in parsed(text) for sample in family.samples)
+    return {(sample.name, frozenset(sample.labels.items())): sample.value for sample in samples}
+
+
+@pytest.mark.skipif(not shutil.which("victoria-metrics"), reason="this Debian has no VictoriaMetrics")
+def test_victoriametrics_reads_what_prometheus_reads(command: Command, folder: Path) -> None:
+    """Every sample comes out as it went in, and its vmalert takes the rules."""
+    daemon = (
+        *("/usr/bin/victoria-metrics", f"-storageDataPath={folder}/data", f"-httpListenAddr={VICTORIA}"),
+        *("-retentionPeriod=1", "-loggerLevel=ERROR"),
+    )
+    with running(*daemon, cwd=folder):
+
+        def post(path: str, data: str) -> str | None:
+            try:
+                with urllib.request.urlopen(f"http://{VICTORIA}{path}", data.encode(), timeout=30) as answer:
+                    return str(answer.read().decode())
+            except OSError:
+                return None  # it is not up yet
+
+        text = command(*EXPORT, "prometheus", "-u", EXAMPLE_URI).out
+        eventually("it is up", lambda: post("/api/v1/import/prometheus", text) is not None)
+
+        def stored() -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+            post("/internal/force_flush", "")
+            rows = map(json.loads, (post("/api/v1/export", 'match[]={__name__!=""}') or "").splitlines())
+            return {
+                (row["metric"].pop("__name__"), frozenset(row["metric"].items())): row["values"][-1]
+                for row in rows
+            }
+
+        eventually_equal("all is stored", stored, each(text))
+        dry = subprocess.run(
+            ["vmalert", "-dryRun", f"-rule={RULES}", f"-datasource.url=http://{VICTORIA}"],
+            capture_output=True, encoding="utf-8", check=False,
+        )  # fmt: skip
+        assert dry.returncode == 0, dry.stderr
