@@ -55,11 +55,11 @@ def prepare() -> None:
     ):
         os.makedirs(folder, exist_ok=True)
         mount("-t", "tmpfs", "-o", "mode=0755", "lab", folder)
-    # a /sys that shows this network namespace, with the machine's cgroups bound back in
+    # a /sys that shows this network namespace
     os.makedirs("/run/cgroup")
     mount("--rbind", "/sys/fs/cgroup", "/run/cgroup")
     mount("-t", "sysfs", "sysfs", "/sys")
-    mount("--rbind", "/run/cgroup", "/sys/fs/cgroup")
+    mount_control_groups()
     # the one of libvirt's sockets is bound into other systems, also before libvirt runs
     for folder in ("/run/lock", "/run/libvirt", WORK, "/var/log/libvirt/qemu", WORK / "pool", WORK / "tiny"):
         os.makedirs(folder)
@@ -78,6 +78,20 @@ def prepare() -> None:
     # as systemd sets it when it boots a machine: Debian 13's ping has no other right, and Nagios looks at hosts by it
     Path("/proc/sys/net/ipv4/ping_group_range").write_text("0 2147483647")
     subprocess.run(["hostname", HOSTNAME], check=True)
+
+
+def mount_control_groups() -> None:
+    """The lab's own groups (see ./run) as those at the top; in a machine with nothing but version 2, the machine's."""
+    if os.path.exists("/run/cgroup/cgroup.procs"):
+        mount("--rbind", "/run/cgroup", "/sys/fs/cgroup")
+        return
+    mount("-t", "tmpfs", "-o", "mode=0755", "lab", "/sys/fs/cgroup")
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, _ = line.split(":", 2)
+        folder = Path("/sys/fs/cgroup", controllers.removeprefix("name=") or "unified")
+        if Path("/run/cgroup", folder.name).exists():
+            folder.mkdir()
+            mount("-t", *(("cgroup", "-o", controllers) if controllers else ("cgroup2",)), "lab", folder)
 
 
 def mount(*arguments: object) -> None:
