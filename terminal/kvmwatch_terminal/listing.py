@@ -53,7 +53,7 @@ def add_options(made: Parser) -> None:
         type=_column,
         metavar="COLUMN",
         help="by this column: figures from the highest, text from A, what is not known last (default: problem, "
-        "where that is shown, else name)",
+        "where that is shown, else name); without -o it is shown as well",
     )
     made.add_argument("--reverse", action="store_true", help="the other way round")
     made.add_argument("--wide", action="store_true", help="more columns, and nothing cut")
@@ -108,6 +108,8 @@ def _chosen(options: argparse.Namespace) -> tuple[Column, ...]:
     added, asked = options.columns or (True, ())
     if not added:
         return tuple(asked)
+    if options.sort and options.sort.shown > most and options.sort not in asked:
+        asked = (*asked, options.sort)  # or nobody sees by what they are sorted
     # the problems are the longest, and so the last
     *usual, last = (column for column in COLUMNS if column.shown <= most and column not in asked)
     return (*usual, *asked, last) if last.judged else (*usual, last, *asked)

@@ -353,6 +353,8 @@ COMMANDS = sorted(
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_commands_of_the_pages(command: Command, line: str) -> None:
+    for name, there in pages.EXAMPLES:
+        line = line.replace(name, there)
     words = shlex.split(re.split(r" [|>] ", line)[0])
     ran = command(*words, env={"LIBVIRT_DEFAULT_URI": EXAMPLE_URI})
     elsewhere = (

@@ -103,7 +103,8 @@ def test_columns_have_names_and_headers_of_their_own() -> None:
         texts = [of(column) for column in COLUMNS]
         assert len(set(texts)) == len(texts)
     assert COLUMNS[-1].judged, "the longest is the last"
-    assert [column.name for column in COLUMNS if column.shown == ASKED] == ["cpu_time", "addresses"]
+    asked = [column.name for column in COLUMNS if column.shown == ASKED]
+    assert asked == ["owner", "host_cpu", "cpu_time", "oldest_snapshot", "addresses"]
 
 
 @pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.name)
