@@ -32,7 +32,7 @@ from kvmwatch_terminal.rows import (
     rows,
 )
 from kvmwatch_terminal.table import table
-from kvmwatch_terminal.width import cut, fill, width
+from kvmwatch_terminal.width import cut, fill, width, wrapped
 from test_golden_output import NOW, snapshot
 
 from kvmwatch.model import states
@@ -392,6 +392,14 @@ def test_filled_text_takes_exactly_its_columns(text: str, columns: int, right: b
     assert width(cut(text, columns)) <= columns
     if width(text) <= columns:
         assert text in fill(text, columns, right)
+
+
+@given(TEXTS, st.integers(2, 80))
+def test_wrapped_text_is_all_there_and_fits(text: str, columns: int) -> None:
+    lines = wrapped(text, columns)
+    assert max(map(width, lines)) <= columns
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+    assert lines == [text] or width(text) > columns
 
 
 @given(
