@@ -178,7 +178,7 @@ SECTIONS = (
             column("cpu", "CPU", "%", _percent("time"), Group.CPU),
             column("steal", "STEAL", "%", _percent("delay"), Group.CPU),
             column("wait", "I/O WAIT", "%", _percent("wait"), Group.CPU),
-            column("time", "CPU TIME", "s", lambda pinned: pinned.vcpu.stats.time, Group.CPU),
+            column("cpu_time", "CPU TIME", "s", lambda pinned: pinned.vcpu.stats.time, Group.CPU),
         ),
         _pinned,
     ),

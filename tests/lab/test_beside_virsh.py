@@ -161,7 +161,7 @@ FIELDS = (
         *(lambda told: int(told.stats["cpu.time"]) / 1e9, 0.2, runs),
     ),
     Field(
-        *("domstats vcpu.N.time", lambda shown: sum(vcpu["time"] for vcpu in shown["vcpu"])),
+        *("domstats vcpu.N.time", lambda shown: sum(vcpu["cpu_time"] for vcpu in shown["vcpu"])),
         *(lambda told: sum(int(vcpu["time"]) for vcpu in told.parts("vcpu")) / 1e9, 0.2, runs),
     ),
     Field(
@@ -212,7 +212,7 @@ FIELDS = (
         *(lambda told: [row[1] for row in told.table("vcpupin")], 0, runs),
     ),
     Field(
-        *("vcpuinfo CPU time", lambda shown: sum(vcpu["time"] for vcpu in shown["vcpu"])),
+        *("vcpuinfo CPU time", lambda shown: sum(vcpu["cpu_time"] for vcpu in shown["vcpu"])),
         lambda told: sum(float(time) for time in re.findall(r"CPU time: +([0-9.]+)s", told.words("vcpuinfo"))),
         *(0.2, runs),
     ),
