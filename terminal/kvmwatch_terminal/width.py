@@ -29,6 +29,8 @@ def fill(text: str, columns: int, right: bool = False) -> str:
 
 def wrapped(text: str, most: int) -> list[str]:
     """Give *text* in lines of at most *most* columns (of 2 at least), broken at blanks where that can be."""
+    if width(text) <= most:
+        return [text]
     lines, line = [], ""
     for word in text.split(" "):
         longer = f"{line} {word}" if line else word
