@@ -374,6 +374,15 @@ def test_a_question_is_answered(question: pages.Question, made: None, bed: Bed, 
         assert re.search(line, ran.out, re.MULTILINE | re.IGNORECASE), f"{line}\n{ran.out}"
 
 
+VIRSH = sorted({s.command for s in pages.steps("docs/terminal.md") if s.command.startswith("virsh ")})
+
+
+@pytest.mark.parametrize("line", VIRSH)
+def test_what_the_page_compares_with_is_there(line: str, bed: Bed) -> None:
+    (tap, *_) = re.findall(r"vnet\d+", virsh("domiflist", "web1"))
+    assert virsh(*shlex.split(line.replace("vnet7", tap))[1:])
+
+
 def test_all_that_is_wrong_is_what_the_checks_say(command_of_all: Command, bed: Bed) -> None:
     """Of pools and networks by the very words of check_kvm_pool and check_kvm_net."""
     document = json.loads(command_of_all("kvmwatch", "list", "--problems", "--json").out)
