@@ -84,6 +84,10 @@ pictures: $(READY) ## Take the README's pictures of the real front ends again (r
 	@tools/setup pictures
 	@PYTHONPATH=tests:tests/lab:tests/systems tests/lab/run $(PYTHON) tests/systems/pictures.py
 
+.PHONY: picture-top
+picture-top: $(READY) ## Take the README's picture of kvmwatch top again, on the example hypervisor
+	@PYTHONPATH=tests $(PYTHON) tests/screenshot.py
+
 .PHONY: lab
 lab: $(READY) ## Open a shell in the lab, with its guests running
 	@tests/lab/run $(PYTHON) tests/lab/shell.py

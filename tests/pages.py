@@ -28,6 +28,10 @@ _PROGRAMS = re.compile(
 _BLOCK = re.compile(r"^( *)```([a-z0-9-]*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
 
+#: names of the pages that are not the example hypervisor's, and those there
+EXAMPLES = (("vnet7", "testnet0"),)
+
+
 class Step(NamedTuple):
     """Something that the reader does: a command, or a file that gets a text."""
 
@@ -73,6 +77,21 @@ def steps(page: str) -> list[Step]:
         if _PROGRAMS.match(command):
             found.append(Step(page, prose.count("\n", 0, match.start()) + 1, command))
     return sorted(found, key=lambda step: step.line)
+
+
+class Question(NamedTuple):
+    """What an administrator asks, and the command that answers it."""
+
+    text: str
+    command: str
+
+
+def questions() -> list[Question]:
+    """The table of questions of docs/terminal.md."""
+    page = (ROOT / "docs" / "terminal.md").read_text(encoding="utf-8")
+    _, _, rows = page.partition("| question | command | look at |\n|---|---|---|\n")
+    cells = (re.split(r" \| ", row.strip("| ")) for row in rows.partition("\n\n")[0].splitlines())
+    return [Question(text, command.strip("`")) for text, command, _ in cells]
 
 
 def _of_block(block: Block) -> Iterator[Step]:

@@ -50,6 +50,10 @@ class Terminal:
         cell: Any = self._screen.buffer[y][line.index(text)]
         return str(cell.fg)
 
+    def cell(self, y: int, x: int) -> Any:
+        """A character of the screen (pyte's Char), with its colours."""
+        return self._screen.buffer[y][x]
+
     def selected(self) -> str:
         """The text of the line that is all in reverse, below the table's header."""
         for y, line in enumerate(self.lines[:-1]):

@@ -72,6 +72,11 @@ def in_words(value: Value, unit: str | None) -> str:
     return "; ".join(value) if isinstance(value, list) else value or ""
 
 
+def ago(row: Row | Thing, at: float | None) -> str:
+    """How long ago a Unix time was when it was read."""
+    return f"{two_units(max(0.0, row.now - (at or 0)))} ago"
+
+
 def _sum(values: Iterable[float | None]) -> float | None:
     """None where one of them is unknown, or there is none."""
     known = list(values)
@@ -158,6 +163,12 @@ COLUMNS = (
         if_any=True,
         kept=2,
     ),
+    Column(
+        *("owner", "OWNER", None, "the user whose it is in its cloud", lambda row: row.domain.owner),
+        needs=_XML,
+        shown=ASKED,
+        least=8,
+    ),
     Column("uuid", "UUID", None, "its UUID", lambda row: row.domain.uuid, shown=WIDE),
     Column("id", "ID", "", "libvirt's number of this run", lambda row: row.domain.id, shown=WIDE),
     Column(
@@ -194,6 +205,13 @@ COLUMNS = (
         lambda row: derived.percent(row.domain.rates.cpu_delay, row.domain.stats.vcpu_count),
         needs=Group.CPU,
         kept=4,
+        rated=True,
+    ),
+    Column(
+        *("host_cpu", "CPU/1", "%", "CPU of the host that it takes, QEMU's own threads included, % of one CPU"),
+        lambda row: derived.percent(row.domain.rates.cpu_time, 1),
+        needs=Group.CPU,
+        shown=ASKED,
         rated=True,
     ),
     Column(
@@ -291,6 +309,12 @@ COLUMNS = (
         *("snapshots", "SNAPSHOTS", "", "snapshots that it has"),
         *(lambda row: row.domain.stats.snapshots, Group.SNAPSHOTS),
         shown=WIDE,
+    ),
+    Column(
+        *("oldest_snapshot", "OLDEST SNAPSHOT", "unixtime", "when the oldest of them was made"),
+        *(lambda row: row.domain.stats.oldest_snapshot, Group.SNAPSHOTS),
+        text=lambda row: ago(row, row.domain.stats.oldest_snapshot),
+        shown=ASKED,
     ),
     Column(
         *("started", "UP", "unixtime", "when its QEMU was started; in a table for how long it has run"),

@@ -11,9 +11,8 @@ from check_kvm import network as interfaces
 from kvmwatch.model import derived
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Disk, Interface, Vcpu
-from kvmwatch.model.units import two_units
 from kvmwatch_terminal import process_sections
-from kvmwatch_terminal.columns import BY_NAME, Column, Value, state_in_words
+from kvmwatch_terminal.columns import BY_NAME, Column, Value, ago, state_in_words
 from kvmwatch_terminal.rows import Row
 from kvmwatch_terminal.sections import Section, Shown, column
 
@@ -29,7 +28,7 @@ class Wanted(NamedTuple):
 
 
 def _age(of: Callable[[Any], float | None]) -> Callable[[Any], str]:
-    return lambda row: f"{two_units(max(0.0, row.now - (of(row) or 0)))} ago"
+    return lambda row: ago(row, of(row))
 
 
 def _stat(name: str) -> Callable[[Row], Value]:
@@ -56,9 +55,7 @@ _CONFIG = Group.DEFINED | Group.DEFINITION
 
 #: the VM as a whole, a line each; what it does not have is left out
 WHOLE: tuple[Column, ...] = (
-    *(BY_NAME[name] for name in ("uuid", "title", "project")),
-    Column("owner", "OWNER", None, "the user whose it is in its cloud", lambda row: row.domain.owner, _CONFIG),
-    *(BY_NAME[name] for name in ("id", "status")),
+    *(BY_NAME[name] for name in ("uuid", "title", "project", "owner", "id", "status")),
     BY_NAME["state"]._replace(text=state_in_words),
     BY_NAME["reason"],
     Column(
@@ -74,7 +71,7 @@ WHOLE: tuple[Column, ...] = (
     ),
     *(BY_NAME[name] for name in ("autostart", "persistent", "managed_save", "agent", "vcpus")),
     Column("vcpus_maximum", "VCPUS AT MOST", "", "vCPUs it can be given", _stat("vcpu_maximum"), Group.CPU),
-    *(BY_NAME[name] for name in ("cpu", "steal")),
+    *(BY_NAME[name] for name in ("cpu", "steal", "cpu_time")),
     Column(
         *("emulator", "EMULATOR", "%", "CPU of QEMU's emulator and I/O threads, % of one CPU"),
         *(lambda row: derived.emulator_usage(row.domain), Group.CPU),
@@ -100,12 +97,7 @@ WHOLE: tuple[Column, ...] = (
     ),
     Column("swap_in", "SWAPPED IN", "B/s", "memory that the guest swaps in", _rate("swap_in"), Group.MEMORY),
     Column("swap_out", "SWAPPED OUT", "B/s", "memory that the guest swaps out", _rate("swap_out"), Group.MEMORY),
-    BY_NAME["snapshots"],
-    Column(
-        *("oldest_snapshot", "OLDEST SNAPSHOT", "unixtime", "when it was made"),
-        *(_stat("oldest_snapshot"), Group.SNAPSHOTS),
-        text=_age(lambda row: row.domain.stats.oldest_snapshot),
-    ),
+    *(BY_NAME[name] for name in ("snapshots", "oldest_snapshot")),
     Column(
         *("newest_checkpoint", "CHECKPOINT", "unixtime", "when the newest was made, with which a backup begins"),
         *(_stat("newest_checkpoint"), Group.CHECKPOINTS),
@@ -186,6 +178,7 @@ SECTIONS = (
             column("cpu", "CPU", "%", _percent("time"), Group.CPU),
             column("steal", "STEAL", "%", _percent("delay"), Group.CPU),
             column("wait", "I/O WAIT", "%", _percent("wait"), Group.CPU),
+            column("cpu_time", "CPU TIME", "s", lambda pinned: pinned.vcpu.stats.time, Group.CPU),
         ),
         _pinned,
     ),
@@ -207,6 +200,7 @@ SECTIONS = (
             column("error", "ERROR", None, lambda disk: disk.error),
             column("job", "JOB", None, lambda disk: disk.mirror, _CONFIG),
             column("limits", "LIMITS", None, _limits, _CONFIG, least=12),
+            column("kind", "KIND", None, lambda disk: disk.kind, _CONFIG),
             column("path", "PATH", None, lambda disk: disk.path, _CONFIG, least=20),
             column("backing", "BACKED BY", None, lambda disk: list(disk.backing) or None, _CONFIG, least=12),
         ),

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kvmwatch.model.snapshot import Snapshot
+from kvmwatch_terminal import beside
 from kvmwatch_terminal.columns import Column, Value
-from kvmwatch_terminal.rows import Row, Thing
+from kvmwatch_terminal.rows import Problem, Row, Thing
 
 _DIGITS = 3  # after the point, of a rate or a percentage
 #: Unicode's categories of characters that a terminal may act upon: JSON can escape them
@@ -43,8 +44,13 @@ def as_csv(rows: Sequence[Row | Thing], columns: Sequence[Column], shown: Callab
     return file.getvalue().rstrip("\n")
 
 
-def as_json(snapshot: Snapshot, rows: Sequence[Row], columns: Sequence[Column]) -> str:
-    """An object with the VMs under ``domains``; null: there is none, or it is not known, which ``unread`` says."""
+def as_json(
+    snapshot: Snapshot, rows: Sequence[Row], columns: Sequence[Column], problems: Sequence[Problem] | None = None
+) -> str:
+    """An object with the VMs under ``domains``; null: there is none, or it is not known, which ``unread`` says.
+
+    ``problems`` of the hypervisor are there where somebody asked for them.
+    """
     document = {
         "uri": snapshot.uri,
         "time": round(snapshot.time, _DIGITS),
@@ -57,6 +63,7 @@ def as_json(snapshot: Snapshot, rows: Sequence[Row], columns: Sequence[Column]) 
             }
             for row in rows
         ],
+        **({} if problems is None else {"hypervisor": beside.objects(problems)}),
     }
     return json_text(document)
 

@@ -1,4 +1,4 @@
-"""kvmwatch list: a line for every VM, with what it does and what is wrong with it."""
+"""kvmwatch list: a line for every VM, with what it does and what is wrong with it; or all that is wrong here."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from functools import reduce
 from operator import or_
+from typing import NamedTuple
 
 from kvmwatch.command.frame import Outcome
 from kvmwatch.command.options import Parser, add_common
@@ -13,11 +14,13 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Snapshot
 from kvmwatch.model.text import readable
-from kvmwatch_terminal import formats, reading
+from kvmwatch.reading.connection import is_local
+from kvmwatch_terminal import beside, formats, reading
+from kvmwatch_terminal.beside import Line
 from kvmwatch_terminal.columns import BY_NAME, COLUMNS, DATA, TABLE, WIDE, Column
 from kvmwatch_terminal.filters import FILTERS, filtered
 from kvmwatch_terminal.order import BY_PROBLEM, in_order
-from kvmwatch_terminal.rows import Row, judged, rows
+from kvmwatch_terminal.rows import Problem, Row, hypervisor_problems, judged, rows
 from kvmwatch_terminal.table import table
 
 FORMATS = ("table", "csv", "json", "names")
@@ -50,7 +53,7 @@ def add_options(made: Parser) -> None:
         type=_column,
         metavar="COLUMN",
         help="by this column: figures from the highest, text from A, what is not known last (default: problem, "
-        "where that is shown, else name)",
+        "where that is shown, else name); without -o it is shown as well",
     )
     made.add_argument("--reverse", action="store_true", help="the other way round")
     made.add_argument("--wide", action="store_true", help="more columns, and nothing cut")
@@ -67,14 +70,26 @@ def add_options(made: Parser) -> None:
             default=[],
             help=f"only VMs {each.help}",
         )
-    made.add_argument("--problems", action="store_true", help="only VMs with which something is wrong")
+    made.add_argument(
+        "--problems",
+        action="store_true",
+        help="only what something is wrong with: VMs, and where none are chosen, the host, its pools and networks",
+    )
     made.set_defaults(run=_run)
+
+
+class Listed(NamedTuple):
+    """What is to be listed; ``problems`` of the hypervisor (None: nobody asked)."""
+
+    snapshot: Snapshot
+    rows: list[Row]
+    problems: list[Problem] | None = None
 
 
 def _run(options: argparse.Namespace) -> Outcome:
     columns = _chosen(options)
     by = options.sort or BY_NAME["problem" if _shows_problems(columns) else "name"]
-    snapshot, found = _read(options, {*columns, by})
+    snapshot, found, problems = _read(options, {*columns, by})
     found = filtered(found, options.filters)
     if options.problems:
         found = [row for row in found if row.badness]
@@ -82,7 +97,7 @@ def _run(options: argparse.Namespace) -> Outcome:
     if not snapshot.uuids and not snapshot.domains:
         reading.say(f"libvirt lists no VMs here ({snapshot.uri})")
     reading.tell(options, snapshot)
-    return Outcome(_printed(options, snapshot, found, columns))
+    return Outcome(_printed(options, Listed(snapshot, found, problems), columns, by))
 
 
 def _chosen(options: argparse.Namespace) -> tuple[Column, ...]:
@@ -93,6 +108,8 @@ def _chosen(options: argparse.Namespace) -> tuple[Column, ...]:
     added, asked = options.columns or (True, ())
     if not added:
         return tuple(asked)
+    if options.sort and options.sort.shown > most and options.sort not in asked:
+        asked = (*asked, options.sort)  # or nobody sees by what they are sorted
     # the problems are the longest, and so the last
     *usual, last = (column for column in COLUMNS if column.shown <= most and column not in asked)
     return (*usual, *asked, last) if last.judged else (*usual, last, *asked)
@@ -102,43 +119,53 @@ def _shows_problems(columns: Sequence[Column]) -> bool:
     return any(column.name in BY_PROBLEM for column in columns)
 
 
-def _read(options: argparse.Namespace, columns: set[Column]) -> tuple[Snapshot, list[Row]]:
+def _read(options: argparse.Namespace, columns: set[Column]) -> Listed:
     """Read what the columns and filters need. Raises KvmwatchError."""
     from check_kvm.frame.check_options import site_config  # noqa: PLC0415 - only when it is used
-    from check_kvm.frame.judging import of_domains  # noqa: PLC0415
+    from check_kvm.frame.judging import of_domains, of_hypervisor  # noqa: PLC0415
 
     config = site_config(options.config)
     selection = Selection.parse(options.domain, options.exclude)
     judges = options.problems or any(column.judged for column in columns)
     checks = of_domains() if judges else ()
+    # who chooses VMs does not ask for what is no VM, and neither does who wants names, for virsh
+    everything = options.problems and not selection and not options.filters and options.format != "names"
+    others = of_hypervisor(is_local(options.uri)) if everything else ()
     needs = [*(column.needs for column in columns), *(each.needs for each in options.filters)]
     if options.format == "table" and BY_NAME["name"] in columns:
         needs.append(BY_NAME["title"].needs)  # which is shown with it
     rates = [column.name for column in columns if column.rated]
     snapshot = reading.read(
-        *(options, "kvm_list", reduce(or_, needs, Group.NONE), checks, selection, config),
+        *(options, "kvm_list", reduce(or_, needs, Group.NONE), (*checks, *others), selection, config),
         rates=judges or bool(rates),
-        readers=() if judges else sorted(rates),  # else counters of other columns would lack what these need
+        # else counters of other columns, or without the host, would lack what these need
+        readers=["problems"] if everything else [] if judges else sorted(rates),
     )
     snapshot = config.applied(snapshot)
     reading.tell_unmatched(selection, snapshot)
-    return snapshot, judged(snapshot, checks, config) if judges else rows(snapshot)
+    found = judged(snapshot, checks, config) if judges else rows(snapshot)
+    return Listed(snapshot, found, [*hypervisor_problems(snapshot, others, config)] if everything else None)
 
 
-def _printed(
-    options: argparse.Namespace, snapshot: Snapshot, found: list[Row], columns: tuple[Column, ...]
-) -> str:
+def _printed(options: argparse.Namespace, listed: Listed, columns: tuple[Column, ...], by: Column) -> str:
+    snapshot, found, problems = listed
     if options.format == "json":
-        return formats.as_json(snapshot, found, columns)
-    if options.format == "table":
-        _, asked = options.columns or (True, ())
-        room = None if options.wide else reading.room()
-        kept = {*asked, *([options.sort] if options.sort else [])}
-        return table(found, columns, room, kept, reading.coloured()) + ("" if found else "\nnone here")
+        return formats.as_json(snapshot, found, columns, problems)
     shown = (lambda text: readable(text, reading.LONGEST)) if reading.on_terminal() else str
+    if options.format == "names":
+        return formats.names(found, shown)
+    _, asked = options.columns or (True, ())
+    kept = {*asked, *([options.sort] if options.sort else [])}
+    lines: list[Line] = [*found]
+    if problems:
+        columns, kept = tuple(map(beside.with_them, columns)), set(map(beside.with_them, kept))
+        lines += beside.lines(problems, snapshot.time)
+        lines = in_order(lines, beside.with_them(by), options.reverse)
     if options.format == "csv":
-        return formats.as_csv(found, columns, shown)
-    return formats.names(found, shown)
+        return formats.as_csv(lines, columns, shown)
+    room = None if options.wide else reading.room()
+    nothing = "\nno problems" if options.problems else "\nnone here"
+    return table(lines, columns, room, kept, reading.coloured()) + ("" if lines else nothing)
 
 
 def _columns(text: str) -> tuple[bool, tuple[Column, ...]]:

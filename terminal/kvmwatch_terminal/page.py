@@ -11,8 +11,11 @@ from kvmwatch_terminal.columns import NONE, Column, cell
 from kvmwatch_terminal.details import CHECKS
 from kvmwatch_terminal.formats import rounded
 from kvmwatch_terminal.rows import Row, Said, Thing
-from kvmwatch_terminal.table import table
-from kvmwatch_terminal.width import cut, fill, width
+from kvmwatch_terminal.table import GAP, stacked, table
+from kvmwatch_terminal.width import cut, fill, width, wrapped
+
+_INDENT = "  "
+_LEAST = 8  # columns of a text that goes on in the next line
 
 
 class Part(NamedTuple):
@@ -38,21 +41,40 @@ def in_words(
     room: int | None = None,
     coloured: bool = False,
 ) -> str:
-    """The page for people, without what there is not; ``room``: as :func:`~kvmwatch_terminal.table.table`."""
-    lines = [readable(title, reading.LONGEST)]
+    """The page for people, without what there is not.
+
+    ``room``: the terminal's columns, where lines have to fit; then long texts go on in the next line, and the
+    columns of a table for which there is no room in another table below.
+    """
     shown = [(each.header.lower(), readable(cell(each, of), reading.LONGEST)) for each in columns] if of else []
     widest = max((width(label) for label, text in shown if text != NONE), default=0)
-    lines += ["", *(f"  {fill(label, widest)}  {text}" for label, text in shown if text != NONE)]
+    lines = _fitting(readable(title, reading.LONGEST), room)
+    lines.append("")
+    for label, text in shown:
+        if text != NONE:
+            lines += _fitting(text, room, f"{_INDENT}{fill(label, widest)}{GAP}")
     for part in parts:
-        if not part.rows:
-            continue
-        kept = [each for each in part.columns if any(cell(each, thing) != NONE for thing in part.rows)]
-        inner = None if room is None else max(1, room - 2)
-        text = table(part.rows, kept, inner, kept, coloured)
-        lines += ["", part.title, *(f"  {line}" for line in text.split("\n"))]
-    lines += ["", "Could not be had", *(f"  {text}" for text in unread)] if unread else []
-    # those of a table fit, and a colour in them takes no room
-    return "\n".join(lines if room is None else [line if "\x1b" in line else cut(line, room) for line in lines])
+        if part.rows:
+            lines += ["", part.title, *(_INDENT + line for line in _table(part, room, coloured))]
+    if unread:
+        lines += ["", "Could not be had", *(line for text in unread for line in _fitting(text, room, _INDENT))]
+    return "\n".join(lines)
+
+
+def _table(part: Part, room: int | None, coloured: bool) -> list[str]:
+    """The columns that have something; where they do not fit, in several tables."""
+    kept = [each for each in part.columns if any(cell(each, thing) != NONE for thing in part.rows)]
+    if room is None:
+        return table(part.rows, kept, coloured=coloured).split("\n")
+    return stacked(part.rows, kept, max(1, room - len(_INDENT)), coloured)
+
+
+def _fitting(text: str, room: int | None, before: str = "") -> list[str]:
+    """A text in lines that fit, each as far in as what stands ``before`` the first."""
+    if room is None:
+        return [before + text]
+    first, *others = wrapped(text, max(_LEAST, room - width(before)))
+    return [cut(line, room) for line in (before + first, *(" " * width(before) + line for line in others))]
 
 
 def values(columns: Iterable[Column], of: Row | Thing | None) -> dict[str, Any]:

@@ -78,7 +78,7 @@ SECTIONS = (
             column("write", "WRITE", "B/s", _process("write"), Group.PROCESSES),
             column("threads", "THREADS", "", _process("threads"), Group.PROCESSES),
             column("files", "FILES", "", _process("files"), Group.PROCESSES),
-            column("files_limit", "OF", "", lambda process: process.stats.files_limit),
+            column("files_limit", "FILES AT MOST", "", lambda process: process.stats.files_limit),
         ),
         _own_processes,
         lambda process: process.unread,

@@ -163,11 +163,11 @@ def said(
 
 
 def hypervisor_problems(snapshot: Snapshot, checks: Sequence[Check], config: SiteConfig) -> Iterator[Problem]:
-    """What these checks of the hypervisor find; ``thing`` is a pool, a network, or empty: the host."""
+    """What these checks of the hypervisor find; ``thing`` is a pool, a network, a process, or empty: the host."""
     from check_kvm.frame import plugin  # noqa: PLC0415 - a list of names does without
-    from check_kvm.frame.judging import Judges  # noqa: PLC0415
+    from check_kvm.frame.judging import Judges, of_domains  # noqa: PLC0415
 
-    judges = Judges(checks, config)
+    judges = Judges((*of_domains(), *checks), config)  # beside those of VMs, which tell of a VM's metadata
     for check in checks:
         try:
             yield from _problems(check.name, judges.verdict(check, snapshot))

@@ -22,11 +22,11 @@ _GROUPS = (Group.SHUT_OFF, Group.SIZE, Group.AUTOSTART, Group.HOST, Group.POOLS,
 def run(options: argparse.Namespace) -> Outcome:
     """Read and show it."""
     from check_kvm.frame.check_options import site_config  # noqa: PLC0415 - only when it is used
-    from check_kvm.frame.judging import all_checks  # noqa: PLC0415
+    from check_kvm.frame.judging import of_hypervisor  # noqa: PLC0415
 
     config = site_config(options.config)
     local = is_local(options.uri)
-    checks = [check for check in all_checks() if not check.of_each_domain and (check.name != "process" or local)]
+    checks = of_hypervisor(local)
     groups = reduce(or_, _GROUPS) | (Group.UPLINKS | Group.DEFINITION | Group.INTERFACE if local else Group.NONE)
     before = reading.read(options, "kvm_show", groups, checks, Selection(), config, readers=("host",))
     snapshot = config.applied(before)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
 from kvmwatch.model.text import readable
 from kvmwatch_terminal.columns import ALWAYS, Column, cell
 from kvmwatch_terminal.rows import CRITICAL, UNKNOWN, WARNING, Row, Thing
-from kvmwatch_terminal.width import cut, fill, width
+from kvmwatch_terminal.width import cut, fill, width, wrapped
 
 GAP = "  "
 _LONGEST_CELL = 2000  # characters; what is longer nobody reads
+_LEAST_TEXT = 8  # columns of a text that goes on in the next line
 _RESET = "\x1b[0m"
 _COLOURS = {CRITICAL: "\x1b[31m", WARNING: "\x1b[33m", UNKNOWN: "\x1b[35m"}
 
@@ -38,11 +40,12 @@ def table(
     room: int | None = None,
     asked: Collection[Column] = (),
     coloured: bool = False,
+    everything: str = "--wide",
 ) -> str:
     """Lines of a table, the first with the headers.
 
     ``room``: the terminal's columns, where lines have to fit; then long texts are cut, and less important columns
-    that nobody has ``asked`` for are left out, which the last line says.
+    that nobody has ``asked`` for are left out, which the last line says, with the option that has ``everything``.
     """
     shown = present(rows, columns, asked)
     texts = {column.name: cell_texts(rows, column) for column in shown}
@@ -52,12 +55,58 @@ def table(
         cells = layout.cells(
             [texts[column.name][number - 1] if number else column.header for column in layout.columns]
         )
-        line = GAP.join(cells).rstrip()
+        line = _joined(cells)
         line = line if room is None else cut(line, room)
         lines.append(_painted(line, rows[number - 1], cells, layout.columns) if coloured and number else line)
     if layout.left_out:
-        lines.append(cut(f"(--wide has more: {', '.join(layout.left_out)})", room or 0))
+        lines.append(cut(f"({everything} has more: {', '.join(layout.left_out)})", room or 0))
     return "\n".join(lines)
+
+
+def stacked(
+    rows: Sequence[Row | Thing], columns: Sequence[Column], room: int, coloured: bool = False
+) -> list[str]:
+    """Lines of as few tables below each other as have all of these columns in so many of the terminal's.
+
+    Each begins with the first column. Texts that are too long go on in the next line: nothing is left out or cut.
+    """
+    texts = {column.name: cell_texts(rows, column) for column in columns}
+    lines = []
+    for part in _parts(columns, texts, room):
+        shown = [column if column.is_number else column._replace(least=_LEAST_TEXT) for column in part]
+        layout = laid_out(shown, texts, room, shown)
+        lines.append(_joined(layout.cells([column.header for column in shown])))
+        for number, row in enumerate(rows):
+            whole = [
+                [texts[column.name][number]]
+                if column.is_number
+                else wrapped(texts[column.name][number], layout.widths[column.name])
+                for column in shown
+            ]
+            for each in zip_longest(*whole, fillvalue=""):
+                cells = layout.cells(each)
+                line = _joined(cells)
+                lines.append(_painted(line, row, cells, shown) if coloured else line)
+    return [line if "\x1b" in line else cut(line, room) for line in lines]  # a colour takes no room
+
+
+def _parts(columns: Sequence[Column], texts: Mapping[str, Sequence[str]], room: int) -> list[list[Column]]:
+    """The columns of each of the tables; one that does not fit even beside the first alone is to be wrapped."""
+    first, *others = columns
+    widths = {column.name: max(map(width, (column.header, *texts[column.name]))) for column in columns}
+    parts = [[first]]
+    for column in others:
+        taken = [widths[each.name] for each in parts[-1]]
+        alone = _total([widths[first.name], widths[column.name]])
+        needed = _least(column, widths) if alone > room else widths[column.name]
+        if _total([*taken, needed]) > room and len(parts[-1]) > 1:
+            parts.append([first])
+        parts[-1].append(column)
+    return parts
+
+
+def _joined(cells: Cells) -> str:
+    return GAP.join(cells).rstrip()
 
 
 def present(

@@ -17,13 +17,7 @@ def cut(text: str, most: int) -> str:
     """Give *text* in at most *most* columns; what is cut ends with "…"."""
     if width(text) <= most:
         return text
-    kept, room = [], most - width(CUT)
-    for character in text:
-        room -= _width(character)
-        if room < 0:
-            break
-        kept.append(character)
-    return "".join(kept) + CUT if most > 0 else ""
+    return _beginning(text, most - width(CUT)) + CUT if most > 0 else ""
 
 
 def fill(text: str, columns: int, right: bool = False) -> str:
@@ -31,6 +25,33 @@ def fill(text: str, columns: int, right: bool = False) -> str:
     text = cut(text, columns)
     blanks = " " * (columns - width(text))
     return blanks + text if right else text + blanks
+
+
+def wrapped(text: str, most: int) -> list[str]:
+    """Give *text* in lines of at most *most* columns (of 2 at least), broken at blanks where that can be."""
+    if width(text) <= most:
+        return [text]
+    lines, line = [], ""
+    for word in text.split(" "):
+        longer = f"{line} {word}" if line else word
+        if width(longer) > most and line:
+            lines.append(line)
+            longer = word
+        while width(longer) > most:
+            piece = _beginning(longer, most)
+            lines.append(piece)
+            longer = longer[len(piece) :]
+        line = longer
+    return [*lines, line]
+
+
+def _beginning(text: str, most: int) -> str:
+    """As much of a text as takes at most so many columns."""
+    for number, character in enumerate(text):
+        most -= _width(character)
+        if most < 0:
+            return text[:number]
+    return text
 
 
 def _width(character: str) -> int:

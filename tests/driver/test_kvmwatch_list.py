@@ -109,6 +109,41 @@ def test_only_problems(command: Command) -> None:
     assert "crashed1" in ran.out.splitlines()
 
 
+@pytest.mark.parametrize(
+    "options", ["", "-o name,status,problem", "--sort name", "--csv", "--csv --sort cpu --wide"]
+)
+def test_problems_are_those_of_the_host_too(command: Command, options: str) -> None:
+    ran = command("kvmwatch", "list", "-u", EXAMPLE_URI, "--problems", *options.split())
+    assert (ran.code, ran.err) == (0, "")
+    (line,) = [line for line in ran.out.splitlines() if line.startswith("pool ")]
+    assert re.match(r"pool images *,* *WARNING[ -]*,* *pool: usage 88 % \(over 85 %\)$", line)
+    order = re.findall("CRITICAL|UNKNOWN|WARNING", ran.out)
+    assert order == sorted(order, key=["CRITICAL", "UNKNOWN", "WARNING"].index) or "--sort" in options
+
+
+def test_problems_of_the_host_in_json(command: Command) -> None:
+    words = ("kvmwatch", "list", "-u", EXAMPLE_URI, "--json", "-o", "name,status")
+    document = json.loads(command(*words, "--problems").out)
+    assert document["hypervisor"] == [
+        {"status": "WARNING", "check": "pool", "thing": "images", "text": "usage 88 % (over 85 %)"}
+    ]
+    assert "hypervisor" not in json.loads(command(*words).out)
+
+
+@pytest.mark.parametrize("choice", ["-d web1", "-x web1", "--running"])
+def test_who_chooses_vms_gets_vms(command: Command, choice: str) -> None:
+    ran = command("kvmwatch", "list", "-u", EXAMPLE_URI, "--problems", "--csv", "-o", "name", *choice.split())
+    assert ran.out.count("\n") > 1
+    assert "pool images" not in ran.out
+
+
+def test_no_problems(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "calm.xml"
+    file.write_text(testdriver.node(["calm"], other={"calm": 5}))
+    ran = command("kvmwatch", "list", "-u", f"test://{file}", "--problems", "-o", "name,problem")
+    assert (ran.code, ran.out.splitlines()[1:]) == (0, ["no problems"])
+
+
 @pytest.mark.parametrize("column", BY_NAME)
 def test_each_column_alone(command: Command, column: str) -> None:
     """What it needs is read, and nothing else; those with rates from the counters of the first."""
@@ -318,6 +353,8 @@ COMMANDS = sorted(
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_commands_of_the_pages(command: Command, line: str) -> None:
+    for name, there in pages.EXAMPLES:
+        line = line.replace(name, there)
     words = shlex.split(re.split(r" [|>] ", line)[0])
     ran = command(*words, env={"LIBVIRT_DEFAULT_URI": EXAMPLE_URI})
     elsewhere = (

@@ -87,7 +87,7 @@ def test_the_host(command: Command) -> None:
 
 
 @pytest.mark.parametrize("columns", [40, 100])
-def test_lines_are_cut_on_a_terminal(started: Command, columns: int) -> None:
+def test_lines_fit_a_terminal(started: Command, columns: int) -> None:
     seen = on_terminal(started, columns, "show", "web1", "-u", EXAMPLE_URI)
     plain = [re.sub(r"\x1b\[[0-9]*m", "", line) for line in seen.splitlines()[1:]]
     assert max(map(width, plain)) <= columns

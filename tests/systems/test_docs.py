@@ -55,6 +55,7 @@ STAND_INS = (
     (r"qemu\+ssh://\w+@\w+/system(?!\?keyfile)", "qemu:///system"),  # test_zabbix_ways.py goes over ssh
     (r"\b(dommemstat) web1", r"\1 alone1"),  # the lab's other tests need web1 as it is
     (r"\bNAME\b", "web1"),
+    (r"\bvnet7\b", "vnet0"),
     (r"\bURI$", "qemu:///system"),
 )
 #: the lab's Zabbix has hosts of these names already

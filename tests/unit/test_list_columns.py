@@ -10,17 +10,29 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from check_kvm.frame.judging import all_checks
+from check_kvm.frame.judging import all_checks, of_hypervisor
 from check_kvm.frame.siteconfig import SiteConfig
 from hypothesis import given
 from hypothesis import strategies as st
-from kvmwatch_terminal import formats
+from judging import judged as check_output
+from kvmwatch_terminal import beside, formats
 from kvmwatch_terminal.columns import ASKED, BY_NAME, COLUMNS, DATA, TABLE, WIDE, Column, cell
 from kvmwatch_terminal.filters import FILTERS, filtered
 from kvmwatch_terminal.order import in_order
-from kvmwatch_terminal.rows import CRITICAL, OK, UNKNOWN, WARNING, Problem, Row, in_words, judged, rows
+from kvmwatch_terminal.rows import (
+    CRITICAL,
+    OK,
+    UNKNOWN,
+    WARNING,
+    Problem,
+    Row,
+    hypervisor_problems,
+    in_words,
+    judged,
+    rows,
+)
 from kvmwatch_terminal.table import table
-from kvmwatch_terminal.width import cut, fill, width
+from kvmwatch_terminal.width import cut, fill, width, wrapped
 from test_golden_output import NOW, snapshot
 
 from kvmwatch.model import states
@@ -91,7 +103,8 @@ def test_columns_have_names_and_headers_of_their_own() -> None:
         texts = [of(column) for column in COLUMNS]
         assert len(set(texts)) == len(texts)
     assert COLUMNS[-1].judged, "the longest is the last"
-    assert [column.name for column in COLUMNS if column.shown == ASKED] == ["cpu_time", "addresses"]
+    asked = [column.name for column in COLUMNS if column.shown == ASKED]
+    assert asked == ["owner", "host_cpu", "cpu_time", "oldest_snapshot", "addresses"]
 
 
 @pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.name)
@@ -225,6 +238,68 @@ def test_a_check_that_fails_is_told_of_that_vm(
     assert "oops" in problem.text
 
 
+# --- what is wrong with what is no VM
+
+OF_HOST = of_hypervisor(local=True)
+WRONG = [
+    Problem(WARNING, "host", "memory 92 % (over 90 %)"),
+    Problem(CRITICAL, "host", "load 5 (over 4)"),
+    Problem(WARNING, "pool", "usage 88 %", "images"),
+    Problem(CRITICAL, "net", "inactive", "default"),
+    Problem(UNKNOWN, "net", "networks could not be read: why"),
+    Problem(WARNING, "process", "is not one of this libvirt's", "QEMU process 7 (x)"),
+]
+
+
+def test_problems_of_the_hypervisor_stand_among_those_of_vms() -> None:
+    vms = [row(Problem(severity, "cpu", "usage"), name=severity) for severity in (WARNING, UNKNOWN, CRITICAL)]
+    columns = [beside.with_them(BY_NAME[name]) for name in ("name", "status", "cpu", "problem")]
+    lines = in_order([*vms, *beside.lines(WRONG, NOW)], columns[1])
+    assert table(lines, columns).splitlines()[1:] == [
+        "host                CRITICAL    -  host: load 5 (over 4), memory 92 % (over 90 %)",
+        "network default     CRITICAL    -  net: inactive",
+        "CRITICAL            CRITICAL    -  cpu: usage",
+        "networks            UNKNOWN     -  net: networks could not be read: why",
+        "UNKNOWN             UNKNOWN     -  cpu: usage",
+        "QEMU process 7 (x)  WARNING     -  process: is not one of this libvirt's",
+        "pool images         WARNING     -  pool: usage 88 %",
+        "WARNING             WARNING     -  cpu: usage",
+    ]
+
+
+@pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.name)
+def test_what_is_no_vm_has_no_figures(column: Column) -> None:
+    lines = beside.lines(WRONG, NOW)
+    cells = {cell(beside.with_them(column), line) for line in lines}
+    assert cells == {"-"} or column.name in ("name", "status", "problem")
+    assert len(in_order([row(), *lines], beside.with_them(column))) == len(lines) + 1
+
+
+def test_a_check_of_the_hypervisor_that_fails_costs_only_itself(seen: tuple[Snapshot, list[Row]]) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("oops")
+
+    well = list(hypervisor_problems(seen[0], OF_HOST, SiteConfig()))
+    for failing in OF_HOST:
+        checks = [check._replace(judge=broken) if check is failing else check for check in OF_HOST]
+        found = list(hypervisor_problems(seen[0], checks, SiteConfig()))
+        assert [one for one in found if one.check != failing.name] == [o for o in well if o.check != failing.name]
+        (one,) = (one for one in found if one.check == failing.name)
+        assert (one.severity, "oops" in one.text) == (UNKNOWN, True)
+
+
+def test_problems_of_the_hypervisor_are_what_its_checks_say(seen: tuple[Snapshot, list[Row]]) -> None:
+    """Each line that is not OK in the output of the check's own command, and none more."""
+    found = list(hypervisor_problems(seen[0], OF_HOST, SiteConfig()))
+    for check in OF_HOST:
+        text, code = check_output(check.name, seen[0])
+        told = [one for one in found if one.check == check.name]
+        assert bool(told) == bool(code), check.name
+        for one in told:
+            assert f"{one.thing} ".lstrip() in text
+            assert one.text in text
+
+
 # --- order and choice
 
 
@@ -317,6 +392,14 @@ def test_filled_text_takes_exactly_its_columns(text: str, columns: int, right: b
     assert width(cut(text, columns)) <= columns
     if width(text) <= columns:
         assert text in fill(text, columns, right)
+
+
+@given(TEXTS, st.integers(2, 80))
+def test_wrapped_text_is_all_there_and_fits(text: str, columns: int) -> None:
+    lines = wrapped(text, columns)
+    assert max(map(width, lines)) <= columns
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+    assert lines == [text] or width(text) > columns
 
 
 @given(

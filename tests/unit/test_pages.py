@@ -34,6 +34,15 @@ def test_every_make_target_exists(page: str) -> None:
                 assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{page}:{step.line}: {step.command}"
 
 
+def test_twenty_questions_have_one_command_each() -> None:
+    questions = pages.questions()
+    assert len({question.text for question in questions}) == 20
+    steps = [step.command for step in pages.steps("docs/terminal.md")]
+    for question in questions:
+        assert question.text.endswith("?")
+        assert question.command in steps, f"{question.command} is not run by the tests of the pages"
+
+
 def anchors(file: Path) -> set[str]:
     """What can be linked to in a page: its headings, as the usual renderers name them."""
     headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
+from typing import Optional
 
 import pytest
 from check_kvm.frame.judging import all_checks
 from check_kvm.frame.siteconfig import SiteConfig
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from kvmwatch_terminal import host_details, show, show_host
 from kvmwatch_terminal.details import CHECKS, SECTIONS, WHOLE, Wanted
 from kvmwatch_terminal.rows import OK, Said, judged, said
 from kvmwatch_terminal.sections import Shown, things
+from kvmwatch_terminal.width import width
 from test_golden_output import snapshot
 
 from kvmwatch.model.errors import KvmwatchError
@@ -38,9 +44,42 @@ def shown(rated: Snapshot, name: str, metadata: Policy | None = None) -> tuple[S
     return Shown(row, rated, own), list(said(rated, JUDGING, SiteConfig(), domain))
 
 
+Pages = dict[str, Callable[[Optional[int]], str]]
+
+
+@pytest.fixture(scope="module")
+def pages(rated: Snapshot) -> Pages:
+    """What makes the page of each for a terminal of so many columns."""
+    verdicts = list(said(rated, OF_THE_HOST, SiteConfig()))
+    made: Pages = {"host": partial(show_host.in_words, rated, verdicts)}
+    for name in ("web1", "hung", "tuned"):
+        made[name] = partial(show.in_words, *shown(rated, name))
+    return made
+
+
 @pytest.mark.parametrize("name", ["web1", "hung", "off", "tuned"])
 def test_in_words(name: str, rated: Snapshot, golden: Callable[[str, str], None]) -> None:
     golden(f"kvmwatch_show_{name}.txt", show.in_words(*shown(rated, name)) + "\n")
+
+
+@pytest.mark.parametrize("room", [40, 80, 132])
+def test_on_a_terminal(room: int, rated: Snapshot, golden: Callable[[str, str], None]) -> None:
+    golden(f"kvmwatch_show_web1_{room}.txt", show.in_words(*shown(rated, "web1"), room) + "\n")
+
+
+@given(room=st.integers(40, 300), name=st.sampled_from(["web1", "hung", "tuned", "host"]))
+@settings(max_examples=60)
+def test_nothing_is_cut_or_left_out_on_a_terminal(room: int, name: str, pages: Pages) -> None:
+    """Every column and every word of the page is there, however narrow, and no line is wider."""
+    wide, narrow = pages[name](None), pages[name](room)
+    assert max(map(width, narrow.split("\n"))) <= room
+    assert "…" not in narrow
+    whole = Counter("".join(narrow.split()))
+    whole.subtract("".join(wide.split()))
+    assert min(whole.values()) >= 0, "what is more are the headers and names of further tables"
+    for line in wide.split("\n"):
+        for word in line.split():
+            assert word in narrow or len(word) > room / 2, word
 
 
 def test_as_json(rated: Snapshot, golden: Callable[[str, str], None]) -> None:

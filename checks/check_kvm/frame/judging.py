@@ -31,6 +31,13 @@ def of_domains() -> tuple[Check, ...]:
     return tuple(check for check in all_checks() if check.of_each_domain)
 
 
+def of_hypervisor(local: bool) -> tuple[Check, ...]:
+    """Those that judge the hypervisor; ``local``: it is this machine, so that its processes can be seen."""
+    return tuple(
+        check for check in all_checks() if not check.of_each_domain and (local or check.name != "process")
+    )
+
+
 def groups(of: Iterable[Check]) -> Group:
     """What is to be read for all of these checks at once."""
     return reduce(or_, (check.reads for check in of), Group.NONE)

@@ -75,7 +75,9 @@ def as_text(state: State, taken: Taken, first: bool) -> str:
     """The header and the table; as wide as the terminal, where there is one."""
     above = ["".join(span.text for span in line) for line in header.lines(state, News(taken))]
     lines = model.lines(state, taken)
-    body = table(lines, model.columns(state, taken), reading.room(), coloured=reading.coloured())
+    body = table(
+        lines, model.columns(state, taken), reading.room(), coloured=reading.coloured(), everything="--csv"
+    )
     return "\n".join([*([] if first else [""]), *above, "", body])
 
 
