@@ -21,12 +21,14 @@ def human(value: float, unit: str) -> str:
 
 def duration(seconds: float) -> str:
     """Format a time: 340 us, 12 ms, 3.2 s, 95 s, 17 min, 4 h, 12 d."""
-    if seconds < 0.001:
-        return f"{_digits(seconds * 1e6)} us"
-    if seconds < 1:
-        return f"{_digits(seconds * 1e3)} ms"
-    for limit, per, name in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
-        if seconds < limit:
+    for limit, per, name in (
+        (1e-3, 1e-6, "us"),
+        (1, 1e-3, "ms"),
+        (120, 1, "s"),
+        (7200, 60, "min"),
+        (172800, 3600, "h"),
+    ):
+        if _below(seconds / per, limit / per):
             return f"{_digits(seconds / per)} {name}"
     return f"{_digits(seconds / 86400)} d"
 
@@ -44,10 +46,15 @@ def two_units(seconds: float) -> str:
 
 def _scaled(value: float, base: int, names: tuple[str, ...]) -> str:
     for name in names[:-1]:
-        if abs(value) < base:
+        if _below(value, base):
             return f"{_digits(value)} {name}"
         value /= base
     return f"{_digits(value)} {names[-1]}"
+
+
+def _below(value: float, limit: float) -> bool:
+    """Whether it is less than a larger unit, also when it is written: 1023.9 KiB is 1 MiB."""
+    return abs(value) < limit - 0.5
 
 
 def _digits(value: float) -> str:

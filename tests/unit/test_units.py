@@ -27,6 +27,11 @@ from kvmwatch.model.units import human
         (9.96, "%", "10 %"),
         (2.5, "/s", "2.5/s"),
         (7, "", "7"),
+        (2**40 - 1, "B", "1 TiB"),
+        (1023.4 * 2**20, "B", "1023 MiB"),
+        (999_999_999, "b/s", "1 Gbit/s"),
+        (0.9998, "s", "1 s"),
+        (119.7, "s", "2 min"),
     ],
 )
 def test_human(value: float, unit: str, text: str) -> None:
