@@ -22,6 +22,8 @@ from commands import EXAMPLE_URI, Command
 from kvmwatch_terminal.columns import BY_NAME
 from kvmwatch_terminal.width import width
 
+RUNS = "within"
+
 #: what does not follow the test driver's clock
 STEADY = (
     "name,title,uuid,state,reason,vcpus,used,memory,rss,agent,expected,autostart,persistent,managed_save,snapshots"

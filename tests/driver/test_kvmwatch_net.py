@@ -13,6 +13,8 @@ from kvmwatch_terminal.net_columns import BY_NAME
 from kvmwatch_terminal.width import width
 from test_kvmwatch_list import on_terminal
 
+RUNS = "within"
+
 NOT_SEEN = "kvmwatch: bridges and uplinks cannot be seen from here; run 'kvmwatch net' on the hypervisor itself\n"
 
 
