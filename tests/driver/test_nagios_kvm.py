@@ -16,7 +16,7 @@ from nagios_kvm import nagios
 from nagios_kvm.names import ServiceName
 from testdriver import node
 
-RUNS = "within"
+RUNS = "in_process"
 
 HOST = ("-u", EXAMPLE_URI, "--host", "kvm1")
 FORMATS = ("nagios", "icinga2", "director", "director-import")

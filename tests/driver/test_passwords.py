@@ -43,10 +43,10 @@ def test_of_libvirt_uris(command: Command, arguments: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("arguments", [READING[0], *READING[-5::2]], ids=" ".join)
-def test_of_libvirt_uris_while_a_process_ends(forked: Command, arguments: tuple[str, ...]) -> None:
-    for uri in URIS:
-        ran = forked(*arguments, "-u", uri, "-t", "10", "-vvv")
-        assert SECRET not in ran.out + ran.err, uri
+def test_of_a_libvirt_uri_while_a_process_ends(forked: Command, arguments: tuple[str, ...]) -> None:
+    ran = forked(*arguments, "-u", URIS[0], "-t", "10", "-vvv")
+    assert ran.code
+    assert SECRET not in ran.out + ran.err
 
 
 @pytest.mark.parametrize("arguments", ASKING, ids=" ".join)
