@@ -26,7 +26,8 @@ test-labs: $(READY)
 	@$(MAKE) --no-print-directory test-lab-modular
 
 .PHONY: test-quick
-test-quick: lint test-unit ## Run what needs no root and no daemon: lint, unit and test driver tests, in about a minute
+test-quick: $(READY) ## Run what needs no root and no daemon: lint, unit and test driver tests, in about a minute
+	@$(MAKE) --no-print-directory --jobs 2 lint test-unit
 
 # pytest's own compiled tests: eight processes at once would each make all of them
 tests/unit/__pycache__: | $(READY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing.connection
 import os
 import pkgutil
@@ -10,14 +11,20 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr, redirect_stdout
+from importlib import import_module
 from importlib.metadata import distribution
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
+from unittest.mock import patch
 
 from born import be
 from check_kvm.frame import plugin
 from check_kvm.frame.judging import all_checks
+
+from kvmwatch.command.frame import Run
+from kvmwatch.command.watchdog import Said
 
 EXAMPLE_URI = f"test://{Path(__file__).parents[1] / 'examples' / 'hypervisor.xml'}"
 CHECKS = tuple(check.name for check in all_checks())
@@ -164,10 +171,37 @@ def _whole(ends: Sequence[Connection], end: float) -> list[str]:
 
 
 class InProcess(Command):
-    """Runs checks within this process: what is said is the same, and starting one took most of the time."""
+    """Runs commands within this process: what they say is the same, and a process took most of the time.
 
-    def __call__(self, name: str, *arguments: str, **_options: object) -> Ran:
-        check = next(check for check in all_checks() if f"check_kvm_{check.name}" == name)
+    There is no watchdog: what hangs hangs the test. That what they say gets out, and how a process ends, needs a
+    :class:`Forked`; test_commands.py compares them.
+    """
+
+    def __call__(
+        self,
+        name: str,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        timeout: float = 60,
+    ) -> Ran:
+        if any(variable.startswith(_OF_THE_START) for variable in env or ()):
+            return super().__call__(name, *arguments, env=env, timeout=timeout)
         begun = time.monotonic()
-        said = plugin.said(check, ["--state-dir", str(self._state), *arguments])
-        return Ran(said.code, said.text, "", time.monotonic() - begun)
+        out, err = io.StringIO(), io.StringIO()
+        environment = patch.dict(os.environ, {"KVMWATCH_STATE_DIR": str(self._state), **(env or {})})
+        with environment, redirect_stdout(out), redirect_stderr(err):
+            try:
+                said = _said(name, arguments)
+            except SystemExit as ended:  # argparse has printed the help or the version
+                if ended.code:
+                    raise
+                said = Said("", 0)
+        (err if said.on_stderr else out).write(said.text)
+        return Ran(said.code, out.getvalue(), err.getvalue(), time.monotonic() - begun)
+
+
+def _said(name: str, arguments: Sequence[str]) -> Said:
+    """What a command says whose process this is not."""
+    module = import_module(_ENTRIES[name].partition(":")[0])
+    check = getattr(module, "CHECK", None)
+    return plugin.said(check, arguments) if check else Run(module.parser(), arguments).said()

@@ -8,13 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from check_kvm.frame import sampling
-from commands import Command, InProcess
+from commands import Command
 from generated import assert_up_to_date
 from hanging import ALL_OVER
 from hypothesis import settings
-
-from kvmwatch.model.rates import MIN_SECONDS
 
 if TYPE_CHECKING:
     from bed import Bed
@@ -56,16 +53,6 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 @pytest.fixture
 def command(tmp_path: Path) -> Command:
     return Command(tmp_path / "state")
-
-
-@pytest.fixture
-def in_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Iterator[InProcess]:
-    """The checks within this process, with half a second between samples; nothing is printed beside what they say."""
-    monkeypatch.setattr(sampling, "_SAMPLING", MIN_SECONDS + 0.05)
-    yield InProcess(tmp_path / "state")
-    assert capfd.readouterr() == ("", "")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from kvmwatch.command import watchdog
@@ -29,21 +29,22 @@ def main(parser: Callable[[], Parser]) -> None:
     and a message that gives the Outcome when the time limit is over, or None; it must not wait for anything.
     """
     complete(parser)
-    command = _Command(parser)
-    watchdog.run(command.run, command.too_late, DEFAULT_TIMEOUT)
+    run = Run(parser(), sys.argv[1:])
+    watchdog.run(run.said, run.too_late, DEFAULT_TIMEOUT)
 
 
-class _Command:
-    """One run of a command."""
+class Run:
+    """One run of a command with these arguments."""
 
-    def __init__(self, parser: Callable[[], Parser]) -> None:
-        self._parser = parser()
-        self._verbose = "-vv" in sys.argv or "-vvv" in sys.argv
+    def __init__(self, parser: Parser, arguments: Sequence[str]) -> None:
+        self._parser, self._arguments = parser, arguments
+        self._verbose = "-vv" in arguments or "-vvv" in arguments
         self._options = argparse.Namespace()
 
-    def run(self) -> Said:
+    def said(self) -> Said:
+        """What it says on stdout or stderr and its exit code, whatever goes wrong in it."""
         try:
-            options = self._options = self._parser.parse_args()
+            options = self._options = self._parser.parse_args(self._arguments)
             watchdog.limit(options.timeout)
             return _said(options.run(options))
         except UsageError as error:
@@ -55,6 +56,7 @@ class _Command:
             return self._failed(what, self._verbose)
 
     def too_late(self, message: str) -> Said:
+        """What it says when the time limit is over."""
         make = getattr(self._options, "too_late", None)
         outcome = make(self._options, message) if make else None
         return _said(outcome) if outcome else self._failed(message)

@@ -14,6 +14,8 @@ from check_kvm.frame.judging import all_checks
 from commands import CHECKS, EXAMPLE_URI, KINDS, LOCAL_CHECKS, LOCAL_KINDS, Command, Ran
 from conformance import conforming
 
+RUNS = "within"
+
 DEFAULT_URI = "test:///default"
 STATES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 
@@ -298,12 +300,15 @@ FORKED = (
 
 
 @pytest.mark.parametrize("words", FORKED, ids=" ".join)
-def test_a_forked_command_does_as_a_started_one(
-    command: Command, started: Command, words: tuple[str, ...]
+def test_a_forked_command_and_one_within_this_process_do_as_a_started_one(
+    forked: Command, within: Command, started: Command, words: tuple[str, ...]
 ) -> None:
     """So that what the tests of this folder see is what users get."""
-    forked, real = (run(*words, env={"ZABBIX_TOKEN": "t"}) for run in (command, started))
-    assert (forked.code, *map(without_clock, forked[1:3])) == (real.code, *map(without_clock, real[1:3]))
+    told = []
+    for run in (forked, within, started):
+        ran = run(*words, env={"ZABBIX_TOKEN": "t"})
+        told.append((ran.code, without_clock(ran.out), without_clock(ran.err)))
+    assert told[0] == told[1] == told[2]
 
 
 def without_clock(text: str) -> str:

@@ -6,11 +6,15 @@ import re
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
+import libvirt
 import pytest
-from commands import CHECKS, EXAMPLE_URI, Command, InProcess
+from commands import CHECKS, EXAMPLE_URI, Command
 from conformance import conforming
 from testdriver import node
+
+RUNS = "within"
 
 HOSTILE = (
     *("a|b", "a'b", "a=b", 'a"b', "a;b", "100%", "a b  c", " lead", "trail ", "-d", "re:x", "*", "[x]"),
@@ -26,14 +30,24 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> str:
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Any]:
+    """A hypervisor with many VMs: its URI, and a connection."""
     file = tmp_path_factory.mktemp("many") / "node.xml"
     file.write_text(node((f"customer-{number:03}" for number in range(300)), states=7), encoding="utf-8")
-    return f"test://{file}"
+    return f"test://{file}", libvirt.openReadOnly(f"test://{file}")
+
+
+@pytest.fixture
+def many(crowded: tuple[str, Any], monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URI of many VMs, to which all have one connection: the test driver makes them anew for each."""
+    uri, connection = crowded
+    really = libvirt.openReadOnly
+    monkeypatch.setattr(libvirt, "openReadOnly", lambda to: connection if to == uri else really(to))
+    return uri
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_hostile_names(in_process: InProcess, hostile: str, check: str) -> None:
+def test_hostile_names(in_process: Command, hostile: str, check: str) -> None:
     for more in ((), ("-v",), ("-vv",)):
         ran = in_process(f"check_kvm_{check}", "-u", hostile, *more)
         conforming(ran.out, ran.code)
@@ -41,7 +55,7 @@ def test_hostile_names(in_process: InProcess, hostile: str, check: str) -> None:
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_hundreds_of_vms_fit(in_process: InProcess, many: str, check: str) -> None:
+def test_hundreds_of_vms_fit(in_process: Command, many: str, check: str) -> None:
     for style, limit in (("full", 8192), ("full", 1024), ("summary", 8192), ("none", 1024)):
         ran = in_process(f"check_kvm_{check}", "-u", many, "-v", "--perfdata", style, "--max-output", str(limit))
         output = conforming(ran.out, ran.code, limit)
@@ -52,7 +66,7 @@ def test_hundreds_of_vms_fit(in_process: InProcess, many: str, check: str) -> No
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_what_a_check_does_grows_with_the_vms_and_not_with_their_square(
-    in_process: InProcess, tmp_path: Path, check: str
+    in_process: Command, tmp_path: Path, check: str
 ) -> None:
     done: list[int] = []
 
@@ -102,7 +116,7 @@ def test_help_and_version(command: Command, check: str) -> None:
         *(("-u", "test://[::1/x"), ("-u", "qemu+ssh://root@host:99999/system")),
     ],
 )
-def test_bad_input_is_unknown_in_one_line(in_process: InProcess, check: str, arguments: tuple[str, ...]) -> None:
+def test_bad_input_is_unknown_in_one_line(in_process: Command, check: str, arguments: tuple[str, ...]) -> None:
     ran = in_process(f"check_kvm_{check}", "-u", EXAMPLE_URI, *arguments)
     assert ran.code == 3
     assert ran.err == ""
@@ -148,7 +162,7 @@ def test_precedence_of_thresholds(command: Command, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_bad_configuration_file(in_process: InProcess, tmp_path: Path, text: str, said: str) -> None:
+def test_bad_configuration_file(in_process: Command, tmp_path: Path, text: str, said: str) -> None:
     file = tmp_path / "site.ini"
     file.write_text(text)
     ran = in_process("check_kvm_cpu", "-u", EXAMPLE_URI, "--config", str(file))

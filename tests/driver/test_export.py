@@ -20,6 +20,8 @@ import pytest
 from commands import EXAMPLE_URI, Command
 from prometheus_client.parser import text_string_to_metric_families as parsed
 
+RUNS = "in_process"
+
 EXPORT = ("kvmwatch", "export")
 
 

@@ -22,6 +22,8 @@ from commands import EXAMPLE_URI, Command
 from kvmwatch_terminal.columns import BY_NAME
 from kvmwatch_terminal.width import width
 
+RUNS = "in_process"
+
 #: what does not follow the test driver's clock
 STEADY = (
     "name,title,uuid,state,reason,vcpus,used,memory,rss,agent,expected,autostart,persistent,managed_save,snapshots"
@@ -247,9 +249,9 @@ def test_what_the_host_has_promised_is_of_all_vms(command: Command) -> None:
     assert words[0] == words[1] != []
 
 
-def test_no_rates_are_not_known_and_said(command: Command) -> None:
+def test_no_rates_are_not_known_and_said(within: Command) -> None:
     nowhere = {"KVMWATCH_STATE_DIR": "/proc/nowhere"}
-    ran = command(
+    ran = within(
         "kvmwatch", "list", "-u", EXAMPLE_URI, "-t", "1", "-d", "db1", "-o", "name,cpu,read,rx", env=nowhere
     )
     assert (ran.code, ran.out.splitlines()[1].split()) == (0, ["db1", "?", "?", "?"])

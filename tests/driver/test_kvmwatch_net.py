@@ -13,6 +13,8 @@ from kvmwatch_terminal.net_columns import BY_NAME
 from kvmwatch_terminal.width import width
 from test_kvmwatch_list import on_terminal
 
+RUNS = "in_process"
+
 NOT_SEEN = "kvmwatch: bridges and uplinks cannot be seen from here; run 'kvmwatch net' on the hypervisor itself\n"
 
 
@@ -101,13 +103,13 @@ def test_csv_has_every_column_in_base_units(command: Command) -> None:
     assert (bridge["name"], bridge["rx"], bridge["vms"]) == ("virbr0", "", "1")
 
 
-def test_the_second_run_need_not_wait(command: Command) -> None:
-    net(command)
-    (file,) = command._state.glob("kvm_net-*.json")
+def test_the_second_run_need_not_wait(within: Command) -> None:
+    net(within)
+    (file,) = within._state.glob("kvm_net-*.json")
     kept = json.loads(file.read_text())
     kept["samples"] = {key: [time - 20, *rest] for key, (time, *rest) in kept["samples"].items()}
     file.write_text(json.dumps(kept))
-    ran = net(command, "web1", "--format", "json", "-t", "1")  # which leaves no time for two readings
+    ran = net(within, "web1", "--format", "json", "-t", "1")  # which leaves no time for two readings
     assert json.loads(ran.out)["devices"][0]["rx"] > 0, "whatever is shown, the counters are those of all"
 
 

@@ -10,6 +10,8 @@ from commands import EXAMPLE_URI, Command
 from kvmwatch_terminal.width import width
 from test_kvmwatch_list import NAMES, on_terminal
 
+RUNS = "in_process"
+
 WEB1 = "11111111-0000-4000-8000-000000000001"
 
 

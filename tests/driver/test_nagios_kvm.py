@@ -16,6 +16,8 @@ from nagios_kvm import nagios
 from nagios_kvm.names import ServiceName
 from testdriver import node
 
+RUNS = "in_process"
+
 HOST = ("-u", EXAMPLE_URI, "--host", "kvm1")
 FORMATS = ("nagios", "icinga2", "director", "director-import")
 #: checks whose values do not move with the test driver's clock

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from commands import Command
 
+RUNS = "in_process"
+
 KINDS = {
     "hostdev": "<source><address type='pci' domain='0x0000' bus='0x04' slot='0x10' function='0x4'/></source>",
     "vhostuser": "<source type='unix' path='/run/vpp.sock' mode='server'/><model type='virtio'/>",

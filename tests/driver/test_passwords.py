@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from commands import CHECKS, KINDS, Command
 
+RUNS = "within"
+
 SECRET = "s3cr3t"
 URIS = (
     f"qemu+tcp://root:{SECRET}@127.0.0.1:1/system",
@@ -38,6 +40,13 @@ def test_of_libvirt_uris(command: Command, arguments: tuple[str, ...]) -> None:
         for verbose in ((), ("-vvv",)):
             ran = command(*arguments, "-u", uri, "-t", "10", *verbose)
             assert SECRET not in ran.out + ran.err, uri
+
+
+@pytest.mark.parametrize("arguments", [READING[0], *READING[-5::2]], ids=" ".join)
+def test_of_a_libvirt_uri_while_a_process_ends(forked: Command, arguments: tuple[str, ...]) -> None:
+    ran = forked(*arguments, "-u", URIS[0], "-t", "10", "-vvv")
+    assert ran.code
+    assert SECRET not in ran.out + ran.err
 
 
 @pytest.mark.parametrize("arguments", ASKING, ids=" ".join)

@@ -16,6 +16,8 @@ from kvmwatch.reading import storage
 from kvmwatch.reading.collect import Reader
 from kvmwatch.reading.deadline import Deadline
 
+RUNS = "in_process"
+
 #: what libvirt wants to know of a pool's source, by type
 SOURCES = {
     "fs": "<device path='/dev/vdz'/>",

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from commands import EXAMPLE_URI, Command
 
+RUNS = "in_process"
+
 #: takes the values of the hosts that this expression matches, as each of these servers
 SENDER = r"""#!/bin/sh
 cat >"$(dirname "$0")/given.$$"

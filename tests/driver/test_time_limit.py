@@ -329,21 +329,21 @@ NOT_TAKEN = {
 
 @pytest.mark.parametrize(("code", "body", "said"), NOT_TAKEN.values(), ids=NOT_TAKEN)
 def test_only_what_icinga_says_it_took_is_counted(
-    command: Command, credentials: str, code: int, body: str, said: str
+    in_process: Command, credentials: str, code: int, body: str, said: str
 ) -> None:
     publish = (*PUBLISH, "-u", EXAMPLE_URI, "--check", "state", "--credentials", credentials, "--to")
     new = code == 404 or "[]}" in body  # a service that it does not know yet is no failure, none that it knows is
     with api(icinga((code, body))) as url:
-        ran = command(*publish, url)
+        ran = in_process(*publish, url)
     assert (ran.code, ran.out) == (0 if new else 2, "")
     assert "took 8 of 9 results for host kvm1; " in ran.err
     assert said in ran.err
     with api(icinga(*[(code, body)] * 9)) as url:
-        ran = command(*publish, url)
+        ran = in_process(*publish, url)
     assert ran.code == (2 if new else 3)
     assert said in ran.err
     with api(icinga()) as url:
-        assert command(*publish, url).out == f"{url} took 9 of 9 results for host kvm1\n"
+        assert in_process(*publish, url).out == f"{url} took 9 of 9 results for host kvm1\n"
 
 
 def test_setting_zabbix_up_may_take_longer_than_a_request(command: Command) -> None:
@@ -419,10 +419,10 @@ def unread(
             process.kill()
 
 
-def test_a_configuration_that_is_too_large(command: Command, tmp_path: Path) -> None:
+def test_a_configuration_that_is_too_large(in_process: Command, tmp_path: Path) -> None:
     file = tmp_path / "site.ini"
     file.write_text("# nothing\n" * 200_000)
     for arguments in (("check_kvm_state",), CONFIG):
-        ran = command(*arguments, "-u", EXAMPLE_URI, "--config", str(file))
+        ran = in_process(*arguments, "-u", EXAMPLE_URI, "--config", str(file))
         assert ran.code == 3
         assert f"--config {file} is larger than 1024 KiB" in ran.out + ran.err

@@ -10,6 +10,8 @@ from hanging import Handler, api
 from nrdp import TOKEN, Receiver
 from testdriver import node
 
+RUNS = "in_process"
+
 PUBLISH = ("nagios_kvm", "publish", "--host", "kvm1", "-u", EXAMPLE_URI)
 
 

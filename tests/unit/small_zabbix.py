@@ -6,11 +6,13 @@ evaluate is None here, and behaves as there: unknown and false is false, unknown
 
 from __future__ import annotations
 
+import copy
 import json
+import math
 import re
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from zabbix_templates.model import Item, Step, Template, Trigger
@@ -26,6 +28,7 @@ _TOKEN = re.compile(
 _SUFFIXES = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "K": 2**10, "M": 2**20, "G": 2**30}
 
 
+@cache
 def seconds(text: str) -> float:
     """A time with its suffix."""
     return float(text[:-1]) * _SUFFIXES[text[-1]] if text[-1].isalpha() else float(text)
@@ -204,12 +207,12 @@ def evaluated(name: str, history: Sequence[Sample], parameters: Sequence[str], n
     """A history function; None where there is no value to look at."""
     window, _, shift = (parameters[0] if parameters else "").partition(":")
     end = now - seconds(shift.removeprefix("now-")) if shift else now
-    until = bisect_right(history, end, key=lambda sample: sample[0])
+    until = _after(history, end)
     if name == "last":
         number = int(window[1:]) if window else 1
         return history[until - number][1] if until >= number else None
     start = end - seconds(window)
-    within = history[bisect_right(history, start, key=lambda sample: sample[0]) : until]
+    within = history[_after(history, start) : until]
     values = [value for _, value in within]
     if name == "nodata":
         return float(not values)
@@ -223,9 +226,12 @@ def evaluated(name: str, history: Sequence[Sample], parameters: Sequence[str], n
     numbers = [float(value) for value in values]
     if name == "timeleft":
         return _timeleft(within, float(parameters[1]), now)
-    return {"sum": sum(numbers), "min": min(numbers), "max": max(numbers), "avg": sum(numbers) / len(numbers)}[
-        name
-    ]
+    return sum(numbers) / len(numbers) if name == "avg" else {"sum": sum, "min": min, "max": max}[name](numbers)
+
+
+def _after(history: Sequence[Sample], clock: float) -> int:
+    """The place of the first sample that is later than this."""
+    return bisect_left(history, (math.nextafter(clock, math.inf),))  # type: ignore[arg-type]
 
 
 def _timeleft(within: Sequence[Sample], threshold: float, now: float) -> float:
@@ -247,6 +253,12 @@ class _Collected:
         self.item, self._macros = item, macros
         self.history: list[Sample] = []
         self._states: dict[int, Any] = {}
+
+    def copy(self) -> _Collected:
+        """Another one with the same past."""
+        other = copy.copy(self)
+        other.history, other._states = list(self.history), dict(self._states)
+        return other
 
     def take(self, value: Any, now: float) -> Any:
         """Give the value that it makes of its master's, and keep it; None when it discards that."""
@@ -313,12 +325,16 @@ def _transformed(step: Step, value: Any) -> Any:
 
 def picked(value: Any, path: str) -> Any:
     """What one of our JSONPaths picks. Raises KeyError or StopIteration when there is nothing."""
-    for name, quoted, key, wanted in re.findall(
-        r'\.(\w+)(?!\()|\["([^"]*)"\]|\[\?\(@\.(\w+) == (.+?)\)\]', path.removesuffix(".first()")
-    ):
-        found = value if key else [value[name or quoted]]
-        value = next(one for one in found if not key or one.get(key) == json.loads(wanted))
+    for name, key, wanted in _steps_of(path):
+        value = next(one for one in value if one.get(key) == wanted) if key else value[name]
     return value
+
+
+@cache
+def _steps_of(path: str) -> tuple[tuple[str, str, Any], ...]:
+    """The steps of a JSONPath: each the name of a member, or a key and the value that it has in the one wanted."""
+    found = re.findall(r'\.(\w+)(?!\()|\["([^"]*)"\]|\[\?\(@\.(\w+) == (.+?)\)\]', path.removesuffix(".first()"))
+    return tuple((name or quoted, key, json.loads(wanted) if key else None) for name, quoted, key, wanted in found)
 
 
 class Problem(NamedTuple):
@@ -370,6 +386,14 @@ class Host:
         self.histories = {key: item.history for key, item in self._items.items()}
         self.problems: dict[str, Problem] = {}
         self.ever: dict[str, str] = {}  # all problems that there were, and their severities
+
+    def copy(self) -> Host:
+        """Another one with the same past, and a future of its own."""
+        other = copy.copy(self)
+        other._items = {key: item.copy() for key, item in self._items.items()}
+        other.histories = {key: item.history for key, item in other._items.items()}
+        other.problems, other.ever = dict(self.problems), dict(self.ever)
+        return other
 
     def _parsed(self, text: str) -> Expression:
         return Expression(self.macros.resolve(text))

@@ -197,11 +197,13 @@ def test_one_whose_pages_are_not_added_up_in_time_costs_the_others_nothing(tmp_p
 
 
 def test_figures_of_this_very_process() -> None:
-    started, stats, unread = process_stats.of(os.getpid())
     told = psutil.Process()
+    before = told.num_threads()
+    started, stats, unread = process_stats.of(os.getpid())
     assert stats.rss == pytest.approx(told.memory_info().rss, rel=0.05)
     assert stats.cpu_time == pytest.approx(sum(told.cpu_times()[:2]), abs=0.2)
-    assert stats.threads == told.num_threads()
+    # one that an earlier test left hanging may end just now
+    assert stats.threads in (before, told.num_threads())
     assert stats.open_files == pytest.approx(told.num_fds(), abs=1)
     assert stats.files_limit == told.rlimit(psutil.RLIMIT_NOFILE)[0]
     assert stats.age == pytest.approx(time.time() - told.create_time(), abs=2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -140,6 +140,7 @@ class World:
         self._text = macros.resolve(trigger.expression)
         self._expression, self._recovery = Expression(self._text), Expression(macros.resolve(trigger.recovery))
         self._items = {key: item for key, item in items(template).items() if key in references(trigger.expression)}
+        self._known: dict[tuple[str, Value, Value, float], Sequence[Sample]] = {}
         self._maps = {name: [float(value) for value, _ in pairs] for name, pairs in template.value_maps}
 
     def possible(self) -> Iterator[dict[str, Value]]:
@@ -178,20 +179,29 @@ class World:
 
     def _histories(
         self, before: dict[str, Value], after: dict[str, Value], since: float
-    ) -> dict[str, list[Sample]]:
-        histories = {}
-        for key, item in self._items.items():
-            silent = next(
-                (seconds(step.parameters[0]) for step in item.steps if step.type == "DISCARD_UNCHANGED_HEARTBEAT"),
-                0.0,
-            )
-            samples: list[Sample] = []
-            for age in range(HISTORY, -1, -INTERVAL):
-                value = after[key] if age <= since else before[key]
-                if not samples or samples[-1][1] != value or NOW - age - samples[-1][0] >= silent:
-                    samples.append((NOW - age, value))
-            histories[key] = samples
-        return histories
+    ) -> dict[str, Sequence[Sample]]:
+        return {key: self._history(key, before[key], after[key], since) for key in self._items}
+
+    def _history(self, key: str, before: Value, after: Value, since: float) -> Sequence[Sample]:
+        """That of an item. The combinations are many, and what one item's values may be is little."""
+        known = self._known.get((key, before, after, since))
+        if known is not None:
+            return known
+        silent = next(
+            (
+                seconds(step.parameters[0])
+                for step in self._items[key].steps
+                if step.type == "DISCARD_UNCHANGED_HEARTBEAT"
+            ),
+            0.0,
+        )
+        samples: list[Sample] = []
+        for age in range(HISTORY, -1, -INTERVAL):
+            value = after if age <= since else before
+            if not samples or samples[-1][1] != value or NOW - age - samples[-1][0] >= silent:
+                samples.append((NOW - age, value))
+        self._known[key, before, after, since] = samples
+        return samples
 
 
 @pytest.mark.parametrize(("template", "trigger"), TRIED)
