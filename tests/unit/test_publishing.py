@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -431,11 +432,11 @@ def test_with_too_little_time_all_get_their_turn(send: Callable[..., targets.Tak
     many, runs = results(60), 0
     with api(behave) as url:
         while len({one["service"] for one in icinga.asked}) < len(many) and runs < 100:
-            taken = send(url, many, seconds=0.5)
             runs += 1
+            with contextlib.suppress(KvmwatchError):  # of so little time a busy machine may take it all
+                assert send(url, many, seconds=0.5).number <= len(many)
     assert runs > 1
     assert len({one["service"] for one in icinga.asked}) == len(many)
-    assert taken.number <= len(many)
 
 
 def test_a_service_that_cannot_be_judged_stops_no_other() -> None:
