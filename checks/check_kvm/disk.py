@@ -17,6 +17,8 @@ from kvmwatch.model.units import duration
 
 #: between two readings; the mean of fewer is what one slow request makes of it
 _LEAST_REQUESTS = 10
+#: latencies to the requests of which they are the mean
+_REQUESTS = {f"{kind}_latency": f"{kind}_requests" for kind in ("read", "write", "flush")}
 
 
 ERROR = Condition("error", Critical, "I/O errors of the disk hold the domain")
@@ -44,8 +46,8 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
             _judge_job(disk, subject, snapshot.time)
             if disk.error:
                 subject.say(ERROR, disk.error)
-            judged = (m for m in values if m.endswith("_latency") and not _too_few(disk, m))
-            latency[name] = max((values[m] or 0 for m in judged), default=None)
+            judged = (metric for metric in _REQUESTS if not _too_few(disk, metric))
+            latency[name] = max((values[metric] or 0 for metric in judged), default=None)
             throughput[name] = (values["read_bytes"] or 0) + (values["write_bytes"] or 0)
             subject.rank = latency[name] or 0
     verdict.overview = ", ".join(
@@ -84,9 +86,10 @@ def figures(disk: Disk) -> dict[str, float | None]:
 
 def _too_few(disk: Disk, metric: str) -> str:
     """Say that a latency is the mean of so few requests that one of them decides; empty: it is not."""
-    kind, _, what = metric.partition("_")
-    rate, seconds = getattr(disk.rates, f"{kind}_requests", None), disk.rated_over
-    if what != "latency" or rate is None or seconds is None:
+    if metric not in _REQUESTS:
+        return ""
+    rate, seconds = getattr(disk.rates, _REQUESTS[metric]), disk.rated_over
+    if rate is None or seconds is None:
         return ""
     requests = round(rate * seconds)
     return f"of {count(requests, 'request')}, too few to judge" if requests < _LEAST_REQUESTS else ""

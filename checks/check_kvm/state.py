@@ -49,15 +49,15 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     counts = Counter(domain.state for domain in snapshot.domains)
     total = verdict.subject("")
     if verdict.alone:  # of many nobody draws it
-        verdict.put("", "uptime", next((_uptime(domain, snapshot.time) for domain in snapshot.domains), None))
+        verdict.put((), "uptime", next((_uptime(domain, snapshot.time) for domain in snapshot.domains), None))
     drawn = _DRAWN[:1] if verdict.alone else _DRAWN
     for state, name in enumerate(states.NAMES):
         total.judge(name, counts[state], quiet=True)
         if state in drawn:
-            verdict.put("", name, counts[state])
+            verdict.put((), name, counts[state])
     for metric, seconds in lasted.items():
         known = [value for value in seconds if value is not None]
-        verdict.put("", metric, max(known, default=None if seconds else 0.0))
+        verdict.put((), metric, max(known, default=None if seconds else 0.0))
     parts = [f"{count} {states.label(state)}" for state, count in sorted(counts.items())]
     verdict.overview = ", ".join(parts)
 

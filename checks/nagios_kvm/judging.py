@@ -46,11 +46,11 @@ def results(
     """
     chosen = tuple(checks)
     applied = config.applied(snapshot)
-    judges = Judges(chosen, config)
+    judges = Judges(chosen, config, applied)
     for service in services(applied, chosen, vm_host):
         check = service.check
         try:
-            verdict = judges.verdict(check, applied, service.domain)
+            verdict = judges.verdict(check, service.domain)
             verdict.entitle(titles)
             text, code = output.render(check.name, verdict, style)
         except Exception as error:  # of one service, and the others are told all the same

@@ -73,14 +73,14 @@ def read(options: argparse.Namespace, deadline: Deadline) -> Reading:
 
 def judged(snapshot: Snapshot, checks: tuple[plugin.Check, ...], config: SiteConfig) -> Iterator[Judged]:
     """Every check of every domain that is not to be left alone, and those of the hypervisor."""
-    judges = judging.Judges(checks, config)
     applied = config.applied(snapshot)
+    judges = judging.Judges(checks, config, applied)
     watched = [domain for domain in applied.domains if not domain.policy.ignore]
     for check in checks:
         of: list[Domain | None] = [*watched] if check.of_each_domain else [None]
         for domain in of:
             try:
-                code, text = _said(judges.verdict(check, applied, domain))
+                code, text = _said(judges.verdict(check, domain))
             except Exception as error:  # of one verdict, and the others are told all the same
                 code, text = UNKNOWN, plugin.unknown(check, error)
             yield Judged(check.name, domain, code, readable(without_password(text), _LONGEST))

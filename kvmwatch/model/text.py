@@ -22,6 +22,8 @@ def readable(text: str, most: int) -> str:
     What is cut ends with "…".
     """
     cut = len(text) > most
+    if not cut and text.isprintable():  # which nearly all is, and of that nothing is changed
+        return text
     shown = "".join(map(_shown, text[: most - len(_CUT)] if cut else text))
     return shown + _CUT if cut else shown
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
-_DECIMAL = ("", "k", "M", "G", "T")
+_DECIMAL = ("bit", "kbit", "Mbit", "Gbit", "Tbit")
 
 
 def human(value: float, unit: str) -> str:
@@ -11,7 +11,7 @@ def human(value: float, unit: str) -> str:
     if unit in ("B", "B/s"):
         return _scaled(value, 1024, _BINARY) + unit[1:]
     if unit == "b/s":
-        return _scaled(value, 1000, tuple(f"{prefix}bit" for prefix in _DECIMAL)) + "/s"
+        return _scaled(value, 1000, _DECIMAL) + "/s"
     if unit == "s":
         return duration(value)
     if unit == "%":

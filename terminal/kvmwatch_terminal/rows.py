@@ -118,12 +118,12 @@ def judged(snapshot: Snapshot, checks: Sequence[Check], config: SiteConfig) -> l
     from check_kvm.frame import plugin  # noqa: PLC0415 - a list of names does without
     from check_kvm.frame.judging import Judges  # noqa: PLC0415
 
-    judges = Judges(checks, config)
+    judges = Judges(checks, config, snapshot)
 
     def problems(domain: Domain) -> Iterator[Problem]:
         for check in checks:
             try:
-                yield from _problems(check.name, judges.verdict(check, snapshot, domain), domain)
+                yield from _problems(check.name, judges.verdict(check, domain), domain)
             except Exception as error:  # of one check on one VM, and all else is told all the same
                 yield Problem(UNKNOWN, check.name, without_password(plugin.unknown(check, error)))
 
@@ -144,10 +144,10 @@ def said(
     from check_kvm.frame import plugin  # noqa: PLC0415 - a list of names does without
     from check_kvm.frame.judging import Judges  # noqa: PLC0415
 
-    judges = Judges(checks, config)
+    judges = Judges(checks, config, snapshot)
     for check in checks:
         try:
-            verdict = judges.verdict(check, snapshot, domain)
+            verdict = judges.verdict(check, domain)
             subjects = verdict.sorted_subjects()
             if domain:
                 lines = tuple(
@@ -167,10 +167,11 @@ def hypervisor_problems(snapshot: Snapshot, checks: Sequence[Check], config: Sit
     from check_kvm.frame import plugin  # noqa: PLC0415 - a list of names does without
     from check_kvm.frame.judging import Judges, of_domains  # noqa: PLC0415
 
-    judges = Judges((*of_domains(), *checks), config)  # beside those of VMs, which tell of a VM's metadata
+    # beside those of VMs, which tell of a VM's metadata
+    judges = Judges((*of_domains(), *checks), config, snapshot)
     for check in checks:
         try:
-            yield from _problems(check.name, judges.verdict(check, snapshot))
+            yield from _problems(check.name, judges.verdict(check))
         except Exception as error:  # of one check, and the others are told all the same
             yield Problem(UNKNOWN, check.name, without_password(plugin.unknown(check, error)))
 

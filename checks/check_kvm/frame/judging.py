@@ -13,7 +13,7 @@ from check_kvm.frame.siteconfig import SiteConfig
 from check_kvm.frame.thresholds import SPOKESMAN
 from check_kvm.frame.verdict import Verdict
 from kvmwatch.model.groups import Group
-from kvmwatch.model.snapshot import Domain, Snapshot
+from kvmwatch.model.snapshot import Domain, Process, Snapshot
 
 
 @cache
@@ -44,10 +44,19 @@ def groups(of: Iterable[Check]) -> Group:
 
 
 class Judges:
-    """These checks, by the thresholds of a site: each as the command of its own would judge, and say."""
+    """These checks of a snapshot, by a site's thresholds: each as the command of its own would judge, and say."""
 
-    def __init__(self, checks: Iterable[Check], config: SiteConfig) -> None:
-        """Raises UsageError for a threshold that the file of ``--config`` has and a check does not."""
+    def __init__(self, checks: Iterable[Check], config: SiteConfig, snapshot: Snapshot) -> None:
+        """Take a snapshot that has rates, what the site says of its VMs, and the groups of all these checks.
+
+        Raises UsageError for a threshold that the file of ``--config`` has and a check does not.
+        """
+        self._snapshot = snapshot
+        self._processes: dict[str | None, list[Process]] = {}
+        for process in snapshot.processes:
+            if process.known:
+                self._processes.setdefault(process.uuid, []).append(process)
+        self._alone: dict[str, Snapshot] = {}  # by UUID
         self._thresholds = {check.name: plugin.checked_thresholds(check, config) for check in checks}
         of_domains = [check.name for check in checks if check.of_each_domain]
         if of_domains and SPOKESMAN not in of_domains:
@@ -56,13 +65,14 @@ class Judges:
             for one in self._thresholds.values():  # a typing error in a VM is one problem, not one per check
                 one.tells_of_metadata = one.speaks_for_all
 
-    def verdict(self, check: Check, snapshot: Snapshot, domain: Domain | None = None) -> Verdict:
-        """Judge a snapshot that has rates, what the site says of its VMs, and the groups of all these checks.
-
-        ``domain``: as if only that one had been read.
-        """
-        part = snapshot
-        if domain:
-            own = tuple(process for process in snapshot.processes if process.known and process.uuid == domain.uuid)
-            part = snapshot._replace(domains=(domain,), processes=own)
+    def verdict(self, check: Check, domain: Domain | None = None) -> Verdict:
+        """Judge the snapshot; or one of its domains, as if only that one had been read."""
+        part = self._with(domain) if domain else self._snapshot
         return plugin.judged(check, part, self._thresholds[check.name], bool(domain))
+
+    def _with(self, domain: Domain) -> Snapshot:
+        """The snapshot with this one alone; the same for all checks."""
+        if domain.uuid not in self._alone:
+            own = tuple(self._processes.get(domain.uuid, ()))
+            self._alone[domain.uuid] = self._snapshot._replace(domains=(domain,), processes=own)
+        return self._alone[domain.uuid]

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from check_kvm.frame.plugin_api import Performance, Range
-from check_kvm.frame.thresholds import MetricSpec, Threshold
+from check_kvm.frame.thresholds import ALL_PASSES, MetricSpec, Threshold
 
 FULL, KNOWN, SUMMARY, NONE = STYLES = ("full", "known", "summary", "none")
 
@@ -55,17 +55,16 @@ def summed_up(measured: Iterable[Measured]) -> Iterator[Performance]:
             yield value.performance
         else:
             by_metric.setdefault(value.spec, []).append(value)
-    none = Threshold(Range(""), Range(""))
     for spec, values in by_metric.items():
         known = [value.value for value in values if value.value is not None]
         least, most = values[0].least, values[0].most
         highest = max(known, default=None)
-        yield _performance(f"{spec.name}.max", spec, highest, none, least, most)
+        yield _performance(f"{spec.name}.max", spec, highest, ALL_PASSES, least, most)
         if spec.unit in _NOT_ADDED:
             mean = sum(known) / len(known) if known else None
-            yield _performance(f"{spec.name}.mean", spec, mean, none, least, most)
+            yield _performance(f"{spec.name}.mean", spec, mean, ALL_PASSES, least, most)
         else:
-            yield _performance(f"{spec.name}.sum", spec, sum(known) if known else None, none, least, None)
+            yield _performance(f"{spec.name}.sum", spec, sum(known) if known else None, ALL_PASSES, least, None)
 
 
 def widest(performances: Iterable[Performance]) -> int:

@@ -140,8 +140,8 @@ def judged(check: Check, snapshot: Snapshot, thresholds: Thresholds, alone: bool
     groups = check.judges | Group.FILESYSTEM if check.guest_agent else check.judges
     verdict = Verdict(thresholds, groups, alone)
     watched = tuple(domain for domain in snapshot.domains if not domain.policy.ignore)
-    check.judge(snapshot._replace(domains=watched), verdict)
     ignored = len(snapshot.domains) - len(watched)
+    check.judge(snapshot._replace(domains=watched) if ignored else snapshot, verdict)
     if ignored and verdict.of_domains:
         verdict.overview = ", ".join(filter(None, (verdict.overview, f"{ignored} left alone")))
     if verdict.of_domains and not snapshot.domains:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from check_kvm.frame import known
@@ -31,6 +32,9 @@ class Threshold(NamedTuple):
 
     warning: Range
     critical: Range
+
+
+ALL_PASSES = Threshold(Range(""), Range(""))
 
 
 class Thresholds:
@@ -80,6 +84,8 @@ class Thresholds:
 
         What names no check at all, or no metric of another check, is said by one check for all of them.
         """
+        if not (policy.thresholds or policy.severities or policy.error):
+            return policy, None  # as with nearly all
         problems = [policy.error] if policy.error and self.tells_of_metadata else []
         problems += self.severities.problems(policy, self.speaks_for_all)
         kept: dict[str, OwnThreshold] = {}
@@ -131,9 +137,11 @@ SCALES: Mapping[str, Mapping[str, int]] = {
     "b/s": {letter: 1000**power for power, letter in enumerate("kMGT", 1)},
     "s": {"min": 60, "h": 3600, "d": 86400},
 }
+_RANGES = 1024  # that are known without being read again: a VM's own ones are read by every check, each time
 _SCALED = re.compile(r"([0-9]+(?:\.[0-9]+)?)([A-Za-z]+)")
 
 
+@lru_cache(_RANGES)
 def parse_range(spec: str, unit: str = "") -> Range:
     """Read a plugin range (``80``, ``10:``, ``~:5``, ``@10:20``; of bytes also ``10G:``, of seconds ``5min:``).
 

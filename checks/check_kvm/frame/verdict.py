@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from check_kvm.frame import labels
 from check_kvm.frame.conditions import Condition
 from check_kvm.frame.perfdata import Measured
 from check_kvm.frame.plugin_api import Critical, Ok, Range, ServiceState, Unknown, Warn
-from check_kvm.frame.thresholds import Threshold, Thresholds, parse_range
+from check_kvm.frame.thresholds import ALL_PASSES, Threshold, Thresholds, parse_range
 from kvmwatch.model import states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.policy import Policy
@@ -23,20 +24,36 @@ NAMED = 3  # problems that the first line names
 #: gives UUIDs to titles, of those that have one
 Titles = Callable[[Collection[str]], Mapping[str, str]]
 
+#: a VM's name, and the key of its disk, ...: what a label of perfdata is made of; none: the check as a whole
+LabelParts = tuple[str, ...]
+
+
+class Values(NamedTuple):
+    """A value of perfdata; or several that are not known, as long as nobody has measured them."""
+
+    label_parts: LabelParts
+    metrics: tuple[str, ...]
+    value: float | None = None
+    policy: Policy | None = None
+    least: float | None = 0
+    most: float | None = None
+
 
 class Subject:
     """What is said of one VM, disk, interface or pool: parts of a line, each with its state."""
 
-    def __init__(self, name: str, label: str, policy: Policy | None, verdict: Verdict) -> None:
-        """``name`` for people, ``label`` for perfdata."""
+    def __init__(self, name: str, label_parts: LabelParts, policy: Policy | None, verdict: Verdict) -> None:
+        """``name`` for people, ``label_parts`` for perfdata."""
         self.name = labels.text(name)
         self.rank = 0.0  # within a state, higher is worse
         self.domain: Domain | None = None  # that it is of, as a whole
         self.silent = False  # it does not answer, which comes before all else in that state
         self.parts: list[tuple[ServiceState, str]] = []
-        self._label = label
+        self._label_parts = label_parts
         self._policy = policy
-        self._verdict = verdict
+        # not the verdict itself, which has its subjects: what refers to each other stays until it is looked for
+        self._thresholds = verdict.thresholds
+        self._values = verdict.values
 
     @property
     def state(self) -> ServiceState:
@@ -50,7 +67,7 @@ class Subject:
 
     def severity(self, condition: Condition) -> ServiceState:
         """What this condition of it is."""
-        return self._verdict.thresholds.severities.of(condition, self._policy)
+        return self._thresholds.severities.of(condition, self._policy)
 
     def measure(
         self,
@@ -71,7 +88,7 @@ class Subject:
 
     def put(self, metric: str, value: float | None, least: float | None = 0, most: float | None = None) -> None:
         """Put a value into perfdata that is judged otherwise, or not at all."""
-        self._verdict.put(self._label, metric, value, self._policy, least, most)
+        self._values.append(Values(self._label_parts, (metric,), value, self._policy, least, most))
 
     def judge(
         self, metric: str, value: float | None, text: str | None = None, unjudged: str = "", quiet: bool = False
@@ -79,31 +96,29 @@ class Subject:
         """Judge a value that is not in perfdata, or is there otherwise; ``quiet``: say only what is wrong."""
         if value is None:
             return
-        spec = self._verdict.thresholds.metrics[metric]
-        threshold = (
-            Threshold(Range(""), Range("")) if unjudged else self._verdict.thresholds.of(metric, self._policy)
-        )
+        spec = self._thresholds.metrics[metric]
+        threshold = ALL_PASSES if unjudged else self._thresholds.of(metric, self._policy)
         state, broken = Ok, None
         if value not in threshold.critical:
             state, broken = Critical, threshold.critical
         elif value not in threshold.warning:
             state, broken = Warn, threshold.warning
+        if broken is None and quiet:
+            return
         because = unjudged if broken is None else _violation(value, broken, spec.unit)
         why = f" ({because})" if because else ""
         said = text or f"{metric.replace('_', ' ')} {human(value, spec.unit)}"
-        if broken or not quiet:
-            self.parts.append((state, labels.text(f"{said}{why}")))
+        self.parts.append((state, labels.text(f"{said}{why}")))
 
     def minds(self, metric: str) -> bool:
         """Whether there is a threshold that this metric of it could miss."""
-        return any(str(limits) for limits in self._verdict.thresholds.of(metric, self._policy))
+        return self._thresholds.of(metric, self._policy) != ALL_PASSES
 
     def insists(self, metric: str) -> bool:
         """Whether there is such a threshold, and somebody has given it: it is not the default."""
-        spec = self._verdict.thresholds.metrics[metric]
-        default = (str(parse_range(limits, spec.unit)) for limits in (spec.warning, spec.critical))
-        limits = (str(limits) for limits in self._verdict.thresholds.of(metric, self._policy))
-        return self.minds(metric) and list(limits) != list(default)
+        spec = self._thresholds.metrics[metric]
+        default = Threshold(parse_range(spec.warning, spec.unit), parse_range(spec.critical, spec.unit))
+        return self._thresholds.of(metric, self._policy) not in (ALL_PASSES, default)
 
     def line(self, worst_only: bool = False, worst_first: bool = False) -> str:
         """The line of this subject; ``worst_only``: just the parts that are as bad as the worst."""
@@ -127,7 +142,7 @@ class Verdict:
         self.groups = groups
         self.alone = alone
         self.subjects: list[Subject] = []
-        self._perfdata: dict[tuple[str, str], Measured] = {}
+        self.values: list[Values] = []  # perfdata is made of them for who asks, which many do not
         self.of_domains = False  # whether it went through them
         self.overview = ""  # the sentence behind the problems, or alone when there are none
         self.note = ""  # said at the end of the first line, whatever the state
@@ -140,35 +155,37 @@ class Verdict:
     @property
     def perfdata(self) -> list[Measured]:
         """The values, those that are owed and were not measured among them."""
-        return list(self._perfdata.values())
+        found: dict[tuple[str, str], Measured] = {}  # of those with the same label and metric the last counts
+        for parts, metrics, value, policy, least, most in self.values:
+            label = labels.label(*parts, alone=self.alone) if parts else ""
+            for metric in metrics:
+                spec, threshold = self.thresholds.metrics[metric], self.thresholds.of(metric, policy)
+                found[label, metric] = Measured(spec, label, value, threshold, least, most)
+        return list(found.values())
 
     def put(
         self,
-        label: str,
+        label_parts: LabelParts,
         metric: str,
         value: float | None = None,
         policy: Policy | None = None,
         least: float | None = 0,
         most: float | None = None,
     ) -> None:
-        """Put a value into perfdata, in the place of an earlier one."""
-        spec, threshold = self.thresholds.metrics[metric], self.thresholds.of(metric, policy)
-        self._perfdata[label, metric] = Measured(spec, label, value, threshold, least, most)
+        """Put a value into perfdata, in the place of an earlier one; without ``label_parts``: of the whole."""
+        self.values.append(Values(label_parts, (metric,), value, policy, least, most))
 
     def owe(self, *label_parts: str, metrics: Iterable[str] | None = None, policy: Policy | None = None) -> None:
         """Say that there will be these metrics (None: all) of a thing, known or not: see the module perfdata."""
-        for metric in self.thresholds.metrics if metrics is None else metrics:
-            self.put(self._labelled(label_parts), metric, policy=policy)
-
-    def _labelled(self, label_parts: tuple[str, ...]) -> str:
-        return labels.label(*label_parts, alone=self.alone) if label_parts else ""
+        owed = tuple(self.thresholds.metrics if metrics is None else metrics)
+        self.values.append(Values(label_parts, owed, policy=policy))
 
     def subject(self, name: str, *label_parts: str, policy: Policy | None = None, unread: Unreads = ()) -> Subject:
         """Open a subject; its perfdata labels are made of ``label_parts``.
 
         ``unread`` is its record's: it is UNKNOWN by what of it could not be read and the check is there for.
         """
-        made = Subject(name, self._labelled(label_parts), policy, self)
+        made = Subject(name, label_parts, policy, self)
         for part in unread:
             if part.group in self.groups:
                 made.say(Unknown, part.text)
