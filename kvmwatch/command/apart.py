@@ -8,12 +8,18 @@ import importlib
 import math
 import multiprocessing
 import os
+import pickle
 import pkgutil
 import signal
+import socket
+import struct
+import threading
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from kvmwatch.command import watchdog
 from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError
@@ -21,6 +27,9 @@ from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError
 T = TypeVar("T")
 
 _SPARE = 0.3  # seconds that are kept back of the time for the way back from there
+_TAKING = 2  # seconds that it has to take what it is to do
+_ENDING = 0.1  # seconds that threads have to end when all is done
+_MOST = 100  # pieces of work for one process, whose memory may grow by what none of us can see
 
 #: a process that has imported all, and never read anything, gives birth to them
 _BORN = multiprocessing.get_context("forkserver")
@@ -52,43 +61,120 @@ def import_all(*packages: ModuleType, but: str = "") -> None:
 def run(work: Callable[[float], T], seconds: float) -> T:
     """Give what ``work`` (what pickle takes: a function of a module) makes of the seconds that it has.
 
-    Raises KvmwatchError when that raises one; DeadlineExceeded, which is one, when it is not done in time.
+    What is done next is done by the same process, unless anything was left behind in it. Raises KvmwatchError when
+    the work raises one; DeadlineExceeded, which is one, when it is not done in time.
     """
-    out, end = _BORN.Pipe(duplex=False)
-    process = _BORN.Process(target=_work, args=(work, max(0.1, seconds - _SPARE), end))
-    with out:
-        try:
-            with end:
-                process.start()
-            if not out.poll(seconds):
-                raise DeadlineExceeded(f"no answer within {seconds:g} s")
-            error, answer = out.recv()
-        except (EOFError, OSError):
-            raise KvmwatchError(
-                "the process that reads the hypervisor has ended; is there enough memory?"
-            ) from None
-        finally:
-            if process.pid:
-                with contextlib.suppress(OSError):  # its session: with the ssh that libvirt has started there
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.kill()
+    worker = _waiting()
+    try:
+        told = worker.told(work, seconds)
+    except BaseException:
+        worker.end()
+        raise
+    if told.over and worker.done < _MOST:
+        _idle.append(worker)
+    else:
+        worker.end()
+    error, answer = pickle.loads(told.pickled)
     if error:
         raise error(answer)
     made: T = answer
     return made
 
 
-def _work(work: Callable[[float], Any], seconds: float, end: Connection) -> None:
+class _Told(NamedTuple):
+    pickled: bytes  # the class of an error, or None; its text, or the answer
+    over: bool  # whether all that was begun there is done
+
+
+class _Worker:
+    """A process that does one thing after the other."""
+
+    def __init__(self) -> None:
+        self.done = 0  # pieces of work
+        self._end, end = _BORN.Pipe()
+        with socket.socket(fileno=os.dup(self._end.fileno())) as ours:  # one that stands still takes nothing
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _TAKING, 0))
+        self._process = _BORN.Process(target=_work, args=(end,), daemon=True)
+        with end:
+            try:
+                self._process.start()
+            except (EOFError, OSError):
+                self.end()
+                raise _ended() from None
+
+    def told(self, work: Callable[[float], Any], seconds: float) -> _Told:
+        self.done += 1
+        until = time.monotonic() + seconds
+        try:
+            self._end.send((work, max(0.1, seconds - _SPARE)))
+            if not self._end.poll(max(0.0, until - time.monotonic())):
+                raise DeadlineExceeded(f"no answer within {seconds:g} s")
+            told: _Told = self._end.recv()
+        except BlockingIOError:
+            raise DeadlineExceeded(f"no answer within {seconds:g} s") from None
+        except (EOFError, OSError):
+            raise _ended() from None
+        return told
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is still there, and waits for more to do."""
+        return not self._end.poll()  # there would be its end
+
+    def end(self) -> None:
+        """End it with its session: with the ssh that libvirt has started there."""
+        self._end.close()
+        if self._process.pid:
+            with contextlib.suppress(OSError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.kill()
+
+
+#: the process that waits for more to do
+_idle: list[_Worker] = []
+
+
+def _waiting() -> _Worker:
+    while _idle:
+        worker = _idle.pop()
+        if worker.waits:
+            return worker
+        worker.end()
+    return _Worker()
+
+
+def _ended() -> KvmwatchError:
+    return KvmwatchError("the process that reads the hypervisor has ended; is there enough memory?")
+
+
+def _work(end: Connection) -> None:
     with contextlib.suppress(OSError):
         os.setsid()  # a terminal's Ctrl-C is for who owns it, and ssh is to ask nobody for a password there
-    try:
-        told: tuple[type[KvmwatchError] | None, Any] = None, work(seconds)
-    except DeadlineExceeded as error:
-        told = DeadlineExceeded, str(error)
-    except KvmwatchError as error:
-        told = KvmwatchError, str(error)
-    except Exception as error:
-        told = KvmwatchError, f"internal error, please report it: {type(error).__name__}: {error}"
-    with contextlib.suppress(OSError):  # nobody waits for it any more
-        end.send(told)
+    with contextlib.suppress(EOFError, OSError):  # nobody waits for it any more
+        while True:
+            work, seconds = end.recv()
+            pickled = bytes(ForkingPickler.dumps(_outcome(work, seconds)))
+            del work
+            gc.collect()  # may close connections, which may hang: so before it is told that all is done
+            end.send(_Told(pickled, _is_over()))
     os._exit(0)  # without waiting for what hangs
+
+
+def _outcome(work: Callable[[float], Any], seconds: float) -> tuple[type[KvmwatchError] | None, Any]:
+    try:
+        return None, work(seconds)
+    except DeadlineExceeded as error:
+        return DeadlineExceeded, str(error)
+    except KvmwatchError as error:
+        return KvmwatchError, str(error)
+    except Exception as error:
+        return KvmwatchError, f"internal error, please report it: {type(error).__name__}: {error}"
+
+
+def _is_over() -> bool:
+    """Whether no thread is left that waits for libvirt; those that are just ending are waited for."""
+    until = time.monotonic() + _ENDING
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            thread.join(max(0.0, until - time.monotonic()))
+    return threading.active_count() == 1

@@ -11,6 +11,7 @@ machines, would make every QEMU that was started before it look like one that ca
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -63,6 +64,17 @@ def find(domains: Iterable[Running], folders: Sequence[Folder]) -> Found:
 def is_a_name_of_qemu(name: str) -> bool:
     """Whether a process or a program of this name is a QEMU, as far as a name tells."""
     return f"{name}-".startswith(_NAMES)
+
+
+def processes() -> Iterator[psutil.Process]:
+    """All processes, each looked at anew.
+
+    psutil's own iterator remembers them from call to call: what was a fork of libvirtd when it was first seen,
+    and is a QEMU by now, would be called libvirtd as long as we run.
+    """
+    for pid in psutil.pids():
+        with contextlib.suppress(psutil.Error):  # it ended
+            yield psutil.Process(pid)
 
 
 def looks_like_qemu(process: psutil.Process) -> bool:
@@ -131,7 +143,7 @@ def _inside(process: psutil.Process, uuid: str) -> psutil.Process:
 def _by_cgroup(domains: Sequence[Running]) -> Iterator[tuple[str, psutil.Process]]:
     """Where there is no pid file (libvirt runs in a container), the process in the domain's control group."""
     wanted = {domain.uuid: domain for domain in domains}
-    for process in psutil.process_iter() if wanted else ():
+    for process in processes() if wanted else ():
         try:
             domain = wanted.get(uuid_of(process) or "")
         except psutil.Error:

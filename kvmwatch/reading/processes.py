@@ -92,7 +92,7 @@ def _read(
 
 def _strays(known: set[int]) -> Iterator[Process]:
     """What looks like a QEMU, other than libvirt's and what these fork or are only asked what they can do."""
-    for process in psutil.process_iter():
+    for process in emulators.processes():
         try:
             if process.pid not in known and emulators.looks_like_qemu(process) and process.ppid() not in known:
                 arguments = process.cmdline()

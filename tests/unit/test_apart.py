@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -39,6 +41,36 @@ def starts(file: str, _: float) -> None:
     time.sleep(60)
 
 
+class Ring:
+    def __init__(self) -> None:
+        self.ring = self
+
+
+def refers_to_itself(_: float) -> int:
+    Ring()
+    return sum(isinstance(thing, Ring) for thing in gc.get_objects())
+
+
+def leaves(seconds: float, _: float) -> int:
+    """As a call that hangs does, or one that is just ending."""
+    threading.Thread(target=time.sleep, args=(seconds,), daemon=True).start()
+    return os.getpid()
+
+
+def ended(pid: int) -> bool:
+    try:
+        return "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return True
+
+
+def until_ended(pid: int) -> None:
+    end = time.monotonic() + 20
+    while not ended(pid):
+        assert time.monotonic() < end, "it lives on"
+        time.sleep(0.05)
+
+
 def leads(_: float) -> bool:
     return os.getsid(0) == os.getpid()
 
@@ -48,7 +80,55 @@ def test_what_it_gives_comes_from_another_process() -> None:
     assert value == "web1"
     assert 19 < seconds < 20, "some of the time is kept back for the way"
     assert pid != os.getpid()
-    assert apart.run(partial(told, ""), 20)[2] != pid, "each has its own"
+
+
+def pid_of_next() -> int:
+    return apart.run(partial(told, ""), 20)[2]
+
+
+def test_the_same_process_does_what_comes_next_until_it_has_done_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    pid = pid_of_next()
+    assert [pid_of_next() for _ in range(3)] == [pid] * 3
+    with pytest.raises(KvmwatchError):
+        apart.run(partial(fails, KvmwatchError("libvirt is not running")), 20)
+    assert pid_of_next() == pid
+    monkeypatch.setattr(apart, "_MOST", 1)
+    assert pid_of_next() == pid
+    assert pid_of_next() != pid
+
+
+@pytest.mark.parametrize("seconds", [0.0, 60.0])
+def test_one_that_leaves_something_behind_does_nothing_else(seconds: float) -> None:
+    pid = pid_of_next()
+    assert apart.run(partial(leaves, seconds), 20) == pid
+    assert (pid_of_next() == pid) == (not seconds)
+    if seconds:
+        until_ended(pid)
+
+
+def test_one_that_has_gone_meanwhile() -> None:
+    pid = pid_of_next()
+    os.kill(pid, signal.SIGKILL)
+    until_ended(pid)
+    assert pid_of_next() != pid
+
+
+def test_one_that_stands_still_takes_nothing_and_holds_nobody_up() -> None:
+    pid = pid_of_next()
+    os.kill(pid, signal.SIGSTOP)
+    begun = time.monotonic()
+    with pytest.raises(DeadlineExceeded, match="no answer within"):
+        apart.run(partial(told, "x" * 10_000_000), 3)
+    assert time.monotonic() - begun < 15
+    until_ended(pid)
+    assert pid_of_next() != pid
+
+
+def test_nothing_of_what_was_done_stays() -> None:
+    pid_of_next()
+    first = apart.run(refers_to_itself, 20)
+    assert first == 1
+    assert apart.run(refers_to_itself, 20) == 1, "the first is gone, though each refers to itself"
 
 
 @pytest.mark.parametrize(
@@ -98,11 +178,7 @@ def test_what_it_has_started_is_ended_with_it(tmp_path: Path) -> None:
     file = tmp_path / "pid"
     with pytest.raises(DeadlineExceeded):
         apart.run(partial(starts, str(file)), 2)
-    pid = int(file.read_text())
-    end = time.monotonic() + 20
-    while Path(f"/proc/{pid}").exists() and "State:\tZ" not in Path(f"/proc/{pid}/status").read_text():
-        assert time.monotonic() < end, "it lives on"
-        time.sleep(0.05)
+    until_ended(int(file.read_text()))
 
 
 def test_a_terminal_of_ours_is_none_of_its() -> None:
