@@ -7,7 +7,7 @@ clock does not matter.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Optional, TypeVar
 
 from kvmwatch.model.groups import Group
@@ -40,7 +40,6 @@ from kvmwatch.model.snapshot import (
     Snapshot,
     Thread,
     Unread,
-    Unreads,
     Uplink,
     Vcpu,
 )
@@ -209,6 +208,11 @@ _COUNTERS: dict[type, dict[str, Declaration]] = {
     }
     for record in (*RECORDS.values(), ThreadStats)
 }
+#: names of the counters of a record, and their places in it
+_PLACES: Mapping[type, Sequence[tuple[str, int]]] = {
+    record: [(name, record._fields.index(name)) for name in counters]  # type: ignore[attr-defined]
+    for record, counters in _COUNTERS.items()
+}
 _GROUPS = {
     HostStats: Group.HOST,
     VcpuStats: Group.CPU,
@@ -221,8 +225,7 @@ _GROUPS = {
 
 
 def _counters(stats: Any) -> dict[str, float]:
-    values = ((name, getattr(stats, name)) for name in _COUNTERS[type(stats)])
-    return {name: value for name, value in values if value is not None}
+    return {name: value for name, place in _PLACES[type(stats)] if (value := stats[place]) is not None}
 
 
 def _rated(
@@ -240,10 +243,13 @@ def _rated(
         if before and rates:
             over = time - before.time
             break
-    groups: set[Group] = {_group(record.stats, name) for name in counters.keys() - rates.keys()}
-    none: Unreads = tuple(Unread(group, "", NO_RATE) for group in sorted(groups, key=lambda group: group.value))
-    rated: Record = record._replace(rates=type(record.stats)(**rates), unread=(*record.unread, *none))
-    return rated._replace(rated_over=over) if isinstance(rated, Disk) else rated
+    unread = record.unread
+    if without := counters.keys() - rates.keys():
+        groups: set[Group] = {_group(record.stats, name) for name in without}
+        unread += tuple(Unread(group, "", NO_RATE) for group in sorted(groups, key=lambda group: group.value))
+    more: dict[str, Any] = {"rated_over": over} if isinstance(record, Disk) else {}
+    rated: Record = record._replace(rates=type(record.stats)(**rates), unread=unread, **more)
+    return rated
 
 
 def _rates(

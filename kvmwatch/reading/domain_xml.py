@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple, Optional
 from xml.etree import ElementTree
 
@@ -37,6 +38,9 @@ _TITLES = ("title", *(cloud.place("name") for cloud in CLOUDS))
 _PROJECTS = tuple(cloud.place(*cloud.project) for cloud in CLOUDS)
 _OWNERS = tuple(cloud.place(*cloud.owner) for cloud in CLOUDS)
 _KUBEVIRT = "metadata/{http://kubevirt.io}kubevirt"
+_REMEMBERED = (
+    4096  # documents, of some KiB each: more than the domains of a hypervisor, or none would be met again
+)
 _LONGEST_NAME = 255  # of a bridge, a model, a path: for people and for filters
 
 
@@ -55,8 +59,12 @@ class Definition(NamedTuple):
     pinned: tuple[tuple[int, str], ...] = ()
 
 
+@lru_cache(_REMEMBERED)
 def parse(xml: str) -> Definition:
-    """Read virDomainGetXMLDesc's document. Raises ElementTree.ParseError if it is none."""
+    """Read virDomainGetXMLDesc's document. Raises ElementTree.ParseError if it is none.
+
+    Who reads again and again meets the same text, as a rule, and has it parsed once.
+    """
     root = ElementTree.fromstring(xml)
     watch = root.find(f"metadata/{{{policy.NAMESPACE}}}watch")
     stats = root.find("devices/memballoon/stats")
