@@ -88,5 +88,5 @@ def judged(snapshot: Snapshot, checks: tuple[plugin.Check, ...], config: SiteCon
 
 def _said(verdict: Verdict) -> tuple[int, str]:
     code: int = verdict.state.code
-    bad = [subject.line(worst_only=True) for subject in verdict.sorted_subjects() if subject.state.code]
+    bad = [subject.line(worst_only=True) for subject in verdict.bad_subjects()]
     return code, "; ".join(bad) or verdict.overview

@@ -186,8 +186,9 @@ def _problems(check: str, verdict: Verdict, domain: Domain | None = None) -> Ite
     """The parts of the lines of a verdict on one VM, or on the hypervisor, that are not OK."""
     from check_kvm.frame import labels  # noqa: PLC0415
 
-    called = labels.text(verdict.called(domain)) if domain else ""
-    for subject in verdict.sorted_subjects():
+    bad = verdict.bad_subjects()
+    called = labels.text(verdict.called(domain)) if domain and bad else ""
+    for subject in bad:
         thing = subject.name[len(called) :].strip() if subject.name.startswith(called) else subject.name
         for state, text in subject.parts:
             if state.code:

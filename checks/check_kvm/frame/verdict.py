@@ -58,7 +58,8 @@ class Subject:
     @property
     def state(self) -> ServiceState:
         """The worst of its parts."""
-        return max((state for state, _ in self.parts), key=SEVERITY.index, default=Ok)
+        bad = [state for state, _ in self.parts if state is not Ok]  # which is none, as a rule
+        return max(bad, key=SEVERITY.index) if bad else Ok
 
     def say(self, found: ServiceState | Condition, text: str) -> None:
         """Add a part that needs no threshold: of this state, or of the severity that the condition has here."""
@@ -236,11 +237,7 @@ class Verdict:
         """Say the name that people know of VMs with a problem that the first line names, where no XML was read."""
         if Group.DEFINITION in self.groups:
             return
-        named = [
-            (subject, subject.domain)
-            for subject in self.sorted_subjects()[:NAMED]
-            if subject.domain and subject.state is not Ok
-        ]
+        named = [(subject, subject.domain) for subject in self.bad_subjects()[:NAMED] if subject.domain]
         read = {domain.uuid: domain.title for _, domain in named if domain.title}
         # of one that somebody holds, even the metadata are
         untold = [d.uuid for _, d in named if d.uuid not in read and d.state != states.NOSTATE]
@@ -256,8 +253,15 @@ class Verdict:
 
     def sorted_subjects(self) -> list[Subject]:
         """The subjects, worst first."""
-        said = (subject for subject in self.subjects if subject.parts)
-        return sorted(said, key=lambda s: (-SEVERITY.index(s.state), not s.silent, -s.rank, s.name))
+        return _worst_first(subject for subject in self.subjects if subject.parts)
+
+    def bad_subjects(self) -> list[Subject]:
+        """Those with which something is wrong, worst first."""
+        return _worst_first(subject for subject in self.subjects if subject.state.code)
+
+
+def _worst_first(subjects: Iterable[Subject]) -> list[Subject]:
+    return sorted(subjects, key=lambda s: (-SEVERITY.index(s.state), not s.silent, -s.rank, s.name))
 
 
 def not_responding(domain: Domain) -> str:
