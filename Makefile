@@ -103,6 +103,10 @@ bench-peers: $(READY) ## Compare the CPU of a collection with that of other expo
 	@tools/setup bench
 	@PYTHONPATH=tests/lab tests/lab/run .venv/bench/bin/python tests/bench/peers.py
 
+.PHONY: bench-top
+bench-top: $(READY) ## Tell what a reading of kvmwatch top costs in each stage, on the test driver (no root; VMS=100,1000)
+	@PYTHONPATH=tests $(PYTHON) tests/bench/top.py
+
 .PHONY: bench-zabbix
 bench-zabbix: $(READY) ## Time a Zabbix that is pushed a hypervisor with 1,000 VMs, and these as hosts (root; VMS=1000)
 	@tools/setup systems

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 from commands import Command
 from terminals import Terminal, terminal
@@ -124,6 +125,29 @@ def test_a_daemon_that_hangs_is_told_and_the_last_figures_stay(command: Command,
             assert time.monotonic() - begun < 3
         finally:
             bed.daemon.send(signal.SIGCONT)
+
+
+def reader(top: Terminal) -> psutil.Process:
+    """The process that reads: it leads a session."""
+    (found,) = (p for p in psutil.Process(top.process).children(recursive=True) if os.getsid(p.pid) == p.pid)
+    return found
+
+
+def next_reading(top: Terminal) -> None:
+    clock = top.lines[0]
+    top.until(lambda: top.lines[0] != clock, 20)
+
+
+def test_one_process_reads_again_and_again_and_keeps_nothing(command: Command) -> None:
+    with terminal(command, 50, 200, "kvmwatch", "top", "-d", "2") as top:
+        top.until(lambda: row(top, "web1"), 30)
+        first, files = reader(top), []
+        for _ in range(6):
+            next_reading(top)
+            assert reader(top) == first
+            files.append(first.num_fds())  # it has just told what it read
+        assert max(files[3:]) <= max(files[:3]), "connections of readings that are over"
+        assert first.num_threads() == 1
 
 
 def test_a_daemon_that_restarts(command: Command, bed: Bed) -> None:
