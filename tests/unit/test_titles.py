@@ -146,7 +146,7 @@ def said(check: Check, *domains: Domain, titles: Titles) -> str:
     verdict = plugin.judged(check, snapshot, Thresholds(check.name, check.metrics))
     verdict.entitle(titles)
     before = [subject._label_parts for subject in verdict.subjects if subject.domain]
-    assert before == [domain.name for domain in domains]
+    assert before == [(domain.name,) for domain in domains]
     return output.render(check.name, verdict, output.Style(verbose=1))[0]
 
 
