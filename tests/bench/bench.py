@@ -58,6 +58,7 @@ MANY = [
     ("check_kvm_cpu", stats("STATE", "CPU_TOTAL", "VCPU"), None),
     ("check_kvm_memory", stats("STATE", "BALLOON"), None),
     ("zabbix_kvm discover domains", FLOOR, None),
+    ("kvmwatch list", stats("STATE", "CPU_TOTAL", "VCPU", "BALLOON", "BLOCK", "INTERFACE"), 1.5),
 ]
 VIRSH = {
     "virsh -r list --all": ["virsh", "-r", "list", "--all"],
