@@ -70,9 +70,12 @@ def prepare() -> None:
     hook.write_text(HOOK)
     hook.chmod(0o755)
     # Debian's libvirtd refuses to start its QEMU driver without this user, even to run as root
-    add_user("/etc/passwd", "libvirt-qemu", "libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin")
-    add_user("/etc/group", "libvirt-qemu", "libvirt-qemu:x:64055:")
-    add_user("/etc/group", "libvirt", "libvirt:x:64056:")
+    add_users("/etc/passwd", "libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin")
+    add_users("/etc/group", "libvirt-qemu:x:64055:", "libvirt:x:64056:")
+    # and it refuses who comes from a system that a test made, as long as these numbers have no names here
+    of_systems = range(900, 1000)
+    add_users("/etc/passwd", *(f"system{uid}:x:{uid}:{uid}::/nonexistent:/usr/sbin/nologin" for uid in of_systems))
+    add_users("/etc/group", *(f"system{gid}:x:{gid}:" for gid in of_systems))
     replace("/etc/hosts", "127.0.0.1 localhost kvm1 kvm2\n::1 localhost\n")
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     # as systemd sets it when it boots a machine: Debian 13's ping has no other right, and Nagios looks at hosts by it
@@ -99,19 +102,21 @@ def mount(*arguments: object) -> None:
     subprocess.run(["mount", *map(str, arguments)], check=True)
 
 
-def add_user(path: str, name: str, line: str) -> None:
-    """Add a line to a copy of a user database that only this mount namespace sees."""
-    text = Path(path).read_text()
-    if f"\n{name}:" in f"\n{text}":
-        return
-    replace(path, text.rstrip("\n") + f"\n{line}\n")
+def add_users(path: str, *lines: str) -> None:
+    """Add lines to a copy of a user database that only this mount namespace sees, unless a name or number is taken."""
+    there = Path(path).read_text().splitlines()
+    taken = {field for line in there for field in line.split(":")[0:3:2]}
+    new = [line for line in lines if taken.isdisjoint(line.split(":")[0:3:2])]
+    if new:
+        replace(path, "\n".join([*there, *new, ""]))
 
 
 def replace(path: str, text: str) -> None:
     """Give a file another text, which only this mount namespace sees."""
     copy = WORK / Path(path).name
     copy.write_text(text)
-    mount("--bind", copy, path)
+    if not os.path.samefile(copy, path):
+        mount("--bind", copy, path)
 
 
 if __name__ == "__main__":

@@ -69,6 +69,7 @@ NAGIOS_HAS = (
 #: what has to happen before a page is read, or before one of its commands
 BEFORE = {
     "ln -s /usr/bin/zabbix_kvm": "mkdir -p /usr/lib/zabbix/externalscripts",  # of the server's package
+    "useradd": "groupadd --system --force kvm",  # every hypervisor has it, of those who may use /dev/kvm
     "sed 's/^/restrict": "cp /etc/kvmwatch/ssh/id_ed25519.pub /root/",
     # the lab has no address but its own loopback, for which nsca does not look by itself
     "systemctl restart nsca": "sed -i 's/^#server_address=.*/server_address=127.0.0.1/' /etc/nsca.cfg",

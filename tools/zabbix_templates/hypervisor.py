@@ -34,7 +34,7 @@ _URI_MACROS = (
     Macro(
         "{$KVM.URI}",
         "qemu:///system",
-        "libvirt URI as the proxy or server opens it, e.g. qemu+ssh://kvm@HOST/system",
+        "libvirt URI as the proxy or server opens it, e.g. qemu+ssh://kvm-reader@HOST/system",
     ),
     Macro(
         "{$KVM.TIMEOUT}", "25", "Seconds for one collection; less than Timeout of the proxy or server (at most 30)"
@@ -69,7 +69,7 @@ WAYS = (
 2. On the hypervisor, install the package kvmwatch-zabbix and zabbix-sender, and let `kvmwatch-send.timer` run
    `zabbix_kvm send` every minute. It takes the server list, the host name and the TLS settings from the agent's
    configuration file; other options are in `/etc/default/kvmwatch-send`. Elsewhere, for another machine's hypervisor,
-   it has `-u qemu+ssh://kvm@HOST/system --host HOST` among them.
+   it has `-u qemu+ssh://kvm-reader@HOST/system --host HOST` among them.
 3. It prints how many values were accepted, and fails when some were not.
 """,
     ),
