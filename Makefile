@@ -99,7 +99,7 @@ bench: $(READY) ## Time our commands against virsh, on the lab's guests and on 2
 	@PYTHONPATH=tests/lab tests/lab/run .venv/bench/bin/python tests/bench/bench.py
 
 .PHONY: bench-peers
-bench-peers: $(READY) ## Compare the CPU of a collection with that of other exporters and of virt-top, on 100 paused guests (root)
+bench-peers: $(READY) ## Compare the CPU of a collection with that of other exporters and of virt-top, on 100 guests that do nothing (root)
 	@tools/setup bench
 	@PYTHONPATH=tests/lab tests/lab/run .venv/bench/bin/python tests/bench/peers.py
 

@@ -1,6 +1,6 @@
 """What a collection costs beside what others have for it, in one run: "make bench-peers".
 
-100 small paused guests are read by Debian's prometheus-libvirt-exporter, collectd's virt plugin, virt-top where the
+100 small guests with a disk and an interface each, that run and do nothing, are read by Debian's prometheus-libvirt-exporter, collectd's virt plugin, virt-top where the
 release has it and a loop of virsh, and by ours; each alone, as long as COLLECTIONS collections take, in turn. Measures an
 installed copy, as users have it (.venv/bench). Runs in the lab's namespaces.
 """
@@ -24,7 +24,7 @@ from cpu import Cost, Spent
 from running import running
 from waiting import eventually
 
-PAUSED = int(os.environ.get("VMS", "100"))
+GUESTS = int(os.environ.get("VMS", "100"))
 COLLECTIONS = 10
 INTERVAL = 3  # seconds; what virt-top and kvmwatch top have by default
 WORK = bed.WORK / "peers"
@@ -51,6 +51,7 @@ EXEC = f"""LoadPlugin exec
 </Plugin>
 """
 LOOP = f"while virsh -r domstats; do sleep {INTERVAL}; done"
+HALT = b"\xfa\xf4\xeb\xfd"  # cli; hlt; and again
 #: one more than is measured: rates need it, and it is not measured
 TOP = ("-b", "-n", str(COLLECTIONS + 9), "-d", str(INTERVAL))
 
@@ -75,15 +76,25 @@ def main() -> None:
     with running(bed.Bed()) as lab:
         for domain in lab.connect().listAllDomains():
             lab.remove(domain.name())
-        for number in range(PAUSED):
-            lab.transient(guests.small(f"small{number:03}"), paused=True)
-        title = f"{PAUSED} small paused guests: of one collection, ms; means of {COLLECTIONS}, wall: medians"
+        for number in range(GUESTS):
+            lab.transient(guests.small(f"small{number:03}", devices(number)))
+        time.sleep(GUESTS)  # until they have booted, one after the other
+        title = f"{GUESTS} small guests with a disk and an interface: of one collection, ms; means of {COLLECTIONS}, wall: medians"
         print(f"\n{title}\n  {'':<44}{'wall':>8}{'own CPU':>9}{'libvirtd':>9}{'QEMUs':>9}{'all CPU':>9}")
         for reader in readers():
             cost = read(reader, Spent(lab.daemon.pid))
             wall = f"{cost.wall * 1000:8.1f}" if reader.asked else f"{'':8}"
             spent = (cost.own, cost.daemon, cost.guests)
             print(f"  {reader.name:<44}{wall}" + "".join(f"{part * 1000:9.1f}" for part in (*spent, sum(spent))))
+
+
+def devices(number: int) -> str:
+    """XML of a disk that a guest boots from, to halt for ever, and of an interface."""
+    image = WORK / f"{number}.raw"
+    with open(image, "wb") as file:
+        file.write(HALT.ljust(510, b"\0") + b"\x55\xaa")  # a boot sector
+        file.truncate(1 << 20)
+    return guests.disk(image, "vda", "raw") + guests.interface("default", f"52:54:00:00:09:{number % 256:02x}")
 
 
 def readers() -> list[Reader]:

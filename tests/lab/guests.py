@@ -56,12 +56,12 @@ def guest(
 {balloon}<panic model='isa'/><video><model type='none'/></video>{devices}</devices></domain>"""
 
 
-def small(name: str) -> str:
-    """XML of a guest that costs next to nothing: 16 MiB, BIOS only, no disk, no network."""
+def small(name: str, devices: str = "") -> str:
+    """XML of a guest that costs next to nothing: 16 MiB, BIOS only, no disk or network but what is given."""
     return f"""<domain type='qemu'><name>{name}</name><memory unit='MiB'>16</memory><vcpu>1</vcpu>
 <os><type arch='x86_64'>hvm</type></os><features><acpi/></features><devices>
 <controller type='usb' model='none'/><memballoon model='virtio'/><video><model type='none'/></video>
-</devices></domain>"""
+{devices}</devices></domain>"""
 
 
 def uuid_of(name: str) -> str:
