@@ -66,14 +66,17 @@ def text(rows: Iterable[Row], comment: str = "") -> str:
     """The rows in text format; families without a value are left out."""
     samples: dict[tuple[str, str], list[str]] = {key: [] for key in FAMILIES}
     for row in rows:
-        for value, number in row.values.items():
-            samples[row.entity, value].append(_sample(row.labels, number / _DIVIDED.get((row.entity, value), 1)))
+        labels = _labels(row.labels)
+        for value, measured in row.values.items():
+            key = row.entity, value
+            samples[key].append(f"{labels} {number(measured / _DIVIDED.get(key, 1))}")
         if row.state is not None:
             samples[row.entity, "state"] += (
-                _sample({**row.labels, "state": word}, word == row.state) for word in STATES[row.entity]
+                f"{_labels({**row.labels, 'state': word})} {number(word == row.state)}"
+                for word in STATES[row.entity]
             )
         if row.entity in NAMED:
-            samples[row.entity, "info"].append(_sample({**row.labels, **row.info}, 1))
+            samples[row.entity, "info"].append(f"{_labels({**row.labels, **row.info})} 1")
     lines = [f"# {readable(comment, _LONGEST_COMMENT)}"] if comment else []
     for key, family in FAMILIES.items():
         if samples[key]:
@@ -83,9 +86,9 @@ def text(rows: Iterable[Row], comment: str = "") -> str:
     return "\n".join(lines) + "\n"
 
 
-def _sample(labels: Mapping[str, str], value: float) -> str:
+def _labels(labels: Mapping[str, str]) -> str:
     inside = ",".join(f'{label}="{word.translate(_ESCAPED)}"' for label, word in labels.items() if word)
-    return f"{{{inside}}} {number(value)}" if inside else f" {number(value)}"
+    return f"{{{inside}}}" if inside else ""
 
 
 def number(value: float) -> str:
