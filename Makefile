@@ -16,14 +16,7 @@ demo: $(READY) ## Judge this machine's VMs (or the example hypervisor's) as Nagi
 	@examples/demo
 
 .PHONY: test
-test: lint test-unit ## Run every test; those of the lab and the systems need root (they bring up their own libvirt, guests and daemons)
-	@[ "$$(id -u)" != 0 ] || for what in lab modular systems packages; do tools/setup $$what || exit; done
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-labs test-systems  # which wait most of the time
-
-.PHONY: test-labs
-test-labs: $(READY)
-	@$(MAKE) --no-print-directory test-lab
-	@$(MAKE) --no-print-directory test-lab-modular
+test: lint test-unit test-lab test-lab-modular test-systems ## Run every test; those of the lab and the systems need root (they bring up their own libvirt, guests and daemons)
 
 .PHONY: test-quick
 test-quick: $(READY) ## Run what needs no root and no daemon: lint, unit and test driver tests, in about a minute
