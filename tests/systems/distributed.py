@@ -199,7 +199,7 @@ class Distributed:
             assert where, f"{block.page}:{block.line}: on which machine?"
             machine = self.agent if where[1] == "`kvm1`" else self.master
             text = re.sub(
-                r"('?)qemu\+ssh://\w+@\w+/system(\?keyfile=[\w/]+)?\1",
+                r"('?)qemu\+ssh://[\w-]+@\w+/system(\?keyfile=[\w/]+)?\1",
                 f"{READ_BY_MASTER} {self._more}",
                 block.text,
             )

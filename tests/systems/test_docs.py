@@ -52,7 +52,7 @@ STAND_INS = (
     (r"https://icinga\.example\.com", "https://kvm1"),
     (r"192\.0\.2\.1\d", "127.0.0.2"),  # where the agent of this system listens, beside the lab's own
     (r"nagios\.example\.com", "kvm1"),
-    (r"qemu\+ssh://\w+@\w+/system(?!\?keyfile)", "qemu:///system"),  # test_zabbix_ways.py goes over ssh
+    (r"qemu\+ssh://[\w-]+@\w+/system(?!\?keyfile)", "qemu:///system"),  # test_zabbix_ways.py goes over ssh
     (r"\b(dommemstat) web1", r"\1 alone1"),  # the lab's other tests need web1 as it is
     (r"\bNAME\b", "web1"),
     (r"\bvnet7\b", "vnet0"),
