@@ -37,7 +37,7 @@ _SHARE = 0.8  # of the time that is left may go into asking the QEMUs
 _RETRIES = 8  # for domains whose QEMU another client was asking just then
 _RETRY_PAUSES = 0.9  # seconds, all together
 _PAUSED_IOERROR = 5  # virDomainPausedReason
-#: paused while it migrates or starts: a QEMU that is just being filled
+#: paused while it migrates or starts: a QEMU that is just being filled, which libvirt 11 waits for all the same
 _CANNOT_ANSWER = ((states.PAUSED, 2), (states.PAUSED, 11))
 _OF_DEVICES = ("block.", "net.")
 
@@ -152,8 +152,7 @@ class DomainReader:
                 del readings[domain.UUIDString()]
 
     def _was_skipped(self, reading: Reading) -> bool:
-        state = (reading.fields.get("state.state"), reading.fields.get("state.reason"))
-        if self._hypervisor.provider is not bulk or reading.unread or state in _CANNOT_ANSWER:
+        if self._hypervisor.provider is not bulk or reading.unread or _cannot_answer(reading.fields):
             return False
         return _is_active(reading) and bulk.skipped(reading.fields, self._groups)
 
@@ -167,8 +166,11 @@ class DomainReader:
         if self._groups & _STATISTICS:
             before = {domain.UUIDString(): fields for domain, fields in listed}
             measured = [domain for domain, fields in listed if self._is_measured(fields)]
+            silent = [domain for domain in measured if _cannot_answer(before[domain.UUIDString()])]
             listed = [(domain, fields) for domain, fields in listed if not self._is_measured(fields)]
-            statistics = self._statistics(measured, descriptions)
+            statistics = self._statistics([domain for domain in measured if domain not in silent], descriptions)
+            if silent:
+                statistics += self._hypervisor.provider.read(silent, self._groups & ~_ASKS_QEMU)
             listed += [(domain, before[domain.UUIDString()] | fields) for domain, fields in statistics]
         # the moment of a chunk's values: in the middle of its call
         moment = (began + time.monotonic()) / 2
@@ -233,6 +235,10 @@ def _reading(domain: LibvirtDomain, fields: Fields, moment: float = 0.0) -> Read
         moment or time.monotonic(),
         fields,
     )
+
+
+def _cannot_answer(fields: Fields) -> bool:
+    return (fields.get("state.state"), fields.get("state.reason")) in _CANNOT_ANSWER
 
 
 def _is_active(reading: Reading | None) -> bool:
