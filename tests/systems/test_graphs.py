@@ -192,11 +192,14 @@ def test_a_qemu_that_hangs_and_a_pool_that_is_inactive(kvm: Command, bed: Bed) -
         for name in on_both("KVM pool"):
             wanted[name] = {metric for metric in wanted[name] if not metric.startswith("images.")}
             assert wanted[name] < well[name]
+        # libvirt 11 gives no XML of such a VM: its interfaces are known only to who read it just before
+        open_ones = on_both("KVM network web1") if bed.connect().getLibVersion() >= 11_000_000 else ()
         try:
             os.kill(qemu, signal.SIGSTOP)
             pool.destroy()
             for _ in range(2):
-                assert metrics(shown.look()) == wanted
+                told = metrics(shown.look())
+                assert {**told, **{name: wanted[name] for name in open_ones}} == wanted
         finally:
             os.kill(qemu, signal.SIGCONT)
             pool.create()
