@@ -119,13 +119,8 @@ _ENTRIES = {
 _OF_THE_START = ("LANG", "LC_", "PYTHON", "LIBVIRT_DEBUG", "LIBVIRT_LOG")
 
 
-class Forked(Command):
-    """Runs commands in processes of their own, forked from one that has imported everything: most of a start's time.
-
-    What a process has is its own: stdin, stdout and stderr, arguments, environment, signals, exit code. Only /proc
-    does not show its environment (that of the programs it starts, it does). What concerns the start of Python, and
-    of course each command's, needs a :class:`Command`.
-    """
+class _Quicker(Command):
+    """Runs commands without a start of Python, but those whose environment is read then."""
 
     def __call__(
         self,
@@ -136,9 +131,24 @@ class Forked(Command):
     ) -> Ran:
         if any(variable.startswith(_OF_THE_START) for variable in env or ()):
             return super().__call__(name, *arguments, env=env, timeout=timeout)
+        return self._run(name, arguments, {"KVMWATCH_STATE_DIR": str(self._state), **(env or {})}, timeout)
+
+    def _run(self, name: str, arguments: tuple[str, ...], env: dict[str, str], timeout: float) -> Ran:
+        raise NotImplementedError
+
+
+class Forked(_Quicker):
+    """Runs commands in processes of their own, forked from one that has imported everything: most of a start's time.
+
+    What a process has is its own: stdin, stdout and stderr, arguments, environment, signals, exit code. Only /proc
+    does not show its environment (that of the programs it starts, it does). What concerns the start of Python, and
+    of course each command's, needs a :class:`Command`.
+    """
+
+    def _run(self, name: str, arguments: tuple[str, ...], env: dict[str, str], timeout: float) -> Ran:
         begun = time.monotonic()
         words = [str(self.bin / name), *arguments]
-        environment = {**os.environ, "KVMWATCH_STATE_DIR": str(self._state), **(env or {})}
+        environment = {**os.environ, **env}
         (out, stdout), (err, stderr) = _BORN.Pipe(duplex=False), _BORN.Pipe(duplex=False)
         process = _BORN.Process(target=be, args=(_ENTRIES[name], words, os.getcwd(), environment, stdout, stderr))
         with out, err:
@@ -170,26 +180,17 @@ def _whole(ends: Sequence[Connection], end: float) -> list[str]:
     return [text.decode() for text in said.values()]
 
 
-class InProcess(Command):
+class InProcess(_Quicker):
     """Runs commands within this process: what they say is the same, and a process took most of the time.
 
     There is no watchdog: what hangs hangs the test. That what they say gets out, and how a process ends, needs a
     :class:`Forked`; test_commands.py compares them.
     """
 
-    def __call__(
-        self,
-        name: str,
-        *arguments: str,
-        env: dict[str, str] | None = None,
-        timeout: float = 60,
-    ) -> Ran:
-        if any(variable.startswith(_OF_THE_START) for variable in env or ()):
-            return super().__call__(name, *arguments, env=env, timeout=timeout)
+    def _run(self, name: str, arguments: tuple[str, ...], env: dict[str, str], timeout: float) -> Ran:
         begun = time.monotonic()
         out, err = io.StringIO(), io.StringIO()
-        environment = patch.dict(os.environ, {"KVMWATCH_STATE_DIR": str(self._state), **(env or {})})
-        with environment, redirect_stdout(out), redirect_stderr(err):
+        with patch.dict(os.environ, env), redirect_stdout(out), redirect_stderr(err):
             try:
                 said = _said(name, arguments)
             except SystemExit as ended:  # argparse has printed the help or the version

@@ -165,12 +165,9 @@ class DomainReader:
         listed = [(domain, fields) for domain, fields in listed if domain.UUIDString() in descriptions]
         if self._groups & _STATISTICS:
             before = {domain.UUIDString(): fields for domain, fields in listed}
-            measured = [domain for domain, fields in listed if self._is_measured(fields)]
-            silent = [domain for domain in measured if _cannot_answer(before[domain.UUIDString()])]
+            measured = [(domain, fields) for domain, fields in listed if self._is_measured(fields)]
             listed = [(domain, fields) for domain, fields in listed if not self._is_measured(fields)]
-            statistics = self._statistics([domain for domain in measured if domain not in silent], descriptions)
-            if silent:
-                statistics += self._hypervisor.provider.read(silent, self._groups & ~_ASKS_QEMU)
+            statistics = self._statistics(measured, descriptions)
             listed += [(domain, before[domain.UUIDString()] | fields) for domain, fields in statistics]
         # the moment of a chunk's values: in the middle of its call
         moment = (began + time.monotonic()) / 2
@@ -194,17 +191,19 @@ class DomainReader:
             return reading._replace(disk_errors=errors, unread=(*reading.unread, *unread))
         return reading
 
-    def _statistics(self, domains: list[LibvirtDomain], descriptions: dict[str, Description]) -> Listed:
-        """Ask for the groups; a QEMU without disks is not asked for disks, which it answers slowly, too."""
-        read: Listed = []
-        diskless = [d for d in domains if (found := descriptions[d.UUIDString()].definition) and not found.disks]
-        for some, groups in (
-            ([domain for domain in domains if domain not in diskless], self._groups),
-            (diskless, self._groups & ~Group.DISK),
-        ):
-            if some:
-                read += self._hypervisor.provider.read(some, groups)
-        return read
+    def _statistics(self, listed: Listed, descriptions: dict[str, Description]) -> Listed:
+        """Ask for the groups, but a QEMU for nothing that it has not, and answers slowly, or cannot tell yet."""
+        by_groups: dict[Group, list[LibvirtDomain]] = {}
+        for domain, fields in listed:
+            groups = self._groups
+            if _cannot_answer(fields):
+                groups &= ~_ASKS_QEMU
+            elif (definition := descriptions[domain.UUIDString()].definition) and not definition.disks:
+                groups &= ~Group.DISK
+            by_groups.setdefault(groups, []).append(domain)
+        return [
+            read for groups, some in by_groups.items() for read in self._hypervisor.provider.read(some, groups)
+        ]
 
     def _settle(self, readings: dict[str, Reading]) -> dict[str, float]:
         """Keep of each domain only what belongs to the run that it is in at the end.
