@@ -51,7 +51,7 @@ def _config(options: argparse.Namespace) -> Outcome:
     from nagios_kvm import files, manifest  # noqa: PLC0415 - publish does without
     from nagios_kvm.composing import Definitions, permitted  # noqa: PLC0415
 
-    deadline = Deadline(options.timeout)
+    deadline = Deadline.of_command(options.timeout)
     if options.format == "director-import" and not options.vm_host:
         options.vm_host = VmHost("{name}")  # a list of hosts
     if (options.validate or options.reload) and not options.output:
@@ -132,7 +132,7 @@ def _renderer(name: str) -> Any:
 def _publish(options: argparse.Namespace) -> Outcome:
     from nagios_kvm import targets  # noqa: PLC0415 - config does without
 
-    deadline = Deadline(options.timeout)
+    deadline = Deadline.of_command(options.timeout)
     chosen = services.checks(options.check, options.uri)
     target = targets.find(options.to, options.credentials, options.ca_file, options.allow_http)
     style = output.Style(options.perfdata or target.perfdata, limit=target.limit)
@@ -175,7 +175,7 @@ def _local(options: argparse.Namespace) -> Outcome:
     style = output.Style(perfdata.KNOWN)
     config = site_config(options.config)
     try:
-        told = _judged(options, chosen, config, style, Deadline(options.timeout), "kvm_local")
+        told = _judged(options, chosen, config, style, Deadline.of_command(options.timeout), "kvm_local")
     except UsageError:
         raise
     except KvmwatchError as error:  # one service tells it; Checkmk says of the others that they are gone or stale

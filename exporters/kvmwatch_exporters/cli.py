@@ -179,7 +179,7 @@ def _json(options: argparse.Namespace) -> Outcome:
 def _read(options: argparse.Namespace) -> tuple[list[Row], str, float]:
     """The rows, what went wrong (then they say that it did), and the Unix time of the reading."""
     try:
-        reading = read(options, Deadline(options.timeout))
+        reading = read(options, Deadline.of_command(options.timeout))
     except UsageError:
         raise
     except KvmwatchError as error:

@@ -27,6 +27,7 @@ from typing import NamedTuple, NoReturn
 
 from kvmwatch.command import children
 from kvmwatch.model import doing
+from kvmwatch.reading.deadline import begun
 
 UNKNOWN = 3
 
@@ -73,7 +74,7 @@ def run(work: Callable[[], Said], too_late: Callable[[str], Said], seconds: floa
 
 
 def limit(seconds: float) -> None:
-    """Give the work so many seconds from now on."""
+    """Give the work so many seconds from when the process began."""
     if _watchdog:
         _watchdog.limit(seconds)
 
@@ -93,7 +94,8 @@ class _Watchdog:
         self._over = False  # the main thread has nothing more to do than to print
         self._told, self._tell = os.pipe()
         os.set_blocking(self._tell, False)
-        self.limit(seconds)
+        self._seconds = min(seconds, _LONGEST)
+        self.renew()
         for number in (signal.SIGALRM, *_ENDING):
             if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGALRM:
                 signal.signal(number, self._interrupt)
@@ -104,13 +106,16 @@ class _Watchdog:
 
     def limit(self, seconds: float) -> None:
         self._seconds = min(seconds, _LONGEST)
-        self.renew()
+        self._until(begun() + self._seconds)
 
     def renew(self) -> None:
-        self._end = time.monotonic() + self._seconds
+        self._until(time.monotonic() + self._seconds)
+
+    def _until(self, end: float) -> None:
+        self._end = end
         # again and again: what is raised within a callback or a destructor is lost, and a regular expression that
         # begins after that lets no other thread run
-        signal.setitimer(signal.ITIMER_REAL, self._seconds + _INTERRUPTED, _AGAIN)
+        signal.setitimer(signal.ITIMER_REAL, max(0.0, end - time.monotonic()) + _INTERRUPTED, _AGAIN)
         with contextlib.suppress(BlockingIOError):  # then the thread is awake
             os.write(self._tell, bytes(1))
 

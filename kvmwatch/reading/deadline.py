@@ -7,6 +7,7 @@ without waiting for threads that are still inside such a call (:mod:`kvmwatch.co
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -16,17 +17,37 @@ from kvmwatch.model.errors import DeadlineExceeded
 
 T = TypeVar("T")
 
+#: seconds that a start may take; a process that is older was another program before (a shell that slept, say)
+_STARTING = 3.0
+
+
+def begun() -> float:
+    """When this process began, by time.monotonic(): whoever waits for a command, counts from there.
+
+    Source: starttime of /proc/self/stat. It is now where that is longer ago than a start takes.
+    """
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return time.monotonic() - (age if 0 < age < _STARTING else 0.0)
+
 
 class Deadline:
-    """The moment by which a command must have its data, counted from its own creation.
+    """The moment by which a command must have its data, counted from its own creation, or from ``since``.
 
     ``seconds`` is what the user allowed (``-t``); a tenth of it, half a second at most, is kept back for
     judging and printing what was read by then (or ``spare`` seconds).
     """
 
-    def __init__(self, seconds: float, spare: float | None = None) -> None:
+    def __init__(self, seconds: float, spare: float | None = None, since: float | None = None) -> None:
         self.seconds = seconds
-        self._end = time.monotonic() + seconds - (min(0.5, seconds / 10) if spare is None else spare)
+        since = time.monotonic() if since is None else since
+        self._end = since + seconds - (min(0.5, seconds / 10) if spare is None else spare)
+
+    @classmethod
+    def of_command(cls, seconds: float) -> Deadline:
+        """Give that of ``-t``: on a machine so busy that Python starts for a second, this second counts."""
+        return cls(seconds, since=begun())
 
     def remaining(self) -> float:
         """Seconds left, 0 when over."""

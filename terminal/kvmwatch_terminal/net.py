@@ -84,7 +84,7 @@ def add_options(made: Parser) -> None:
 def _run(options: argparse.Namespace) -> Outcome:
     if options.peers and not options.what:
         raise UsageError("--peers is of one VM; name it", "usage: kvmwatch net [-h] [OPTION ...] VM --peers")
-    deadline = Deadline(options.timeout)
+    deadline = Deadline.of_command(options.timeout)
     by = _column(options.sort, net_peers.COLUMNS if options.peers else net_columns.COLUMNS)
     selection = Selection.parse(options.domain, options.exclude)
     snapshot = _read(options)

@@ -45,7 +45,7 @@ def read(
     from check_kvm.frame import placing  # noqa: PLC0415 - only when it is used
     from check_kvm.frame.sampling import rated, rated_by  # noqa: PLC0415
 
-    deadline = Deadline(options.timeout)
+    deadline = Deadline(options.timeout) if counters else Deadline.of_command(options.timeout)
     for check in checks:
         groups |= check.reads
     reader = Reader(options.uri, groups, selection, deadline, Roster(options.state_dir, options.uri))

@@ -70,6 +70,18 @@ def test_a_limit_that_is_given_later_counts_and_one_that_is_renewed() -> None:
     assert ran("return Said('done\\n', 0)", 1e300) == (0, "done\n", "")
 
 
+@pytest.mark.parametrize("before", [1.0, 4.0])
+def test_a_start_that_takes_long_counts_but_not_what_was_another_program_before(before: float) -> None:
+    """As where a machine is busy; and as a shell that sleeps before it becomes our command."""
+    script_ = f'sleep {before}; exec "$@"'
+    work = "watchdog.limit(1000); print(1000 + time.monotonic() - watchdog._watchdog._end); return Said('', 0)"
+    made = subprocess.run(
+        ["sh", "-c", script_, "sh", *script(work)], capture_output=True, text=True, timeout=60, check=True
+    )
+    counted = float(made.stdout)
+    assert counted >= before if before == 1.0 else counted < before
+
+
 @pytest.mark.parametrize("later", range(8))
 def test_one_of_both_has_the_last_word(later: int) -> None:
     """Work that is done just when the time is over."""

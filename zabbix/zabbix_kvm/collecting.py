@@ -129,7 +129,7 @@ def _send(options: argparse.Namespace) -> Outcome:
     from zabbix_kvm import sender  # noqa: PLC0415 - brings subprocess, which the agent's items do not need
 
     config = options.config or sender.default_config()
-    deadline = Deadline(options.timeout)
+    deadline = Deadline.of_command(options.timeout)
     failed: KvmwatchError | None = None
     snapshot: Snapshot | None = None
     try:
@@ -203,7 +203,7 @@ def _read(options: argparse.Namespace, groups: Group, deadline: Deadline | None 
     selection = Selection.parse(options.domain, options.exclude)
     if options.guest_agent:
         groups |= Group.FILESYSTEM
-    deadline = deadline or Deadline(options.timeout)
+    deadline = deadline or Deadline.of_command(options.timeout)
     snapshot = Reader(options.uri, groups, selection, deadline, Roster(None, options.uri)).read()
     if options.verbose >= 3:
         print(timings(snapshot), file=sys.stderr)

@@ -98,7 +98,7 @@ def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
     """Run a check and give its output and exit code. Raises KvmwatchError, UsageError among them."""
     options = parser_of(check).parse_args(arguments)
     watchdog.limit(options.timeout)
-    deadline = Deadline(options.timeout)
+    deadline = Deadline.of_command(options.timeout)
     config = site_config(options.config)
     severities = options.severity if check.conditions else ()
     thresholds = checked_thresholds(check, config, options.warning, options.critical, severities)
