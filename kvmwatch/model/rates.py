@@ -91,9 +91,11 @@ def samples(snapshot: Snapshot) -> Samples:
 
 
 def with_rates(snapshot: Snapshot, *earlier: Samples, longest: float = MAX_SECONDS) -> Snapshot:
-    """Fill the ``rates`` of a snapshot's records from earlier samples, of each record the first that give any.
+    """Fill the ``rates`` of a snapshot's records from earlier samples, each rate from the first that gives it.
 
-    Those older than ``longest`` seconds give none. A record with counters that have no rate says so in ``unread``.
+    Counters of a record may begin at different times: those that a guest reports, long after it was started.
+    Samples older than ``longest`` seconds give none. A record with counters that have no rate says so in its
+    ``unread``.
     """
     host = snapshot.host
     if host:
@@ -235,13 +237,15 @@ def _rated(
     if not counters:
         return record
     rates: dict[str, float] = {}
-    over = None
+    over: float | None = None
     for samples in earlier:
         before = samples.get(key)
-        if before and before.generation == generation:
-            rates = _rates(record.stats, counters, before, time, longest)
-        if before and rates:
-            over = time - before.time
+        if not before or before.generation != generation:
+            continue
+        if given := _rates(record.stats, counters, before, time, longest):
+            over = over or time - before.time
+            rates = {**given, **rates}
+        if len(rates) == len(counters):
             break
     unread = record.unread
     if without := counters.keys() - rates.keys():

@@ -69,6 +69,20 @@ def test_the_first_earlier_reading_that_gives_rates_is_taken(ages: list[float]) 
     assert rate == (pytest.approx(5 / usable[0]) if usable else None)
 
 
+def test_counters_that_begin_later_have_a_rate_from_a_later_reading() -> None:
+    """A guest reports its memory long after its vCPUs began to run: that is no reason to know no rate of it."""
+
+    def counted(time: float, **stats: float) -> Snapshot:
+        domain = Domain("uuid-a", "a", 1, 1, 1, time, stats=DomainStats(cpu_time=time, **stats))
+        return Snapshot("test", time, 0, domains=(domain,))
+
+    last_run, first, again = counted(100), counted(160, swap_in=8), counted(161, swap_in=10)
+    assert lacking(with_rates(first, samples(last_run)), Group.MEMORY) == {"uuid-a"}
+    rated = with_rates(again, samples(last_run), samples(first))
+    assert lacking(rated, Group.MEMORY) == frozenset()
+    assert rated.domains[0].rates == DomainStats(cpu_time=1, swap_in=2)
+
+
 def test_one_counter_that_went_backwards_discredits_the_others_of_its_record_only() -> None:
     rated = rates(snapshot(100, 10, read=100), snapshot(110, 15, read=50))
     assert rated.disks[0].rates.read_bytes is None
