@@ -16,7 +16,8 @@ demo: $(READY) ## Judge this machine's VMs (or the example hypervisor's) as Nagi
 	@examples/demo
 
 .PHONY: test
-test: lint test-unit test-lab test-lab-modular test-systems ## Run every test; those of the lab and the systems need root (they bring up their own libvirt, guests and daemons)
+test: test-quick installed ## Run every test; those of the lab and the systems need root (they bring up their own libvirt, guests and daemons)
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-systems-others test-systems-zabbix test-lab test-lab-modular  # each waits most of the time
 
 .PHONY: test-quick
 test-quick: $(READY) ## Run what needs no root and no daemon: lint, unit and test driver tests, in about a minute
@@ -40,9 +41,20 @@ test-lab-modular: $(READY) ## Run the lab tests on libvirt's modular daemons, wh
 	@KVMWATCH_LAB_DAEMONS=modular tests/lab/run $(PYTHON) -m pytest -q tests/lab
 
 .PHONY: test-systems
-test-systems: $(READY) ## Run the systems tests: our packages, and a real Zabbix, Nagios, NRPE and Icinga that watch the lab (root)
-	@[ "$$(id -u)" != 0 ] || { tools/setup systems && tools/setup packages; }
-	@tests/lab/run $(PYTHON) -m pytest -q --ignore-glob '*_pager.py' tests/systems
+test-systems: test-systems-zabbix test-systems-others ## Run the systems tests: our packages, and a real Zabbix, Nagios, NRPE and Icinga that watch the lab (root)
+
+.PHONY: test-systems-zabbix
+test-systems-zabbix: $(READY) installed
+	@tests/lab/run $(PYTHON) -m pytest -q tests/systems/test_zabbix*.py
+
+.PHONY: test-systems-others
+test-systems-others: $(READY) installed
+	@tests/lab/run $(PYTHON) -m pytest -q --ignore-glob '*_pager.py' --ignore-glob '*/test_zabbix*' tests/systems
+
+# one after the other, as a package manager wants it
+.PHONY: installed
+installed:
+	@[ "$$(id -u)" != 0 ] || for what in lab modular systems packages; do tools/setup $$what || exit; done
 
 .PHONY: test-pager
 test-pager: $(READY) ## Count what a real Nagios and a real Icinga tell of a dead libvirtd, a reboot, a busy VM and a dead agent (root; a quarter of an hour, on an idle machine)
