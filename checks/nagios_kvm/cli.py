@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from kvmwatch.reading.deadline import Deadline
 from nagios_kvm import services
 from nagios_kvm.budget import Budget
 from nagios_kvm.definitions import Site, check_uri, host_name
-from nagios_kvm.homes import Homes
+from nagios_kvm.homes import Homes, own
 from nagios_kvm.judging import Result, results
 from nagios_kvm.turns import Turns
 from nagios_kvm.vm_hosts import VmHost
@@ -98,11 +98,15 @@ def _config(options: argparse.Namespace) -> Outcome:
         hear=heard.append,
     )
     notes = [*(note for said in heard for note in file.untold(said)), *file.notes]
-    more = [f"and {len(notes) - _NOTES} more of that"] if len(notes) > _NOTES else []
-    for note in (*notes[:_NOTES], *more):
+    for note in _few(notes):
         print(f"nagios_kvm: {note}", file=sys.stderr)
     what = f"{file.number} services" if changed else "unchanged"
     return Outcome(f"{options.output}: {what}")
+
+
+def _few(notes: Sequence[str]) -> list[str]:
+    more = [f"and {len(notes) - _NOTES} more of that"] if len(notes) > _NOTES else []
+    return [*notes[:_NOTES], *more]
 
 
 def _uri_of_checks(options: argparse.Namespace) -> str | None:
@@ -152,6 +156,9 @@ def _publish(options: argparse.Namespace) -> Outcome:
         only = Result(services.Service(of_host).name, UNKNOWN, unknown(of_host, error))
         target.send(host, Turns(options.state_dir, to, [only]), deadline)
         raise
+    notes: list[str] = []
+    if options.vm_host:
+        told, notes = own(told, target.owners(told, deadline))
     turns = Turns(options.state_dir, to, told)
     budget.start()
     try:
@@ -161,7 +168,7 @@ def _publish(options: argparse.Namespace) -> Outcome:
     if not taken.why:  # else it may have been over at once
         budget.keep()
     text = target.words.format(to=options.to, number=taken.number, total=len(told), host=host)
-    reasons = [*taken.reasons(), *([f"the next run begins with {left}"] if left else [])]
+    reasons = [*taken.reasons(), *_few(notes), *([f"the next run begins with {left}"] if left else [])]
     if not reasons and taken.number == len(told):
         return Outcome(text)
     print(f"nagios_kvm: {'; '.join([text, *reasons])}", file=sys.stderr)

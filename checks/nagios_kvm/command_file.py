@@ -6,6 +6,8 @@ import errno
 import os
 import select
 import time
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 from check_kvm.frame.perfdata import FULL
@@ -15,7 +17,7 @@ from kvmwatch.reading.deadline import Deadline
 from nagios_kvm import nagios_objects
 from nagios_kvm.fitting import fitted
 from nagios_kvm.judging import Result
-from nagios_kvm.targets import Taken
+from nagios_kvm.targets import Owners, Taken
 from nagios_kvm.turns import Turns
 
 #: bytes that a pipe takes of a writer in one piece: a longer line could be torn apart by those of others
@@ -34,12 +36,20 @@ class CommandFile:
         """``path``: a pipe."""
         self._path = path
 
+    @cached_property
+    def _objects(self) -> nagios_objects.Objects | None:
+        return nagios_objects.find(self._path)
+
+    def owners(self, _results: Sequence[Result], _deadline: Deadline) -> Owners:
+        """Of all hosts that its Nagios has, where it is known which that is."""
+        return self._objects.owners if self._objects else {}
+
     def send(self, host: str, results: Turns, deadline: Deadline) -> Taken:
         """Write PROCESS_SERVICE_CHECK_RESULT commands.
 
         A pipe that is full (Nagios hangs) is waited for until the deadline. Raises KvmwatchError.
         """
-        known = nagios_objects.services(self._path)
+        known = self._objects and self._objects.services
         pipe = self._opened()
         poll = select.poll()
         poll.register(pipe, select.POLLOUT)

@@ -6,9 +6,12 @@ After a migration libvirt keeps a persistent definition on the source (unless ``
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
+
 from kvmwatch.command import state_files
 from kvmwatch.model import states
 from kvmwatch.model.snapshot import Domain, Snapshot
+from nagios_kvm.judging import Result
 
 _KIND = "kvm_homes"
 _HERE, _MOVED = "here", "moved"
@@ -50,3 +53,20 @@ def _seen(domain: Domain, before: str | None) -> str | None:
     if domain.state in (states.SHUTOFF, states.NOSTATE) and before:
         return before
     return _HERE
+
+
+def own(results: Sequence[Result], owners: Mapping[str, Collection[str]]) -> tuple[list[Result], list[str]]:
+    """Give the results without those for hosts of other VMs, and what is to be told of these.
+
+    ``owners``: the UUIDs of the VMs that hosts have in the monitoring system, as far as it tells. Where VMs of one
+    name are on two hypervisors, ``config`` gives the host to one of them, and the other's results have no place.
+    """
+    others = {
+        result.host for result in results if result.host in owners and result.uuid not in owners[result.host]
+    } - {""}
+    notes = [
+        f"nothing is sent for {host}, which is the host of another VM there: rename one, use another --vm-host, "
+        "or run config if it is a new one"
+        for host in sorted(others)
+    ]
+    return [result for result in results if result.host not in others], notes

@@ -7,6 +7,7 @@ import contextlib
 import os
 import ssl
 import threading
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import requests
@@ -22,11 +23,13 @@ from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError, UsageError
 from kvmwatch.reading.deadline import Deadline, Started
 from nagios_kvm import fitting
 from nagios_kvm.judging import Result
-from nagios_kvm.targets import Taken
+from nagios_kvm.targets import Owners, Taken
 from nagios_kvm.turns import Turns
 
 _ACTION = "/v1/actions/process-check-result"
+_SERVICES = "/v1/objects/services"
 _LIMIT = 1024 * 1024  # bytes of an answer
+_LIMIT_OF_OBJECTS = 64 * 1024 * 1024  # the custom variables of a service of each VM
 _OK = 200
 _NOT_FOUND = 404
 _NO_OBJECTS = "No objects found"
@@ -87,6 +90,26 @@ class IcingaApi:
         self._credentials = _credentials(credentials)
         if ca_file and not os.path.isfile(ca_file):
             raise UsageError(f"--ca-file {ca_file}: no such file; Icinga's own is /var/lib/icinga2/certs/ca.crt")
+
+    def owners(self, results: Sequence[Result], deadline: Deadline) -> Owners:
+        """As the services say that these results are for; none where the user may not read them.
+
+        Of each host one is asked for: they are all of the same VM.
+        """
+        of_each = {result.host: result.service for result in results if result.host}
+        asked = {
+            "attrs": ["vars", "host_name"],
+            "filter": "service.name in services && host.name in hosts",
+            "filter_vars": {"services": sorted(set(of_each.values())), "hosts": sorted(of_each)},
+        }
+        try:
+            with session(self._ca_file, _LIMIT_OF_OBJECTS) as made:
+                made.auth = self._credentials
+                made.headers["X-HTTP-Method-Override"] = "GET"
+                answer = made.post(self._url + _SERVICES, json=asked, timeout=deadline.remaining())
+        except requests.RequestException:
+            return {}  # the results will say why
+        return dict(_owners(_json(answer)))
 
     def send(self, host: str, results: Turns, deadline: Deadline) -> Taken:
         """Send each result. Those that Icinga does not say it has taken are not; they do not stop the others.
@@ -184,6 +207,16 @@ def _refused(service: str, answer: requests.Response) -> str | None:
     if not body:
         return f"no Icinga API answers there, but something with HTTP {answer.status_code}: see the URL"
     return f"Icinga refuses {service}: {_status(answer.status_code, body)}"
+
+
+def _owners(body: dict[str, Any]) -> Iterator[tuple[str, Collection[str]]]:
+    """Hosts and the UUIDs of their VMs, by the ``kvm_domain`` that ``config`` gives the services."""
+    found = body.get("results")
+    for one in found if isinstance(found, list) else ():
+        try:
+            yield one["attrs"]["host_name"], {str(uuid) for uuid in one["attrs"]["vars"]["kvm_domain"]}
+        except (KeyError, TypeError):
+            continue  # not of ours
 
 
 def _asked(host: str, result: Result) -> dict[str, Any]:

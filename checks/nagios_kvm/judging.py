@@ -25,6 +25,7 @@ class Result(NamedTuple):
     code: int
     output: str
     host: str = ""  # the VM's own; empty: the hypervisor's
+    uuid: str = ""  # of the VM whose own host that is
 
     @property
     def name(self) -> str:
@@ -55,4 +56,5 @@ def results(
             text, code = output.render(check.name, verdict, style)
         except Exception as error:  # of one service, and the others are told all the same
             text, code = without_password(plugin.unknown(check, error)), UNKNOWN
-        yield Result(service.name, code, text.rstrip("\n"), service.host)
+        uuid = service.domain.uuid if service.domain and service.host else ""
+        yield Result(service.name, code, text.rstrip("\n"), service.host, uuid)

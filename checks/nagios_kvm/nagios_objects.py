@@ -1,4 +1,4 @@
-"""Which services a Nagios on this machine has: of results for others it says nothing, but in its log.
+"""Which services of which VMs a Nagios on this machine has: of results for others only its log says something.
 
 Its main configuration is found by the command file or the spool that it names, and names the object cache, which
 Nagios writes when it starts.
@@ -7,8 +7,9 @@ Nagios writes when it starts.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 MAIN_FILES = (
     *("/etc/nagios4/nagios.cfg", "/etc/nagios/nagios.cfg", "/etc/nagios3/nagios.cfg"),
@@ -16,15 +17,23 @@ MAIN_FILES = (
 )
 _OURS = ("command_file", "check_result_path")
 _CACHE = "object_cache_file"
+_UUID = "_KVM_UUID"  # nagios_kvm.nagios gives it to hosts and services of VMs
 
 
-def services(to: Path) -> frozenset[tuple[str, str]] | None:
-    """The services, host and name, of the Nagios whose command file or spool it is; None: that cannot be known."""
+class Objects(NamedTuple):
+    """What a Nagios watches: its services by host and name, and the UUIDs of the VMs that each host has."""
+
+    services: frozenset[tuple[str, str]]
+    owners: Mapping[str, frozenset[str]]
+
+
+def find(to: Path) -> Objects | None:
+    """The objects of the Nagios whose command file or spool it is; None: that cannot be known."""
     for name in MAIN_FILES:
         try:
             settings = dict(_settings(name))
             if any(os.path.realpath(settings.get(key, "")) == os.path.realpath(to) for key in _OURS):
-                return frozenset(_services(settings[_CACHE]))
+                return _objects(settings[_CACHE])
         except (OSError, KeyError, ValueError):  # another user's, or none
             continue
     return None
@@ -37,18 +46,23 @@ def _settings(name: str) -> Iterator[tuple[str, str]]:
             yield key.strip(), value.strip()
 
 
-def _services(cache: str) -> Iterator[tuple[str, str]]:
+def _objects(cache: str) -> Objects:
     """Read the object cache: an object's lines are "<TAB>name<TAB>value", a service's host_name comes first."""
-    inside, host = False, ""
+    services: set[tuple[str, str]] = set()
+    owners: dict[str, set[str]] = {}
+    of_service, host = False, ""
     for line in _lines(cache):
         if line.startswith("define "):
-            inside, host = line.startswith("define service {"), ""
-        elif inside:
-            key, _, value = line.strip("\t\n").partition("\t")
-            if key == "host_name":
-                host = value
-            elif key == "service_description":
-                yield host, value
+            of_service, host = line.startswith("define service {"), ""
+            continue
+        key, _, value = line.strip("\t\n").partition("\t")
+        if key == "host_name":
+            host = value
+        elif key == _UUID:
+            owners.setdefault(host, set()).add(value)
+        elif key == "service_description" and of_service:
+            services.add((host, value))
+    return Objects(frozenset(services), {host: frozenset(uuids) for host, uuids in owners.items()})
 
 
 def _lines(name: str) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import json
 import re
+from collections.abc import Sequence
 from itertools import islice
 from xml.etree import ElementTree as ET
 
@@ -18,7 +19,7 @@ from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.reading.deadline import Deadline
 from nagios_kvm.icinga_api import session
 from nagios_kvm.judging import Result
-from nagios_kvm.targets import Taken
+from nagios_kvm.targets import Owners, Taken
 from nagios_kvm.turns import Turns
 
 SCHEME = "nrdp+"
@@ -44,6 +45,10 @@ class Nrdp:
         check_private(self._url, allow_http)
         self._ca_file = ca_file
         self._token = _token(credentials)
+
+    def owners(self, _results: Sequence[Result], _deadline: Deadline) -> Owners:
+        """None: it does not tell what its Nagios has."""
+        return {}
 
     def send(self, host: str, results: Turns, deadline: Deadline) -> Taken:
         """Send results in batches; what the receiver does not say it processed was not taken."""

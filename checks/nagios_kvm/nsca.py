@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from itertools import islice
 from math import ceil
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError, UsageError
 from kvmwatch.reading.deadline import Deadline
 from nagios_kvm.fitting import fitted
 from nagios_kvm.judging import Result
-from nagios_kvm.targets import Taken
+from nagios_kvm.targets import Owners, Taken
 from nagios_kvm.turns import Turns
 
 _OUTPUT, _HOST, _SERVICE = 4095, 63, 127  # bytes in a packet of NSCA 2.9
@@ -46,6 +47,10 @@ class Nsca:
             raise UsageError("--to nsca://HOST[:PORT]: that is no host and port")
         program = shutil.which("send_nsca", path=_PATH) or "send_nsca"
         self._command = [program, "-H", host, "-p", str(port), "-c", config or _CONFIG]
+
+    def owners(self, _results: Sequence[Result], _deadline: Deadline) -> Owners:
+        """None: it does not tell what its Nagios has."""
+        return {}
 
     def send(self, host: str, results: Turns, deadline: Deadline) -> Taken:
         """Send results by calls of the program, each of which is ended when the time is over."""

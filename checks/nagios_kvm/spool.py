@@ -6,6 +6,8 @@ import contextlib
 import os
 import tempfile
 import time
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 from check_kvm.frame.output import DEFAULT_LIMIT
@@ -16,7 +18,7 @@ from kvmwatch.reading.deadline import Deadline
 from nagios_kvm import nagios_objects
 from nagios_kvm.fitting import escaped
 from nagios_kvm.judging import Result
-from nagios_kvm.targets import Taken
+from nagios_kvm.targets import Owners, Taken
 from nagios_kvm.turns import Turns
 
 
@@ -31,9 +33,17 @@ class Spool:
         """``folder``: of a Nagios on this machine."""
         self._folder = folder
 
+    @cached_property
+    def _objects(self) -> nagios_objects.Objects | None:
+        return nagios_objects.find(self._folder)
+
+    def owners(self, _results: Sequence[Result], _deadline: Deadline) -> Owners:
+        """Of all hosts that its Nagios has, where it is known which that is."""
+        return self._objects.owners if self._objects else {}
+
     def send(self, host: str, results: Turns, _deadline: Deadline) -> Taken:
         """Write one file with all results, and the .ok that releases it. Raises KvmwatchError."""
-        known = nagios_objects.services(self._folder)
+        known = self._objects and self._objects.services
         listed = list(results)
         now = time.time()
         blocks = [

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.reading.deadline import Deadline
+from nagios_kvm.judging import Result
 from nagios_kvm.turns import Turns
 
 _NAMED = 3  # services that a message names
+
+
+#: the UUIDs of the VMs that hosts have there; of a host that is not in it that is not known
+Owners = Mapping[str, Collection[str]]
 
 
 class Taken(NamedTuple):
@@ -50,6 +55,9 @@ class Target(Protocol):
     words: str
     #: the style of perfdata for what reads it there (:mod:`check_kvm.frame.perfdata`)
     perfdata: str
+
+    def owners(self, results: Sequence[Result], deadline: Deadline) -> Owners:
+        """Whose the VMs' own hosts are there, that these results are for."""
 
     def send(self, host: str, results: Turns, deadline: Deadline) -> Taken:
         """Send results for a host, as many as it goes within the time. Raises KvmwatchError when nothing goes."""

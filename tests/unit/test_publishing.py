@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -16,6 +17,8 @@ from check_kvm.frame.siteconfig import SiteConfig
 from check_kvm.frame.verdict import Verdict
 from hanging import Behaviour, Handler, api, late_api
 from nagios_kvm import judging, nagios_objects, services, targets
+from nagios_kvm.command_file import CommandFile
+from nagios_kvm.homes import own
 from nagios_kvm.icinga_api import IcingaApi
 from nagios_kvm.judging import Result
 from nagios_kvm.spool import Spool
@@ -381,10 +384,68 @@ def test_icinga_is_told_of_hosts_of_vms_own(send: Callable[..., targets.Taken]) 
     assert sorted(one["service"] for one in icinga.asked) == ["kvm1!KVM host", "web1!KVM cpu"]
 
 
+# a host that config has given to the VM "mine", one of another VM of that name, and one that nobody knows
+TWINS = {"web1": "mine", "web2": "theirs"}
+OF_VMS = [Result("KVM cpu", 2, "OK", host, "mine") for host in (*TWINS, "web3")]
+
+
+def test_nothing_is_sent_for_a_host_that_another_vm_has() -> None:
+    """Two hypervisors with a VM of one name each: the results of both would alternate on one service."""
+    parent = Result("KVM host", 0, "OK")
+    kept, (note,) = own([parent, *OF_VMS], {host: {uuid} for host, uuid in TWINS.items()})
+    assert kept == [parent, OF_VMS[0], OF_VMS[2]]
+    assert note.startswith("nothing is sent for web2, which is the host of another VM there: ")
+    assert own([parent, *OF_VMS], {}) == ([parent, *OF_VMS], [])
+    # what stands on the hypervisor's host is told apart by the names of services
+    assert own([parent], {"": {"theirs"}}) == ([parent], [])
+
+
+def test_nagios_own_object_cache_tells_whose_a_host_is(nagios: Path, tmp_path: Path) -> None:
+    """On a host that config made, or on its services where the site has made it."""
+    with (tmp_path / "objects.cache").open("a") as cache:
+        cache.write("define host {\n\thost_name\tweb1\n\t_KVM_UUID\tmine\n\t}\n")
+        cache.write(
+            "define service {\n\thost_name\tweb2\n\tservice_description\tKVM cpu\n\t_KVM_UUID\ttheirs\n\t}\n"
+        )
+    for target in (Spool(nagios), CommandFile(nagios)):
+        assert target.owners(OF_VMS, Deadline(60)) == {host: {uuid} for host, uuid in TWINS.items()}
+    (tmp_path / "objects.cache").unlink()
+    assert Spool(nagios).owners(OF_VMS, Deadline(60)) == {}
+
+
+@pytest.mark.parametrize(
+    ("answer", "owners"),
+    [
+        (
+            {"results": [{"attrs": {"host_name": "web2", "vars": {"kvm_domain": ["theirs"]}}}]},
+            {"web2": {"theirs"}},
+        ),
+        ({"results": [{"attrs": {"host_name": "web2", "vars": None}}, 1, {"attrs": {}}]}, {}),
+        ({"error": 403.0, "status": "Missing permission: objects/query/service"}, {}),
+        ({"error": 404.0, "status": "No objects found."}, {}),
+        ([], {}),
+    ],
+    ids=["known", "not of ours", "not allowed", "none", "no answer of Icinga's"],
+)
+def test_icinga_tells_whose_a_host_is(tmp_path: Path, answer: Any, owners: targets.Owners) -> None:
+    (credentials := tmp_path / "credentials").write_text("user = u\npassword = p\n")
+    credentials.chmod(0o600)
+    asked: list[Any] = []
+
+    def behave(handler: Handler) -> None:
+        asked.append((handler.path, handler.headers["X-HTTP-Method-Override"], handler.asked["filter_vars"]))
+        told(json.dumps(answer))(handler)
+
+    with api(behave) as url:
+        assert IcingaApi(url, str(credentials), None).owners(OF_VMS, Deadline(60)) == owners
+    names = {"services": ["KVM cpu"], "hosts": ["web1", "web2", "web3"]}
+    assert asked == [("/v1/objects/services", "GET", names)]
+
+
 @pytest.mark.parametrize("spoil", ["objects.cache", "nagios.cfg", "link"])
 def test_without_it_nothing_is_said_of_them(nagios: Path, tmp_path: Path, spoil: str) -> None:
     (tmp_path / spoil).unlink()
-    assert nagios_objects.services(nagios) is None
+    assert nagios_objects.find(nagios) is None
     assert Spool(nagios).send("kvm1", Turns(str(tmp_path), (), results(4)), Deadline(60)) == (4, [], "")
 
 
