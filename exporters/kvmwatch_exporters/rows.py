@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, Optional
 
 from kvmwatch import __version__
 from kvmwatch.model import states
-from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import GAUGE, ONE, Declaration, Metric, catalogue
 from kvmwatch.model.snapshot import Domain, Pool
 from kvmwatch.model.text import readable
@@ -116,9 +115,8 @@ def _of_us(values: Mapping[str, float]) -> Iterator[Row]:
 def _of_domain(domain: Domain) -> Iterator[Row]:
     named = _named("domain", domain)
     values = _values(domain.stats) | _flags(domain, "autostart", "persistent", "managed_save", "agent_connected")
-    asked = not any(part.group is Group.CONTROL for part in domain.unread)
-    if domain.active and asked:  # who does not run has no QEMU that could answer
-        values["not_responding"] = float(domain.not_responding or 0)
+    if domain.active and domain.silent_for is not None:  # who does not run has no QEMU that could answer
+        values["not_responding"] = domain.silent_for
     state = states.NAMES[domain.state] if 0 <= domain.state < len(states.NAMES) else states.label(domain.state)
     yield Row("domain", named, values, _info(domain, "title"), state)
     parts: tuple[tuple[str, str, tuple[Any, ...], Callable[[Any], object], tuple[str, ...]], ...] = (

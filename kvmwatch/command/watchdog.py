@@ -15,6 +15,7 @@ that lets neither signals nor threads run; so everything that can be large has a
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -27,7 +28,7 @@ from typing import NamedTuple, NoReturn
 
 from kvmwatch.command import children
 from kvmwatch.model import doing
-from kvmwatch.reading.deadline import begun
+from kvmwatch.reading.deadline import LONGEST, begun
 
 UNKNOWN = 3
 
@@ -38,7 +39,6 @@ _GIVEN_UP = 0.4  # the thread does not wait for it any longer
 _CLEANING_UP = 1.0  # seconds that the main thread has for it after SIGTERM
 _PRINTING = 0.2  # seconds that it has to print what it was just about to
 
-_LONGEST = 86400.0  # seconds; timers take no infinite ones
 _NAMED = 300  # characters of what it was doing
 _MOST = select.PIPE_BUF  # bytes that a pipe with room takes without waiting
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -69,6 +69,8 @@ def run(work: Callable[[], Said], too_late: Callable[[str], Said], seconds: floa
     global _watchdog  # noqa: PLW0603 - there is one process
     if sys.stdout:
         sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+    else:
+        _keep_closed(1)
     _watchdog = _Watchdog(too_late, seconds)
     _watchdog.run(work)
 
@@ -94,8 +96,7 @@ class _Watchdog:
         self._over = False  # the main thread has nothing more to do than to print
         self._told, self._tell = os.pipe()
         os.set_blocking(self._tell, False)
-        self._seconds = min(seconds, _LONGEST)
-        self.renew()
+        self._until(time.monotonic(), min(seconds, LONGEST))
         for number in (signal.SIGALRM, *_ENDING):
             if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGALRM:
                 signal.signal(number, self._interrupt)
@@ -105,14 +106,15 @@ class _Watchdog:
         threading.Thread(target=self._watch, daemon=True).start()
 
     def limit(self, seconds: float) -> None:
-        self._seconds = min(seconds, _LONGEST)
-        self._until(begun() + self._seconds)
+        self._until(begun(), min(seconds, LONGEST))
 
     def renew(self) -> None:
-        self._until(time.monotonic() + self._seconds)
+        self._until(time.monotonic(), self._seconds)
 
-    def _until(self, end: float) -> None:
-        self._end = end
+    def _until(self, since: float, seconds: float) -> None:
+        # in this order: who is interrupted in between by what was before has its time given anew
+        self._end = end = since + seconds
+        self._seconds = seconds
         # again and again: what is raised within a callback or a destructor is lost, and a regular expression that
         # begins after that lets no other thread run
         signal.setitimer(signal.ITIMER_REAL, max(0.0, end - time.monotonic()) + _INTERRUPTED, _AGAIN)
@@ -139,8 +141,12 @@ class _Watchdog:
             for stream in filter(None, (sys.stdout, sys.stderr)):  # none where it is closed
                 stream.flush()
             _print(said)
-        except OSError:  # the reader is gone, or there is no space: nobody has got it
+        except OSError as error:  # nobody has got it
             code = UNKNOWN
+            if error.errno != errno.EPIPE and not said.on_stderr:  # a reader that is gone does not want to know
+                what = f"{os.path.basename(sys.argv[0])}: cannot write what there is to say: {error.strerror}\n"
+                with contextlib.suppress(OSError):
+                    os.write(2, what.encode(errors="backslashreplace"))
         self._code = code
         children.end_all()
         os._exit(code)
@@ -152,17 +158,21 @@ class _Watchdog:
         elif not self._ending and time.monotonic() < self._end:
             return  # the time was given anew just when it was over
         if not self._over:
-            raise Stopped(self._ending or number, self._message())
+            raise Stopped(self._ending or number, self._message(self._seconds))
 
-    def _message(self) -> str:
+    def _message(self, seconds: float) -> str:
         what = doing.now() or ""
         what = what if len(what) <= _NAMED else what[:_NAMED] + "..."
-        return f"not done within {self._seconds:g} s" + (f", stopped while {what}" if what else "")
+        return f"not done within {seconds:g} s" + (f", stopped while {what}" if what else "")
 
     def _watch(self) -> None:
         poll = select.poll()
         poll.register(self._told, select.POLLIN)
-        while (left := self._end + _GIVEN_UP - time.monotonic()) > 0:
+        while True:
+            # both are of one limit, or of the last but one and this, which the main thread gives just now
+            seconds, left = self._seconds, self._end + _GIVEN_UP - time.monotonic()
+            if left <= 0:
+                break
             if not poll.poll(left * 1000):
                 continue
             for number in os.read(self._told, 512):
@@ -172,7 +182,7 @@ class _Watchdog:
                     os._exit(128 + number)
         try:
             if self._last_word.acquire(blocking=False):
-                said = self._too_late(self._message())
+                said = self._too_late(self._message(seconds))
                 self._code = said.code
                 # in a thread, because a file on a dead NFS server takes nothing and does not say so
                 printing = threading.Thread(target=_print_if_it_is_read, args=(said,), daemon=True)
@@ -183,6 +193,14 @@ class _Watchdog:
             children.end_all()
         finally:
             os._exit(UNKNOWN if self._code is None else self._code)
+
+
+def _keep_closed(number: int) -> None:
+    """Have no file or socket that is opened from now on get this number: it would be written to as stdout."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    if null != number:
+        os.dup2(null, number)
+        os.close(null)
 
 
 def _unless_stopped(unraisable: sys.UnraisableHookArgs) -> None:

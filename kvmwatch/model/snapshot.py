@@ -162,9 +162,24 @@ class Domain(NamedTuple):
         return states.is_active(self.state)
 
     @property
+    def held(self) -> bool:
+        """Whether somebody holds it (a start, a stop, a hook): that it is there is all that is known of it."""
+        return self.state == states.NOSTATE and self.not_responding is not None
+
+    @property
+    def silent_for(self) -> Optional[float]:
+        """Seconds for which its QEMU has not answered; 0: it answers, or it has none; None: not known."""
+        untold = any(part.group is Group.CONTROL for part in self.unread)
+        return None if untold and self.not_responding is None else self.not_responding or 0.0
+
+    @property
     def expected(self) -> Optional[str]:
         """What it should be: its metadata's word, else running with autostart, else any. None: not known."""
-        if self.policy.expect or any(part.group in Group.POLICY | Group.AUTOSTART for part in self.unread):
+        if (
+            self.policy.expect
+            or self.held
+            or any(part.group in Group.POLICY | Group.AUTOSTART for part in self.unread)
+        ):
             return self.policy.expect
         return "running" if self.autostart else "any"
 

@@ -48,6 +48,8 @@ def hung(
         return walk(uuids, questioner, deadline, limit, lanes=1)
 
     walked = asked(uuids)
+    if untold is not None:
+        untold.update(dict.fromkeys(walked.unasked, f"it was not its turn within {deadline.seconds:g} s"))
 
     def again(uuids: Collection[str]) -> dict[str, float]:
         walked = asked(uuids)

@@ -11,12 +11,14 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from kvmwatch.model.errors import DeadlineExceeded
 
 T = TypeVar("T")
 
+LONGEST = 86400.0  # seconds; timers take no infinite ones
 #: seconds that a start may take; a process that is older was another program before (a shell that slept, say)
 _STARTING = 3.0
 
@@ -24,8 +26,14 @@ _STARTING = 3.0
 def begun() -> float:
     """When this process began, by time.monotonic(): whoever waits for a command, counts from there.
 
-    Source: starttime of /proc/self/stat. It is now where that is longer ago than a start takes.
+    Source: starttime of /proc/self/stat. It is the first time that this is asked where that is longer ago than a
+    start takes.
     """
+    return _begun(os.getpid())
+
+
+@lru_cache(maxsize=1)
+def _begun(_process: int) -> float:
     with open("/proc/self/stat", "rb") as file:
         fields = file.read().rpartition(b")")[2].split()
     age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
@@ -42,7 +50,7 @@ class Deadline:
     def __init__(self, seconds: float, spare: float | None = None, since: float | None = None) -> None:
         self.seconds = seconds
         since = time.monotonic() if since is None else since
-        self._end = since + seconds - (min(0.5, seconds / 10) if spare is None else spare)
+        self._end = since + min(seconds, LONGEST) - (min(0.5, seconds / 10) if spare is None else spare)
 
     @classmethod
     def of_command(cls, seconds: float) -> Deadline:

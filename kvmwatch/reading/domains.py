@@ -29,7 +29,7 @@ from kvmwatch.reading.records import Reading
 T = TypeVar("T")
 
 _ASKS_QEMU = Group.CPU | Group.MEMORY | Group.DISK
-_SKIPPED = (Group.MEMORY, Group.DISK)  # what NOWAIT leaves out
+_SKIPPED = Group.MEMORY | Group.DISK  # what NOWAIT leaves out
 _STATISTICS = _ASKS_QEMU | Group.INTERFACE | Group.SIZE
 _DESCRIPTIONS = Group.DEFINITION | Group.POLICY
 _RUNNING = (states.RUNNING, states.BLOCKED)
@@ -126,8 +126,13 @@ class DomainReader:
                 control.patience(deadline),
             )
             stuck.update(outcome.stuck)
-            stuck.update(dict.fromkeys(outcome.unread - stuck.keys(), self._deadline.seconds))
-            self._take(results, [listed[uuid] for uuid in left - stuck.keys()], readings)
+            unread = outcome.unread - stuck.keys()
+            asked = self._groups & (_STATISTICS | _DESCRIPTIONS)
+            asked |= Group.POLICY if asked & _DESCRIPTIONS else Group.NONE  # which the XML has, too
+            for uuid in unread:
+                why = f"not read within {self._deadline.seconds:g} s: give a longer -t"
+                readings[uuid] = _untold(readings[uuid], asked, why)
+            self._take(results, [listed[uuid] for uuid in left - stuck.keys() - unread], readings)
             left = {reading.uuid for reading in results if self._was_skipped(reading)} - stuck.keys()
             if left:
                 stuck.update(self._hung(left))
@@ -137,10 +142,7 @@ class DomainReader:
         for uuid in left & readings.keys():
             reading, seconds = readings[uuid], time.monotonic() - began
             why = f"somebody else's question to its QEMU was under way for {seconds:.1g} s"
-            asked = (group for group in _SKIPPED if group in self._groups)
-            readings[uuid] = reading._replace(
-                unread=(*reading.unread, *(Unread(group, "", why) for group in asked))
-            )
+            readings[uuid] = _untold(reading, self._groups & _SKIPPED, why)
         return self._descriptions.missing | stuck | self._settle(readings)
 
     def _take(self, results: list[Reading], asked: Listed, readings: dict[str, Reading]) -> None:
@@ -234,6 +236,12 @@ def _reading(domain: LibvirtDomain, fields: Fields, moment: float = 0.0) -> Read
         moment or time.monotonic(),
         fields,
     )
+
+
+def _untold(reading: Reading, groups: Group, why: str) -> Reading:
+    """A reading that lacks each of these groups for this reason."""
+    told = (Unread(group, "", why) for group in Group if group and group in groups)
+    return reading._replace(unread=(*reading.unread, *told))
 
 
 def _cannot_answer(fields: Fields) -> bool:

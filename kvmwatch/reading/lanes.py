@@ -60,7 +60,7 @@ class Crew:
 
 
 class Outcome(NamedTuple):
-    """UUIDs of domains that hang, with the seconds since their last answer, and of those not read in time."""
+    """UUIDs of domains that hang, with the seconds for which they have, and of those whose turn did not come."""
 
     stuck: dict[str, float]
     unread: set[str]
@@ -83,7 +83,7 @@ def each_chunk(
     """
     results: list[T] = []
     stuck: dict[str, float] = {}
-    waiting: set[str] = set()
+    waiting: dict[str, float] = {}  # UUID to since when, by the clock
     since: dict[Future[list[T]], float] = {}
     clock = Awake(2 * PATIENCE)
     crew = make_crew()
@@ -106,13 +106,13 @@ def each_chunk(
         running = {future: chunk for future, chunk in pending.items() if future.running()}
         late = {future for future in running if now - since.setdefault(future, now) >= patience}
         found = hung([uuid for chunk in running.values() for uuid in chunk if uuid not in stuck])
-        alone = {pending[future][0] for future in late if len(pending[future]) == 1}
+        alone = {pending[future][0]: since[future] for future in late if len(pending[future]) == 1}
         parted = {future for future in late if len(pending[future]) > 1}
-        if found.keys() <= stuck.keys() and alone <= waiting and not parted:
+        if found.keys() <= stuck.keys() and alone.keys() <= waiting.keys() and not parted:
             continue
         stuck.update(found)
-        waiting |= alone
-        blamed = stuck.keys() | waiting
+        waiting = {**alone, **waiting}
+        blamed = stuck.keys() | waiting.keys()
         before, pending, crew = pending, {}, make_crew()
         again: list[list[str]] = []
         for future, chunk in before.items():
@@ -124,7 +124,10 @@ def each_chunk(
         # those that are blamed may block the new lanes as well, so they come last
         for chunk in sorted(again, key=lambda chunk: not blamed.isdisjoint(chunk)):
             submit(chunk)
-    return results, Outcome(stuck, {uuid for chunk in pending.values() for uuid in chunk})
+    left = {uuid for chunk in pending.values() for uuid in chunk}
+    now = clock.look()
+    stuck = {**{uuid: now - waiting[uuid] for uuid in left & waiting.keys()}, **stuck}
+    return results, Outcome(stuck, left - stuck.keys())
 
 
 def _chunks(uuids: list[str], most: int) -> list[list[str]]:

@@ -62,13 +62,17 @@ def walk(
                 walkers.remove(walker)
                 if waiting:
                     walkers.append(_Walker(waiting, questioner, answers, clock))
-    for walker in walkers:  # the time is over
-        asking = walker.asking
-        if asking:
-            held[asking[0]] = clock.look() - asking[1]
-    unasked = frozenset(waiting)
+    unasked = set(waiting)
     waiting.clear()
-    return Walked({uuid: answer for uuid, answer in dict(answers).items() if uuid not in held}, held, unasked)
+    for walker in walkers:  # the time is over
+        if asking := walker.asking:
+            seconds = clock.look() - asking[1]
+            if seconds >= patience:
+                held[asking[0]] = seconds
+            else:
+                unasked.add(asking[0])
+    given = {uuid: answer for uuid, answer in dict(answers).items() if uuid not in held}
+    return Walked(given, held, frozenset(unasked - given.keys()))
 
 
 class _Walker(Generic[Answer]):

@@ -50,7 +50,11 @@ class Column(NamedTuple):
 
 def unknown(column: Column, row: Row | Thing) -> bool:
     """Whether a value is missing though there should be one."""
-    if not column.needs or column.of(row) is not None:
+    if column.of(row) is not None:
+        return False
+    if row.held:
+        return True
+    if not column.needs:
         return False
     return (row.silent and bool(column.needs & _OF_QEMU)) or any(part.group in column.needs for part in row.unread)
 

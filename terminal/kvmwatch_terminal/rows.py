@@ -57,6 +57,11 @@ class Row(NamedTuple):
         return self.domain.not_responding is not None
 
     @property
+    def held(self) -> bool:
+        """Whether that it is there is all that is known."""
+        return self.domain.held
+
+    @property
     def badness(self) -> int:
         """The higher, the worse; a VM that is left alone is as good as any."""
         return SEVERITIES.index(self.status or OK)
@@ -76,6 +81,11 @@ class Thing(NamedTuple):
     silent: bool = False
     status: str | None = None
     owner: Domain | None = None  # the VM that it is of, where a table has those of several
+
+    @property
+    def held(self) -> bool:
+        """As of a row: of a thing there is something known."""
+        return False
 
     @property
     def badness(self) -> int:

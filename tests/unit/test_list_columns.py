@@ -130,6 +130,8 @@ def test_what_could_not_be_had_is_not_what_there_is_not(column: Column) -> None:
     assert cell(column, Row(bare._replace(not_responding=9.0), NOW)) == ("?" if asked else "-"), (
         "what its QEMU tells"
     )
+    held = bare._replace(state=states.NOSTATE, not_responding=9.0)
+    assert cell(column, Row(held, NOW)) == "?", "that it is there is all that is known"
     other = Group.FILESYSTEM
     assert cell(column, Row(bare._replace(unread=(Unread(other, "x", "why"),)), NOW)) == "-"
 

@@ -128,11 +128,12 @@ def document(snapshot: Snapshot) -> Json:
 
 def _unread(snapshot: Snapshot) -> Json:
     """How many things could not be read, which and why, worst for the whole first; cut to what an item takes."""
-    told = [
+    every = (
         readable(f"{whose}{f'{part.what}: ' if part.what else ''}{part.why}", LONGEST_WHY)
         for whose, part in _all_unread(snapshot)
         if not part.absent
-    ]
+    )
+    told = list(dict.fromkeys(every))  # what lacks several groups for one reason is one thing
     return {"count": len(told), "text": readable("; ".join(told), _LONGEST_TEXT)}
 
 
@@ -229,7 +230,7 @@ def _domain(domain: Domain, now: float) -> Json:
         title=domain.title,
         addresses=_addresses(domain),
         expected=domain.expected,
-        not_responding=round(domain.not_responding or 0, 1),
+        not_responding=None if domain.silent_for is None else round(domain.silent_for, 1),
         agent=_flag(domain.agent_connected),
         memory_report=_memory_report(domain, now),
         **_values("domain", domain),

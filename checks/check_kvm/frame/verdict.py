@@ -187,9 +187,8 @@ class Verdict:
         ``unread`` is its record's: it is UNKNOWN by what of it could not be read and the check is there for.
         """
         made = Subject(name, label_parts, policy, self)
-        for part in unread:
-            if part.group in self.groups:
-                made.say(Unknown, part.text)
+        for text in dict.fromkeys(part.text for part in unread if part.group in self.groups):
+            made.say(Unknown, text)
         self.subjects.append(made)
         return made
 
@@ -217,8 +216,7 @@ class Verdict:
                 if len(snapshot.domains) == 1:  # asked for just this one: say why there is nothing to judge
                     self.subject(self.called(domain)).say(Ok, states.label(domain.state))
                 continue
-            held = domain.state == states.NOSTATE  # so that nothing is known of it
-            silent = ((active_only and needs_answer) or held) and domain.not_responding is not None
+            silent = domain.held or (active_only and needs_answer and domain.not_responding is not None)
             unread = () if silent else domain.unread  # of which that is the reason
             subject = self.subject(self.called(domain), domain.name, policy=policy, unread=unread)
             subject.domain = domain
@@ -267,7 +265,7 @@ def _worst_first(subjects: Iterable[Subject]) -> list[Subject]:
 def not_responding(domain: Domain) -> str:
     """Say for how long a domain's QEMU has not answered, or somebody has held the domain itself."""
     seconds = duration(domain.not_responding or 0)
-    if domain.state == states.NOSTATE:
+    if domain.held:
         return f"held for {seconds} by a start, a stop, a hook or a job that does not end"
     return f"not responding for {seconds}"
 
