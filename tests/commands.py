@@ -190,7 +190,9 @@ class InProcess(_Quicker):
     def _run(self, name: str, arguments: tuple[str, ...], env: dict[str, str], timeout: float) -> Ran:
         begun = time.monotonic()
         out, err = io.StringIO(), io.StringIO()
-        with patch.dict(os.environ, env), redirect_stdout(out), redirect_stderr(err):
+        # each run begins now, not when this process did
+        since_now = patch("kvmwatch.reading.deadline.begun", time.monotonic)
+        with since_now, patch.dict(os.environ, env), redirect_stdout(out), redirect_stderr(err):
             try:
                 said = _said(name, arguments)
             except SystemExit as ended:  # argparse has printed the help or the version
