@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple, Optional
+from typing import Optional
 
 from check_kvm.frame import plugin
 from check_kvm.frame.conditions import Condition
@@ -13,11 +13,12 @@ from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Subject, Verdict
 from kvmwatch.model import derived, pool_kinds, states
 from kvmwatch.model.groups import Group
+from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import Pool, Snapshot
 from kvmwatch.model.units import human
 
 
-class StateVerdict(NamedTuple):
+class StateVerdict(Record):
     """What a state of libvirt's is judged; ``autostart`` None: whichever. The page docs/pools.md shows these."""
 
     state: int  # virStoragePoolState

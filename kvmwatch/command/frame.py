@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from kvmwatch.command import watchdog
 from kvmwatch.command.options import DEFAULT_TIMEOUT, Parser, complete
 from kvmwatch.command.watchdog import UNKNOWN, Said
 from kvmwatch.model.errors import KvmwatchError, UsageError
+from kvmwatch.model.record import Record
 from kvmwatch.model.text import without_password
 
 
-class Outcome(NamedTuple):
+class Outcome(Record):
     """What a subcommand prints on stdout, and its exit code."""
 
     text: str

@@ -6,11 +6,12 @@ import os
 import selectors
 import subprocess
 from collections.abc import Sequence
-from typing import IO, NamedTuple
+from typing import IO
 
 from kvmwatch.command import children
 from kvmwatch.model.doing import doing
 from kvmwatch.model.errors import DeadlineExceeded
+from kvmwatch.model.record import Record
 from kvmwatch.reading.deadline import Deadline
 
 LIMIT = 1024 * 1024  # bytes of output that are kept, as a rule
@@ -19,7 +20,7 @@ _LOOK = 0.05  # seconds between looks whether it has ended and left its output t
 _PIECE = 65536
 
 
-class Ran(NamedTuple):
+class Ran(Record):
     """A program's exit code and what it said on stdout and stderr; ``cut``: it said more than is kept."""
 
     code: int

@@ -24,10 +24,11 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from kvmwatch.command import children
 from kvmwatch.model import doing
+from kvmwatch.model.record import Record
 from kvmwatch.reading.deadline import LONGEST, begun
 
 UNKNOWN = 3
@@ -44,7 +45,7 @@ _MOST = select.PIPE_BUF  # bytes that a pipe with room takes without waiting
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-class Said(NamedTuple):
+class Said(Record):
     """The last words of a command: whole lines, its exit code, and whether they go to stderr."""
 
     text: str

@@ -6,10 +6,11 @@ Every function takes a record of the snapshot and gives None where a value that 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from kvmwatch.model import pool_kinds
 from kvmwatch.model.metrics import COUNTER, GAUGE, Value
+from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import OTHER, Disk, Domain, Filesystem, Host, Interface, Network, Pool, Process
 
 
@@ -182,7 +183,7 @@ def _vcpu_time(domain: Domain) -> Value:
     return domain.stats.cpu_time if domain.stats.vcpu_time is None else domain.stats.vcpu_time
 
 
-class Derived(NamedTuple):
+class Derived(Record):
     """A derived value, declared as the catalogue declares measured ones."""
 
     entity: str

@@ -7,20 +7,24 @@ one line here, and showing it another one (CONTRIBUTING.md).
 
 Values are base units: bytes, seconds, counts. A value that libvirt did not give is ``None``, never 0.
 
-The records are named tuples and not frozen dataclasses: they are as immutable and as typed, and every run of
-every check pays for making them (12 such records took 1 ms, as dataclasses 10 ms besides 5 ms for the import,
-where a whole check takes 70).
+The records are named tuples (:mod:`~kvmwatch.model.record`) and not frozen dataclasses: they are as immutable and as
+typed, and every run of every check pays for making them (these as dataclasses 10 ms, and 5 ms for the import, where
+a whole check takes 70).
 """
 
-from typing import Any, NamedTuple, Optional, TypeVar
+from __future__ import annotations
 
-Record = TypeVar("Record")
+from typing import Any, Optional, TypeVar
+
+from kvmwatch.model.record import Record
+
+Kind = TypeVar("Kind")
 
 GAUGE = "gauge"
 COUNTER = "counter"
 
 
-class Scale(NamedTuple):
+class Scale(Record):
     """How a raw libvirt value becomes a base unit: ``raw * times / per``."""
 
     times: int = 1
@@ -36,7 +40,7 @@ KIB = Scale(times=1024)
 NANO = Scale(per=1_000_000_000)
 
 
-class Declaration(NamedTuple):
+class Declaration(Record):
     """What is known of a metric besides its name.
 
     ``field`` is the name in libvirt's bulk statistics below the prefix of the entity (``rd.bytes`` for
@@ -51,7 +55,7 @@ class Declaration(NamedTuple):
     scale: Scale
 
 
-class Metric(NamedTuple):
+class Metric(Record):
     """One catalogue entry: ``disk.read_bytes`` is field ``read_bytes`` of entity ``disk``."""
 
     entity: str
@@ -82,18 +86,17 @@ def _counter(unit: str, source: str, help_: str) -> Any:
     return Declaration(COUNTER, unit, "", source, help_, ONE)
 
 
-def declared(record: type[Record]) -> type[Record]:
+def declared(record: type[Kind]) -> type[Kind]:
     """Take the declarations of a record's metrics from its defaults, which become None."""
     names = record._fields  # type: ignore[attr-defined]
     _DECLARED[record] = record._field_defaults  # type: ignore[attr-defined]
     record._field_defaults = dict.fromkeys(names)  # type: ignore[attr-defined]
-    record.__new__.__defaults__ = (None,) * len(names)
     return record
 
 
 # fmt: off
 @declared
-class DomainStats(NamedTuple):
+class DomainStats(Record):
     """What is measured of a domain as a whole (libvirt ``virConnectGetAllDomainStats``)."""
 
     cpu_time: Value = _stat(COUNTER, "s", "cpu.time", "CPU time used, emulator and I/O threads included", NANO)
@@ -122,7 +125,7 @@ class DomainStats(NamedTuple):
 
 
 @declared
-class VcpuStats(NamedTuple):
+class VcpuStats(Record):
     """What is measured of one vCPU (``vcpu.N.*``)."""
 
     time: Value = _stat(COUNTER, "s", "time", "CPU time the vCPU used", NANO)
@@ -131,7 +134,7 @@ class VcpuStats(NamedTuple):
 
 
 @declared
-class DiskStats(NamedTuple):
+class DiskStats(Record):
     """What is measured of one disk (``block.N.*``)."""
 
     read_requests: Value = _stat(COUNTER, "", "rd.reqs", "Reads the guest made")
@@ -149,7 +152,7 @@ class DiskStats(NamedTuple):
 
 
 @declared
-class InterfaceStats(NamedTuple):
+class InterfaceStats(Record):
     """What is measured of one interface, seen from the guest (``net.N.*``)."""
 
     rx_bytes: Value = _stat(COUNTER, "B", "rx.bytes", "Bytes the guest received")
@@ -164,7 +167,7 @@ class InterfaceStats(NamedTuple):
 
 
 @declared
-class FilesystemStats(NamedTuple):
+class FilesystemStats(Record):
     """What the guest agent reports of one file system (``fs.N.*``, virDomainGetGuestInfo)."""
 
     total: Value = _stat(GAUGE, "B", "total-bytes", "Size of the file system")
@@ -172,7 +175,7 @@ class FilesystemStats(NamedTuple):
 
 
 @declared
-class PoolStats(NamedTuple):
+class PoolStats(Record):
     """What is measured of one storage pool."""
 
     capacity: Value = _gauge("B", "statvfs f_blocks, else virStoragePoolInfo.capacity", "Size of the pool")
@@ -185,7 +188,7 @@ class PoolStats(NamedTuple):
 
 
 @declared
-class NetworkStats(NamedTuple):
+class NetworkStats(Record):
     """What is measured of one virtual network."""
 
     leases: Value = _gauge("", "virNetworkGetDHCPLeases", "DHCP leases in force")
@@ -194,7 +197,7 @@ class NetworkStats(NamedTuple):
 
 
 @declared
-class ProcessStats(NamedTuple):
+class ProcessStats(Record):
     """What is measured of one QEMU process on the host."""
 
     cpu_time: Value = _counter("s", "/proc/PID/stat utime + stime", "CPU time used, all threads")
@@ -214,7 +217,7 @@ class ProcessStats(NamedTuple):
 
 
 @declared
-class ThreadStats(NamedTuple):
+class ThreadStats(Record):
     """What is measured of one thread of a QEMU process, or of one of the kernel's that works for it.
 
     It is no entity of the catalogue: threads come and go, and what they took together is in their process's.
@@ -225,7 +228,7 @@ class ThreadStats(NamedTuple):
 
 
 @declared
-class HostStats(NamedTuple):
+class HostStats(Record):
     """What is measured of the hypervisor's host. CPU times are sums over all CPUs."""
 
     cpus: Value = _gauge("", "virNodeInfo.cpus", "CPUs that are online")
@@ -255,7 +258,7 @@ class HostStats(NamedTuple):
 
 
 @declared
-class NodeStats(NamedTuple):
+class NodeStats(Record):
     """What is measured of one NUMA node of the host."""
 
     memory_total: Value = _gauge("B", "/sys/devices/system/node/nodeN/meminfo MemTotal", "Memory of the node, huge pages included")
@@ -265,7 +268,7 @@ class NodeStats(NamedTuple):
 
 
 @declared
-class UplinkStats(NamedTuple):
+class UplinkStats(Record):
     """What is measured of one interface of the host that carries VMs; directions are the host's."""
 
     up: Value = _gauge("", "/sys/class/net/NAME/operstate", "1 while it works, 0 while it has no link or is set down")

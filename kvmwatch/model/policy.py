@@ -4,11 +4,14 @@ Set with ``virsh metadata DOMAIN --uri urn:kvmwatch:1 --key kvmwatch --set '<wat
 (docs/thresholds.md has all of it). Read from virDomainGetMetadata, or from the domain's XML.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, Optional
+from typing import Optional
 from xml.parsers import expat
 
 from kvmwatch.model import routing
+from kvmwatch.model.record import Record
 from kvmwatch.model.routing import Routing
 
 Attributes = Mapping[str, str]
@@ -23,7 +26,7 @@ _ROUTING = {name.replace("_", "-"): name for name in routing.LISTS}
 _ATTRIBUTES = {"expect", "expect-host", "ignore", *_ROUTING}
 
 
-class OwnThreshold(NamedTuple):
+class OwnThreshold(Record):
     """A threshold of one domain: ``metric`` is CHECK.METRIC (``cpu.usage``), the rest plugin ranges."""
 
     metric: str
@@ -31,7 +34,7 @@ class OwnThreshold(NamedTuple):
     critical: Optional[str]
 
 
-class Policy(NamedTuple):
+class Policy(Record):
     """``expect`` None: as autostart says. ``error``: why the metadata (or a part) could not be used.
 
     ``hosts``: names of the hypervisors that it belongs on; none: on any. ``severities``: CHECK.CONDITION, and what

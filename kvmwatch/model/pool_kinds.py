@@ -6,7 +6,7 @@ docs/pools.md shows it. After libvirt's storage backends (src/storage/storage_ba
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from kvmwatch.model.record import Record
 
 #: what a pool's target path is: a directory of any file system, or one where the pool's own has to be mounted
 DIRECTORY, MOUNT, NO_PATH = "directory", "mount", ""
@@ -18,7 +18,7 @@ LUNS = "luns"  # made elsewhere, and summed up as capacity and as allocation: al
 UNTOLD = "untold"  # the pool's type could not be read
 
 
-class Kind(NamedTuple):
+class Kind(Record):
     """A type of pools. ``promises``: whether what the volumes are promised can be compared with its capacity."""
 
     name: str

@@ -8,7 +8,7 @@ clock does not matter.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Optional, TypeVar
+from typing import Any, Optional, TypeVar
 
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import (
@@ -26,6 +26,7 @@ from kvmwatch.model.metrics import (
     VcpuStats,
     declarations,
 )
+from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import (
     IOTHREAD,
     OTHER,
@@ -50,13 +51,13 @@ NO_RATE = "no rate yet"
 
 _TICK = 0.1  # seconds
 
-Record = TypeVar("Record", Host, Domain, Vcpu, Disk, Interface, Process, Thread, Uplink, Netdev)
+Rated = TypeVar("Rated", Host, Domain, Vcpu, Disk, Interface, Process, Thread, Uplink, Netdev)
 #: what has sums over its parts
 Whole = TypeVar("Whole", Domain, Process)
 OfNetwork = TypeVar("OfNetwork", Uplink, Netdev)
 
 
-class Sample(NamedTuple):
+class Sample(Record):
     """The counters of one thing at one moment; ``generation`` is the id of the domain's run, a process's start."""
 
     time: float
@@ -231,8 +232,8 @@ def _counters(stats: Any) -> dict[str, float]:
 
 
 def _rated(
-    record: Record, earlier: tuple[Samples, ...], longest: float, key: str, time: float, generation: float | None
-) -> Record:
+    record: Rated, earlier: tuple[Samples, ...], longest: float, key: str, time: float, generation: float | None
+) -> Rated:
     counters = _counters(record.stats)
     if not counters:
         return record
@@ -252,7 +253,7 @@ def _rated(
         groups: set[Group] = {_group(record.stats, name) for name in without}
         unread += tuple(Unread(group, "", NO_RATE) for group in sorted(groups, key=lambda group: group.value))
     more: dict[str, Any] = {"rated_over": over} if isinstance(record, Disk) else {}
-    rated: Record = record._replace(rates=type(record.stats)(**rates), unread=unread, **more)
+    rated: Rated = record._replace(rates=type(record.stats)(**rates), unread=unread, **more)
     return rated
 
 

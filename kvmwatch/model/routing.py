@@ -4,10 +4,13 @@ Said per pattern in the file of ``--config`` and, within limits, in the domain's
 ends up in the configuration of a daemon, so nothing passes that could end a value, a line or a command in it.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
-from typing import NamedTuple
+
+from kvmwatch.model.record import Record
 
 #: what no name of a group or template has, in Nagios or Icinga; a "+" would be an expression, or "also"
 _ILLEGAL = frozenset("`~!$%^&*|'\"<>?,()=;\\{}+")
@@ -20,7 +23,7 @@ _OF_A_CHECK = r"kvm_[a-z]+_(warning|critical|severity)"
 _LONGEST = 1000  # characters of a value
 
 
-class Routing(NamedTuple):
+class Routing(Record):
     """Names as the site has them; the first three are lists for services, and contact groups for hosts as well."""
 
     contact_groups: tuple[str, ...] = ()

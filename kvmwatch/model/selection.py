@@ -10,16 +10,16 @@ import re
 import warnings
 from collections.abc import Collection, Iterable, Sequence
 from fnmatch import fnmatchcase
-from typing import NamedTuple
 
 from kvmwatch.model.doing import doing
 from kvmwatch.model.errors import UsageError
+from kvmwatch.model.record import Record
 
 #: patterns that can match several names
 _MANY = r"(?s)re:|.*[*?\[]"
 
 
-class Pattern(NamedTuple):
+class Pattern(Record):
     """A UUID in large or small letters, else a name or a shell glob over it; or ``re:REGEX`` for the name."""
 
     text: str
@@ -52,7 +52,7 @@ class Pattern(NamedTuple):
         return self.text == name or fnmatchcase(name, self.text)
 
 
-class Selection(NamedTuple):
+class Selection(Record):
     """All domains, or those that an include pattern names; without those that an exclude pattern names."""
 
     include: tuple[Pattern, ...] = ()

@@ -5,8 +5,10 @@ counters per second, filled by :func:`kvmwatch.model.rates.with_rates`; all ``No
 have and could not be had is in ``unread``; a value that is None without that is one that the thing cannot have.
 """
 
+from __future__ import annotations
+
 import time
-from typing import NamedTuple, Optional
+from typing import Optional
 
 from kvmwatch.model import states
 from kvmwatch.model.groups import Group
@@ -25,6 +27,7 @@ from kvmwatch.model.metrics import (
     VcpuStats,
 )
 from kvmwatch.model.policy import Policy
+from kvmwatch.model.record import Record
 from kvmwatch.model.text import labelled, readable
 from kvmwatch.model.units import duration
 
@@ -32,7 +35,7 @@ from kvmwatch.model.units import duration
 LONGEST_WHY = 500
 
 
-class Unread(NamedTuple):
+class Unread(Record):
     """What a command asked for and could not have, of one record or of the hypervisor."""
 
     group: Group
@@ -49,7 +52,7 @@ class Unread(NamedTuple):
 Unreads = tuple[Unread, ...]
 
 
-class Vcpu(NamedTuple):
+class Vcpu(Record):
     """One vCPU, by its number in the guest."""
 
     number: int
@@ -58,7 +61,7 @@ class Vcpu(NamedTuple):
     unread: Unreads = ()
 
 
-class Disk(NamedTuple):
+class Disk(Record):
     """One disk: ``name`` is the target (vda), ``device`` disk, lun, cdrom or floppy (None: not asked)."""
 
     name: str
@@ -82,7 +85,7 @@ class Disk(NamedTuple):
         return self.device in ("cdrom", "floppy")
 
 
-class Interface(NamedTuple):
+class Interface(Record):
     """One interface. ``key`` is its MAC address: the tap device's name changes with every start."""
 
     key: str
@@ -106,7 +109,7 @@ class Interface(NamedTuple):
 _ESCAPED = str.maketrans({"\\": "/", '"': "'", "{": "(", "}": ")"})
 
 
-class Filesystem(NamedTuple):
+class Filesystem(Record):
     """One file system that the guest agent reports; no two of a domain have the same ``mountpoint`` or ``key``."""
 
     mountpoint: str
@@ -119,7 +122,7 @@ class Filesystem(NamedTuple):
         return self.mountpoint.translate(_ESCAPED)
 
 
-class Domain(NamedTuple):
+class Domain(Record):
     """One domain. ``id`` is libvirt's number of this run, None when shut off; it changes at every start."""
 
     uuid: str
@@ -189,7 +192,7 @@ class Domain(NamedTuple):
         return states.reason(self.state, self.reason)
 
 
-class Pool(NamedTuple):
+class Pool(Record):
     """One storage pool; ``answered`` is False when its storage did not answer in time.
 
     Where there is a ``fault`` there are no figures.
@@ -210,7 +213,7 @@ class Pool(NamedTuple):
     path: Optional[str] = None  # the folder of its volumes on its hypervisor; None: it has none, or is not known
 
 
-class Network(NamedTuple):
+class Network(Record):
     """One virtual network. ``bridge`` is None where guests get devices of the host or macvtaps."""
 
     uuid: str
@@ -225,7 +228,7 @@ class Network(NamedTuple):
     leased: tuple[tuple[str, str], ...] = ()  # MAC and IP address of each lease in force
 
 
-class Uplink(NamedTuple):
+class Uplink(Record):
     """One interface of the host that carries VMs: a network card, a bond, a VLAN, below a bridge or a macvtap."""
 
     name: str
@@ -236,7 +239,7 @@ class Uplink(NamedTuple):
     unread: Unreads = ()
 
 
-class Netdev(NamedTuple):
+class Netdev(Record):
     """A bridge of the host that VMs are on, or a port of one that is neither a VM's nor an uplink (a container's).
 
     The counters are the host's: a bridge received what the host itself took out of it.
@@ -254,7 +257,7 @@ class Netdev(NamedTuple):
 VCPU, IOTHREAD, VHOST, OTHER = "vcpu", "iothread", "vhost", "other"
 
 
-class Thread(NamedTuple):
+class Thread(Record):
     """One thread of a QEMU process; ``kind`` is what it does: VCPU, IOTHREAD, VHOST or OTHER."""
 
     tid: int
@@ -269,7 +272,7 @@ class Thread(NamedTuple):
     unread: Unreads = ()
 
 
-class Process(NamedTuple):
+class Process(Record):
     """One QEMU process; ``started`` tells it from a later one with the same PID."""
 
     pid: int
@@ -284,7 +287,7 @@ class Process(NamedTuple):
     unread: Unreads = ()
 
 
-class Node(NamedTuple):
+class Node(Record):
     """One NUMA node of the host."""
 
     number: int
@@ -292,7 +295,7 @@ class Node(NamedTuple):
     stats: NodeStats = NodeStats()
 
 
-class Host(NamedTuple):
+class Host(Record):
     """The hypervisor's host."""
 
     hostname: Optional[str]
@@ -306,7 +309,7 @@ class Host(NamedTuple):
     nodes: tuple[Node, ...] = ()  # none: it has no NUMA, or they are not to be seen from here
 
 
-class Snapshot(NamedTuple):
+class Snapshot(Record):
     """All that one command read; parts that it did not ask for, or that are in ``unread``, are empty or None."""
 
     uri: str

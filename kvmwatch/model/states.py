@@ -6,7 +6,9 @@ triggers about states and docs/states.md are made of it.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional
+from typing import Optional
+
+from kvmwatch.model.record import Record
 
 NOSTATE, RUNNING, BLOCKED, PAUSED, SHUTDOWN, SHUTOFF, CRASHED, PMSUSPENDED = range(8)
 
@@ -37,7 +39,7 @@ UNKNOWN = "not known"
 BRIEF, JOB = "brief", "job"
 
 
-class Reason(NamedTuple):
+class Reason(Record):
     """One reason of a state; its place in REASONS is libvirt's number."""
 
     text: str  # virsh's word

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from ipaddress import ip_address
-from typing import NamedTuple, Optional
+from typing import Optional
 
 from kvmwatch.model import states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import InterfaceStats, UplinkStats, Value
+from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import Domain, Interface, Netdev, Snapshot, Uplink
 
 #: kinds of nodes; an interface without a device on the host has its kind in the XML: user, hostdev, vhostuser, ...
@@ -17,7 +18,7 @@ TAP, MACVTAP, PORT, BRIDGE, UPLINK = "tap", "macvtap", "port", "bridge", "uplink
 _WITH_TAP = (None, "bridge", "network", "ethernet")
 
 
-class Node(NamedTuple):
+class Node(Record):
     """One thing that VMs' traffic passes. What is not to be seen from here has no ``device``."""
 
     kind: Optional[str]  # None: of a VM whose interfaces are not known

@@ -7,13 +7,14 @@ that its QEMU does not answer, or a job. The metadata do not wait.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, Optional
 
 import libvirt
 
 from kvmwatch.model import policy, states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.policy import Policy
+from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import Unread, Unreads
 from kvmwatch.reading import control
 from kvmwatch.reading.bulk import Listed
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _XML_WAITS = 11_000_000  # virConnectGetLibVersion
 
 
-class Description(NamedTuple):
+class Description(Record):
     """The definition if it was asked for, else the policy alone; or why there is none."""
 
     definition: Optional[Definition] = None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import NamedTuple, Optional
+from typing import Optional
 from xml.etree import ElementTree
 
 from kvmwatch.model import policy
+from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import Disk, Interface
 from kvmwatch.model.text import readable
 
@@ -15,7 +16,7 @@ from kvmwatch.model.text import readable
 LONGEST_TITLE = 128
 
 
-class Cloud(NamedTuple):
+class Cloud(Record):
     """Where in the metadata a cloud has what people know: an element, and the ways from there."""
 
     namespace: str
@@ -44,7 +45,7 @@ _REMEMBERED = (
 _LONGEST_NAME = 255  # of a bridge, a model, a path: for people and for filters
 
 
-class Definition(NamedTuple):
+class Definition(Record):
     """The parts of a domain's XML that monitoring needs; its devices have no figures yet."""
 
     title: Optional[str]

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import libvirt
 
 from kvmwatch.model import states
 from kvmwatch.model.errors import DeadlineExceeded
 from kvmwatch.model.groups import Group
+from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import Unread
 from kvmwatch.reading import bulk, control
 from kvmwatch.reading.bulk import Fields, Listed
@@ -42,7 +43,7 @@ _CANNOT_ANSWER = ((states.PAUSED, 2), (states.PAUSED, 11))
 _OF_DEVICES = ("block.", "net.")
 
 
-class Readings(NamedTuple):
+class Readings(Record):
     """UUID to what was read, and UUID to the seconds for which a domain has not answered."""
 
     by_uuid: dict[str, Reading]

@@ -15,17 +15,17 @@ import contextlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import psutil
 
+from kvmwatch.model.record import Record
 from kvmwatch.reading.pid_files import Folder, Unfound, cgroup_id, pid_file
 
 #: what distributions call QEMU, as it stands or with more behind it; kvmwatch is none
 _NAMES = ("qemu-system-", "qemu-kvm", "kvm-")
 
 
-class Running(NamedTuple):
+class Running(Record):
     """An active domain."""
 
     uuid: str
@@ -33,7 +33,7 @@ class Running(NamedTuple):
     id: int
 
 
-class Found(NamedTuple):
+class Found(Record):
     """UUIDs of domains to their processes, or to why there is none; and the PIDs that are libvirt's in any way."""
 
     processes: dict[str, psutil.Process]

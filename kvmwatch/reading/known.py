@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional, Protocol
+from typing import Optional, Protocol
+
+from kvmwatch.model.record import Record
 
 
-class Waits(NamedTuple):
+class Waits(Record):
     """That the list waits: since when, when it was last asked for (Unix time), and for whom."""
 
     since: float
@@ -14,7 +16,7 @@ class Waits(NamedTuple):
     running: frozenset[str]  # those of them whose QEMU was seen
 
 
-class Known(NamedTuple):
+class Known(Record):
     """What the last run knew: UUID to name of every domain, and whether the list waited."""
 
     names: dict[str, str]

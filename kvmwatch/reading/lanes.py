@@ -16,8 +16,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
+from kvmwatch.model.record import Record
 from kvmwatch.reading.connection import Connection, LibvirtDomain, looked_up
 from kvmwatch.reading.deadline import Awake, Deadline
 
@@ -59,7 +60,7 @@ class Crew:
         return self._local.connection
 
 
-class Outcome(NamedTuple):
+class Outcome(Record):
     """UUIDs of domains that hang, with the seconds for which they have, and of those whose turn did not come."""
 
     stuck: dict[str, float]

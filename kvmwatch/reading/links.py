@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple, Optional
+from typing import Optional
+
+from kvmwatch.model.record import Record
 
 FOLDER = "/sys/class/net"
 _IFF_UP = 1
 _BELOW = "lower_"
 
 
-class Link(NamedTuple):
+class Link(Record):
     """One interface of the host.
 
     ``up`` is what the administrator set (IFF_UP) and not operstate: a bridge without a running guest has no

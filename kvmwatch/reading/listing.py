@@ -13,13 +13,13 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
 
 import libvirt
 
 from kvmwatch.model import states
 from kvmwatch.model.errors import DeadlineExceeded
 from kvmwatch.model.groups import Group
+from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import Unread
 from kvmwatch.reading import control
 from kvmwatch.reading.bulk import WHY, Fields, Listed
@@ -42,7 +42,7 @@ _ASKED_AGAIN_AFTER = 5.0  # seconds, at least
 _SHARE = 0.15  # of the time that is left for a list that waits although every domain answers
 
 
-class Flag(NamedTuple):
+class Flag(Record):
     """What the list can filter by: a field of the record, the filter, and the call that asks one domain."""
 
     group: Group
@@ -75,7 +75,7 @@ FLAGS = (
 )
 
 
-class Survey(NamedTuple):
+class Survey(Record):
     """All domains: ``listed`` has their ``state.state`` and ``state.reason``, ``flags`` the UUIDs by flag.
 
     ``held`` has those that hold the list up, by UUID their name and the seconds; they are in nothing else.

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple, Optional
+from typing import Optional
+
+from kvmwatch.model.record import Record
 
 _ESCAPED = re.compile(r"\\([0-7]{3})")  # space, tab, newline and backslash
 
 
-class Mount(NamedTuple):
+class Mount(Record):
     """A line of mountinfo: ``root`` is what of the file system on ``device`` is mounted at ``point``."""
 
     id: int

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Optional
+from typing import Any, Optional
 from xml.etree import ElementTree
 
 import libvirt
 
 from kvmwatch.model.groups import Group
+from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import Network, Unread
 from kvmwatch.reading import control
 from kvmwatch.reading.connection import Connection, is_local, of_it_alone, one_line
@@ -22,7 +23,7 @@ from kvmwatch.reading.ways import OPEN_VSWITCH
 _CANNOT = (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_OPERATION_UNSUPPORTED, libvirt.VIR_ERR_OPERATION_INVALID)
 
 
-class _Defined(NamedTuple):
+class _Defined(Record):
     """What a network's XML says."""
 
     bridge: Optional[str]  # its own or the host's; none where guests get devices (hostdev) or macvtaps

@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import libvirt
 
 from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError
 from kvmwatch.model.groups import Group
+from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import Host, Network, Pool, Unread
 from kvmwatch.model.text import without_password
 from kvmwatch.reading.connection import explained, is_ssh, uri_scheme
@@ -26,7 +27,7 @@ from kvmwatch.reading.hypervisor import Hypervisor
 _NO_DRIVER = (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_NO_CONNECT)
 
 
-class Read(NamedTuple):
+class Read(Record):
     """What was read of the parts."""
 
     host: Host | None = None
@@ -35,7 +36,7 @@ class Read(NamedTuple):
     unread: tuple[Unread, ...] = ()
 
 
-class _Part(NamedTuple):
+class _Part(Record):
     group: Group
     field: str  # of Read
     what: str

@@ -9,11 +9,12 @@ from __future__ import annotations
 import errno
 import os
 from functools import cached_property
-from typing import NamedTuple, Optional
+from typing import Optional
 
 from kvmwatch.model import pool_kinds
 from kvmwatch.model.groups import Group
 from kvmwatch.model.pool_kinds import Kind
+from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import Unread
 from kvmwatch.reading import mounts
 from kvmwatch.reading.mounts import Mounts
@@ -25,7 +26,7 @@ _COMM = 15  # bytes of a program's name that the kernel keeps
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
 
 
-class Found(NamedTuple):
+class Found(Record):
     """What was found at a pool's path: figures, or what is wrong, or why it is not known."""
 
     figures: Optional[os.statvfs_result] = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from typing import Any, NamedTuple, Optional
+from typing import Any, Optional
 from xml.etree import ElementTree
 
 import libvirt
@@ -12,6 +12,7 @@ import libvirt
 from kvmwatch.model import states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import PoolStats
+from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import Pool, Unread
 from kvmwatch.reading.connection import Connection, one_line
 from kvmwatch.reading.deadline import Deadline
@@ -20,7 +21,7 @@ from kvmwatch.reading.deadline import Deadline
 _GONE = (libvirt.VIR_ERR_NO_STORAGE_VOL, libvirt.VIR_ERR_NO_STORAGE_POOL)
 
 
-class Described(NamedTuple):
+class Described(Record):
     """A pool as libvirt describes it; ``pool`` is None when it was undefined meanwhile."""
 
     pool: Optional[Pool]
@@ -28,7 +29,7 @@ class Described(NamedTuple):
     source: str = ""  # the volume group's name, of a logical pool
 
 
-class Volumes(NamedTuple):
+class Volumes(Record):
     """Those that libvirt lists: ``there`` of them with so many bytes in all, the rest by why they do not count."""
 
     listed: Optional[int] = None  # None: they could not be listed

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from kvmwatch.model import pool_kinds
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import PoolStats
+from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import Pool, Unread, Unreads
 from kvmwatch.reading import pool_paths, thin_pools
 from kvmwatch.reading.pool_paths import Found
 from kvmwatch.reading.pool_questions import Described, Volumes
 
 
-class Local(NamedTuple):
+class Local(Record):
     """What this machine itself can tell of a pool."""
 
     found: Found = Found()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, NamedTuple, Optional, TypeVar
+from typing import TYPE_CHECKING, Optional, TypeVar
 
 from kvmwatch.model import states
 from kvmwatch.model.derived import balloon_limit
@@ -24,6 +24,7 @@ from kvmwatch.model.metrics import (
     declarations,
 )
 from kvmwatch.model.policy import Policy
+from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import Disk, Domain, Filesystem, Interface, Unread, Unreads, Vcpu
 from kvmwatch.model.text import readable
 from kvmwatch.reading.bulk import VCPUS_APART, WHY, Fields
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 Stats = TypeVar("Stats", DomainStats, VcpuStats, DiskStats, InterfaceStats, FilesystemStats)
 
 
-class Reading(NamedTuple):
+class Reading(Record):
     """All that was read of one domain, before it is made a record."""
 
     uuid: str

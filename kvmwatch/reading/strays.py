@@ -11,10 +11,10 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from kvmwatch.model import states
 from kvmwatch.model.groups import Group
+from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import Process, Snapshot, Unread
 from kvmwatch.reading import emulators, pid_files
 from kvmwatch.reading.connection import is_local, one_line, uri_scheme
@@ -27,7 +27,7 @@ _KTHREADD = 2  # the parent of the kernel's own threads, of which some are calle
 _PARENT, _STARTTIME = 1, 19  # of /proc/PID/stat, behind the process's name
 
 
-class _Stat(NamedTuple):
+class _Stat(Record):
     """A line of ``/proc/PID/stat``."""
 
     pid: int

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import glob
 import os
-from typing import NamedTuple
 
 from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.metrics import Value
+from kvmwatch.model.record import Record
 
 _SYSTEM_PATH = "/usr/sbin:/sbin:/usr/bin:/bin"  # a monitoring user's PATH often lacks the first two
 
 
-class Use(NamedTuple):
+class Use(Record):
     """How full the fullest thin pool is, in %; data and metadata may be two pools'."""
 
     data: Value = None

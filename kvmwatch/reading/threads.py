@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from kvmwatch.model.metrics import ProcessStats, ThreadStats, Value
+from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import IOTHREAD, OTHER, VCPU, VHOST, Thread
 
 PROC = Path("/proc")
@@ -24,7 +24,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")  # in a second
 _PPID, _UTIME, _STIME, _STARTTIME, _BLKIO = 1, 11, 12, 19, 39
 
 
-class Stat(NamedTuple):
+class Stat(Record):
     """What /proc/PID/stat or that of a thread tells; times in seconds, ``started`` since the boot."""
 
     name: str

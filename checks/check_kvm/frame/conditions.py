@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from check_kvm.frame import known
 from check_kvm.frame.plugin_api import Critical, Ok, ServiceState, Unknown, Warn
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.policy import Policy
+from kvmwatch.model.record import Record
 
 SEVERITIES: dict[str, ServiceState] = {"ok": Ok, "warning": Warn, "critical": Critical, "unknown": Unknown}
 
 
-class Condition(NamedTuple):
+class Condition(Record):
     """A condition that a check can find; ``state`` is its severity when nobody says otherwise."""
 
     name: str

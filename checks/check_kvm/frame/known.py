@@ -8,9 +8,9 @@ from __future__ import annotations
 import importlib
 import os
 from functools import cache
-from typing import NamedTuple
 
 import check_kvm
+from kvmwatch.model.record import Record
 
 _SUFFIX = ".py"
 
@@ -23,7 +23,7 @@ def checks() -> tuple[str, ...]:
     return tuple(sorted(name[: -len(_SUFFIX)] for name in files if name.endswith(_SUFFIX) and name[0] != "_"))
 
 
-class Misspelt(NamedTuple):
+class Misspelt(Record):
     """A word that names nothing: a ``check``, a ``metric`` or a ``condition``, and what there is."""
 
     kind: str

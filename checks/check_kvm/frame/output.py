@@ -7,11 +7,11 @@ is wrong last, and what was left out is said.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from check_kvm.frame import labels, perfdata
 from check_kvm.frame.plugin_api import Ok, Performance
 from check_kvm.frame.verdict import NAMED, Verdict
+from kvmwatch.model.record import Record
 
 #: bytes that Nagios 4 reads of a plugin (MAX_PLUGIN_OUTPUT_LENGTH); NRPE 3 and Icinga take more
 DEFAULT_LIMIT = 8192
@@ -22,7 +22,7 @@ _PERFDATA_SHARE = 2 / 3
 _MORE = "... and {} more lines (see --max-output)"
 
 
-class Style(NamedTuple):
+class Style(Record):
     """How much is printed: one of the styles of perfdata; lines of OK subjects; bytes in all."""
 
     perfdata: str = perfdata.FULL

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from check_kvm.frame.plugin_api import Performance, Range
 from check_kvm.frame.thresholds import ALL_PASSES, MetricSpec, Threshold
+from kvmwatch.model.record import Record
 
 FULL, KNOWN, SUMMARY, NONE = STYLES = ("full", "known", "summary", "none")
 
@@ -27,7 +27,7 @@ _NOT_ADDED = ("%", "s")  # units whose values do not add up to anything
 _WIDEST = 18  # characters of a value, its unit, its least and most, as a rule
 
 
-class Measured(NamedTuple):
+class Measured(Record):
     """A value of perfdata, None where it is not known just now.
 
     ``spec`` is its metric; ``label`` whose it is, empty for the check as a whole.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from check_kvm.frame import labels, output, placing
 from check_kvm.frame.check_options import parser_of, site_config
@@ -20,6 +20,7 @@ from kvmwatch.command.watchdog import Said
 from kvmwatch.model.doing import doing
 from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.model.groups import Group
+from kvmwatch.model.record import Record
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Domain, Network, Pool, Snapshot, timings
 from kvmwatch.model.text import without_password
@@ -29,7 +30,7 @@ from kvmwatch.reading.deadline import Deadline
 Thing = TypeVar("Thing", Pool, Network)
 
 
-class Check(NamedTuple):
+class Check(Record):
     """What makes a check: the groups it reads, the metrics it knows, and its judgement of a snapshot."""
 
     name: str  # short: "cpu" for check_kvm_cpu

@@ -19,7 +19,6 @@ An INI file::
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
 
 from check_kvm.frame import known
 from check_kvm.frame.conditions import severity
@@ -27,6 +26,7 @@ from check_kvm.frame.thresholds import parse_range
 from kvmwatch.model import routing
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.policy import EXPECTATIONS, OwnThreshold, Policy, host_names
+from kvmwatch.model.record import Record
 from kvmwatch.model.routing import Routing
 from kvmwatch.model.selection import Pattern
 from kvmwatch.model.snapshot import Domain, Snapshot
@@ -37,7 +37,7 @@ _VARIABLES = "vars."
 _ALLOWED = "allow_metadata"
 
 
-class SiteConfig(NamedTuple):
+class SiteConfig(Record):
     """The file: ``domains`` is for those that a pattern selects, the rest for all of them."""
 
     thresholds: tuple[OwnThreshold, ...] = ()

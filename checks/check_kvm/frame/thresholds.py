@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import NamedTuple
 
 from check_kvm.frame import known
 from check_kvm.frame.conditions import Severities
 from check_kvm.frame.plugin_api import Range
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.policy import OwnThreshold, Policy, listed
+from kvmwatch.model.record import Record
 
 SPOKESMAN = "state"  # which nearly every site has
 
 
-class MetricSpec(NamedTuple):
+class MetricSpec(Record):
     """A metric that a check judges. ``unit`` as in :mod:`kvmwatch.model.units`; defaults are plugin ranges."""
 
     name: str
@@ -27,7 +27,7 @@ class MetricSpec(NamedTuple):
     drawn: bool = True  # whether anybody would draw it, so that it is in perfdata
 
 
-class Threshold(NamedTuple):
+class Threshold(Record):
     """A warning and a critical range; an empty range lets everything pass."""
 
     warning: Range

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import NamedTuple
 
 from check_kvm.frame import labels
 from check_kvm.frame.conditions import Condition
@@ -13,6 +12,7 @@ from check_kvm.frame.thresholds import ALL_PASSES, Threshold, Thresholds, parse_
 from kvmwatch.model import states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.policy import Policy
+from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import Domain, Snapshot, Unreads
 from kvmwatch.model.text import labelled
 from kvmwatch.model.units import duration, human
@@ -28,7 +28,7 @@ Titles = Callable[[Collection[str]], Mapping[str, str]]
 LabelParts = tuple[str, ...]
 
 
-class Values(NamedTuple):
+class Values(Record):
     """A value of perfdata; or several that are not known, as long as nobody has measured them."""
 
     label_parts: LabelParts
