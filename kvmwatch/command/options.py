@@ -12,6 +12,9 @@ from kvmwatch import __version__
 from kvmwatch.model.errors import UsageError
 from kvmwatch.reading.connection import authority, default_uri
 
+# argparse asks for translations of its words, of which Python has none; to look for them, it imports locale: 1 ms
+vars(argparse)["_"] = str
+
 DEFAULT_TIMEOUT = 10.0
 ALLOW_HTTP = "--allow-http"
 
