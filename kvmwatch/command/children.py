@@ -84,6 +84,6 @@ def _children(pid: int | str) -> list[int]:
     tasks = f"/proc/{pid}/task"
     with contextlib.suppress(OSError):  # it ended
         for task in os.listdir(tasks):
-            with contextlib.suppress(OSError), open(f"{tasks}/{task}/children", encoding="ascii") as children:
+            with contextlib.suppress(OSError), open(f"{tasks}/{task}/children", encoding="utf-8") as children:
                 found += map(int, children.read().split())
     return found

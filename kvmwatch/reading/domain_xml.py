@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Optional
 from xml.etree import ElementTree
@@ -11,30 +11,8 @@ from kvmwatch.model import policy
 from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import Disk, Interface
 from kvmwatch.model.text import readable
+from kvmwatch.reading.titles import CLOUDS, LONGEST_TITLE, first_text
 
-#: characters; what a host's name and a macro's value take in Zabbix
-LONGEST_TITLE = 128
-
-
-class Cloud(Record):
-    """Where in the metadata a cloud has what people know: an element, and the ways from there."""
-
-    namespace: str
-    element: str
-    project: tuple[str, ...]
-    owner: tuple[str, ...]
-
-    def place(self, *way: str) -> str:
-        """The path of one of them, below <domain>."""
-        return "/".join(["metadata", *(f"{{{self.namespace}}}{step}" for step in (self.element, *way))])
-
-
-CLOUDS = (
-    Cloud("http://openstack.org/xmlns/libvirt/nova/1.1", "instance", ("owner", "project"), ("owner", "user")),
-    # of VMs that live for long
-    Cloud("http://openstack.org/xmlns/libvirt/nova/1.0", "instance", ("owner", "project"), ("owner", "user")),
-    Cloud("http://opennebula.org/xmlns/libvirt/1.0", "vm", ("gname",), ("uname",)),
-)
 _TITLES = ("title", *(cloud.place("name") for cloud in CLOUDS))
 _PROJECTS = tuple(cloud.place(*cloud.project) for cloud in CLOUDS)
 _OWNERS = tuple(cloud.place(*cloud.owner) for cloud in CLOUDS)
@@ -102,11 +80,6 @@ def _pinned(root: ElementTree.Element, vcpu: Optional[ElementTree.Element]) -> I
     of_all = None if vcpu is None else vcpu.get("cpuset")
     numbers = range(int(vcpu.text or 0)) if vcpu is not None and of_all else own
     return ((number, own.get(number) or readable(of_all or "", _LONGEST_NAME)) for number in numbers)
-
-
-def first_text(texts: Iterable[Optional[str]]) -> Optional[str]:
-    """The first of some texts that there is and that is not empty, readable and of a length for people."""
-    return next((readable(text.strip(), LONGEST_TITLE) for text in texts if text and text.strip()), None)
 
 
 def _policy(watch: ElementTree.Element, size: int) -> policy.Policy:

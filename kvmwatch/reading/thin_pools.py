@@ -7,7 +7,6 @@ is one can be seen by everybody, in sysfs.
 
 from __future__ import annotations
 
-import glob
 import os
 
 from kvmwatch.model.errors import KvmwatchError
@@ -26,6 +25,8 @@ class Use(Record):
 
 def active(group: str, sys: str = "/sys") -> bool:
     """Whether a volume group has a thin pool in use: the device-mapper device of one's data."""
+    import glob  # noqa: PLC0415 - only for pools of LVM
+
     prefix = group.replace("-", "--") + "-"  # how LVM keeps the names of group and volume apart
     for device in glob.iglob(f"{sys}/block/dm-*/dm"):
         try:

@@ -20,7 +20,8 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Filesystem, Snapshot, Unread
 from kvmwatch.model.text import readable, without_password
 from kvmwatch.reading import guest_agent, records
-from kvmwatch.reading.domain_xml import LONGEST_TITLE, parse
+from kvmwatch.reading.domain_xml import parse
+from kvmwatch.reading.titles import LONGEST_TITLE
 
 #: any text that a guest's root or an owner may write, lone surrogates among it
 anything = st.text(st.characters(), max_size=300)
