@@ -8,6 +8,7 @@ import threading
 
 import pytest
 from check_kvm.frame.judging import all_checks
+from check_kvm.frame.plugin import Check
 
 from kvmwatch.model.errors import DeadlineExceeded
 from kvmwatch.model.groups import Group
@@ -16,16 +17,35 @@ from kvmwatch.reading import collect, hypervisor
 from kvmwatch.reading.collect import Reader
 from kvmwatch.reading.deadline import Deadline
 
-#: each takes some milliseconds, and only rare ways need it
+#: each takes some tenths of a millisecond or more, and only rare ways need it
 HEAVY = {
     *("asyncio", "concurrent.futures", "configparser", "copy", "dataclasses", "decimal", "email", "getpass"),
-    *("http", "inspect", "logging", "multiprocessing", "nagiosplugin.check", "psutil", "requests", "shlex"),
-    *("pathlib", "shutil", "socket", "ssl", "subprocess", "tempfile", "traceback"),
+    *("glob", "http", "inspect", "json", "locale", "logging", "multiprocessing", "nagiosplugin.check", "psutil"),
+    *("pathlib", "requests", "shlex", "shutil", "socket", "ssl", "subprocess", "tempfile", "traceback"),
     *("urllib.parse", "urllib.request"),
-    "xml.etree",
+    *("xml.etree", "xml.parsers"),
 }
-#: what threads that wait for each other bring, and XML
-BROUGHT = {"concurrent.futures", "copy", "logging", "traceback", "xml.etree"}
+#: what of kvmwatch/reading all checks have imported by the time libvirt answers
+READERS = {
+    *("bulk", "collect", "connection", "control", "deadline", "descriptions", "domains", "hypervisor", "known"),
+    *("listing", "records", "walk"),
+}
+#: and what some have besides
+MORE = {
+    "state": {"starts", "pid_files"},
+    "cpu": {"lanes"},
+    "memory": {"lanes", "domain_xml", "titles"},
+    "disk": {"lanes", "domain_xml", "titles"},
+    "network": {"links", "ways", "domain_xml", "titles"},
+    "net": {"links", "ways", "networks"},
+    "pool": {
+        *("lanes", "storage", "pool_paths", "pool_questions", "pool_records", "mounts", "thin_pools"),
+    },
+    "agent": {"domain_xml", "titles"},
+}
+#: what XML brings, and threads that wait for each other
+OF_XML = {"copy", "xml.etree"}
+OF_THREADS = {"concurrent.futures", "copy", "logging", "traceback"}
 
 
 def brought(statements: str) -> set[str]:
@@ -42,11 +62,42 @@ def test_no_check_imports_what_takes_long() -> None:
     assert not brought(statements) & HEAVY, "import it where it is used"
 
 
+UNTIL_CONNECTED = """
+import sys
+before = {*sys.modules}
+from check_kvm.frame import plugin
+from check_kvm.NAME import CHECK
+from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.reading import hypervisor
+
+def open_readonly(_uri):
+    raise KvmwatchError("there is no libvirt here")
+
+hypervisor.open_readonly = open_readonly
+try:
+    plugin.run(CHECK, ["-u", "qemu:///system"])
+except KvmwatchError:
+    print(*{*sys.modules} - before)
+"""
+
+
+@pytest.mark.parametrize("check", all_checks(), ids=lambda check: check.name)
+def test_a_check_imports_no_reader_that_it_does_not_need(check: Check) -> None:
+    words = [sys.executable, "-c", UNTIL_CONNECTED.replace("NAME", check.name)]
+    there = {*subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()}
+    reading = {module.rpartition(".")[2] for module in there if module.startswith("kvmwatch.reading.")}
+    assert reading == READERS | MORE.get(check.name, set())
+    needed = {"json"} if check.remembers else set()
+    needed |= OF_XML if reading & {"domain_xml", "networks", "storage"} else set()
+    needed |= OF_THREADS if reading & {"lanes"} else set()
+    assert not there & HEAVY - needed, "import it where it is used"
+
+
 def test_no_reader_imports_what_takes_long() -> None:
     modules = ", ".join(
         f"kvmwatch.reading.{module}" for modules in collect._READERS.values() for module in modules
     )
-    assert not brought(f"import {modules}") & (HEAVY - BROUGHT), "import it where it is used"
+    assert not brought(f"import {modules}") & (HEAVY - OF_XML - OF_THREADS), "import it where it is used"
 
 
 def test_what_is_taken_of_nagiosplugin_is_its_own() -> None:
