@@ -10,7 +10,6 @@ from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Optional, TypeVar
 
 from kvmwatch.model import states
-from kvmwatch.model.derived import balloon_limit
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import (
     RECORDS,
@@ -100,6 +99,8 @@ def _balloon_stale(stats: DomainStats, period: Optional[int], now: float) -> boo
     # Without <stats period> the guest reports once at boot, and the values stand still for ever.
     if stats.balloon_updated is None:
         return False
+    from kvmwatch.model.derived import balloon_limit  # noqa: PLC0415 - only where memory is read
+
     return abs(now - stats.balloon_updated) > balloon_limit(period)
 
 
