@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,16 @@ settings.register_profile("here", deadline=None)
 # in CI the same examples in every run: what fails there fails for everybody
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+# what is made while they are collected stays until the end: looking for garbage among it takes a tenth of the CPU
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage again, but not among what has been collected."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_sessionfinish() -> None:
