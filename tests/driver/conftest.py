@@ -9,7 +9,7 @@ import pytest
 from check_kvm.frame import sampling
 from commands import Command, Forked, InProcess
 
-from kvmwatch.model.rates import MIN_SECONDS
+from kvmwatch.model import rates
 
 
 @pytest.fixture
@@ -28,8 +28,9 @@ def within(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Comman
 
 @pytest.fixture
 def in_process(within: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """The same, with half a second between samples: for what does not look at their figures."""
-    monkeypatch.setattr(sampling, "_SAMPLING", MIN_SECONDS + 0.05)
+    """The same, with a moment between samples: for what does not look at their figures."""
+    monkeypatch.setattr(rates, "MIN_SECONDS", 0.05)
+    monkeypatch.setattr(sampling, "_SAMPLING", 0.1)
     return within
 
 
