@@ -28,14 +28,9 @@ settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
-# what is made while they are collected stays until the end: looking for garbage among it takes a tenth of the CPU
-gc.disable()
-
-
 def pytest_collection_finish() -> None:
-    """Look for garbage again, but not among what has been collected."""
+    """Let pytest's searches for garbage, at the end, pass over what has been collected: that stays."""
     gc.freeze()
-    gc.enable()
 
 
 def pytest_sessionfinish() -> None:
