@@ -9,7 +9,7 @@ import pytest
 from check_kvm.frame import sampling
 from commands import Command, Forked, InProcess
 
-from kvmwatch.model import rates
+from kvmwatch.model.rates import MIN_SECONDS
 
 
 @pytest.fixture
@@ -28,9 +28,8 @@ def within(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Comman
 
 @pytest.fixture
 def in_process(within: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """The same, with a moment between samples: for what does not look at their figures."""
-    monkeypatch.setattr(rates, "MIN_SECONDS", 0.05)
-    monkeypatch.setattr(sampling, "_SAMPLING", 0.1)
+    """The same, with half a second between samples: for what does not look at their figures."""
+    monkeypatch.setattr(sampling, "_SAMPLING", MIN_SECONDS + 0.05)
     return within
 
 
