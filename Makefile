@@ -23,13 +23,13 @@ test: test-quick installed ## Run every test; those of the lab and the systems n
 test-quick: $(READY) ## Run what needs no root and no daemon: lint, unit and test driver tests, in about a minute
 	@$(MAKE) --no-print-directory --jobs 2 lint test-unit
 
-# pytest's own compiled tests: eight processes at once would each make all of them
+# pytest's own compiled tests: twelve processes at once would each make all of them
 tests/unit/__pycache__: | $(READY)
 	@PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest -q --collect-only tests/driver tests/unit >/dev/null || true
 
 .PHONY: test-unit
 test-unit: $(READY) | tests/unit/__pycache__ ## Run the unit and test driver tests: no root, no daemon
-	@PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest -q --numprocesses 8 --dist worksteal tests/driver tests/unit  # those that wait begin first
+	@PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest -q --numprocesses 12 --dist worksteal tests/driver tests/unit  # those that wait begin first
 
 .PHONY: test-lab
 test-lab: $(READY) ## Run the lab tests: a real libvirtd with real QEMU guests, in namespaces of their own

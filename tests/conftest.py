@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,11 @@ settings.register_profile("here", deadline=None)
 # in CI the same examples in every run: what fails there fails for everybody
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+def pytest_collection_finish() -> None:
+    """Let pytest's searches for garbage, at the end, pass over what has been collected: that stays."""
+    gc.freeze()
 
 
 def pytest_sessionfinish() -> None:

@@ -72,8 +72,8 @@ def run(work: Callable[[], Said], too_late: Callable[[str], Said], seconds: floa
         sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
     else:
         _keep_closed(1)
-    _watchdog = _Watchdog(too_late, seconds)
-    _watchdog.run(work)
+    _watchdog = _Watchdog(too_late)
+    _watchdog.run(work, seconds)
 
 
 def limit(seconds: float) -> None:
@@ -89,21 +89,24 @@ def renew() -> None:
 
 
 class _Watchdog:
-    def __init__(self, too_late: Callable[[str], Said], seconds: float) -> None:
+    def __init__(self, too_late: Callable[[str], Said]) -> None:
         self._too_late = too_late
         self._last_word = threading.Lock()  # whoever has it prints; the other one must not
         self._code: int | None = None  # when all is printed
         self._ending: int | None = None  # the signal that asked for it
         self._over = False  # the main thread has nothing more to do than to print
+        self._seconds = self._end = 0.0
         self._told, self._tell = os.pipe()
         os.set_blocking(self._tell, False)
-        self._until(time.monotonic(), min(seconds, LONGEST))
+
+    def _begin(self, seconds: float) -> None:
+        signal.set_wakeup_fd(self._tell, warn_on_full_buffer=False)
+        sys.unraisablehook = _unless_stopped
         for number in (signal.SIGALRM, *_ENDING):
             if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGALRM:
                 signal.signal(number, self._interrupt)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
-        signal.set_wakeup_fd(self._tell, warn_on_full_buffer=False)
-        sys.unraisablehook = _unless_stopped
+        self._until(time.monotonic(), min(seconds, LONGEST))
         threading.Thread(target=self._watch, daemon=True).start()
 
     def limit(self, seconds: float) -> None:
@@ -122,8 +125,9 @@ class _Watchdog:
         with contextlib.suppress(BlockingIOError):  # then the thread is awake
             os.write(self._tell, bytes(1))
 
-    def run(self, work: Callable[[], Said]) -> NoReturn:
+    def run(self, work: Callable[[], Said], seconds: float) -> NoReturn:
         try:
+            self._begin(seconds)  # from here on signals raise Stopped
             said = work()
             self._over = True
             mine = self._last_word.acquire(blocking=False)

@@ -41,9 +41,9 @@ def empty_uri(tmp_path: Path) -> str:
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("uri", [DEFAULT_URI, EXAMPLE_URI])
 def test_check_gives_one_status_line_that_equals_its_exit_code(
-    command: Command, started: Command, check: str, uri: str
+    in_process: Command, started: Command, check: str, uri: str
 ) -> None:
-    ran = (started if uri == EXAMPLE_URI else command)(f"check_kvm_{check}", "-u", uri)
+    ran = (started if uri == EXAMPLE_URI else in_process)(f"check_kvm_{check}", "-u", uri)
     conforming(ran.out, ran.code)
     assert ran.first.startswith(f"KVM_{check.upper()} ")
     assert ran.err == ""
@@ -175,23 +175,23 @@ def test_pools_are_selected_by_name(command: Command) -> None:
 
 
 def test_networks_are_selected_by_name_and_their_bridges_are_not_looked_for_on_this_machine(
-    command: Command,
+    in_process: Command,
 ) -> None:
-    ran = command("check_kvm_net", "-u", EXAMPLE_URI, "-d", "def*")
+    ran = in_process("check_kvm_net", "-u", EXAMPLE_URI, "-d", "def*")
     assert (ran.code, ran.first.split(" | ")[0]) == (0, "KVM_NET OK - default active")
-    assert command("check_kvm_net", "-u", EXAMPLE_URI, "-d", "nope").code == 3
-    assert command("check_kvm_net", "-u", EXAMPLE_URI, "-x", "default").first == "KVM_NET OK - no networks"
-    assert "its tap" not in command("check_kvm_network", "-u", EXAMPLE_URI, "-v").out
+    assert in_process("check_kvm_net", "-u", EXAMPLE_URI, "-d", "nope").code == 3
+    assert in_process("check_kvm_net", "-u", EXAMPLE_URI, "-x", "default").first == "KVM_NET OK - no networks"
+    assert "its tap" not in in_process("check_kvm_network", "-u", EXAMPLE_URI, "-v").out
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_hypervisor_without_domains(command: Command, check: str, empty_uri: str) -> None:
-    ran = command(f"check_kvm_{check}", "-u", empty_uri)
+def test_hypervisor_without_domains(in_process: Command, check: str, empty_uri: str) -> None:
+    ran = in_process(f"check_kvm_{check}", "-u", empty_uri)
     assert (ran.code, ran.err) == (3 if check in LOCAL_CHECKS else 0, ""), ran.out
     if check not in (*LOCAL_CHECKS, "host", "net", "pool"):
         assert f"libvirt lists no VMs here ({empty_uri})" in ran.first
     if check == "state":
-        assert "no VMs are left by -d and -x" in command("check_kvm_state", "-u", empty_uri, "-x", "web1").first
+        assert "no VMs are left by -d and -x" in in_process("check_kvm_state", "-u", empty_uri, "-x", "web1").first
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in LOCAL_KINDS])
@@ -392,7 +392,7 @@ def test_a_single_vm_that_does_not_run_is_told_so(command: Command, check: str) 
 
 
 @pytest.mark.parametrize("check", ["cpu", "memory", "disk", "network", "agent"])
-def test_perfdata_of_a_vm_stays_when_it_is_shut_off(command: Command, check: str, tmp_path: Path) -> None:
+def test_perfdata_of_a_vm_stays_when_it_is_shut_off(in_process: Command, check: str, tmp_path: Path) -> None:
     """For all VMs at once and for it alone; its disks are known of its XML."""
 
     def labels(state: str, *arguments: str) -> list[str]:
@@ -401,7 +401,7 @@ def test_perfdata_of_a_vm_stays_when_it_is_shut_off(command: Command, check: str
         if state == "off":
             text = text.replace("<test:runstate>1<", "<test:runstate>5<", 1)
         file.write_text(text, encoding="utf-8")
-        ran = command(f"check_kvm_{check}", "-u", f"test://{file}", *arguments)
+        ran = in_process(f"check_kvm_{check}", "-u", f"test://{file}", *arguments)
         assert ("web1 shut off" in ran.first) == (state == "off" and bool(arguments)), ran.first
         return re.findall(r"('[^']+'|[^ '=]+)=", ran.first.partition(" | ")[2])
 

@@ -89,13 +89,13 @@ def test_what_a_check_does_grows_with_the_vms_and_not_with_their_square(
     assert many < 11 * few, "calls of Python functions with 20 VMs and with 200"
 
 
-def test_perfdata_that_does_not_fit_is_summed_up_and_that_is_said(command: Command, many: str) -> None:
-    ran = command("check_kvm_network", "-u", many)
+def test_perfdata_that_does_not_fit_is_summed_up_and_that_is_said(in_process: Command, many: str) -> None:
+    ran = in_process("check_kvm_network", "-u", many)
     output = conforming(ran.out, ran.code)
     assert {"rx.max", "rx.sum"} <= output.perfdata.keys()
     assert "perfdata of " in output.lines[0]
     assert "values is summed up: it does not fit into 8192 bytes" in output.lines[0]
-    whole = command("check_kvm_network", "-u", many, "--max-output", "1000000")
+    whole = in_process("check_kvm_network", "-u", many, "--max-output", "1000000")
     assert len(conforming(whole.out, whole.code, 1000000).perfdata) > 1000
 
 

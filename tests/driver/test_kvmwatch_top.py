@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -80,14 +81,13 @@ def test_figures_are_in_base_units(command: Command) -> None:
 def test_choice_and_order(command: Command) -> None:
     words = ("kvmwatch", "top", "-u", EXAMPLE_URI, "--csv", "-n", "1")
 
-    def names(*more: str) -> list[str]:
-        return [line["name"] for line in csv.DictReader(io.StringIO(command(*words, *more).out))]
-
-    assert names("--domain", "?b1", "--domain", "off1", "--sort", "vcpus") == ["db1", "off1"]
-    assert names("--domain", "?b1", "--domain", "off1", "--sort", "vcpus", "--reverse") == ["off1", "db1"]
-    assert names("-x", "*1", "--active", "--sort", "name") == [
-        'Büro VM "01" 100% | it\'s=odd; ok',
-        "leave-me-alone",
+    chosen = ("--domain", "?b1", "--domain", "off1", "--sort", "vcpus")
+    others = ("-x", "*1", "--active", "--sort", "name")
+    made = together(command, [(*words, *more) for more in (chosen, (*chosen, "--reverse"), others)])
+    assert [[line["name"] for line in csv.DictReader(io.StringIO(ran.out))] for ran in made] == [
+        ["db1", "off1"],
+        ["off1", "db1"],
+        ['Büro VM "01" 100% | it\'s=odd; ok', "leave-me-alone"],
     ]
 
 
@@ -243,18 +243,19 @@ def test_resize_while_running(top: Terminal, height: int, columns: int) -> None:
 
 def test_colours(started: Command) -> None:
     words = ("kvmwatch", "top", "-u", EXAMPLE_URI, "--sort", "name")
-    with terminal(started, *SIZE, *words) as top:
-        top.until(lambda: "crashed1" in top.text)
-        assert top.colour("5 CRITICAL") == "red"
-        assert top.colour("pool WARNING") == "brown"
-        assert top.colour("9 VMs") == "default"
-    with terminal(started, *SIZE, *words, NO_COLOR="1") as top:
-        top.until(lambda: "crashed1" in top.text)
-        assert top.colour("5 CRITICAL") == "default"
-        assert not re.search(rb"\x1b\[[0-9;]*3[1-7]m", top.raw)
-    with terminal(started, *SIZE, *words, TERM="vt100") as top:
-        top.until(lambda: "crashed1" in top.text)
-        assert not re.search(rb"\x1b\[[0-9;]*3[1-7]m", top.raw)
+    with contextlib.ExitStack() as stack:
+        coloured, unwanted, unable = (
+            stack.enter_context(terminal(started, *SIZE, *words, **env))
+            for env in ({}, {"NO_COLOR": "1"}, {"TERM": "vt100"})
+        )
+        for top in (coloured, unwanted, unable):
+            top.until(lambda top=top: "crashed1" in top.text)
+        assert coloured.colour("5 CRITICAL") == "red"
+        assert coloured.colour("pool WARNING") == "brown"
+        assert coloured.colour("9 VMs") == "default"
+        assert unwanted.colour("5 CRITICAL") == "default"
+        for top in (unwanted, unable):
+            assert not re.search(rb"\x1b\[[0-9;]*3[1-7]m", top.raw)
 
 
 @pytest.mark.parametrize("term", ["", "nonsense", "dumb"])
@@ -269,12 +270,16 @@ def test_a_terminal_that_cannot(started: Command, term: str) -> None:
 def test_wide_characters(started: Command, tmp_path: Path) -> None:
     file = tmp_path / "wide.xml"
     file.write_text(testdriver.node(["東京サーバ", "web1"]), encoding="utf-8")
-    with terminal(started, 24, 100, "kvmwatch", "top", "-u", f"test://{file}", LC_ALL="C.UTF-8") as top:
-        top.until(lambda: "東" in top.text)
-        (line,) = (line for line in top.lines if "東" in line)
+    words = ("kvmwatch", "top", "-u", f"test://{file}")
+    with contextlib.ExitStack() as stack:
+        wide, *others = (
+            stack.enter_context(terminal(started, 24, 100, *words, LC_ALL=name))
+            for name in ("C.UTF-8", "C", "xx_YY.UTF-8")  # the last of which there is not
+        )
+        wide.until(lambda: "東" in wide.text)
+        (line,) = (line for line in wide.lines if "東" in line)
         assert "…" not in line.split("OK")[0]
-    for name in ("C", "xx_YY.UTF-8"):  # which there is not
-        with terminal(started, 24, 100, "kvmwatch", "top", "-u", f"test://{file}", LC_ALL=name) as top:
+        for top in others:
             top.until(lambda top=top: "web1" in top.text and "??" in top.text)
             top.press("q")
             assert top.ended() == 0

@@ -320,6 +320,17 @@ def statistics(_connection: Any, _really: Any, domains: list[Any], flags: int, _
     return classic.read(domains, reduce(or_, groups, Group.NONE))
 
 
+def one_hypervisor(patch: pytest.MonkeyPatch, uri: str) -> None:
+    """Let all connections be to the same one, as those to a daemon are: the test driver makes one for each of them.
+
+    Making it takes longer than a reading. What may write stays apart from what may not.
+    """
+    for way in ("open", "openReadOnly"):
+        opened = getattr(libvirt, way)(uri)
+        patch.setattr(opened, "close", lambda: 0)
+        patch.setattr(libvirt, way, {uri: opened}.__getitem__)
+
+
 @pytest.fixture(scope="module", params=["classic", "bulk", "bulk, waits"])
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """The hypervisor with each provider of statistics, and as a libvirt whose XML waits (11.0), whichever is here."""
@@ -332,6 +343,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         patch.setattr(descriptions, "_XML_WAITS", 0 if waits else sys.maxsize)
         if provider == "bulk":
             patch.setattr(hypervisor, "_provider", lambda _uri: bulk)
+        one_hypervisor(patch, f"test://{file}")
         yield World(f"test://{file}", faults, bool(waits))
 
 

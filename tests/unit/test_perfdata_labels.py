@@ -52,6 +52,7 @@ KINDS = (*pool_kinds.KINDS, "newer")
 LABEL = re.compile(r"('[^']+'|[^ '=]+)=(\S+)")
 WIDE = output.Style(limit=10_000_000)
 
+GROUPS = tuple(Group)
 VALUES = (None, 0.0, 1.0, 50.0, 99.5, 120.0, 1e12)
 STATES = [(state, reason) for state, reasons in states.REASONS.items() for reason in range(len(reasons) + 1)]
 
@@ -67,10 +68,10 @@ class Drawn:
 
     def figures(self, record: type[Any]) -> Any:
         """A record with any of its figures unknown, or all of them."""
-        return self.one(record(*(self.one(*VALUES) for _ in record._fields)), record())
+        return record(*self._random.choices(VALUES, k=len(record._fields))) if self.one(True, False) else record()
 
     def unread(self) -> tuple[Unread, ...]:
-        return tuple(Unread(self.one(*Group), "it", "it failed") for _ in range(self.one(0, 0, 1, 3)))
+        return tuple(Unread(self.one(*GROUPS), "it", "it failed") for _ in range(self.one(0, 0, 1, 3)))
 
     def disk(self, name: str) -> Disk:
         return Disk(

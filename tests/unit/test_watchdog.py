@@ -59,8 +59,12 @@ def test_what_the_work_gives_is_printed() -> None:
 
 @pytest.mark.parametrize("held", HELD.values(), ids=HELD)
 def test_it_ends_whatever_holds_it(held: str) -> None:
-    said = ran(f"with doing('holding'):\n        {held.strip().replace(chr(10), chr(10) + '    ')}")
-    assert said == (3, "late: not done within 1 s, stopped while holding\n", "")
+    work = f"with doing('holding'):\n        {held.strip().replace(chr(10), chr(10) + '    ')}"
+    # where the machine is too busy to come so far in the first of these times
+    said = ran(work, seconds := 0.4)
+    while "holding" not in said[1] and seconds < 4:
+        said = ran(work, seconds := seconds + 2)
+    assert said == (3, f"late: not done within {seconds:g} s, stopped while holding\n", "")
 
 
 def test_a_limit_that_is_given_later_counts_and_one_that_is_renewed() -> None:
@@ -87,8 +91,14 @@ def test_one_of_both_has_the_last_word(later: int) -> None:
     """Work that is done just when the time is over."""
     end = 0.3 + (later - 4) / 1000
     code, out, err = ran(f"time.sleep({end}); return Said('done\\n', 0)", 0.1)
-    assert (code, out) in ((0, "done\n"), (3, "late: not done within 0.1 s\n"))
-    assert err == ""
+    assert (code, out, err) in ((0, "done\n", ""), (3, "late: not done within 0.1 s\n", ""))
+
+
+@pytest.mark.parametrize("later", [0.00005, 0.0002, 0.0005])
+def test_it_has_the_last_word_from_its_first_moment(later: float) -> None:
+    """A process that got no CPU until its time was over, when it had just begun. The signal comes 0.2 s after -t."""
+    code, out, err = ran("return Said('done\\n', 0)", later - 0.2)
+    assert (code, out.partition(":")[0], err) in ((0, "done\n", ""), (3, "late", ""))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

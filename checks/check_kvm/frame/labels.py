@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 # The grammar forbids ' and =; | ends the text, ; separates values, and % is what we escape with.
-_ESCAPED_IN_NAMES = "%'=|;"
-_ESCAPED_IN_PARTS = _ESCAPED_IN_NAMES + "."
+_ESCAPED_IN_NAMES = frozenset("%'=|;")
+_ESCAPED_IN_PARTS = _ESCAPED_IN_NAMES | {"."}
 
 
 def label(name: str, *parts: str, alone: bool = False) -> str:
@@ -24,7 +24,9 @@ def text(words: str) -> str:
     return "".join("¦" if c == "|" else " " if c.isspace() or not c.isprintable() else c for c in words)
 
 
-def _escaped(part: str, characters: str) -> str:
+def _escaped(part: str, characters: frozenset[str]) -> str:
+    if part.isprintable() and characters.isdisjoint(part):  # which nearly all is
+        return part
     return "".join(
         f"%{ord(c):02X}" if c in characters or (not c.isprintable()) or (c.isspace() and c != " ") else c
         for c in part
