@@ -53,6 +53,14 @@ EXEC = f"""LoadPlugin exec
   Exec "nobody" "{KVMWATCH}" "export" "collectd" "--state-dir" "{WORK}/nobody"
 </Plugin>
 """
+#: collectd does not tell how long a plugin takes; but it gives each value the time at which it came
+CSV = f"""LoadPlugin csv
+<Plugin csv>
+  DataDir "{WORK}/csv"
+</Plugin>
+"""
+#: what the exporter and collectd's plugin read as well
+SAME = "state,cpu,disk,network"
 HALT = b"\xfa\xf4\xeb\xfd"  # cli; hlt; and again
 #: one more than is measured: rates need it, and it is not measured
 TOP = ("-b", "-n", str(COLLECTIONS + 9), "-d", str(INTERVAL))
@@ -65,6 +73,7 @@ class Reader(NamedTuple):
     words: tuple[str, ...]
     asked: str = ""  # host:port to scrape
     runs: bool = True  # all the time; else it is a command that reads once, and ends
+    timed: str = ""  # for collectd: the configuration of a run that tells how long a collection takes
 
 
 def main() -> None:
@@ -114,13 +123,15 @@ def devices(number: int) -> str:
 
 def readers() -> list[Reader]:
     """Those that are installed."""
-    for name, plugin in (("virt", VIRT), ("exec", EXEC)):
+    for name, plugin in (("virt", VIRT), ("exec", EXEC), ("csv", VIRT + CSV)):
         (WORK / f"{name}.conf").write_text(COLLECTD + plugin)
     collectd = ("collectd", "-f", "-C")
+    ours = (KVMWATCH, "export", "prometheus", "--listen", OURS)
     known = [
         Reader("prometheus-libvirt-exporter", exporter(), THEIRS),
-        Reader("kvmwatch export prometheus --listen", (KVMWATCH, "export", "prometheus", "--listen", OURS), OURS),
-        Reader("collectd, its virt plugin", (*collectd, f"{WORK}/virt.conf")),
+        Reader("kvmwatch export prometheus --listen", ours, OURS),
+        Reader(f"  --check {SAME}", (*ours, "--check", SAME), OURS),
+        Reader("collectd, its virt plugin", (*collectd, f"{WORK}/virt.conf"), timed=f"{WORK}/csv.conf"),
         Reader("collectd, kvmwatch export collectd", (*collectd, f"{WORK}/exec.conf")),
         Reader("virsh domstats", ("virsh", "-r", "domstats"), runs=False),
         Reader("virt-top", ("virt-top", "--script", *TOP[1:], "--csv", "/dev/null")),
@@ -159,7 +170,24 @@ def read(reader: Reader, spent: Spent) -> Cost:
         finally:
             process.terminate()
             process.wait(30)
-    return cost
+    return cost._replace(wall=spread((*reader.words[:-1], reader.timed))) if reader.timed else cost
+
+
+def spread(words: tuple[str, ...]) -> float:
+    """Run collectd once more, with its values in files, and give the median time from its first to its last value."""
+    with subprocess.Popen(
+        words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        time.sleep((COLLECTIONS + 1) * INTERVAL)
+        process.terminate()
+    files = (file.read_text().splitlines()[1:] for file in Path(WORK, "csv").glob("*/virt/*"))
+    came = sorted(float(line.split(",")[0]) for lines in files for line in lines)
+    collections: list[list[float]] = [[]]
+    for before, moment in zip([came[0], *came], came):
+        if moment - before > INTERVAL / 2:
+            collections.append([])
+        collections[-1].append(moment)
+    return statistics.median(of[-1] - of[0] for of in collections[1:-1])
 
 
 def waiting() -> float:
