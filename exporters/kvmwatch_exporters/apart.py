@@ -26,7 +26,7 @@ def read(options: argparse.Namespace, make: Callable[[Reading], T], seconds: flo
 
 def _plain(options: argparse.Namespace) -> argparse.Namespace:
     """The options that a reading needs."""
-    names = ("uri", "domain", "exclude", "config", "state_dir", "reader")
+    names = ("uri", "domain", "exclude", "config", "state_dir", "reader", "check")
     return argparse.Namespace(**{name: getattr(options, name) for name in names})
 
 

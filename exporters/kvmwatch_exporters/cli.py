@@ -8,10 +8,13 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from check_kvm.frame.check_options import add_site_options
+from check_kvm.frame import known
+from check_kvm.frame.check_options import add_choice, add_site_options
+from check_kvm.frame.judging import chosen
 
 from kvmwatch import __version__
 from kvmwatch.command import watchdog
@@ -54,7 +57,12 @@ def add_options(made: Parser) -> None:
         of = formats.add_parser(name, help=help_, description=help_, allow_abbrev=False)
         add_common(of)
         add_site_options(of)
-        of.set_defaults(run=run, reader=name)
+        add_choice(
+            of,
+            f"judge, read and tell only what these need: {', '.join(known.checks())}",
+            "every figure, and the verdicts that are asked by default",
+        )
+        of.set_defaults(run=partial(_run, run), reader=name)
         if name == "prometheus":
             _add_prometheus(of)
         elif name == "influx":
@@ -76,6 +84,12 @@ def _add_prometheus(made: argparse.ArgumentParser) -> None:
         metavar="ADDRESS:PORT",
         help=f"answer scrapes over HTTP until it is ended (default: {listen.DEFAULT}, this machine alone)",
     )
+
+
+def _run(run: Callable[[argparse.Namespace], Outcome], options: argparse.Namespace) -> Outcome:
+    """Run a format, when all checks that were chosen are to be had. Raises UsageError."""
+    chosen(options.check, options.uri)
+    return run(options)
 
 
 def _prometheus(options: argparse.Namespace) -> Outcome:

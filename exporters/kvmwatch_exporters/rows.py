@@ -12,7 +12,7 @@ from kvmwatch import __version__
 from kvmwatch.model import states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import GAUGE, ONE, Declaration, Metric, catalogue
-from kvmwatch.model.snapshot import Domain, Pool
+from kvmwatch.model.snapshot import Domain, Filesystem, Pool
 from kvmwatch.model.text import readable
 from kvmwatch_exporters.reading import Reading
 
@@ -95,7 +95,7 @@ def _rows(reading: Reading) -> Iterator[Row]:
             yield Row("node", {"node": str(node.number)}, _values(node.stats))
     known = {process.uuid: process for process in snapshot.processes if process.known}
     for domain in snapshot.domains:
-        yield from _of_domain(domain)
+        yield from _of_domain(domain, reading.groups)
         if process := known.get(domain.uuid):
             yield Row("process", _named("domain", domain), _values(process.stats))
     for pool in snapshot.pools:
@@ -113,23 +113,27 @@ def _of_us(values: Mapping[str, float]) -> Iterator[Row]:
     yield Row("build", {}, {}, {"version": __version__})
 
 
-def _of_domain(domain: Domain) -> Iterator[Row]:
+def _of_domain(domain: Domain, groups: Group) -> Iterator[Row]:
     named = _named("domain", domain)
     values = _values(domain.stats) | _flags(domain, "autostart", "persistent", "managed_save", "agent_connected")
-    asked = not any(part.group is Group.CONTROL for part in domain.unread)
+    asked = Group.CONTROL in groups and not any(part.group is Group.CONTROL for part in domain.unread)
     if domain.active and asked:  # who does not run has no QEMU that could answer
         values["not_responding"] = float(domain.not_responding or 0)
     state = states.NAMES[domain.state] if 0 <= domain.state < len(states.NAMES) else states.label(domain.state)
     yield Row("domain", named, values, _info(domain, "title"), state)
-    parts: tuple[tuple[str, str, tuple[Any, ...], Callable[[Any], object], tuple[str, ...]], ...] = (
-        ("vcpu", "vcpu", domain.vcpus, lambda vcpu: vcpu.number, ()),
-        ("disk", "disk", domain.disks, lambda disk: disk.name, ("path", "device", "bus", "kind")),
-        ("interface", "mac", domain.interfaces, lambda nic: nic.key, _OF_INTERFACE),
-        ("filesystem", "mountpoint", domain.filesystems or (), lambda system: system.mountpoint, ("kind",)),
+    parts: tuple[tuple[Group, str, str, tuple[Any, ...], Callable[[Any], object], tuple[str, ...]], ...] = (
+        (Group.CPU, "vcpu", "vcpu", domain.vcpus, lambda vcpu: vcpu.number, ()),
+        (Group.DISK, "disk", "disk", domain.disks, lambda disk: disk.name, ("path", "device", "bus", "kind")),
+        (Group.INTERFACE, "interface", "mac", domain.interfaces, lambda nic: nic.key, _OF_INTERFACE),
+        (Group.FILESYSTEM, "filesystem", "mountpoint", domain.filesystems or (), _mountpoint, ("kind",)),
     )  # fmt: skip
-    for entity, label, things, key, fields in parts:
-        for thing in things:
+    for group, entity, label, things, key, fields in parts:
+        for thing in things if group in groups else ():  # an XML has them all
             yield Row(entity, named | {label: _clean(key(thing))}, _values(thing.stats), _info(thing, *fields))
+
+
+def _mountpoint(filesystem: Filesystem) -> str:
+    return filesystem.mountpoint
 
 
 def _pool(pool: Pool) -> Row:

@@ -124,6 +124,7 @@ class DomainReader:
                 self._hung,
                 deadline,
                 control.patience(deadline),
+                listed=not attempt and self._listing.is_quicker_than(len(left)),
             )
             stuck.update(outcome.stuck)
             stuck.update(dict.fromkeys(outcome.unread - stuck.keys(), self._deadline.seconds))

@@ -50,6 +50,53 @@ def test_selection(command: Command) -> None:
     assert {labels["domain"] for labels, _ in samples(ran.out)["kvm_domain_info"]} == {"web1"}
 
 
+def told(command: Command, *words: str) -> dict[str, list[tuple[dict[str, str], float]]]:
+    ran = command(*EXPORT, "prometheus", "-u", EXAMPLE_URI, *words)
+    assert (ran.code, ran.err) == (0, "")
+    return samples(ran.out)
+
+
+@pytest.mark.parametrize(
+    ("checks", "entities"),
+    [
+        (("state",), {"domain"}),
+        (("cpu",), {"domain", "vcpu"}),
+        (("state", "network"), {"domain", "interface"}),
+        (("disk",), {"domain", "disk"}),
+        (("agent",), {"domain"}),
+        (("pool",), {"domain", "pool"}),
+        (("net",), {"domain", "interface", "network"}),  # whose taps tell whether bridges are to be seen from here
+        (("host",), {"domain", "host"}),
+    ],
+)
+def test_only_what_the_chosen_checks_need(command: Command, checks: tuple[str, ...], entities: set[str]) -> None:
+    """And of that the same as without a choice."""
+    some, all_ = told(command, "--check", ",".join(checks)), told(command)
+    of_us = {"kvm_up", "kvm_build_info", "kvm_check_status", "kvm_domain_state", "kvm_domain_info"}
+    assert of_us | {"kvm_reading_timestamp_seconds", "kvm_reading_duration_seconds"} <= some.keys()
+    assert {labels["check"] for labels, _ in some["kvm_check_status"]} == set(checks)
+    assert len(some["kvm_domain_state"]) == len(all_["kvm_domain_state"])
+    found = {name.split("_")[1] for name in some} - {"up", "build", "check", "reading"}
+    assert found == entities
+    for name in some.keys() - {"kvm_domain_info", "kvm_check_status"}:  # the title is read with the XML
+        assert {tuple(labels.items()) for labels, _ in some[name]} <= {
+            tuple(labels.items()) for labels, _ in all_[name]
+        }
+
+
+def test_what_was_not_asked_is_not_told(command: Command) -> None:
+    """That a QEMU answers is known only when libvirt was asked for it."""
+    assert "kvm_domain_not_responding_seconds" in told(command, "--check", "state")
+    assert "kvm_domain_not_responding_seconds" not in told(command, "--check", "pool")
+
+
+def test_checks_are_chosen_with_commas_or_one_by_one(command: Command) -> None:
+    chosen = [
+        told(command, *words).keys() for words in (("--check=state,pool",), ("--check=pool", "--check=state"))
+    ]
+    assert chosen[0] == chosen[1]
+
+
 def test_formats_tell_the_same(command: Command) -> None:
     document = json.loads(command(*EXPORT, "json", "-u", EXAMPLE_URI).out)
     lines = command(*EXPORT, "influx", "-u", EXAMPLE_URI).out.splitlines()
@@ -104,6 +151,11 @@ def test_a_hypervisor_that_cannot_be_read_is_told(command: Command, format_: str
         (("prometheus", "--listen", "localhost:http"), "use ADDRESS:PORT, [IPV6]:PORT or PORT"),
         (("prometheus", "--listen", "192.0.2.1:9477"), "--listen 192.0.2.1:9477: Cannot assign requested address"),
         (("json", "--config", "/nowhere"), "/nowhere"),
+        (
+            ("influx", "--execd", "--check", "state,heat"),
+            "unknown check 'heat'; there are state, agent, cpu, disk",
+        ),
+        (("collectd", "--check", "process"), "--check process needs the hypervisor's own /proc"),
     ],
 )
 def test_bad_options_are_one_line(command: Command, words: tuple[str, ...], said: str) -> None:
