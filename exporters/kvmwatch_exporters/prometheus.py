@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from kvmwatch.command.replacing import replace
 from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.metrics import COUNTER, GAUGE, Metric
 from kvmwatch.model.text import readable
@@ -102,23 +101,11 @@ def number(value: float) -> str:
 
 
 def write(path: str, content: str) -> None:
-    """Put a file in the place of the old one at once, readable by all. Raises KvmwatchError.
-
-    Its name until then does not end in .prom, or node_exporter would read half of it.
-    """
-    folder, file = os.path.split(os.path.abspath(path))
+    """Put a file in the place of the old one at once. Raises KvmwatchError."""
     try:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{file}.", suffix=".tmp", delete=False) as made:
-            try:
-                made.write(content.encode())
-                made.flush()
-                os.fchmod(made.fileno(), 0o644)
-                os.replace(made.name, path)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(made.name)
-                raise
+        replace(path, content.encode())
     except OSError as error:
+        folder = os.path.dirname(os.path.abspath(path))
         raise KvmwatchError(
             f"{path} cannot be written: {error.strerror}; may this user write into {folder}?"
         ) from error
