@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Optional
 
 from kvmwatch import __version__
-from kvmwatch.model import states
+from kvmwatch.model import derived, states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import GAUGE, ONE, Declaration, Metric, catalogue
 from kvmwatch.model.snapshot import Domain, Filesystem, Pool
@@ -40,6 +40,7 @@ OURS = (
         "1 while its guest agent is connected, 0 while not, though it has a channel",
     ),
     _ours("domain", "not_responding", "s", "For how long its QEMU has not answered; 0 while it does"),
+    _ours("interface", "link", "", f"Its way to the network: {derived.numbered(derived.LINKS)}"),
     _ours("pool", "active", "", "1 while it is active, else 0"),
     _ours("pool", "autostart", "", "1 while it starts with the host, else 0"),
     _ours("pool", "answered", "", "1 while its storage answers, else 0"),
@@ -129,7 +130,10 @@ def _of_domain(domain: Domain, groups: Group) -> Iterator[Row]:
     )  # fmt: skip
     for group, entity, label, things, key, fields in parts:
         for thing in things if group in groups else ():  # an XML has them all
-            yield Row(entity, named | {label: _clean(key(thing))}, _values(thing.stats), _info(thing, *fields))
+            of = _values(thing.stats)
+            if entity == "interface" and domain.active and (link := derived.link(thing)) is not None:
+                of["link"] = link
+            yield Row(entity, named | {label: _clean(key(thing))}, of, _info(thing, *fields))
 
 
 def _mountpoint(filesystem: Filesystem) -> str:
