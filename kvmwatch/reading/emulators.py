@@ -33,10 +33,17 @@ class Running(NamedTuple):
     id: int
 
 
-class Found(NamedTuple):
-    """UUIDs of domains to their PIDs, or to why there is none; and all the PIDs that are libvirt's in any way."""
+class Emulator(NamedTuple):
+    """The process that is a domain's."""
 
-    processes: dict[str, int]
+    pid: int
+    arguments: list[str]
+
+
+class Found(NamedTuple):
+    """UUIDs of domains to their processes, or to why there is none; and the PIDs that are libvirt's in any way."""
+
+    processes: dict[str, Emulator]
     missing: dict[str, str]
     pids: set[int]
 
@@ -47,17 +54,17 @@ def find(domains: Iterable[Running], folders: Sequence[Folder]) -> Found:
     without = []
     for domain in domains:
         try:
-            pid = _by_pid_file(domain, folders)
+            emulator = _by_pid_file(domain, folders)
         except Unfound as error:
             found.missing[domain.uuid] = str(error)
             without.append(domain)
         else:
-            found.pids.add(pid)
-            found.processes[domain.uuid] = _inside(pid, domain.uuid)
-    for uuid, pid in _by_cgroup(without):
+            found.pids.add(emulator.pid)
+            found.processes[domain.uuid] = _inside(emulator, domain.uuid)
+    for uuid, emulator in _by_cgroup(without):
         del found.missing[uuid]
-        found.processes[uuid] = pid
-    found.pids.update(found.processes.values())
+        found.processes[uuid] = emulator
+    found.pids.update(emulator.pid for emulator in found.processes.values())
     return found
 
 
@@ -111,7 +118,7 @@ def uuid_of(words: Sequence[str]) -> str | None:
     return uuid.lower() if uuid else None
 
 
-def _by_pid_file(domain: Running, folders: Sequence[Folder]) -> int:
+def _by_pid_file(domain: Running, folders: Sequence[Folder]) -> Emulator:
     file, pid = pid_file(domain.name, folders)
     try:
         words = arguments(pid)
@@ -123,7 +130,7 @@ def _by_pid_file(domain: Running, folders: Sequence[Folder]) -> int:
         raise Unfound(f"PID {pid} of {file} has ended")
     if uuid_of(words) != domain.uuid:
         raise Unfound(f"PID {pid} of {file} is another process, without -uuid {domain.uuid}")
-    return pid
+    return Emulator(pid, words)
 
 
 def _is_there(pid: int) -> bool:
@@ -136,28 +143,30 @@ def _is_there(pid: int) -> bool:
     return True
 
 
-def _inside(pid: int, uuid: str) -> int:
+def _inside(emulator: Emulator, uuid: str) -> Emulator:
     """The QEMU that an emulator which is a script has started, instead of becoming it; else the process itself."""
     try:
-        if looks_like_qemu(pid):
-            return pid
-        children = (child.pid for child in psutil.Process(pid).children())
-        return next((child for child in children if uuid_of(arguments(child)) == uuid), pid)
+        if looks_like_qemu(emulator.pid):
+            return emulator
+        started = (child.pid for child in psutil.Process(emulator.pid).children())
+        children = (Emulator(pid, arguments(pid)) for pid in started)
+        return next((child for child in children if uuid_of(child.arguments) == uuid), emulator)
     except (OSError, psutil.Error):
-        return pid
+        return emulator
 
 
-def _by_cgroup(domains: Sequence[Running]) -> Iterator[tuple[str, int]]:
+def _by_cgroup(domains: Sequence[Running]) -> Iterator[tuple[str, Emulator]]:
     """Where there is no pid file (libvirt runs in a container), the process in the domain's control group."""
     wanted = {domain.uuid: domain for domain in domains}
     for pid in psutil.pids() if wanted else ():
         try:
-            domain = wanted.get(uuid_of(arguments(pid)) or "")
+            words = arguments(pid)
         except OSError:
             continue  # it ended, or is hidden
+        domain = wanted.get(uuid_of(words) or "")
         if domain and _id_of_cgroup(pid) == domain.id:
             del wanted[domain.uuid]
-            yield domain.uuid, pid
+            yield domain.uuid, Emulator(pid, words)
 
 
 def _id_of_cgroup(pid: int) -> int | None:

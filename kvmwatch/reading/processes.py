@@ -82,11 +82,11 @@ def _read(
     running += [Running(uuid, name, -1) for uuid, (name, _) in survey.held.items()]
     found = emulators.find(running if uri_scheme(uri) == "qemu" else (), folders)
     read, missing = [], found.missing
-    for uuid, pid in found.processes.items():
+    for uuid, emulator in found.processes.items():
         try:
-            read.append(_process(pid, emulators.arguments(pid), uuid)._replace(known=True))
+            read.append(_process(*emulator, uuid)._replace(known=True))
         except OSError:
-            missing[uuid] = f"PID {pid} ended while it was read"
+            missing[uuid] = f"PID {emulator.pid} ended while it was read"
     read += _strays(found.pids)
     return sorted(read, key=lambda process: process.pid), missing
 
