@@ -20,10 +20,10 @@ _INTRODUCTION = """# Names that kvmwatch export tells
 
 Made from the tables of the exporters by `make docs`; do not edit. [How they get to each system](exporters.md).
 
-In JSON a value is `values.NAME` of a row with this `entity`; for Telegraf it is the field `NAME` of the measurement
-`kvm_ENTITY` (`time` of a vCPU is `vcpu_time`), and of `kvm` where there is no entity. Each value that also stands in
-[the reference](metrics.md) has its unit and its source there; what is in bits is in bytes in Prometheus. One that is
-not known is left out, and is never 0.
+In JSON a value is `values.NAME` of a row with this `entity` and these `labels`; for Telegraf it is the field `NAME` of
+the measurement `kvm_ENTITY` (`time` of a vCPU is `vcpu_time`), and of `kvm` where there is no entity, with the labels
+as tags. Each value that also stands in [the reference](metrics.md) has its unit and its source there; what is in bits
+is in bytes in Prometheus. One that is not known is left out, and is never 0.
 """
 
 _TITLES = {
@@ -49,6 +49,21 @@ _UNASKED = {
         ("process.pss", "process.vcpu_time", "process.iothread_time", "process.vhost_time", "process.io_delay"),
         "dear to read of every VM; `kvmwatch show VM` has it",
     ),
+}
+_OF_DOMAIN = ("uuid", "domain")
+#: labels that tell one row from the others, in Prometheus; tags for Telegraf, and ``labels`` in JSON
+LABELS = {
+    "check": ("check", *_OF_DOMAIN),
+    "node": ("node",),
+    "domain": _OF_DOMAIN,
+    "vcpu": (*_OF_DOMAIN, "vcpu"),
+    "disk": (*_OF_DOMAIN, "disk"),
+    "interface": (*_OF_DOMAIN, "mac"),
+    "filesystem": (*_OF_DOMAIN, "mountpoint"),
+    "pool": ("uuid", "pool"),
+    "network": ("uuid", "network"),
+    "uplink": ("device",),
+    "process": _OF_DOMAIN,
 }
 #: labels of an _info metric; its values are the entity's names for people and for other systems
 _INFO = {
@@ -112,6 +127,8 @@ def render() -> str:
     for entity, title in _TITLES.items():
         parts.append(f"\n## {title}\n\n")
         parts.append(f"Not told as yet: {_UNASKED[entity]}.\n\n" if entity in _UNASKED else "")
+        labels = ", ".join(f"`{label}`" for label in LABELS.get(entity, ()))
+        parts.append(f"Labels: {labels}.\n\n" if labels else "")
         parts.append("| Prometheus | name elsewhere | meaning |\n|---|---|---|\n")
         for metric in told.get(entity, ()):
             unasked = _UNASKED.get(metric.full_name)

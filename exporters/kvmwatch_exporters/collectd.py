@@ -7,6 +7,7 @@ waits for the end of it. So each part of a line has a limit here.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple, Optional
 
@@ -148,7 +149,9 @@ def notifications(before: Mapping[Key, Problem], now: Mapping[Key, Problem], tim
 
 def notification(problem: Problem, time: float) -> str:
     """One line of PUTNOTIF."""
-    said = f"UNKNOWN: {problem.text}" if problem.code == UNKNOWN else problem.text
+    # each of its lines begins with the name, and there is little room
+    text = re.sub(rf"(^|; ){re.escape(problem.name)} ", r"\1", problem.text)
+    said = f"UNKNOWN: {text}" if problem.code == UNKNOWN else text
     message = readable(f"KVM {problem.check} of {readable(problem.name, LONGEST_LABEL)}: {said}", _LONGEST_MESSAGE)
     return (
         f"PUTNOTIF severity={_SEVERITIES[problem.code]} time={time:.3f} host={_quoted(_part(problem.host))} "

@@ -225,13 +225,14 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _scraped(self) -> str:
+        client, seconds = self.client_address[0], self._seconds()
         try:
-            made, problem = self._shared.get(self._seconds()), ""
+            made, problem = self._shared.get(seconds), ""
         except KvmwatchError as error:
             problem = str(error)
             made = prometheus.text(rows.failed(), problem)
-        client = self.client_address[0]
-        self._complaints.say(client, f"scrape of {client}: {problem}" if problem else "", READABLE)
+        wrong = f"scrape of {client}: {problem}" if problem else ""
+        self._complaints.say(f"{client} {seconds}", wrong, READABLE)  # an impatient one says nothing of the others
         return made
 
     def _seconds(self) -> float:

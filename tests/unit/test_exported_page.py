@@ -7,8 +7,9 @@ from typing import Any
 
 import exported_page
 import pytest
-from generated import assert_up_to_date
+from generated import ROOT, assert_up_to_date
 from kvmwatch_exporters import prometheus
+from prometheus_client.parser import text_string_to_metric_families as parsed
 
 from kvmwatch.model import snapshot
 from kvmwatch.model.derived import DERIVED
@@ -34,6 +35,16 @@ def test_page_is_up_to_date() -> None:
 def test_every_exported_name_is_on_it() -> None:
     shown = re.findall(r"^\| `(kvm_\w+)` \|", TEXT, re.MULTILINE)
     assert sorted(shown) == sorted(family.name for family in prometheus.FAMILIES.values())
+
+
+def test_every_label_is_on_it() -> None:
+    entities = {family.name: entity for (entity, _), family in prometheus.FAMILIES.items()}
+    for family in parsed((ROOT / "tests/golden/kvmwatch_export_prometheus.txt").read_text(encoding="utf-8")):
+        for sample in family.samples:
+            known = exported_page.LABELS.get(entities[sample.name], ())
+            (line,) = re.findall(rf"^\| `{sample.name}` .*", TEXT, re.MULTILINE)
+            others = sample.labels.keys() - known - ({"state"} if sample.name.endswith("_state") else set())
+            assert {label for label in others if f"`{label}`" not in line} == set(), sample.name
 
 
 def test_what_is_derived_is_exported_or_reckoned() -> None:

@@ -235,6 +235,13 @@ def test_a_vm_whose_name_collectd_refuses_has_its_uuid_there() -> None:
     assert ' message="KVM cpu of nnn' in line, "and people know it by its name"
 
 
+def test_collectd_is_told_a_name_once() -> None:
+    """Its messages hold 255 bytes: of many interfaces, or a long name, what is wrong would not be among them."""
+    text = "a.1 tap0 errors 2/s; a.1 tap1 errors 3/s; a+1 a.1 tap2"
+    line = collectd.notification(collectd.Problem("a.1", "network", 1, text, "a.1", UUID), 1.0)
+    assert line.endswith('message="KVM network of a.1: tap0 errors 2/s; tap1 errors 3/s; a+1 a.1 tap2"')
+
+
 def problem(name: str, code: int, uuid: str = UUID) -> collectd.Problem:
     return collectd.Problem(name, "state", code, "crashed", name, uuid)
 
