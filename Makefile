@@ -134,8 +134,8 @@ format: $(READY) ## Format the code
 	@$(PYTHON) -m ruff format --quiet .
 
 .PHONY: docs
-docs: $(READY) ## Write the pages that are generated (docs/metrics.md, alerts.md, states.md, pools.md, man, README's checks)
-	@for page in metrics_page alerts_page states_page pools_page man_pages checks_table; do $(PYTHON) tools/$$page.py; done
+docs: $(READY) ## Write the pages that are generated (docs/metrics.md, exported.md, alerts.md, states.md, pools.md, man, README's checks)
+	@for page in metrics_page exported_page alerts_page states_page pools_page man_pages checks_table; do $(PYTHON) tools/$$page.py; done
 
 .PHONY: templates
 templates: $(READY) ## Write the Zabbix templates and their READMEs (templates/) from tools/zabbix_templates

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from check_kvm.frame import judging, labels, output, perfdata, placing
-from check_kvm.frame.check_options import add_site_options, site_config
+from check_kvm.frame.check_options import add_choice, add_site_options, site_config
 from check_kvm.frame.plugin import Check, unknown
 from check_kvm.frame.sampling import rated
 
@@ -338,11 +338,8 @@ def _add_host(made: argparse.ArgumentParser) -> None:
 def _add_choice(made: argparse.ArgumentParser) -> None:
     add_common(made)
     add_site_options(made)
-    made.add_argument(
-        "--check",
-        action="append",
-        default=[],
-        metavar="CHECK",
-        help=f"only these, and host, on which they depend: {_names(judging.all_checks())}; "
-        f"repeatable (default: {_names(services.checks([]))})",
+    add_choice(
+        made,
+        f"only these, and host, on which they depend: {_names(judging.all_checks())}",
+        _names(services.checks([])),
     )

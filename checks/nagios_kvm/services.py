@@ -10,18 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from check_kvm.frame.judging import all_checks
+from check_kvm.frame.judging import chosen
 from check_kvm.frame.plugin import Check
 
-from kvmwatch.model.errors import UsageError
 from kvmwatch.model.snapshot import Domain, Snapshot
-from kvmwatch.model.text import without_password
-from kvmwatch.reading.connection import DEFAULT_URI, is_local
+from kvmwatch.reading.connection import DEFAULT_URI
 from nagios_kvm.names import ServiceName
 from nagios_kvm.vm_hosts import VmHost
 
 PARENT = "host"  # the check on which the services of all others depend
-_OF_THIS_MACHINE = frozenset({"process"})  # checks of what the hypervisor's own /proc tells
 FIRST = "state"  # of a VM's: while it is CRITICAL or UNKNOWN nobody is told of the others, which cannot be well
 SETTLED = "KVM settled"
 SETTLED_AFTER = 600  # seconds after the hypervisor's host was down, in which nothing is told of its services
@@ -48,18 +45,7 @@ def checks(names: Iterable[str], uri: str = DEFAULT_URI) -> tuple[Check, ...]:
     ``uri``: of the hypervisor. Raises UsageError for an unknown one, and for one that can judge nothing from here.
     """
     wanted = set(names)
-    wanted |= {PARENT} if wanted else set()
-    if unknown := sorted(wanted.difference(check.name for check in all_checks())):
-        known = ", ".join(check.name for check in all_checks())
-        raise UsageError(f"unknown check {unknown[0]!r}; there are {known}")
-    chosen = (check for check in all_checks() if (check.name in wanted if wanted else check.by_default))
-    if is_local(uri):
-        return tuple(chosen)
-    if wanted & _OF_THIS_MACHINE:
-        raise UsageError(
-            f"--check process needs the hypervisor's own /proc; {without_password(uri)} is not this machine"
-        )
-    return tuple(check for check in chosen if check.name not in _OF_THIS_MACHINE)
+    return chosen(wanted | {PARENT} if wanted else (), uri)
 
 
 def pace(check: Check) -> str | None:

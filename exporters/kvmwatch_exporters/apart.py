@@ -7,8 +7,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
+from check_kvm.frame.check_options import site_config
+
 from kvmwatch.command import apart
+from kvmwatch.model.selection import Selection
 from kvmwatch.reading.deadline import Deadline
+from kvmwatch_exporters.complaints import Complaints
 from kvmwatch_exporters.reading import Reading
 
 T = TypeVar("T")
@@ -16,21 +20,31 @@ T = TypeVar("T")
 apart.warm("kvmwatch_exporters.warm")
 
 
-def read(options: argparse.Namespace, make: Callable[[Reading], T], seconds: float) -> T:
+def stay(options: argparse.Namespace) -> None:
+    """Make this process one that runs for long. Raises UsageError when no reading could ever use its options."""
+    Selection.parse(options.domain, options.exclude)
+    site_config(options.config)
+    apart.stay()
+
+
+def read(options: argparse.Namespace, make: Callable[[Reading], T], complaints: Complaints, seconds: float) -> T:
     """Give what ``make`` (a function of a module) makes of a reading, within so many seconds.
 
-    Raises KvmwatchError when it could not be read in time.
+    Each -d that selects nothing is complained of. Raises KvmwatchError when it could not be read in time.
     """
-    return apart.run(partial(_made, _plain(options), make), seconds)
+    made, unmatched = apart.run(partial(_made, _plain(options), make), seconds)
+    complaints.unmatched(options.domain, unmatched)
+    return made
 
 
 def _plain(options: argparse.Namespace) -> argparse.Namespace:
     """The options that a reading needs."""
-    names = ("uri", "domain", "exclude", "config", "state_dir", "reader")
+    names = ("uri", "domain", "exclude", "config", "state_dir", "reader", "check")
     return argparse.Namespace(**{name: getattr(options, name) for name in names})
 
 
-def _made(options: argparse.Namespace, make: Callable[[Reading], T], seconds: float) -> T:
+def _made(options: argparse.Namespace, make: Callable[[Reading], T], seconds: float) -> tuple[T, tuple[str, ...]]:
     from kvmwatch_exporters import reading  # noqa: PLC0415 - who waits for it does without
 
-    return make(reading.read(options, Deadline(seconds)))
+    done = reading.read(options, Deadline(seconds))
+    return make(done), done.unmatched

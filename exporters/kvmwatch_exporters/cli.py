@@ -8,22 +8,27 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from check_kvm.frame.check_options import add_site_options
+from check_kvm.frame import known
+from check_kvm.frame.check_options import add_choice, add_site_options
+from check_kvm.frame.judging import chosen
 
 from kvmwatch import __version__
 from kvmwatch.command import watchdog
-from kvmwatch.command.apart import stay
 from kvmwatch.command.frame import Outcome
 from kvmwatch.command.options import Parser, add_common
+from kvmwatch.command.telling import tell
 from kvmwatch.command.watchdog import UNKNOWN
 from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.model.snapshot import LONGEST_WHY
 from kvmwatch.model.text import readable, without_password
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch_exporters import apart, collectd, influx, listen, prometheus
+from kvmwatch_exporters.complaints import READABLE, Complaints
+from kvmwatch_exporters.kept import Kept
 from kvmwatch_exporters.reading import Reading, read
 from kvmwatch_exporters.rows import Row, failed, rows
 
@@ -31,6 +36,8 @@ PROG = "kvmwatch export"
 
 _SUFFIX = ".prom"
 _INTERVAL = 10.0  # seconds, collectd's own default
+_FOR_RATES = 3.0  # seconds of a first reading, which waits for a second one; those of what is new do the same
+_UNREAD = Outcome("", UNKNOWN)  # nobody reads any more
 
 
 def add_options(made: Parser) -> None:
@@ -54,7 +61,12 @@ def add_options(made: Parser) -> None:
         of = formats.add_parser(name, help=help_, description=help_, allow_abbrev=False)
         add_common(of)
         add_site_options(of)
-        of.set_defaults(run=run, reader=name)
+        add_choice(
+            of,
+            f"judge, read and tell only what these need: {', '.join(known.checks())}",
+            "every figure, and the verdicts that are asked by default",
+        )
+        of.set_defaults(run=partial(_run, run), reader=name)
         if name == "prometheus":
             _add_prometheus(of)
         elif name == "influx":
@@ -76,6 +88,12 @@ def _add_prometheus(made: argparse.ArgumentParser) -> None:
         metavar="ADDRESS:PORT",
         help=f"answer scrapes over HTTP until it is ended (default: {listen.DEFAULT}, this machine alone)",
     )
+
+
+def _run(run: Callable[[argparse.Namespace], Outcome], options: argparse.Namespace) -> Outcome:
+    """Run a format, when all checks that were chosen are to be had. Raises UsageError."""
+    chosen(options.check, options.uri)
+    return run(options)
 
 
 def _prometheus(options: argparse.Namespace) -> Outcome:
@@ -105,16 +123,17 @@ def _influx(options: argparse.Namespace) -> Outcome:
 
 
 def _execd(options: argparse.Namespace) -> Outcome:
-    stay()
+    apart.stay(options)
+    complaints = Complaints()
     for _ in sys.stdin:
         watchdog.renew()
         try:
-            text = apart.read(options, _influx_lines, options.timeout)
+            text, problem = apart.read(options, _influx_lines, complaints, options.timeout), ""
         except KvmwatchError as error:
-            print(f"{PROG} influx: {error}", file=sys.stderr, flush=True)
-            text = influx.text(failed(), time.time())
-        if not _told(text):
-            break
+            text, problem = influx.text(failed(), time.time()), str(error)
+        complaints.say("reading", problem, READABLE)
+        if not tell(text, sys.stdout):
+            return _UNREAD
     return Outcome("")
 
 
@@ -125,36 +144,30 @@ def _influx_lines(reading: Reading) -> str:
 def _collectd(options: argparse.Namespace) -> Outcome:
     host = os.environ.get("COLLECTD_HOSTNAME") or socket.gethostname()
     interval = _interval(os.environ.get("COLLECTD_INTERVAL", ""))
+    seconds = min(options.timeout, max(interval * 0.9, _FOR_RATES))
     make = partial(collectd.told, host, interval)
-    before: dict[tuple[str, str], collectd.Problem] = {}
-    stay()
+    apart.stay(options)
+    complaints = Complaints()
+    kept = Kept(options, host)
+    before = kept.load()
     unread = (host, "reading")
     following = time.monotonic()
     while True:
         watchdog.renew()
         try:
-            made = apart.read(options, make, min(options.timeout, interval * 0.9))
-            now = {**made.verdicts, unread: collectd.Problem(host, "reading", 0, "the hypervisor can be read")}
-            values = made.values
+            made = apart.read(options, make, complaints, seconds)
+            now, values = collectd.following(before, made), made.values
+            now[unread] = collectd.Problem(*unread, 0, "the hypervisor can be read", host)
         except KvmwatchError as error:
-            now = {**before, unread: collectd.Problem(host, "reading", 2, str(error))}
-            values = []
+            now, values = {**before, unread: collectd.Problem(*unread, 2, str(error), host)}, []
         lines = [collectd.up(host, interval, not now[unread].code), *values]
         lines += collectd.notifications(before, now, time.time())
-        if not _told("\n".join([*lines, ""])):
-            return Outcome("")
+        if not tell("\n".join([*lines, ""]), sys.stdout):
+            return _UNREAD
+        complaints.say("kept", kept.save(now) or "", "what was told is kept again")
         before = now
         following = max(following + interval, time.monotonic())
         time.sleep(max(0.0, following - time.monotonic()))
-
-
-def _told(text: str) -> bool:
-    """Print it, and tell whether somebody still reads."""
-    try:
-        print(text, end="", flush=True)
-    except OSError:
-        return False
-    return True
 
 
 def _interval(word: str) -> float:

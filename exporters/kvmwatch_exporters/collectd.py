@@ -1,17 +1,27 @@
-"""collectd's exec plugin: values under the names of its own virt plugin, and a notification of each problem."""
+"""collectd's exec plugin: values under the names of its own virt plugin, and a notification of each problem.
+
+A line of 1,200 bytes ends it all: exec hears nothing more of a program whose line its buffer cannot hold, and
+waits for the end of it. So each part of a line has a limit here.
+"""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple, Optional
 
 from kvmwatch.command.watchdog import UNKNOWN
+from kvmwatch.model.text import LONGEST_LABEL, fitting, readable
 from kvmwatch_exporters.reading import Reading
 from kvmwatch_exporters.rows import Row, rows
 
 _SEVERITIES = ("okay", "warning", "failure", "warning")
 _VIRT, _OURS = "virt", "kvmwatch"
+_LONGEST_PART = 127  # bytes of a part of an identifier, or collectd refuses the value
+_LONGEST_MESSAGE = 255  # bytes of a message that collectd keeps
+#: of a problem whose VM is not there any more, has another name now, or is to be left alone
+GONE = "it is gone, or not judged any more"
 
 
 class Type(NamedTuple):
@@ -73,17 +83,23 @@ VIRT: Mapping[str, tuple[Optional[str], tuple[Type, ...]]] = {
 class Problem(NamedTuple):
     """What a check says, for a notification."""
 
-    host: str
+    host: str  # in collectd
     check: str
     code: int
     text: str
+    name: str  # for people
+    uuid: str = ""  # of a VM
+
+
+Key = tuple[str, str]  # host and check
 
 
 class Told(NamedTuple):
     """A reading for collectd: lines of values, and the verdicts by what they are of."""
 
     values: list[str]
-    verdicts: dict[tuple[str, str], Problem]
+    verdicts: dict[Key, Problem]
+    unread: frozenset[str] = frozenset()  # UUIDs of VMs that are there, and of which nothing was read
 
 
 def told(host: str, interval: float, reading: Reading) -> Told:
@@ -91,7 +107,14 @@ def told(host: str, interval: float, reading: Reading) -> Told:
     made = list(rows(reading))
     time = f"{reading.snapshot.time:.3f}"
     verdicts = [
-        Problem(row.labels.get("domain", host), row.labels["check"], int(row.values["status"]), row.text)
+        Problem(
+            _host(host, row.labels),
+            row.labels["check"],
+            int(row.values["status"]),
+            row.text,
+            row.labels.get("domain", host),
+            row.labels.get("uuid", ""),
+        )
         for row in made
         if row.entity == "check"
     ]
@@ -100,12 +123,23 @@ def told(host: str, interval: float, reading: Reading) -> Told:
         for row in made
         for name, numbers in _values(host, row)
     ]
-    return Told(values, {(verdict.host, verdict.check): verdict for verdict in verdicts})
+    unread = reading.snapshot.uuids - {domain.uuid for domain in reading.snapshot.domains}
+    return Told(values, {(verdict.host, verdict.check): verdict for verdict in verdicts}, unread)
 
 
-def notifications(
-    before: Mapping[tuple[str, str], Problem], now: Mapping[tuple[str, str], Problem], time: float
-) -> Iterator[str]:
+def following(before: Mapping[Key, Problem], made: Told) -> dict[Key, Problem]:
+    """The verdicts after these of a reading before: what was bad and is not judged any more is no problem now.
+
+    That of a VM which is there and could not be read stays.
+    """
+    rest = {key: problem for key, problem in before.items() if problem.code and key not in made.verdicts}
+    return made.verdicts | {
+        key: problem if problem.uuid in made.unread else problem._replace(code=0, text=GONE)
+        for key, problem in rest.items()
+    }
+
+
+def notifications(before: Mapping[Key, Problem], now: Mapping[Key, Problem], time: float) -> Iterator[str]:
     """A line for each verdict that is another one than before; what was never bad is not told to be well."""
     for key, problem in now.items():
         earlier = before[key].code if key in before else 0
@@ -115,11 +149,14 @@ def notifications(
 
 def notification(problem: Problem, time: float) -> str:
     """One line of PUTNOTIF."""
-    said = f"UNKNOWN: {problem.text}" if problem.code == UNKNOWN else problem.text
+    # each of its lines begins with the name, and there is little room
+    text = re.sub(rf"(^|; ){re.escape(problem.name)} ", r"\1", problem.text)
+    said = f"UNKNOWN: {text}" if problem.code == UNKNOWN else text
+    message = readable(f"KVM {problem.check} of {readable(problem.name, LONGEST_LABEL)}: {said}", _LONGEST_MESSAGE)
     return (
         f"PUTNOTIF severity={_SEVERITIES[problem.code]} time={time:.3f} host={_quoted(_part(problem.host))} "
         f"plugin={_OURS} type=gauge type_instance={_quoted(_part(f'check_{problem.check}'))} "
-        f"message={_quoted(f'KVM {problem.check} of {problem.host}: {said}')}"
+        f"message={_quoted(fitting(message, _LONGEST_MESSAGE))}"
     )
 
 
@@ -129,7 +166,7 @@ def up(host: str, interval: float, whether: bool) -> str:
 
 
 def _values(host: str, row: Row) -> Iterator[tuple[str, list[str]]]:
-    of = row.labels.get("domain", host)
+    of = _host(host, row.labels)
     if row.entity in VIRT:
         label, types = VIRT[row.entity]
         for kind in types:
@@ -137,21 +174,37 @@ def _values(host: str, row: Row) -> Iterator[tuple[str, list[str]]]:
             if None not in numbers:  # a type with several values needs all of them
                 instance = kind.instance.format(row.labels[label] if label else "")
                 yield _name(of, _VIRT, kind.type, instance), [_number(kind, number or 0) for number in numbers]
+        if "link" in row.values:
+            yield _name(of, _OURS, "gauge", f"link_{row.labels['mac']}"), [f"{row.values['link']:g}"]
     elif row.entity == "check":
         yield _name(of, _OURS, "gauge", f"check_{row.labels['check']}"), [f"{row.values['status']:g}"]
     elif row.entity == "pool":
         for instance, value in (("used", "used"), ("free", "available")):
             if value in row.values:
-                pool = f"{_OURS}-{_part(row.labels['pool'])}"
-                yield _name(host, pool, "df_complex", instance), [repr(row.values[value])]
+                yield (
+                    _name(host, _named(f"{_OURS}-{{}}", row.labels, "pool"), "df_complex", instance),
+                    [repr(row.values[value])],
+                )
 
 
 def _number(kind: Type, value: float) -> str:
     return str(math.floor(value * kind.times)) if kind.counter else repr(value)
 
 
+def _host(hypervisor: str, labels: Mapping[str, str]) -> str:
+    """What the host of these labels is called in collectd."""
+    return _named("{}", labels, "domain") if "domain" in labels else hypervisor
+
+
+def _named(form: str, labels: Mapping[str, str], label: str) -> str:
+    """A part of an identifier with a name in it; with the UUID where collectd would refuse so long a one."""
+    part = form.format(_part(labels[label]))
+    return part if len(part.encode()) <= _LONGEST_PART else form.format(labels["uuid"])
+
+
 def _name(host: str, plugin: str, kind: str, instance: str) -> str:
-    return f"{_part(host)}/{_part(plugin)}/{kind}" + (f"-{_part(instance)}" if instance else "")
+    of = f"-{fitting(_part(instance), _LONGEST_PART)}" if instance else ""
+    return f"{_part(host)}/{_part(plugin)}/{kind}{of}"
 
 
 def _part(text: str) -> str:

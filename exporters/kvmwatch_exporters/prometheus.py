@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from kvmwatch.command.replacing import replace
 from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.metrics import COUNTER, GAUGE, Metric
 from kvmwatch.model.text import readable
@@ -67,16 +66,17 @@ def text(rows: Iterable[Row], comment: str = "") -> str:
     samples: dict[tuple[str, str], list[str]] = {key: [] for key in FAMILIES}
     for row in rows:
         labels = _labels(row.labels)
+        behind = _braced(labels)
         for value, measured in row.values.items():
             key = row.entity, value
-            samples[key].append(f"{labels} {number(measured / _DIVIDED.get(key, 1))}")
+            samples[key].append(behind + number(measured / _DIVIDED[key] if key in _DIVIDED else measured))
         if row.state is not None:
-            samples[row.entity, "state"] += (
-                f"{_labels({**row.labels, 'state': word})} {number(word == row.state)}"
-                for word in STATES[row.entity]
-            )
+            samples[row.entity, "state"] += [
+                f'{{{labels},state="{word}"}} {int(word == row.state)}' for word in STATES[row.entity]
+            ]
         if row.entity in NAMED:
-            samples[row.entity, "info"].append(f"{_labels({**row.labels, **row.info})} 1")
+            of_both = ",".join(filter(None, (labels, _labels(row.info))))
+            samples[row.entity, "info"].append(f"{_braced(of_both)}1")
     lines = [f"# {readable(comment, _LONGEST_COMMENT)}"] if comment else []
     for key, family in FAMILIES.items():
         if samples[key]:
@@ -87,8 +87,12 @@ def text(rows: Iterable[Row], comment: str = "") -> str:
 
 
 def _labels(labels: Mapping[str, str]) -> str:
-    inside = ",".join(f'{label}="{word.translate(_ESCAPED)}"' for label, word in labels.items() if word)
-    return f"{{{inside}}}" if inside else ""
+    """What stands within the braces."""
+    return ",".join([f'{label}="{word.translate(_ESCAPED)}"' for label, word in labels.items() if word])
+
+
+def _braced(labels: str) -> str:
+    return f"{{{labels}}} " if labels else " "
 
 
 def number(value: float) -> str:
@@ -97,23 +101,11 @@ def number(value: float) -> str:
 
 
 def write(path: str, content: str) -> None:
-    """Put a file in the place of the old one at once, readable by all. Raises KvmwatchError.
-
-    Its name until then does not end in .prom, or node_exporter would read half of it.
-    """
-    folder, file = os.path.split(os.path.abspath(path))
+    """Put a file in the place of the old one at once. Raises KvmwatchError."""
     try:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{file}.", suffix=".tmp", delete=False) as made:
-            try:
-                made.write(content.encode())
-                made.flush()
-                os.fchmod(made.fileno(), 0o644)
-                os.replace(made.name, path)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(made.name)
-                raise
+        replace(path, content.encode())
     except OSError as error:
+        folder = os.path.dirname(os.path.abspath(path))
         raise KvmwatchError(
             f"{path} cannot be written: {error.strerror}; may this user write into {folder}?"
         ) from error

@@ -49,26 +49,35 @@ class Reading(NamedTuple):
     judged: tuple[Judged, ...]
     seconds: float  # that reading and judging took
     unmatched: tuple[str, ...] = ()  # each -d that selects nothing
+    groups: Group = ~Group.NONE  # what was asked for
 
 
 def read(options: argparse.Namespace, deadline: Deadline) -> Reading:
     """Read the hypervisor once and judge it. Raises KvmwatchError, UsageError among them.
 
-    ``options``: the common ones, ``--config``, ``--state-dir``, and ``reader``: for whom counters are kept.
+    ``options``: the common ones, ``--check``, ``--config``, ``--state-dir``, and ``reader``: for whom counters are
+    kept. With ``--check`` nothing is read but what these checks need.
     """
     begun = time.monotonic()
-    local = is_local(options.uri)
-    checks = tuple(c for c in judging.all_checks() if c.by_default and (local or c.name != "process"))
-    groups = judging.groups(checks) | _FIGURES | (_LOCAL if local else Group.NONE)
+    checks = judging.chosen(options.check, options.uri)
+    groups = judging.groups(checks)
+    if not options.check:
+        groups |= _FIGURES | (_LOCAL if is_local(options.uri) else Group.NONE)
+    elif Group.INTERFACE in groups:
+        groups |= Group.DEFINITION  # which has the MAC addresses that interfaces are called by
     config = site_config(options.config)
     selection = Selection.parse(options.domain, options.exclude)
     reader = Reader(options.uri, groups, selection, deadline, Roster(options.state_dir, options.uri))
-    snapshot = rated(reader, reader.read(), "kvm_export", options, selection, deadline, options.reader)
+    snapshot = reader.read()
+    if any(check.remembers for check in checks):
+        # what was not read this time is not to be kept for the next one
+        kept_for = (options.reader, *sorted(set(options.check)))
+        snapshot = rated(reader, snapshot, "kvm_export", options, selection, deadline, *kept_for)
     snapshot = placing.with_hostname(reader, snapshot, config, checks)
     said = tuple(judged(snapshot, checks, config))
     found = ((domain.name, domain.uuid) for domain in snapshot.domains)
     unmatched = tuple(selection.unmatched(found, snapshot.uuids))
-    return Reading(snapshot, said, time.monotonic() - begun, unmatched)
+    return Reading(snapshot, said, time.monotonic() - begun, unmatched, groups)
 
 
 def judged(snapshot: Snapshot, checks: tuple[plugin.Check, ...], config: SiteConfig) -> Iterator[Judged]:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Optional
 
 from kvmwatch import __version__
-from kvmwatch.model import states
+from kvmwatch.model import derived, states
+from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import GAUGE, ONE, Declaration, Metric, catalogue
-from kvmwatch.model.snapshot import Domain, Pool
+from kvmwatch.model.snapshot import Domain, Filesystem, Pool
 from kvmwatch.model.text import readable
 from kvmwatch_exporters.reading import Reading
 
@@ -39,6 +40,7 @@ OURS = (
         "1 while its guest agent is connected, 0 while not, though it has a channel",
     ),
     _ours("domain", "not_responding", "s", "For how long its QEMU has not answered; 0 while it does"),
+    _ours("interface", "link", "", f"Its way to the network: {derived.numbered(derived.LINKS)}"),
     _ours("pool", "active", "", "1 while it is active, else 0"),
     _ours("pool", "autostart", "", "1 while it starts with the host, else 0"),
     _ours("pool", "answered", "", "1 while its storage answers, else 0"),
@@ -94,7 +96,7 @@ def _rows(reading: Reading) -> Iterator[Row]:
             yield Row("node", {"node": str(node.number)}, _values(node.stats))
     known = {process.uuid: process for process in snapshot.processes if process.known}
     for domain in snapshot.domains:
-        yield from _of_domain(domain)
+        yield from _of_domain(domain, reading.groups)
         if process := known.get(domain.uuid):
             yield Row("process", _named("domain", domain), _values(process.stats))
     for pool in snapshot.pools:
@@ -112,22 +114,30 @@ def _of_us(values: Mapping[str, float]) -> Iterator[Row]:
     yield Row("build", {}, {}, {"version": __version__})
 
 
-def _of_domain(domain: Domain) -> Iterator[Row]:
+def _of_domain(domain: Domain, groups: Group) -> Iterator[Row]:
     named = _named("domain", domain)
     values = _values(domain.stats) | _flags(domain, "autostart", "persistent", "managed_save", "agent_connected")
-    if domain.active and domain.silent_for is not None:  # who does not run has no QEMU that could answer
+    # who does not run has no QEMU that could answer
+    if Group.CONTROL in groups and domain.active and domain.silent_for is not None:
         values["not_responding"] = domain.silent_for
     state = states.NAMES[domain.state] if 0 <= domain.state < len(states.NAMES) else states.label(domain.state)
     yield Row("domain", named, values, _info(domain, "title"), state)
-    parts: tuple[tuple[str, str, tuple[Any, ...], Callable[[Any], object], tuple[str, ...]], ...] = (
-        ("vcpu", "vcpu", domain.vcpus, lambda vcpu: vcpu.number, ()),
-        ("disk", "disk", domain.disks, lambda disk: disk.name, ("path", "device", "bus", "kind")),
-        ("interface", "mac", domain.interfaces, lambda nic: nic.key, _OF_INTERFACE),
-        ("filesystem", "mountpoint", domain.filesystems or (), lambda system: system.mountpoint, ("kind",)),
+    parts: tuple[tuple[Group, str, str, tuple[Any, ...], Callable[[Any], object], tuple[str, ...]], ...] = (
+        (Group.CPU, "vcpu", "vcpu", domain.vcpus, lambda vcpu: vcpu.number, ()),
+        (Group.DISK, "disk", "disk", domain.disks, lambda disk: disk.name, ("path", "device", "bus", "kind")),
+        (Group.INTERFACE, "interface", "mac", domain.interfaces, lambda nic: nic.key, _OF_INTERFACE),
+        (Group.FILESYSTEM, "filesystem", "mountpoint", domain.filesystems or (), _mountpoint, ("kind",)),
     )  # fmt: skip
-    for entity, label, things, key, fields in parts:
-        for thing in things:
-            yield Row(entity, named | {label: _clean(key(thing))}, _values(thing.stats), _info(thing, *fields))
+    for group, entity, label, things, key, fields in parts:
+        for thing in things if group in groups else ():  # an XML has them all
+            of = _values(thing.stats)
+            if entity == "interface" and domain.active and (link := derived.link(thing)) is not None:
+                of["link"] = link
+            yield Row(entity, named | {label: _clean(key(thing))}, of, _info(thing, *fields))
+
+
+def _mountpoint(filesystem: Filesystem) -> str:
+    return filesystem.mountpoint
 
 
 def _pool(pool: Pool) -> Row:

@@ -145,9 +145,11 @@ def other_cpu(process: Process) -> Value:
 
 
 def link(interface: Interface) -> Value:
-    """Whether the guest can reach the network by it: the number of one of LINKS."""
+    """Whether the guest can reach the network by it: the number of one of LINKS; None without its XML."""
     if interface.stats.attached == 0:
         return 2
+    if interface.kind is None:  # whether it is set down is said there
+        return None
     if interface.link_down:
         return 1
     return 3 if interface.stats.attached is None else 0
@@ -175,7 +177,8 @@ def _minus(one: Value, other: Value) -> Value:
     return None if one is None or other is None else one - other
 
 
-def _numbered(texts: Iterable[str]) -> str:
+def numbered(texts: Iterable[str]) -> str:
+    """What each number of these means, for people."""
     return ", ".join(f"{number} {text}" for number, text in enumerate(texts))
 
 
@@ -263,7 +266,7 @@ DERIVED = (
         *("interface", "drops", COUNTER, "", "Packets dropped, both directions"),
         lambda interface: _plus(interface.stats.rx_drops, interface.stats.tx_drops),
     ),
-    Derived("interface", "link", GAUGE, "", f"Way to the network: {_numbered(LINKS)}", link),
+    Derived("interface", "link", GAUGE, "", f"Way to the network: {numbered(LINKS)}", link),
     Derived("disk", "allocation_usage", GAUGE, "%", "Room the image takes, of the capacity", allocation_usage),
     Derived("filesystem", "usage", GAUGE, "%", "Bytes in use, of the size", filesystem_usage),
     Derived("pool", "usage", GAUGE, "%", "Bytes in use, of those used or still to be written", pool_usage),

@@ -28,6 +28,14 @@ def readable(text: str, most: int) -> str:
     return shown + _CUT if cut else shown
 
 
+def fitting(text: str, most: int) -> str:
+    """Give *text* in at most *most* bytes of UTF-8; what is cut ends with "…". It is valid Unicode."""
+    encoded = text.encode()
+    if len(encoded) <= most:
+        return text
+    return encoded[: most - len(_CUT.encode())].decode(errors="ignore") + _CUT
+
+
 def without_password(text: str) -> str:
     """Give *text* with *** for the password of each URI in it: what is printed is kept in logs."""
     return re.sub(_PASSWORD, r"\1:***@", text) if "@" in text else text

@@ -12,10 +12,10 @@ from typing import Optional
 
 from kvmwatch.model.snapshot import Domain, Interface, Netdev, Network, Snapshot
 from kvmwatch.reading import uplinks
-from kvmwatch.reading.links import FOLDER, Links
+from kvmwatch.reading.links import Links
 
 
-def with_bridges(snapshot: Snapshot, folder: str = FOLDER) -> Snapshot:
+def with_bridges(snapshot: Snapshot, links: Links) -> Snapshot:
     """Give each interface what its tap is in or on, and the snapshot the bridges and ports, sorted by name.
 
     Of a snapshot without uplinks nothing is said: where these cannot be seen, bridges cannot either. Open vSwitch
@@ -23,7 +23,6 @@ def with_bridges(snapshot: Snapshot, folder: str = FOLDER) -> Snapshot:
     """
     if snapshot.uplinks is None:
         return snapshot
-    links = Links(folder)
     domains = tuple(_placed(domain, links) for domain in snapshot.domains)
     uplinked = {uplink.name for uplink in snapshot.uplinks}
     taps = {interface.name for domain in domains for interface in domain.interfaces}

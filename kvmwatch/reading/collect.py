@@ -165,7 +165,7 @@ class Reader:
             snapshot = snapshot._replace(
                 host=host, pools=pools, networks=networks, unread=(*snapshot.unread, *unread)
             )
-        return self._with_neighbours(self._with_ways(snapshot, listing))
+        return self._with_network(snapshot, listing)
 
     def _get_ready(self) -> None:
         """Import what this reading will need, while libvirt makes the connection."""
@@ -178,29 +178,31 @@ class Reader:
         again = {domain.uuid: domain for domain in self._read_domains(uuids, listing)}
         kept = (domain for domain in before.domains if domain.uuid in again or domain.uuid not in uuids)
         snapshot = before._replace(domains=tuple(again.get(domain.uuid, domain) for domain in kept))
-        return self._with_neighbours(self._with_ways(snapshot, listing))
+        return self._with_network(snapshot, listing)
 
-    def _with_ways(self, snapshot: Snapshot, listing: Listing) -> Snapshot:
-        if not self.groups & _OF_LINKS:
+    def _with_network(self, snapshot: Snapshot, listing: Listing) -> Snapshot:
+        """The ways of the domains' interfaces, and what follows of these and the networks together."""
+        if not self.groups & (_OF_LINKS | Group.ADDRESSES | Group.UPLINKS | Group.BRIDGES):
             return snapshot
-        from kvmwatch.reading import ways  # noqa: PLC0415 - few commands ask for them
+        from kvmwatch.reading.links import Links  # noqa: PLC0415 - few commands ask for them
 
-        return ways.with_ways(self._hypervisor, snapshot, listing.again, self._deadline)
+        links = Links()  # each is read once for all of these
+        if self.groups & _OF_LINKS:
+            from kvmwatch.reading import ways  # noqa: PLC0415
 
-    def _with_neighbours(self, snapshot: Snapshot) -> Snapshot:
-        """What follows of the domains' interfaces and the networks together."""
+            snapshot = ways.with_ways(self._hypervisor, snapshot, listing.again, self._deadline, links)
         if Group.ADDRESSES in self.groups:
-            from kvmwatch.reading import addresses  # noqa: PLC0415 - few commands ask for them
+            from kvmwatch.reading import addresses  # noqa: PLC0415
 
             snapshot = addresses.with_addresses(snapshot)
         if Group.UPLINKS in self.groups:
             from kvmwatch.reading import uplinks  # noqa: PLC0415
 
-            snapshot = uplinks.with_uplinks(snapshot)
+            snapshot = uplinks.with_uplinks(snapshot, links)
         if Group.BRIDGES in self.groups:
             from kvmwatch.reading import bridges  # noqa: PLC0415
 
-            snapshot = bridges.with_bridges(snapshot)
+            snapshot = bridges.with_bridges(snapshot, links)
         return snapshot
 
     def _listing(self) -> Listing:
@@ -225,6 +227,8 @@ class Reader:
 
     def _selected(self, survey: Survey) -> Survey:
         """What of it -d and -x select."""
+        if not self._selection:
+            return survey
         uuids = survey.uuids  # once: it asks each domain
 
         def matches(name: str, uuid: str) -> bool:

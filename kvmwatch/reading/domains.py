@@ -125,6 +125,7 @@ class DomainReader:
                 self._hung,
                 deadline,
                 control.patience(deadline),
+                listed=not attempt and self._listing.is_quicker_than(len(left)),
             )
             stuck.update(outcome.stuck)
             unread = outcome.unread - stuck.keys()

@@ -11,7 +11,6 @@ machines, would make every QEMU that was started before it look like one that ca
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ import psutil
 
 from kvmwatch.model.record import Record
 from kvmwatch.reading.pid_files import Folder, Unfound, cgroup_id, pid_file
+from kvmwatch.reading.threads import content
 
 #: what distributions call QEMU, as it stands or with more behind it; kvmwatch is none
 _NAMES = ("qemu-system-", "qemu-kvm", "kvm-")
@@ -33,10 +33,17 @@ class Running(Record):
     id: int
 
 
+class Emulator(Record):
+    """The process that is a domain's."""
+
+    pid: int
+    arguments: list[str]
+
+
 class Found(Record):
     """UUIDs of domains to their processes, or to why there is none; and the PIDs that are libvirt's in any way."""
 
-    processes: dict[str, psutil.Process]
+    processes: dict[str, Emulator]
     missing: dict[str, str]
     pids: set[int]
 
@@ -47,17 +54,17 @@ def find(domains: Iterable[Running], folders: Sequence[Folder]) -> Found:
     without = []
     for domain in domains:
         try:
-            process = _by_pid_file(domain, folders)
+            emulator = _by_pid_file(domain, folders)
         except Unfound as error:
             found.missing[domain.uuid] = str(error)
             without.append(domain)
         else:
-            found.pids.add(process.pid)
-            found.processes[domain.uuid] = _inside(process, domain.uuid)
-    for uuid, process in _by_cgroup(without):
+            found.pids.add(emulator.pid)
+            found.processes[domain.uuid] = _inside(emulator, domain.uuid)
+    for uuid, emulator in _by_cgroup(without):
         del found.missing[uuid]
-        found.processes[uuid] = process
-    found.pids.update(process.pid for process in found.processes.values())
+        found.processes[uuid] = emulator
+    found.pids.update(emulator.pid for emulator in found.processes.values())
     return found
 
 
@@ -66,25 +73,30 @@ def is_a_name_of_qemu(name: str) -> bool:
     return f"{name}-".startswith(_NAMES)
 
 
-def processes() -> Iterator[psutil.Process]:
-    """All processes, each looked at anew.
+def looks_like_qemu(pid: int) -> bool:
+    """Whether it is called as QEMU is. ``-name process=`` changes the name, and only root sees the executable.
 
-    psutil's own iterator remembers them from call to call: what was a fork of libvirtd when it was first seen,
-    and is a QEMU by now, would be called libvirtd as long as we run.
+    It is asked of every process there is: psutil would read four files of each. Raises OSError when it has ended.
     """
-    for pid in psutil.pids():
-        with contextlib.suppress(psutil.Error):  # it ended
-            yield psutil.Process(pid)
-
-
-def looks_like_qemu(process: psutil.Process) -> bool:
-    """Whether it is called as QEMU is. ``-name process=`` changes the name, and only root sees the executable."""
-    if is_a_name_of_qemu(process.name()):
+    if is_a_name_of_qemu(os.fsdecode(content(f"/proc/{pid}/comm"))):  # of 15 characters, which are enough
         return True
     try:
-        return is_a_name_of_qemu(os.path.basename(process.exe()))
-    except psutil.AccessDenied:
-        return False
+        program = os.readlink(f"/proc/{pid}/exe")
+    except PermissionError:
+        program = next(iter(arguments(pid)), "")  # who is started by its path tells it there
+        if not os.path.isabs(program):
+            return False
+    return is_a_name_of_qemu(os.path.basename(program))
+
+
+def arguments(pid: int) -> list[str]:
+    """The command line of a process. Those of the kernel have none, nor who has ended and is not yet waited for.
+
+    Raises OSError when it is gone, or hidden.
+    """
+    text = os.fsdecode(content(f"/proc/{pid}/cmdline"))
+    words = text.removesuffix("\0").split("\0") if text else []
+    return words[0].split(" ") if len(words) == 1 else words  # of who has written his own
 
 
 def option(arguments: Sequence[str], name: str) -> str | None:
@@ -100,24 +112,25 @@ def is_question(arguments: Sequence[str]) -> bool:
     return (option(arguments, "-machine") or "").split(",")[0] == "none"
 
 
-def uuid_of(process: psutil.Process) -> str | None:
-    """The ``-uuid`` of a process, as libvirt writes it: in small letters. Raises psutil.Error."""
-    uuid = option(process.cmdline(), "-uuid")
+def uuid_of(words: Sequence[str]) -> str | None:
+    """The ``-uuid`` of a command line, as libvirt writes it: in small letters."""
+    uuid = option(words, "-uuid")
     return uuid.lower() if uuid else None
 
 
-def _by_pid_file(domain: Running, folders: Sequence[Folder]) -> psutil.Process:
+def _by_pid_file(domain: Running, folders: Sequence[Folder]) -> Emulator:
     file, pid = pid_file(domain.name, folders)
     try:
-        process = psutil.Process(pid)
-        uuid = uuid_of(process)
-    except psutil.Error:
+        words = arguments(pid)
+    except OSError:
         if _is_there(pid):
             raise Unfound(f"PID {pid} of {file} is hidden from this user (hidepid of /proc?)") from None
-        raise Unfound(f"PID {pid} of {file} has ended") from None
-    if uuid != domain.uuid:
+        words = []
+    if not words:
+        raise Unfound(f"PID {pid} of {file} has ended")
+    if uuid_of(words) != domain.uuid:
         raise Unfound(f"PID {pid} of {file} is another process, without -uuid {domain.uuid}")
-    return process
+    return Emulator(pid, words)
 
 
 def _is_there(pid: int) -> bool:
@@ -130,27 +143,30 @@ def _is_there(pid: int) -> bool:
     return True
 
 
-def _inside(process: psutil.Process, uuid: str) -> psutil.Process:
+def _inside(emulator: Emulator, uuid: str) -> Emulator:
     """The QEMU that an emulator which is a script has started, instead of becoming it; else the process itself."""
     try:
-        if looks_like_qemu(process):
-            return process
-        return next((child for child in process.children() if uuid_of(child) == uuid), process)
-    except psutil.Error:
-        return process
+        if looks_like_qemu(emulator.pid):
+            return emulator
+        started = (child.pid for child in psutil.Process(emulator.pid).children())
+        children = (Emulator(pid, arguments(pid)) for pid in started)
+        return next((child for child in children if uuid_of(child.arguments) == uuid), emulator)
+    except (OSError, psutil.Error):
+        return emulator
 
 
-def _by_cgroup(domains: Sequence[Running]) -> Iterator[tuple[str, psutil.Process]]:
+def _by_cgroup(domains: Sequence[Running]) -> Iterator[tuple[str, Emulator]]:
     """Where there is no pid file (libvirt runs in a container), the process in the domain's control group."""
     wanted = {domain.uuid: domain for domain in domains}
-    for process in processes() if wanted else ():
+    for pid in psutil.pids() if wanted else ():
         try:
-            domain = wanted.get(uuid_of(process) or "")
-        except psutil.Error:
+            words = arguments(pid)
+        except OSError:
             continue  # it ended, or is hidden
-        if domain and _id_of_cgroup(process.pid) == domain.id:
+        domain = wanted.get(uuid_of(words) or "")
+        if domain and _id_of_cgroup(pid) == domain.id:
             del wanted[domain.uuid]
-            yield domain.uuid, process
+            yield domain.uuid, Emulator(pid, words)
 
 
 def _id_of_cgroup(pid: int) -> int | None:

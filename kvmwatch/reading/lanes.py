@@ -18,6 +18,8 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
+import libvirt
+
 from kvmwatch.model.record import Record
 from kvmwatch.reading.connection import Connection, LibvirtDomain, looked_up
 from kvmwatch.reading.deadline import Awake, Deadline
@@ -42,17 +44,29 @@ class Crew:
         """Have the next free lane do this work with its connection."""
         return self._threads.submit(lambda: work(self._connection()))
 
-    def submit_domains(self, uuids: list[str], read: Callable[[list[LibvirtDomain]], list[T]]) -> Future[list[T]]:
+    def submit_domains(
+        self, uuids: list[str], read: Callable[[list[LibvirtDomain]], list[T]], listed: bool = False
+    ) -> Future[list[T]]:
         """Have the next free lane read these domains; those that are gone are left out.
 
-        They are looked up by their UUIDs: libvirt's list would wait for any domain that somebody holds.
+        They are looked up by their UUIDs, or all at once in a list (``listed``), which would wait for any domain
+        that somebody holds.
         """
 
         def work(connection: Connection) -> list[T]:
-            domains = looked_up(connection, uuids)
+            domains = self._listed(connection, uuids) if listed else looked_up(connection, uuids)
             return read(domains) if domains else []
 
         return self.submit(work)
+
+    def _listed(self, connection: Connection, uuids: list[str]) -> list[LibvirtDomain]:
+        if not hasattr(self._local, "domains"):
+            try:
+                self._local.domains = {domain.UUIDString(): domain for domain in connection.listAllDomains(0)}
+            except libvirt.libvirtError:
+                return looked_up(connection, uuids)
+        known: dict[str, LibvirtDomain] = self._local.domains
+        return [known[uuid] for uuid in uuids if uuid in known]
 
     def _connection(self) -> Connection:
         if not hasattr(self._local, "connection"):
@@ -75,12 +89,13 @@ def each_chunk(
     deadline: Deadline,
     patience: float,
     size: int = CHUNK,
+    listed: bool = False,
 ) -> tuple[list[T], Outcome]:
     """Call *read* for chunks of domains in a few lanes, and give all results.
 
     ``hung`` tells which of some domains hang (see :func:`kvmwatch.reading.control.hung`). *read* gets the UUIDs of
-    those that let a call of their own wait for ``patience`` seconds, and must not wait for them again. Raises
-    what both raise.
+    those that let a call of their own wait for ``patience`` seconds, and must not wait for them again. ``listed``:
+    see :meth:`Crew.submit_domains`; it is not done again once somebody waits. Raises what both raise.
     """
     results: list[T] = []
     stuck: dict[str, float] = {}
@@ -90,12 +105,12 @@ def each_chunk(
     crew = make_crew()
     pending: dict[Future[list[T]], list[str]] = {}
 
-    def submit(chunk: list[str]) -> None:
+    def submit(chunk: list[str], listed: bool = False) -> None:
         known = frozenset(waiting)
-        pending[crew.submit_domains(chunk, lambda domains: read(domains, known))] = chunk
+        pending[crew.submit_domains(chunk, lambda domains: read(domains, known), listed)] = chunk
 
     for chunk in _chunks(uuids, size):
-        submit(chunk)
+        submit(chunk, listed)
     while pending and deadline.remaining():
         done, _ = wait(pending, min(PATIENCE, deadline.remaining()), FIRST_COMPLETED)
         now = clock.look()
@@ -117,11 +132,12 @@ def each_chunk(
         before, pending, crew = pending, {}, make_crew()
         again: list[list[str]] = []
         for future, chunk in before.items():
-            # not begun yet, and its lanes may all be blocked; or waiting for one of these
-            if future.cancel() or future in parted or not blamed.isdisjoint(chunk):
+            # not begun yet, and its lanes may all be blocked; or waiting for one of these, if only for the list
+            if future.cancel() or listed or future in parted or not blamed.isdisjoint(chunk):
                 again += [[uuid] for uuid in chunk] if future in parted else [chunk]
             else:
                 pending[future] = chunk
+        listed = False
         # those that are blamed may block the new lanes as well, so they come last
         for chunk in sorted(again, key=lambda chunk: not blamed.isdisjoint(chunk)):
             submit(chunk)

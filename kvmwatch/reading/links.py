@@ -41,6 +41,10 @@ class Links:
             self._known[name] = _read(self.folder, name)
         return self._known[name]
 
+    def forget(self) -> None:
+        """Read all again that is asked for from now on."""
+        self._known.clear()
+
     @property
     def seen(self) -> bool:
         """Whether any that was asked for is there."""

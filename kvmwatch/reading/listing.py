@@ -38,6 +38,7 @@ from kvmwatch.reading.hypervisor import Hypervisor
 from kvmwatch.reading.known import Known, Roster, Waits
 from kvmwatch.reading.walk import walk
 
+_LOOKUP = 4  # domains of a list that cost as much as one lookup, in all lanes together
 _ASKED_AGAIN_AFTER = 5.0  # seconds, at least
 _SHARE = 0.15  # of the time that is left for a list that waits although every domain answers
 
@@ -131,6 +132,11 @@ class Listing:
         held = frozenset(survey.held)
         asked = time.time() if list_ or not waits else waits.asked
         return self._remembered(survey, Waits(since, asked, held, held & seen.keys()))
+
+    def is_quicker_than(self, lookups: int) -> bool:
+        """Whether a list of all in each lane takes less than so many lookups, and nobody holds it up."""
+        last = self._last
+        return last is not None and not last.held and not last.unread and len(last.listed) <= _LOOKUP * lookups
 
     def again(self) -> Survey:
         """List them once more, with their states only, in the same run."""

@@ -16,6 +16,7 @@ from kvmwatch.reading.connection import is_local, uri_scheme
 from kvmwatch.reading.emulators import Running
 from kvmwatch.reading.hypervisor import Hypervisor
 from kvmwatch.reading.listing import Survey
+from kvmwatch.reading.threads import stat_of
 
 
 def with_processes(
@@ -81,24 +82,28 @@ def _read(
     running += [Running(uuid, name, -1) for uuid, (name, _) in survey.held.items()]
     found = emulators.find(running if uri_scheme(uri) == "qemu" else (), folders)
     read, missing = [], found.missing
-    for uuid, process in found.processes.items():
+    for uuid, emulator in found.processes.items():
         try:
-            read.append(_process(process, uuid)._replace(known=True))
-        except (psutil.Error, OSError):
-            missing[uuid] = f"PID {process.pid} ended while it was read"
+            read.append(_process(*emulator, uuid)._replace(known=True))
+        except OSError:
+            missing[uuid] = f"PID {emulator.pid} ended while it was read"
     read += _strays(found.pids)
     return sorted(read, key=lambda process: process.pid), missing
 
 
 def _strays(known: set[int]) -> Iterator[Process]:
     """What looks like a QEMU, other than libvirt's and what these fork or are only asked what they can do."""
-    for process in emulators.processes():
+    for pid in psutil.pids():
         try:
-            if process.pid not in known and emulators.looks_like_qemu(process) and process.ppid() not in known:
-                arguments = process.cmdline()
+            if (
+                pid not in known
+                and emulators.looks_like_qemu(pid)
+                and stat_of(f"/proc/{pid}/stat").ppid not in known
+            ):
+                arguments = emulators.arguments(pid)
                 if arguments and not emulators.is_question(arguments):  # the kernel's threads have none
-                    yield _process(process, emulators.uuid_of(process))
-        except (psutil.Error, OSError):
+                    yield _process(pid, arguments, emulators.uuid_of(arguments))
+        except OSError:
             continue  # it ended
 
 
@@ -119,10 +124,10 @@ def _settled(before: Sequence[Domain], survey: Survey) -> Iterator[Domain]:
         yield domain._replace(id=None, state=state, reason=reason) if ended else domain
 
 
-def _process(process: psutil.Process, uuid: str | None) -> Process:
-    name = _guest_name(emulators.option(process.cmdline(), "-name"))
-    started, stats, unread = process_stats.of(process.pid)
-    return Process(process.pid, started, uuid, name, time.monotonic(), stats, known=False, unread=unread)
+def _process(pid: int, arguments: Sequence[str], uuid: str | None) -> Process:
+    name = _guest_name(emulators.option(arguments, "-name"))
+    started, stats, unread = process_stats.of(pid)
+    return Process(pid, started, uuid, name, time.monotonic(), stats, known=False, unread=unread)
 
 
 def _guest_name(option: str | None) -> str | None:

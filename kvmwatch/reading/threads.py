@@ -18,6 +18,7 @@ PROC = Path("/proc")
 
 #: how the names begin; "IO mon_iothread" is the monitor's, and moves no data
 _KINDS = (("CPU ", VCPU), ("ALL CPUs", VCPU), ("IO iothread", IOTHREAD), ("vhost-", VHOST))
+_PIECE = 16384  # bytes that are read at once
 _KTHREADD = 2  # the parent of all threads of the kernel
 _TICKS = os.sysconf("SC_CLK_TCK")  # in a second
 #: of /proc/PID/stat, behind the name
@@ -98,8 +99,15 @@ def stat_of(file: str) -> Stat:
 
 def content(file: str) -> bytes:
     """A file of /proc. Raises OSError."""
-    with open(file, "rb", buffering=0) as opened:
-        return opened.readall()
+    opened = os.open(file, os.O_RDONLY | os.O_CLOEXEC)  # open() asks the kernel for more than that
+    try:
+        text = piece = os.read(opened, _PIECE)
+        while piece:
+            piece = os.read(opened, _PIECE)
+            text += piece
+    finally:
+        os.close(opened)
+    return text
 
 
 def _threads(files: Iterable[tuple[int, str, bool]], accounted: bool) -> Iterator[Thread]:

@@ -14,7 +14,7 @@ from typing import Optional
 from kvmwatch.model.metrics import UplinkStats, Value
 from kvmwatch.model.snapshot import Domain, Snapshot, Uplink
 from kvmwatch.reading.connection import is_local
-from kvmwatch.reading.links import FOLDER, Links
+from kvmwatch.reading.links import Links
 
 _MEGA = 1_000_000
 OPEN_VSWITCH = "ovs-system"  # below which the ports of all its bridges are
@@ -26,7 +26,7 @@ _COUNTERS = {
 }
 
 
-def with_uplinks(snapshot: Snapshot, folder: str = FOLDER) -> Snapshot:
+def with_uplinks(snapshot: Snapshot, links: Links) -> Snapshot:
     """Give the snapshot the host's interfaces below what its domains and networks hang on, sorted by name.
 
     They stay unknown (None) where the hypervisor is another machine, and where none of these is to be seen: then
@@ -34,7 +34,6 @@ def with_uplinks(snapshot: Snapshot, folder: str = FOLDER) -> Snapshot:
     """
     if not is_local(snapshot.uri):
         return snapshot
-    links = Links(folder)
     tops = {name for domain in snapshot.domains for name in _hung_on(domain, links)}
     tops |= {network.bridge for network in snapshot.networks if network.active and network.bridge}
     if tops and not any(links[name] for name in tops):
@@ -43,7 +42,7 @@ def with_uplinks(snapshot: Snapshot, folder: str = FOLDER) -> Snapshot:
     for top in tops:
         for name in _below(top, links):
             carries.setdefault(name, set()).add(top)
-    read = ((name, stats(folder, name), time.monotonic()) for name in sorted(carries))
+    read = ((name, stats(links.folder, name), time.monotonic()) for name in sorted(carries))
     return snapshot._replace(
         uplinks=tuple(
             Uplink(name, tuple(sorted(carries[name])), measured, time=now)

@@ -18,7 +18,7 @@ from kvmwatch.reading.bulk import Fields
 from kvmwatch.reading.connection import LibvirtDomain, is_local
 from kvmwatch.reading.deadline import Deadline, Started
 from kvmwatch.reading.hypervisor import Hypervisor
-from kvmwatch.reading.links import FOLDER, Link, Links
+from kvmwatch.reading.links import Link, Links
 from kvmwatch.reading.listing import Survey
 
 #: of a domain that is paused the taps may be down: libvirt sets them up when its CPUs start
@@ -39,7 +39,7 @@ def with_ways(
     snapshot: Snapshot,
     again: Callable[[], Survey],
     deadline: Deadline,
-    folder: str = FOLDER,
+    links: Links,
 ) -> Snapshot:
     """Say of each interface of the running domains whether it is attached.
 
@@ -50,7 +50,6 @@ def with_ways(
     """
     if not is_local(hypervisor.uri):
         return snapshot
-    links = Links(folder)
     for name in _named(snapshot.domains):
         links[name]
     if not links.seen and not any(network.bridge_found for network in snapshot.networks):
@@ -60,7 +59,7 @@ def with_ways(
     if doubtful:
         listed = [domain for domain, fields in again().listed if _same(domain, fields, doubtful)]
         taps, unread = _taps(hypervisor, listed, deadline)
-        links = Links(folder)
+        links.forget()
         looked = [
             _looked_at(domain, links, taps.get(domain.uuid, ()), unread) if domain.uuid in doubtful else domain
             for domain in looked

@@ -143,7 +143,7 @@ def _interface(name: str) -> Callable[[Interface], Value]:
 
 def _link(interface: Interface) -> Value:
     number = derived.link(interface)
-    return interface.detached or derived.LINKS[int(number or 0)]
+    return interface.detached or (None if number is None else derived.LINKS[int(number)])
 
 
 def _capacity(disk: Disk) -> Value:

@@ -97,7 +97,8 @@ def _carries(node: Node) -> Value:
 
 def _link(node: Node) -> Value:
     if node.interface:
-        return node.interface.detached or derived.LINKS[int(derived.link(node.interface) or 0)]
+        number = derived.link(node.interface)
+        return node.interface.detached or (None if number is None else derived.LINKS[int(number)])
     up = node.device.stats.up if node.device else None
     return None if up is None else "up" if up else "set down" if node.kind == BRIDGE else "no link"
 

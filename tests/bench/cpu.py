@@ -18,6 +18,10 @@ class Cost(NamedTuple):
     daemon: float
     guests: float
 
+    def beside(self, nobody: Cost) -> Cost:
+        """Without what libvirtd and the QEMUs took by themselves in as long a time, in which nobody did anything."""
+        return self._replace(daemon=self.daemon - nobody.daemon, guests=self.guests - nobody.guests)
+
 
 class Spent:
     """The CPU time of libvirtd and of the QEMUs that run now."""

@@ -1,8 +1,10 @@
 """What a collection costs beside what others have for it, in one run: "make bench-peers".
 
-100 small guests with a disk and an interface each, that run and do nothing, are read by Debian's prometheus-libvirt-exporter, collectd's virt plugin, virt-top where the
-release has it and a loop of virsh, and by ours; each alone, as long as COLLECTIONS collections take, in turn. Measures an
-installed copy, as users have it (.venv/bench). Runs in the lab's namespaces.
+100 small guests with a disk and an interface each, that run and do nothing, are read by Debian's
+prometheus-libvirt-exporter, collectd's virt plugin, virt-top where the release has it and virsh, and by ours; each alone,
+as long as COLLECTIONS collections take, in turn. What libvirtd and the QEMUs take in as long a time in which nobody reads
+is a row of its own, and is not counted again in the others. Measures an installed copy, as users have it (.venv/bench).
+Runs in the lab's namespaces.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,7 +53,14 @@ EXEC = f"""LoadPlugin exec
   Exec "nobody" "{KVMWATCH}" "export" "collectd" "--state-dir" "{WORK}/nobody"
 </Plugin>
 """
-LOOP = f"while virsh -r domstats; do sleep {INTERVAL}; done"
+#: collectd does not tell how long a plugin takes; but it gives each value the time at which it came
+CSV = f"""LoadPlugin csv
+<Plugin csv>
+  DataDir "{WORK}/csv"
+</Plugin>
+"""
+#: what the exporter and collectd's plugin read as well
+SAME = "state,cpu,disk,network"
 HALT = b"\xfa\xf4\xeb\xfd"  # cli; hlt; and again
 #: one more than is measured: rates need it, and it is not measured
 TOP = ("-b", "-n", str(COLLECTIONS + 9), "-d", str(INTERVAL))
@@ -62,6 +72,8 @@ class Reader(NamedTuple):
     name: str
     words: tuple[str, ...]
     asked: str = ""  # host:port to scrape
+    runs: bool = True  # all the time; else it is a command that reads once, and ends
+    timed: str = ""  # for collectd: the configuration of a run that tells how long a collection takes
 
 
 def main() -> None:
@@ -79,13 +91,25 @@ def main() -> None:
         for number in range(GUESTS):
             lab.transient(guests.small(f"small{number:03}", devices(number)))
         time.sleep(GUESTS)  # until they have booted, one after the other
-        title = f"{GUESTS} small guests with a disk and an interface: of one collection, ms; means of {COLLECTIONS}, wall: medians"
-        print(f"\n{title}\n  {'':<44}{'wall':>8}{'own CPU':>9}{'libvirtd':>9}{'QEMUs':>9}{'all CPU':>9}")
+        nobody = Spent(lab.daemon.pid).by(None, waiting)
+        title = f"{GUESTS} small guests with a disk and an interface: of one collection, ms"
+        print(f"\n{title}; means of {COLLECTIONS}, wall: medians\n  {'':<44}", end="")
+        print("".join(f"{head:>9}" for head in ("wall", "own CPU", "libvirtd", "QEMUs", "all CPU")))
+        show("nobody reads", each(nobody))
         for reader in readers():
-            cost = read(reader, Spent(lab.daemon.pid))
-            wall = f"{cost.wall * 1000:8.1f}" if reader.asked else f"{'':8}"
-            spent = (cost.own, cost.daemon, cost.guests)
-            print(f"  {reader.name:<44}{wall}" + "".join(f"{part * 1000:9.1f}" for part in (*spent, sum(spent))))
+            show(reader.name, each(read(reader, Spent(lab.daemon.pid)).beside(nobody)))
+
+
+def each(cost: Cost) -> Cost:
+    """What one collection cost of what all did; the wall time is that of one."""
+    return Cost(cost.wall, *(part / COLLECTIONS for part in cost[1:]))
+
+
+def show(name: str, cost: Cost) -> None:
+    """Print a row."""
+    wall = f"{cost.wall * 1000:9.1f}" if cost.wall else f"{'':9}"
+    spent = cost[1:]
+    print(f"  {name:<44}{wall}" + "".join(f"{part * 1000:9.1f}" for part in (*spent, sum(spent))), flush=True)
 
 
 def devices(number: int) -> str:
@@ -99,15 +123,17 @@ def devices(number: int) -> str:
 
 def readers() -> list[Reader]:
     """Those that are installed."""
-    for name, plugin in (("virt", VIRT), ("exec", EXEC)):
+    for name, plugin in (("virt", VIRT), ("exec", EXEC), ("csv", VIRT + CSV)):
         (WORK / f"{name}.conf").write_text(COLLECTD + plugin)
     collectd = ("collectd", "-f", "-C")
+    ours = (KVMWATCH, "export", "prometheus", "--listen", OURS)
     known = [
         Reader("prometheus-libvirt-exporter", exporter(), THEIRS),
-        Reader("kvmwatch export prometheus --listen", (KVMWATCH, "export", "prometheus", "--listen", OURS), OURS),
-        Reader("collectd, its virt plugin", (*collectd, f"{WORK}/virt.conf")),
+        Reader("kvmwatch export prometheus --listen", ours, OURS),
+        Reader(f"  --check {SAME}", (*ours, "--check", SAME), OURS),
+        Reader("collectd, its virt plugin", (*collectd, f"{WORK}/virt.conf"), timed=f"{WORK}/csv.conf"),
         Reader("collectd, kvmwatch export collectd", (*collectd, f"{WORK}/exec.conf")),
-        Reader(f"virsh domstats, every {INTERVAL} s", ("sh", "-c", LOOP)),
+        Reader("virsh domstats", ("virsh", "-r", "domstats"), runs=False),
         Reader("virt-top", ("virt-top", "--script", *TOP[1:], "--csv", "/dev/null")),
         Reader("kvmwatch top -b", (KVMWATCH, "top", *TOP)),
     ]
@@ -129,19 +155,39 @@ def exporter() -> tuple[str, ...]:
 
 
 def read(reader: Reader, spent: Spent) -> Cost:
-    """Run it, let it settle, and tell what a collection cost."""
+    """Have it read for as long as COLLECTIONS take, after it has settled, and tell what that cost."""
     with open(WORK / "output", "wb") as output:
+        run = partial(subprocess.run, reader.words, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        if not reader.runs:
+            return spent.by(None, asking(lambda: run(check=True)))
         process = subprocess.Popen(reader.words, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         try:
             if reader.asked:
                 eventually(f"{reader.name} answers", lambda: scraped(reader.asked))
             time.sleep(2 * INTERVAL)
-            cost = spent.by(process.pid, asking(reader.asked) if reader.asked else waiting)
+            cost = spent.by(process.pid, asking(lambda: scraped(reader.asked)) if reader.asked else waiting)
             assert process.poll() is None, f"{reader.name} ended: {(WORK / 'output').read_text(errors='replace')}"
         finally:
             process.terminate()
             process.wait(30)
-    return Cost(cost.wall, *(part / COLLECTIONS for part in cost[1:]))
+    return cost._replace(wall=spread((*reader.words[:-1], reader.timed))) if reader.timed else cost
+
+
+def spread(words: tuple[str, ...]) -> float:
+    """Run collectd once more, with its values in files, and give the median time from its first to its last value."""
+    with subprocess.Popen(
+        words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        time.sleep((COLLECTIONS + 1) * INTERVAL)
+        process.terminate()
+    files = (file.read_text().splitlines()[1:] for file in Path(WORK, "csv").glob("*/virt/*"))
+    came = sorted(float(line.split(",")[0]) for lines in files for line in lines)
+    collections: list[list[float]] = [[]]
+    for before, moment in zip([came[0], *came], came):
+        if moment - before > INTERVAL / 2:
+            collections.append([])
+        collections[-1].append(moment)
+    return statistics.median(of[-1] - of[0] for of in collections[1:-1])
 
 
 def waiting() -> float:
@@ -150,16 +196,18 @@ def waiting() -> float:
     return 0.0
 
 
-def asking(where: str) -> Callable[[], float]:
-    """Scrape so often, and give the median time that it took."""
+def asking(ask: Callable[[], object]) -> Callable[[], float]:
+    """Ask so often, in the same time, and give the median time until there was an answer."""
 
     def asked() -> float:
         walls = []
-        for _ in range(COLLECTIONS):
-            time.sleep(INTERVAL)
-            begun = time.perf_counter()
-            assert scraped(where)
-            walls.append(time.perf_counter() - begun)
+        begun = time.perf_counter()
+        for number in range(COLLECTIONS):
+            time.sleep(max(0.0, begun + number * INTERVAL - time.perf_counter()))
+            since = time.perf_counter()
+            assert ask()
+            walls.append(time.perf_counter() - since)
+        time.sleep(max(0.0, begun + COLLECTIONS * INTERVAL - time.perf_counter()))
         return statistics.median(walls)
 
     return asked

@@ -23,6 +23,8 @@ from prometheus_client.parser import text_string_to_metric_families as parsed
 RUNS = "in_process"
 
 EXPORT = ("kvmwatch", "export")
+#: what runs for ever
+FOR_LONG = (("prometheus", "--listen", "0"), ("influx", "--execd"), ("collectd",))
 
 
 def samples(text: str) -> dict[str, list[tuple[dict[str, str], float]]]:
@@ -48,6 +50,53 @@ def test_prometheus_tells_verdicts_as_the_checks_do(command: Command) -> None:
 def test_selection(command: Command) -> None:
     ran = command(*EXPORT, "prometheus", "-u", EXAMPLE_URI, "-d", "web1")
     assert {labels["domain"] for labels, _ in samples(ran.out)["kvm_domain_info"]} == {"web1"}
+
+
+def told(command: Command, *words: str) -> dict[str, list[tuple[dict[str, str], float]]]:
+    ran = command(*EXPORT, "prometheus", "-u", EXAMPLE_URI, *words)
+    assert (ran.code, ran.err) == (0, "")
+    return samples(ran.out)
+
+
+@pytest.mark.parametrize(
+    ("checks", "entities"),
+    [
+        (("state",), {"domain"}),
+        (("cpu",), {"domain", "vcpu"}),
+        (("state", "network"), {"domain", "interface"}),
+        (("disk",), {"domain", "disk"}),
+        (("agent",), {"domain"}),
+        (("pool",), {"domain", "pool"}),
+        (("net",), {"domain", "interface", "network"}),  # whose taps tell whether bridges are to be seen from here
+        (("host",), {"domain", "host"}),
+    ],
+)
+def test_only_what_the_chosen_checks_need(command: Command, checks: tuple[str, ...], entities: set[str]) -> None:
+    """And of that the same as without a choice."""
+    some, all_ = told(command, "--check", ",".join(checks)), told(command)
+    of_us = {"kvm_up", "kvm_build_info", "kvm_check_status", "kvm_domain_state", "kvm_domain_info"}
+    assert of_us | {"kvm_reading_timestamp_seconds", "kvm_reading_duration_seconds"} <= some.keys()
+    assert {labels["check"] for labels, _ in some["kvm_check_status"]} == set(checks)
+    assert len(some["kvm_domain_state"]) == len(all_["kvm_domain_state"])
+    found = {name.split("_")[1] for name in some} - {"up", "build", "check", "reading"}
+    assert found == entities
+    for name in some.keys() - {"kvm_domain_info", "kvm_check_status"}:  # the title is read with the XML
+        assert {tuple(labels.items()) for labels, _ in some[name]} <= {
+            tuple(labels.items()) for labels, _ in all_[name]
+        }
+
+
+def test_what_was_not_asked_is_not_told(command: Command) -> None:
+    """That a QEMU answers is known only when libvirt was asked for it."""
+    assert "kvm_domain_not_responding_seconds" in told(command, "--check", "state")
+    assert "kvm_domain_not_responding_seconds" not in told(command, "--check", "pool")
+
+
+def test_checks_are_chosen_with_commas_or_one_by_one(command: Command) -> None:
+    chosen = [
+        told(command, *words).keys() for words in (("--check=state,pool",), ("--check=pool", "--check=state"))
+    ]
+    assert chosen[0] == chosen[1]
 
 
 def test_formats_tell_the_same(command: Command) -> None:
@@ -104,6 +153,13 @@ def test_a_hypervisor_that_cannot_be_read_is_told(command: Command, format_: str
         (("prometheus", "--listen", "localhost:http"), "use ADDRESS:PORT, [IPV6]:PORT or PORT"),
         (("prometheus", "--listen", "192.0.2.1:9477"), "--listen 192.0.2.1:9477: Cannot assign requested address"),
         (("json", "--config", "/nowhere"), "/nowhere"),
+        (
+            ("influx", "--execd", "--check", "state,heat"),
+            "unknown check 'heat'; there are state, agent, cpu, disk",
+        ),
+        (("collectd", "--check", "process"), "--check process needs the hypervisor's own /proc"),
+        *(((*words, "-d", "re:("), "bad regular expression '('") for words in FOR_LONG),
+        *(((*words, "--config", "/nowhere"), "/nowhere") for words in FOR_LONG),
     ],
 )
 def test_bad_options_are_one_line(command: Command, words: tuple[str, ...], said: str) -> None:
@@ -155,6 +211,16 @@ def test_concurrent_scrapes_share_one_reading(started: Command, tmp_path: Path) 
             scraped(url + "/other")
 
 
+def test_an_impatient_scrape_costs_the_others_nothing(started: Command, tmp_path: Path) -> None:
+    """Its 0.1 s are over before anything could be read; who asked with it, and who asks after it, get all."""
+    with listening(started, tmp_path, EXAMPLE_URI) as url, ThreadPoolExecutor(1) as pool:
+        impatient = pool.submit(scraped, url, X_Prometheus_Scrape_Timeout_Seconds="0.1")
+        time.sleep(0.05)
+        patient, _ = scraped(url, X_Prometheus_Scrape_Timeout_Seconds="10")
+        assert impatient.result()[0]["kvm_up"] == [({}, 0)]
+        assert patient["kvm_up"] == [({}, 1)]
+
+
 def test_a_hung_libvirt_is_told_within_the_time_of_the_scrape(started: Command, tmp_path: Path) -> None:
     path = tmp_path / "libvirt-sock"
     with socket.socket(socket.AF_UNIX) as daemon:
@@ -203,6 +269,81 @@ def test_collectd_is_told_again_and_again_and_of_problems_once(started: Command,
     assert len(told) == 1, told
 
 
+def collected(started: Command, tmp_path: Path, *words: str, readings: int = 1) -> list[str]:
+    """The lines of the first readings for collectd."""
+    with subprocess.Popen(
+        [started.bin / EXPORT[0], EXPORT[1], "collectd", *words],
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        env={
+            **os.environ,
+            "KVMWATCH_STATE_DIR": str(tmp_path),
+            "COLLECTD_HOSTNAME": "kvm9",
+            "COLLECTD_INTERVAL": "1",
+        },
+    ) as process:
+        assert process.stdout
+        lines: list[str] = []
+        while sum("gauge-up" in line for line in lines) <= readings:  # all of one is there when the next begins
+            lines.append(process.stdout.readline())
+        process.terminate()
+    return lines
+
+
+def test_collectd_is_told_what_ended_while_nobody_watched(started: Command, tmp_path: Path) -> None:
+    """And is not told again what goes on."""
+    hypervisor = Path(EXAMPLE_URI.partition("://")[2])
+    file = tmp_path / "hypervisor.xml"
+    file.write_text(hypervisor.read_text(encoding="utf-8"), encoding="utf-8")
+    words = ("-u", f"test://{file}", "--check", "state")
+    for told in ({"crashed1", "paused1"}, set()):
+        lines = [line for line in collected(started, tmp_path, *words) if line.startswith("PUTNOTIF")]
+        assert {line.partition('host="')[2].partition('"')[0] for line in lines} >= told
+        assert bool(lines) == bool(told), lines
+    file.write_text(file.read_text(encoding="utf-8").replace("crashed1", "renamed1"), encoding="utf-8")
+    lines = [line for line in collected(started, tmp_path, *words) if line.startswith("PUTNOTIF")]
+    assert {(line.split()[1], line.partition('host="')[2].partition('"')[0]) for line in lines} == {
+        ("severity=okay", "crashed1"),
+        ("severity=failure", "renamed1"),
+    }
+
+
+def test_collectd_has_rates_at_its_shortest_interval(started: Command, tmp_path: Path) -> None:
+    lines = collected(started, tmp_path, "-u", EXAMPLE_URI, "-d", "web1", readings=3)
+    assert not [line for line in lines if "no rates" in line]
+
+
+@pytest.mark.parametrize("words", FOR_LONG, ids=lambda words: str(words[0]))
+def test_what_selects_nothing_is_told(started: Command, tmp_path: Path, words: tuple[str, ...]) -> None:
+    """Once, though it runs for ever."""
+    with subprocess.Popen(
+        [started.bin / EXPORT[0], EXPORT[1], *words, "-u", EXAMPLE_URI, "-d", "nope", "-d", "web1"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        env={**os.environ, "KVMWATCH_STATE_DIR": str(tmp_path), "COLLECTD_INTERVAL": "1"},
+    ) as process:
+        assert process.stderr
+        assert process.stdin
+        assert process.stdout
+        if words[0] == "prometheus":
+            url = process.stderr.readline().split()[-1]
+            for _ in range(2):
+                scraped(url)
+                time.sleep(1.2)
+        elif words[0] == "influx":
+            process.stdin.write("\n\n")
+            process.stdin.close()
+            process.stdout.read()
+        else:
+            up = 0
+            while up < 3:
+                up += "gauge-up" in process.stdout.readline()
+        process.terminate()
+        assert process.stderr.read() == "kvmwatch export: no domain matches -d nope\n"
+
+
 def test_collectd_has_gone(started: Command, tmp_path: Path) -> None:
     out, end = os.pipe()
     os.close(out)
@@ -216,4 +357,21 @@ def test_collectd_has_gone(started: Command, tmp_path: Path) -> None:
         env={**os.environ, "KVMWATCH_STATE_DIR": str(tmp_path)},
     )
     os.close(end)
-    assert ran.stderr == ""
+    assert (ran.returncode, ran.stderr) == (3, "")
+
+
+def test_a_full_disk_is_told(started: Command, tmp_path: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        ran = subprocess.run(
+            [started.bin / EXPORT[0], EXPORT[1], "collectd", "-u", EXAMPLE_URI, "-d", "crashed1"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            timeout=60,
+            check=False,
+            env={**os.environ, "KVMWATCH_STATE_DIR": str(tmp_path)},
+        )
+    assert (ran.returncode, ran.stderr) == (
+        3,
+        "kvmwatch: the output could not be written: No space left on device\n",
+    )

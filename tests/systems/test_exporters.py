@@ -203,6 +203,27 @@ def test_collectd_writes_values_and_is_notified(folder: Path) -> None:
         assert not wrong
 
 
+@pytest.mark.skipif(not Path(COLLECTD).exists(), reason="this Debian has no collectd")
+def test_collectd_reads_the_longest_lines(folder: Path) -> None:
+    """One that its buffer does not hold would be the last that it reads, and one long name has no values there."""
+    import installed  # runs it as nobody
+
+    long, uuid = '"€' * 50, "00000000-0000-4000-8000-0000000000ff"
+    domain = "<domain type='test'><name>{}</name><uuid>{}</uuid><memory>1024</memory><os><type>hvm</type></os>{}</domain>"
+    marked = f"<metadata><watch xmlns='urn:kvmwatch:1' expect='{'x' * 1500}'/></metadata>"
+    file, config = folder / "hypervisor.xml", folder / "collectd.conf"
+    file.write_text(
+        f"<node>{domain.format(long, uuid, marked)}{domain.format('web1', uuid.replace('f', '1'), '')}</node>"
+    )
+    installed.commands(folder / "bin")
+    config.write_text(CONFIGURATION.format(folder, folder / "bin" / EXPORT[0], f"test://{file}"))
+    csv, told = folder / "csv", folder / "told"
+    with running(COLLECTD, "-f", "-C", config, cwd=folder, PATH="/usr/bin:/bin", LC_ALL="C.UTF-8"):
+        for name in (uuid, "web1"):
+            eventually(f"values of {name}", lambda name=name: list((csv / name / "virt").glob("virt_cpu_total-*")))
+        eventually("it is notified", lambda: told.exists() and f"Host: {uuid}" in told.read_text())
+
+
 @pytest.mark.skipif(not shutil.which("influxd"), reason="this Debian has no InfluxDB")
 def test_lines_come_out_of_influxdb_as_they_went_in(command: Command, folder: Path) -> None:
     config = folder / "influxdb.conf"

@@ -15,6 +15,7 @@ from kvmwatch.model.rates import lacking, samples, with_rates
 from kvmwatch.model.snapshot import Domain, Interface, Netdev, Network, Snapshot, Unread, Uplink
 from kvmwatch.model.topology import BRIDGE, MACVTAP, PORT, TAP, UPLINK, Node
 from kvmwatch.reading.bridges import with_bridges
+from kvmwatch.reading.links import Links
 from kvmwatch.reading.uplinks import with_uplinks
 
 NAT = Network("n", "default", "virbr0", True, True, True)
@@ -51,7 +52,8 @@ VMS = (
 def read(host: Host, *domains: Domain, uri: str = "qemu:///system") -> Snapshot:
     """These VMs alone, or VMS and a network."""
     snapshot = Snapshot(uri, 0, 0, domains=domains or VMS, networks=() if domains else (NAT,))
-    return with_bridges(with_uplinks(snapshot, host.folder), host.folder)
+    links = Links(host.folder)
+    return with_bridges(with_uplinks(snapshot, links), links)
 
 
 def names(nodes: Iterable[Node]) -> list[str | None]:

@@ -490,7 +490,7 @@ def compare_documents(lost: Lost, before: Seen, after: Seen) -> None:
                 assert now["{#VM.STATE}"] != discovery.OFF or row["{#VM.STATE}"] == discovery.OFF, "it is left out"
                 now = now | {"{#VM.STATE}": row["{#VM.STATE}"]}
             assert now | {"filesystems": 0} == row | {"filesystems": 0}
-            assert now == row or lost.of(uuid, "guestInfo", "fsInfo", "state")
+            assert now == row or lost.of(uuid, "guestInfo", "fsInfo", "state", "lookupByUUIDString")
         assert uuid in after.rows or uuid in lost.gone
     for kind in ("pools", "networks"):
         if not lost.parts(kind):

@@ -18,8 +18,14 @@ from kvmwatch.model.snapshot import Disk, Domain, Interface
 )
 def test_link(set_down: bool, attached: float | None, known: str) -> None:
     """That it is up is said only where it was seen."""
-    interface = Interface("52:54:00:00:00:01", link_down=set_down, stats=InterfaceStats(attached=attached))
+    interface = Interface("m", kind="network", link_down=set_down, stats=InterfaceStats(attached=attached))
     assert LINKS[int(link(interface) or 0)] == known
+
+
+@pytest.mark.parametrize(("attached", "number"), [(0, 2), (1, None), (None, None)])
+def test_link_without_the_xml(attached: float | None, number: int | None) -> None:
+    """Which would say that it is set down."""
+    assert link(Interface("vnet0", stats=InterfaceStats(attached=attached))) == number
 
 
 SUMS = [

@@ -57,7 +57,7 @@ def test_a_domain_that_is_skipped_for_a_second_is_not_known(monkeypatch: pytest.
         call=lambda work: work(),
         another=lambda: connection,
     )
-    listing: Any = SimpleNamespace(again=lambda: Survey(listed, {}))
+    listing: Any = SimpleNamespace(again=lambda: Survey(listed, {}), is_quicker_than=lambda _: False)
     deadline = Deadline(20)
     readings = DomainReader(hypervisor, Group.MEMORY | Group.CONTROL, deadline, listing).read(listed)
     assert [part.group for part in readings.by_uuid["the-uuid"].unread] == [Group.MEMORY]

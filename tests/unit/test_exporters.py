@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 import re
+import socket
 import stat
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kvmwatch_exporters import collectd, influx, listen, prometheus
+from kvmwatch_exporters.complaints import Complaints
+from kvmwatch_exporters.kept import Kept
 from kvmwatch_exporters.reading import Judged, Reading
 from kvmwatch_exporters.rows import METRICS, Row, failed, rows
 from prometheus_client.parser import text_string_to_metric_families as parsed
@@ -56,7 +62,7 @@ def reading(name: str = "web1", values: bool = True) -> Reading:
         stats=stats("domain"),
         vcpus=(Vcpu(0, stats("vcpu")),),
         disks=(Disk("vda", path=name, stats=stats("disk")),),
-        interfaces=(Interface(MAC, "vnet0", stats=stats("interface")),),
+        interfaces=(Interface(MAC, "vnet0", "network" if values else None, stats=stats("interface")),),
         filesystems=(Filesystem(name, "ext4", stats("filesystem")),),
     )
     host = Host("kvm1", "QEMU", "9.0", "7.2", 1.0, stats("host"), nodes=(Node(0, "0-7", stats("node")),))
@@ -198,6 +204,114 @@ def test_collectd_is_notified_of_changes_alone() -> None:
     assert [line.split()[1] for line in collectd.notifications(now, well, 3.0)] == ["severity=okay"]
 
 
+#: names and texts as long as may be, of characters that take up to four bytes, or two when they are quoted
+LONG = st.text(st.sampled_from('"\\a é€🙂'), min_size=1, max_size=1400)
+
+
+@given(LONG, LONG)
+def test_collectd_reads_every_line(name: str, text: str) -> None:
+    """Its exec plugin would hear nothing more after a line of 1,200 bytes, and refuses a part of 128."""
+    one = reading(name)
+    one = one._replace(judged=tuple(said._replace(text=text) for said in one.judged))
+    made = collectd.told("kvm1", 10, one)
+    lines = [*made.values, *collectd.notifications({}, made.verdicts, 1e9)]
+    assert len(lines) > 20
+    for line in lines:
+        assert len(line.encode()) < 1199
+        for quoted in re.findall(r'(?:PUTVAL |host=|instance=)"((?:[^"\\]|\\.)*)"', line):
+            for part in re.sub(r"\\(.)", r"\1", quoted).split("/"):
+                assert 0 < len(part.encode()) < 128
+    message = re.search(r' message="(.*)"$', lines[-1])
+    assert message
+    assert len(re.sub(r"\\(.)", r"\1", message[1]).encode()) <= 255, "what collectd keeps"
+
+
+def test_a_vm_whose_name_collectd_refuses_has_its_uuid_there() -> None:
+    made = collectd.told("kvm1", 10, reading("n" * 128))
+    assert f'PUTVAL "{UUID}/virt/virt_cpu_total" interval=10 1000.500:1000000000' in made.values
+    assert any(f'"kvm1/kvmwatch-{UUID}/df_complex-used"' in line for line in made.values)
+    (line,) = collectd.notifications({}, made.verdicts, 1.0)
+    assert f' host="{UUID}" ' in line
+    assert ' message="KVM cpu of nnn' in line, "and people know it by its name"
+
+
+def test_collectd_is_told_a_name_once() -> None:
+    """Its messages hold 255 bytes: of many interfaces, or a long name, what is wrong would not be among them."""
+    text = "a.1 tap0 errors 2/s; a.1 tap1 errors 3/s; a+1 a.1 tap2"
+    line = collectd.notification(collectd.Problem("a.1", "network", 1, text, "a.1", UUID), 1.0)
+    assert line.endswith('message="KVM network of a.1: tap0 errors 2/s; tap1 errors 3/s; a+1 a.1 tap2"')
+
+
+def problem(name: str, code: int, uuid: str = UUID) -> collectd.Problem:
+    return collectd.Problem(name, "state", code, "crashed", name, uuid)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "unread", "told"),
+    [
+        (2, None, False, "severity=okay"),  # undefined, renamed, to be left alone
+        (3, None, False, "severity=okay"),
+        (0, None, False, None),
+        (2, None, True, None),  # it is there, and nothing could be read of it
+        (2, 0, False, "severity=okay"),
+        (2, 2, False, None),
+        (None, 2, False, "severity=failure"),
+        (None, 0, False, None),
+    ],
+)
+def test_each_problem_that_collectd_was_told_of_ends(
+    before: int | None, now: int | None, unread: bool, told: str | None
+) -> None:
+    key = ("web1", "state")
+    known = {} if before is None else {key: problem("web1", before)}
+    made = collectd.Told(
+        [], {} if now is None else {key: problem("web1", now)}, frozenset([UUID] if unread else [])
+    )
+    after = collectd.following(known, made)
+    lines = list(collectd.notifications(known, after, 1.0))
+    assert [line.split()[1] for line in lines] == ([told] if told else [])
+    assert list(collectd.notifications(after, collectd.following(after, made), 2.0)) == [], "once"
+
+
+def options(folder: Path, **more: Any) -> argparse.Namespace:
+    return argparse.Namespace(
+        **{"uri": "test:///x", "domain": [], "exclude": [], "check": [], "state_dir": str(folder), **more}
+    )
+
+
+def test_what_collectd_was_told_is_kept_between_runs(tmp_path: Path) -> None:
+    kept = Kept(options(tmp_path), "kvm1")
+    assert kept.load() == {}
+    told = {("web1", "state"): problem("web1", 2), ("web2", "state"): problem("web2", 0)}
+    assert kept.save(told) is None
+    (file,) = tmp_path.iterdir()
+    begun = file.stat().st_mtime_ns
+    assert kept.save({**told, ("web3", "cpu"): problem("web3", 0)}) is None
+    assert file.stat().st_mtime_ns == begun, "what is well is not kept, so nothing is written"
+    again = Kept(options(tmp_path), "kvm1").load()
+    assert {key: (one.code, one.name, one.uuid) for key, one in again.items()} == {
+        ("web1", "state"): (2, "web1", UUID)
+    }
+    for others in (Kept(options(tmp_path), "kvm2"), Kept(options(tmp_path, check=["cpu"]), "kvm1")):
+        assert others.load() == {}, "they tell something else"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "null", "[1]", "{}", '{"format": 2, "told": []}', '{"format": 1}', '{"format": 1, "told": 7}'),
+        *('{"format": 1, "told": [7]}', '{"format": 1, "told": [["a", "b", true, "", ""]]}'),
+        '{"format": 1, "told": [["a", "b", 9, "", ""]]}',
+    ],
+)
+def test_a_damaged_file_of_what_was_told_is_none(tmp_path: Path, text: str) -> None:
+    kept = Kept(options(tmp_path), "kvm1")
+    assert kept.save({}) is None
+    (file,) = tmp_path.iterdir()
+    file.write_text(text)
+    assert kept.load() == {}
+
+
 def test_a_reading_that_failed_is_told() -> None:
     text = prometheus.text(failed(), "no\nconnection")
     assert text.startswith("# no connection\n# HELP kvm_up ")
@@ -214,10 +328,58 @@ def test_the_file_is_replaced_at_once(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
     with pytest.raises(KvmwatchError, match=r"may this user write into"):
         prometheus.write(str(tmp_path / "none" / "kvm.prom"), "")
-    (tmp_path / "folder.prom").mkdir()
-    with pytest.raises(KvmwatchError, match=r"folder\.prom cannot be written"):
-        prometheus.write(str(tmp_path / "folder.prom"), "")
-    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_the_file_is_what_it_was(tmp_path: Path) -> None:
+    """Whoever may read it goes on to, and a link goes on to lead there."""
+    real, link = tmp_path / "real.prom", tmp_path / "link.prom"
+    real.write_text("old")
+    real.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(real, 65534, 65534)
+    was = real.stat()
+    link.symlink_to("real.prom")
+    for through in (real, link):
+        prometheus.write(str(through), f"by {through.name}")
+        assert real.read_text() == f"by {through.name}"
+        now = real.stat()
+        assert (now.st_mode, now.st_uid, now.st_gid) == (was.st_mode, was.st_uid, was.st_gid)
+    assert os.readlink(link) == "real.prom"
+    new = tmp_path / "new.prom"
+    new.symlink_to("there.prom")
+    prometheus.write(str(new), "made")
+    assert (tmp_path / "there.prom").read_text() == "made"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        Path.mkdir,
+        os.mkfifo,
+        lambda path: socket.socket(socket.AF_UNIX).bind(str(path)),
+        lambda path: path.symlink_to(path.name),
+        lambda path: path.symlink_to("/dev/null"),
+    ],
+    ids=["folder", "FIFO", "socket", "circle", "device"],
+)
+def test_what_is_no_file_is_not_replaced(tmp_path: Path, make: Callable[[Path], object]) -> None:
+    path = tmp_path / "kvm.prom"
+    make(path)
+    with pytest.raises(KvmwatchError, match=r"is no file, so it is not replaced"):
+        prometheus.write(str(path), "")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has links of others")
+def test_the_link_of_another_user_is_not_followed(tmp_path: Path) -> None:
+    """It would choose which of root's files is overwritten."""
+    secret, link = tmp_path / "secret", tmp_path / "kvm.prom"
+    secret.write_text("root's")
+    link.symlink_to(secret)
+    os.chown(link, 65534, 65534, follow_symlinks=False)
+    with pytest.raises(KvmwatchError, match=r"another user's link, so it is not followed"):
+        prometheus.write(str(link), "")
+    assert secret.read_text() == "root's"
 
 
 @pytest.mark.parametrize(
@@ -241,16 +403,19 @@ def test_addresses_that_are_none(word: str) -> None:
 
 
 def test_scrapes_at_the_same_time_share_a_reading_and_none_waits_longer_than_it_may() -> None:
+    """An impatient one, the first as well as a later one, costs the others nothing."""
     go, begun, calls = threading.Event(), threading.Event(), []
 
-    def read(seconds: float) -> str:
-        calls.append(seconds)
+    def read() -> str:
+        calls.append(time.monotonic())
         begun.set()
         assert go.wait(30)
         return f"reading {len(calls)}"
 
     shared = listen.Shared(read)
     answers: list[str] = []
+    with pytest.raises(KvmwatchError, match=r"no answer within 0\.05 s"):
+        shared.get(0.05)
     patient = [threading.Thread(target=lambda: answers.append(shared.get(30))) for _ in range(5)]
     for thread in patient:
         thread.start()
@@ -264,4 +429,42 @@ def test_scrapes_at_the_same_time_share_a_reading_and_none_waits_longer_than_it_
     assert shared.get(30) == "reading 1", "a moment later it is still the same"
     shared._ended = time.monotonic() - 2
     assert shared.get(30) == "reading 2"
-    assert calls == [30, 30]
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("accepted", "takes"),
+    [
+        *(("", False), ("identity", False), ("gzip", True), ("br, GZIP;q=0.1", True), ("deflate,gzip", True)),
+        *(("gzip;q=0", False), ("gzip; q=0.000, *", False), ("*;q=0", False), ("*", True), ("x-gzip", False)),
+    ],
+)
+def test_what_a_client_takes(accepted: str, takes: bool) -> None:
+    assert listen.takes_gzip(accepted) == takes
+
+
+def test_what_is_wrong_is_said_when_it_begins_and_when_it_is_over(capfd: pytest.CaptureFixture[str]) -> None:
+    complaints = Complaints()
+    for wrong in ("", "no answer", "no answer", "", "", "no answer\nagain \ud800"):
+        complaints.say("reading", wrong, "it is over")
+    for nothing in ((), ("web*", "db"), ("db",), ()):
+        complaints.unmatched(("web*", "db"), nothing)
+    assert capfd.readouterr().err.splitlines() == [
+        f"kvmwatch export: {line}"
+        for line in (
+            "no answer",
+            "it is over",
+            "no answer again \ufffd",
+            "no domain matches -d web*",
+            "no domain matches -d db",
+            "-d web* matches again",
+            "-d db matches again",
+        )
+    ]
+
+
+def test_no_line_on_stderr_is_longer_than_collectd_takes(capfd: pytest.CaptureFixture[str]) -> None:
+    """Which hears nothing more of a program after 1,024 bytes there, either."""
+    for text in ("x" * 5000, "€" * 5000):
+        Complaints().say("reading", text, "")
+    assert [len(line.encode()) < 1000 for line in capfd.readouterr().err.splitlines()] == [True, True]

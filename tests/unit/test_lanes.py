@@ -27,7 +27,14 @@ class Domain:
 
 
 class Connection:
-    """Has the domains."""
+    """Has the domains; its list waits while somebody holds one."""
+
+    held = False
+
+    def listAllDomains(self, _flags: int) -> list[Domain]:  # noqa: N802 - libvirt's name
+        if self.held:
+            ALL_OVER.wait()
+        return [Domain(uuid) for uuid in UUIDS]
 
     def lookupByUUIDString(self, uuid: str) -> Domain:  # noqa: N802 - libvirt's name
         return Domain(uuid)
@@ -72,6 +79,47 @@ def test_whose_turn_did_not_come_does_not_hang() -> None:
     assert outcome.stuck == {}
     assert outcome.unread == set(UUIDS) - set(results)
     assert outcome.unread
+
+
+class Holding(Connection):
+    """One of its domains is held by somebody."""
+
+    held = True
+
+
+def test_a_list_is_asked_for_once_in_each_lane() -> None:
+    """And nobody is looked up."""
+
+    class Lists(Connection):
+        lookupByUUIDString: Any = None  # noqa: N815 - libvirt's name
+
+    results, _ = each_chunk(
+        *(lambda: Crew(Lists), UUIDS, lambda some, _: [one.UUIDString() for one in some]),
+        *(lambda _: {}, Deadline(5), PATIENCE),
+        listed=True,
+    )
+    assert sorted(results) == UUIDS
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["named", "not named"])
+def test_a_list_that_waits_costs_nobody_his_values(named: bool) -> None:
+    """Only the one that is held is not read."""
+
+    def read(domains: list[Any], waiting: frozenset[str]) -> list[str]:
+        uuids = [domain.UUIDString() for domain in domains]
+        if "vm03" in set(uuids) - waiting - (found if named else set()):
+            ALL_OVER.wait()
+        return uuids
+
+    found: set[str] = set()
+
+    def hung(uuids: list[str]) -> dict[str, float]:
+        found.update({"vm03"}.intersection(uuids) if named else ())
+        return dict.fromkeys(found, 3.0)
+
+    results, outcome = each_chunk(lambda: Crew(Holding), UUIDS, read, hung, Deadline(5), PATIENCE, listed=True)
+    assert sorted(results) == UUIDS
+    assert outcome.stuck.keys() == found
 
 
 def test_what_a_lane_raises_is_raised() -> None:

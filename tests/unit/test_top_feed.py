@@ -156,9 +156,20 @@ def test_failures_are_told_and_it_goes_on() -> None:
 
 
 def test_counters_beside_those_of_another_reading() -> None:
-    counters = Counters({"a": Sample(1, 1, {}), "b": Sample(1, 1, {})})
-    counters.save({"b": Sample(2, 1, {})})
-    assert counters.load() == {"a": Sample(1, 1, {}), "b": Sample(2, 1, {})}
+    now = time.monotonic()
+    counters = Counters({"a": Sample(now, 1, {}), "b": Sample(now, 1, {})})
+    counters.save({"b": Sample(now + 1, 1, {})})
+    assert counters.load() == {"a": Sample(now, 1, {}), "b": Sample(now + 1, 1, {})}
+
+
+def test_counters_of_what_has_ended_do_not_pile_up() -> None:
+    """Threads come and go with every reading, VMs with every day."""
+    counters, now = Counters({}), time.monotonic()
+    gone = {"web1": Sample(now - 3601, 1, {}), "process/7": Sample(now, 1, {}), "process/7/8": Sample(now, 1, {})}
+    for number in range(100):
+        threads = {f"process/1/{tid}": Sample(now, 1, {}) for tid in (1, number + 2)}
+        counters.save({"process/1": Sample(now, 1, {}), **threads, **(gone if not number else {})})
+    assert counters.load().keys() == {"process/1", "process/1/1", "process/1/101", "process/7", "process/7/8"}
 
 
 def test_pages_can_be_sent_from_one_process_to_another() -> None:

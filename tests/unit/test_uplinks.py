@@ -12,6 +12,7 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import UplinkStats
 from kvmwatch.model.snapshot import Domain, Interface, Network, Snapshot, Unread, Uplink
 from kvmwatch.reading import uplinks
+from kvmwatch.reading.links import Links
 
 
 class Host:
@@ -43,7 +44,7 @@ class Host:
     def read(self, *interfaces: Interface, networks: tuple[Network, ...] = ()) -> tuple[Uplink, ...] | None:
         vm = Domain("u", "web1", 1, 1, 1, 1000.0, interfaces=interfaces)
         snapshot = Snapshot("qemu:///system", 0, 0, domains=(vm,), networks=networks)
-        return uplinks.with_uplinks(snapshot, self.folder).uplinks
+        return uplinks.with_uplinks(snapshot, Links(self.folder)).uplinks
 
     def names(self, *interfaces: Interface, networks: tuple[Network, ...] = ()) -> dict[str, tuple[str, ...]]:
         return {uplink.name: uplink.carries for uplink in self.read(*interfaces, networks=networks) or ()}
@@ -101,7 +102,7 @@ def test_where_nothing_can_be_seen_nothing_is_known(host: Host) -> None:
     assert host.read(on_bridge("br0")) is None, "libvirtd is in another network namespace"
     assert host.read() == (), "no VM hangs on anything"
     remote = Snapshot("qemu+ssh://kvm2/system", 0, 0)
-    assert uplinks.with_uplinks(remote, host.folder).uplinks is None
+    assert uplinks.with_uplinks(remote, Links(host.folder)).uplinks is None
 
 
 COUNTERS = {"rx_bytes": 1, "tx_bytes": 2, "rx_errors": 3, "tx_errors": 4, "rx_dropped": 5, "tx_dropped": 6}

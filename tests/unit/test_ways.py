@@ -186,7 +186,7 @@ class Libvirt:
         self.answers.set()
 
     def with_ways(self, snapshot: Snapshot, host: Sysfs) -> Snapshot:
-        return ways.with_ways(self, snapshot, self.again, Deadline(0.5), host.folder)  # type: ignore[arg-type]
+        return ways.with_ways(self, snapshot, self.again, Deadline(0.5), Links(host.folder))  # type: ignore[arg-type]
 
     def again(self) -> Survey:
         self.asked += 1

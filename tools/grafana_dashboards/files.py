@@ -24,6 +24,7 @@ LEFT_OUT = {
         ),
         "kvmwatch export does not ask for what is dear to read of a process",
     ),
+    "kvm_interface_attached": "in kvm_interface_link",
     "kvm_process_age_seconds": "kvm_domain_started_timestamp_seconds tells it",
     **dict.fromkeys(
         (

@@ -14,15 +14,18 @@ from grafana_dashboards.model import (
     Query,
     Section,
     Variable,
+    Words,
     graph,
     rate,
     stat,
 )
 from grafana_dashboards.shared import cpu, latency, levels, memory, steal, verdicts
+from kvmwatch.model.derived import LINKS
 
 _WHICH = 'uuid="$uuid"'
 _HERE = f"{{{_WHICH}}}"
 _DISK, _NIC = "{{disk}}", "{{mac}}"
+_LINK: Words = dict(enumerate(zip(LINKS, ("green", "orange", "red", "text"))))
 _REPORTS = "its balloon driver does not tell"
 
 
@@ -206,7 +209,7 @@ def _interfaces() -> tuple[Panel, ...]:
             "Interfaces",
             (
                 Query(f"kvm_interface_info{_HERE}"),
-                Query(f"kvm_interface_attached{_HERE}", "Tap is up and in place", words=FLAG),
+                Query(f"kvm_interface_link{_HERE}", "Way to the network", words=_LINK),
             ),
             labels={"mac": "MAC", "tap": "Tap", "source": "Network or bridge", "model": "Model"},
         ),

@@ -83,6 +83,18 @@ def add_site_options(made: argparse.ArgumentParser) -> None:
     add_state_dir(made)
 
 
+def add_choice(made: argparse.ArgumentParser, what: str, default: str) -> None:
+    """Add ``--check``, whose names are for :func:`check_kvm.frame.judging.chosen`; ``what`` it chooses."""
+    made.add_argument(
+        "--check",
+        action="extend",
+        type=lambda names: names.split(","),
+        default=[],
+        metavar="CHECK",
+        help=f"{what}; with commas between them, or repeatable (default: {default})",
+    )
+
+
 def add_state_dir(made: argparse.ArgumentParser) -> None:
     """Add ``--state-dir``."""
     made.add_argument(

@@ -12,8 +12,13 @@ from check_kvm.frame.plugin import Check
 from check_kvm.frame.siteconfig import SiteConfig
 from check_kvm.frame.thresholds import SPOKESMAN
 from check_kvm.frame.verdict import Verdict
+from kvmwatch.model.errors import UsageError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Process, Snapshot
+from kvmwatch.model.text import without_password
+from kvmwatch.reading.connection import is_local
+
+_OF_THIS_MACHINE = frozenset({"process"})  # checks of what the hypervisor's own /proc tells
 
 
 @cache
@@ -36,6 +41,26 @@ def of_hypervisor(local: bool) -> tuple[Check, ...]:
     return tuple(
         check for check in all_checks() if not check.of_each_domain and (local or check.name != "process")
     )
+
+
+def chosen(names: Iterable[str], uri: str) -> tuple[Check, ...]:
+    """The checks with these short names, or without any those that are asked of all VMs by default.
+
+    ``uri``: of the hypervisor. Raises UsageError for an unknown one, and for one that can judge nothing from here.
+    """
+    wanted = set(names)
+    if unknown := sorted(wanted.difference(known.checks())):
+        raise UsageError(
+            f"unknown check {unknown[0]!r}; there are {', '.join(check.name for check in all_checks())}"
+        )
+    of_these = (check for check in all_checks() if (check.name in wanted if wanted else check.by_default))
+    if is_local(uri):
+        return tuple(of_these)
+    if wanted & _OF_THIS_MACHINE:
+        raise UsageError(
+            f"--check process needs the hypervisor's own /proc; {without_password(uri)} is not this machine"
+        )
+    return tuple(check for check in of_these if check.name not in _OF_THIS_MACHINE)
 
 
 def groups(of: Iterable[Check]) -> Group:

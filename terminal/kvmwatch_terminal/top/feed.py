@@ -16,7 +16,6 @@ from kvmwatch_terminal.top.taking import Asked, Taken
 #: seconds after which that a reading has not answered is said; a QEMU that hangs holds one up for two
 LATE = 5.0
 _HYPERVISOR = 30.0  # seconds for which what the checks say of it is good enough, where it is not what is looked at
-_FORGOTTEN = 3600.0  # seconds after which counters are of no use
 _SLACK = 0.1
 
 #: gives what was read, and the counters for the next reading
@@ -96,7 +95,7 @@ class Feed:
             text = f"{ours}{without_password(str(error))}"
             self._news = self._news._replace(error=text, refused=not isinstance(error, DeadlineExceeded))
             return
-        self._samples = {key: s for key, s in samples.items() if begun - s.time < _FORGOTTEN}
+        self._samples = samples
         self._unanswered = None
         if taken.page:
             self._news = self._news._replace(page=taken, error=None, refused=False)

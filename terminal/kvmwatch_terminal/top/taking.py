@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import time
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import or_
@@ -25,6 +26,8 @@ from kvmwatch_terminal.sections import Shown
 
 #: what the header and the VMs' columns show
 _ALWAYS = reduce(or_, (column.needs for column in COLUMNS if column.shown == TABLE)) | Group.HOST | Group.SIZE
+
+_FORGOTTEN = 3600.0  # seconds after which counters are of no use
 
 _ELSEWHERE = "processes can be seen only on the hypervisor itself: run it there"
 
@@ -69,8 +72,24 @@ class Counters:
         return self.samples
 
     def save(self, samples: Samples) -> None:
-        """Take new ones in, beside those of what was not read this time."""
-        self.samples = {**self.samples, **samples}
+        """Take new ones in, beside those of what was not read this time and may be read again."""
+        # a process's threads are read all at once, and who is not among them has ended: QEMU's come and go
+        processes = {_process(key) for key in samples if _is_of_thread(key)}
+        oldest = time.monotonic() - _FORGOTTEN
+        kept = {
+            key: sample
+            for key, sample in self.samples.items()
+            if sample.time > oldest and not (_is_of_thread(key) and _process(key) in processes)
+        }
+        self.samples = {**kept, **samples}
+
+
+def _is_of_thread(key: str) -> bool:
+    return key.startswith("process/") and key.count("/") > 1
+
+
+def _process(key: str) -> str:
+    return key.rpartition("/")[0]
 
 
 def take(options: argparse.Namespace, asked: Asked, samples: Samples, seconds: float) -> tuple[Taken, Samples]:
