@@ -258,7 +258,7 @@ def parser() -> Parser:
         "--validate",
         metavar="COMMAND",
         help="put the old file back when this fails, or is not done within -t, "
-        "e.g. 'nagios4 -v /etc/nagios4/nagios.cfg'",
+        "e.g. 'nagios4 -v /etc/nagios4/nagios.cfg'; what VMs' metadata ask for and it refuses is left out",
     )
     config.add_argument(
         "--force", action="store_true", help="replace the file also when most of what was in it would be gone"
