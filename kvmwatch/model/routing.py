@@ -19,7 +19,7 @@ _OURS = r"kvm.*|contact_groups|dummy_(state|text)"
 #: what of ours a VM may have otherwise, as it may by thresholds of its own: Icinga's commands take it
 OF_A_CHECK = re.compile(r"kvm_(?P<check>[a-z]+)_(?P<option>warning|critical|severity)")
 #: what Icinga's own commands and rules, Debian's and those of many sites go by: no VM has a say in it
-_RESERVED = (
+RESERVED = (
     *("address*", "backup_downtime", "check_*", "command_endpoint", "disks", "dummy_*", "enable_*", "event_*"),
     *("http_vhosts", "notes*", "notification*", "zone"),
 )
@@ -107,7 +107,7 @@ def permitted(routing: Routing, allowed: Collection[str]) -> tuple[Routing, Refu
         called = f"{_AS_ALLOWED}{name}"
         if OF_A_CHECK.fullmatch(name):
             variables.append((name, value))
-        elif any(fnmatchcase(name.lower(), glob) for glob in _RESERVED):
+        elif any(fnmatchcase(name.lower(), glob) for glob in RESERVED):
             reserved.append(called)
         elif any(fnmatchcase(called.lower(), glob) for glob in small):
             variables.append((name, value))

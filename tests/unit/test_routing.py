@@ -206,6 +206,12 @@ def test_metadata_says_no_variable_that_rules_go_by(name: str, may: bool) -> Non
         assert notes == ([] if may else [f"metadata of web1: vars.{name} is never taken from there"])
 
 
+def test_the_page_names_all_variables_that_no_vm_may_say() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "thresholds.md").read_text(encoding="utf-8")
+    missing = [glob for glob in routing.RESERVED if f"`{glob}`" not in page]
+    assert not missing, f"docs/thresholds.md, Who is told, lacks {missing}"
+
+
 def test_metadata_says_variables_where_they_are_allowed() -> None:
     """A check's limits are a VM's own, as by <threshold>; what else there is, rules of the site may go by."""
     xml = "<watch><var name='TEAM' value='x'/><var name='Rack' value='7'/><var name='kvm_cpu_warning' value='9'/></watch>"

@@ -89,7 +89,8 @@ template Service "kvm-passive" {{
 }}
 
 // a VM's own host (nagios_kvm config --vm-host). Nothing is asked of it: libvirt tells no address, and a VM may be shut
-// off on purpose, so its service KVM state is what alerts. For another check, a template of yours with a check_command
+// off on purpose, so its service KVM state is what alerts. For another check, a template of yours with a check_command.
+// Rules for notifications that go by vars.notification of a host find none here: "Who is told" in docs/icinga.md has one
 template Host "kvm-vm" {{
   check_command = "dummy"
   check_interval = 5m
