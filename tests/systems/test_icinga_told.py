@@ -96,11 +96,13 @@ def site(tmp_path: Path, kvm: Command) -> Site:
     return Site(tmp_path, kvm)
 
 
+@pytest.mark.parametrize("active", [False, True])
 @pytest.mark.parametrize("own_hosts", [False, True])
 @pytest.mark.parametrize("teams", [False, True])
-def test_whom_the_page_tells(site: Site, tmp_path: Path, own_hosts: bool, teams: bool) -> None:
+def test_whom_the_page_tells(site: Site, tmp_path: Path, active: bool, own_hosts: bool, teams: bool) -> None:
     """All of it is told, once; a VM's team is told instead of those whom the hypervisor's host tells."""
     options = ("--vm-host", "{name}") if own_hosts else ()
+    options += ("--active",) if active else ()
     options += ("--config", str(tmp_path / "teams.ini")) if teams else ()
     wanted = {"kvm1": {ADMINS}, **OF_HYPERVISOR}
     for name in ("web1", "db1"):

@@ -185,13 +185,13 @@ apply Dependency "kvm-state" to Service {{
 }}
 """
 
-# what --config and metadata say of a VM (nagios_kvm.icinga2)
+# what --config and metadata say of a VM (nagios_kvm.icinga2), and then what is ours; to Icinga, nothing += nothing is an error
 _ROUTED = """\
   for (of_domain in domain.templates || []) {
     import of_domain
   }
   groups += domain.service_groups
-  vars += domain.variables
+  vars += domain.variables || {}
   vars.kvm_domain = [ domain.uuid ]
 """
 
