@@ -23,6 +23,7 @@ from kvmwatch.command.watchdog import UNKNOWN
 from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
+from kvmwatch.model.snapshot import Snapshot
 from kvmwatch.model.text import without_password
 from kvmwatch.reading.collect import Reader
 from kvmwatch.reading.connection import DEFAULT_URI, is_local
@@ -48,8 +49,8 @@ def main() -> None:
 
 
 def _config(options: argparse.Namespace) -> Outcome:
-    from nagios_kvm import files, manifest  # noqa: PLC0415 - publish does without
-    from nagios_kvm.composing import Definitions, permitted  # noqa: PLC0415
+    from nagios_kvm import files, manifest, wishes  # noqa: PLC0415 - publish does without
+    from nagios_kvm.composing import Definitions  # noqa: PLC0415
 
     deadline = Deadline.of_command(options.timeout)
     if options.format == "director-import" and not options.vm_host:
@@ -83,25 +84,34 @@ def _config(options: argparse.Namespace) -> Outcome:
     homes = Homes(options.state_dir, options.uri)
     if options.vm_host:
         snapshot = homes.ours(snapshot)
-    snapshot, notes = permitted(snapshot, config.allowed)
-    listed = list(services.services(config.applied(snapshot), chosen, options.vm_host))
-    file = Definitions(_renderer(options.format), site, listed, notes, snapshot.uuids, homes.moved)
+    snapshot, notes = wishes.permitted(snapshot, config.allowed)
+
+    def definitions(wanted: Snapshot) -> Definitions:
+        listed = services.services(config.applied(wanted), chosen, options.vm_host)
+        return Definitions(_renderer(options.format), site, listed, notes, snapshot.uuids, homes.moved)
+
     if not options.output:
-        return Outcome(file.text().rstrip("\n"))
+        return Outcome(definitions(snapshot).text().rstrip("\n"))
     path = Path(options.output)
     heard: list[str] = []
-    changed = files.replace(
-        path,
-        lambda before: file.text(before, path, force=options.force),
-        *(options.validate, options.reload, deadline),
-        also=lambda: file.others,
-        hear=heard.append,
-    )
-    notes = [*(note for said in heard for note in file.untold(said)), *file.notes]
+
+    def write(wanted: Snapshot) -> tuple[Definitions, bool]:
+        file = definitions(wanted)
+        changed = files.replace(
+            path,
+            lambda before: file.text(before, path, force=options.force),
+            *(options.validate, options.reload, deadline),
+            also=lambda: file.others,
+            hear=heard.append,
+        )
+        return file, changed
+
+    (file, changed), left_out = wishes.as_accepted(snapshot, write)
+    notes = [*left_out, *(note for said in heard for note in file.untold(said)), *file.notes]
     for note in _few(notes):
         print(f"nagios_kvm: {note}", file=sys.stderr)
     what = f"{file.number} services" if changed else "unchanged"
-    return Outcome(f"{options.output}: {what}")
+    return Outcome(f"{options.output}: {what}", _REFUSED if left_out else 0)
 
 
 def _few(notes: Sequence[str]) -> list[str]:
@@ -255,7 +265,7 @@ def parser() -> Parser:
         "--validate",
         metavar="COMMAND",
         help="put the old file back when this fails, or is not done within -t, "
-        "e.g. 'nagios4 -v /etc/nagios4/nagios.cfg'",
+        "e.g. 'nagios4 -v /etc/nagios4/nagios.cfg'; what VMs' metadata ask for and it refuses is left out",
     )
     config.add_argument(
         "--force", action="store_true", help="replace the file also when most of what was in it would be gone"

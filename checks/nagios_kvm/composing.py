@@ -7,29 +7,9 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kvmwatch.model import routing
-from kvmwatch.model.snapshot import Domain, Snapshot
 from nagios_kvm import files, handing_over, manifest
 from nagios_kvm.definitions import Site
 from nagios_kvm.services import Service
-
-
-def permitted(snapshot: Snapshot, allowed: Collection[str]) -> tuple[Snapshot, list[str]]:
-    """The snapshot without groups and templates that metadata names and may not; and a line for each VM of these.
-
-    ``allowed``: globs of those that it may name.
-    """
-    notes: list[str] = []
-
-    def of(domain: Domain) -> Domain:
-        kept, refused = routing.permitted(domain.policy.routing, allowed)
-        if not refused:
-            return domain
-        names = ", ".join(refused)
-        notes.append(f"metadata of {domain.name}: {names} is not in allow_metadata of --config")
-        return domain._replace(policy=domain.policy._replace(routing=kept))
-
-    return snapshot._replace(domains=tuple(map(of, snapshot.domains))), notes
 
 
 class Definitions:

@@ -50,17 +50,19 @@ def _value(text: str) -> str:
 
 
 def _service(site: Site, service: Service) -> Json:
-    variables: Json = {"kvm_uri": in_macro(site.uri)} if site.uri else {}
+    variables: Json = {}
     more: Json = {}
     templates: tuple[str, ...] = ()
     if service.domain:
-        variables["kvm_domain"] = [service.domain.uuid]
         routing = service.domain.policy.routing
-        variables.update({name: in_macro(value) for name, value in routing.variables})
+        variables = {name: in_macro(value) for name, value in routing.variables}  # ours come later, and win
+        variables["kvm_domain"] = [service.domain.uuid]
         if routing.contact_groups:
             variables["contact_groups"] = list(routing.contact_groups)
         more = {"groups": list(routing.service_groups)} if routing.service_groups else {}
         templates = routing.templates
+    if site.uri:
+        variables["kvm_uri"] = in_macro(site.uri)
     made: Json = {
         "imports": [
             *([check_name(service)] if site.active else filter(None, ("kvm-passive", pace(service.check)))),

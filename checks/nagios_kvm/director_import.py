@@ -43,6 +43,7 @@ def _row(site: Site, host: str, domain: Domain) -> Json:
     """
     routing = domain.policy.routing
     variables: Json = {
+        **{name: in_macro(value) for name, value in routing.variables},  # ours come later, and win
         "kvm_domain": [domain.uuid],
         "kvm_hypervisor": site.host,
         "kvm_results": "active" if site.active else "passive",
@@ -52,7 +53,6 @@ def _row(site: Site, host: str, domain: Domain) -> Json:
         variables["kvm_uri"] = in_macro(site.uri)
     if routing.contact_groups:
         variables["contact_groups"] = list(routing.contact_groups)
-    variables.update({name: in_macro(value) for name, value in routing.variables})
     return {
         "host": host,
         "name": domain.name,

@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from kvmwatch.command import programs
@@ -24,6 +24,19 @@ _LOOK = 0.05  # seconds between looks whether another run has ended
 
 #: entries that may go at once, besides half of all
 _FEW = 10
+
+
+class Failed(KvmwatchError):
+    """A command failed: ``why`` in one line, and what it ``said``, of that the lines that tell of errors."""
+
+    def __init__(self, message: str, why: str, said: Sequence[str]) -> None:
+        super().__init__(message)
+        self.why = why
+        self.said = said
+
+
+class NotAccepted(Failed):
+    """The command that judges the new file refuses it."""
 
 
 def refuse_loss(
@@ -102,7 +115,8 @@ def replace(
                 try:
                     with _changed(others):
                         if validate:
-                            hear(_run(validate, deadline, f"the new {path} is not accepted, the old one stays"))
+                            refused = f"the new {path} is not accepted, the old one stays"
+                            hear(_run(validate, deadline, refused, NotAccepted))
                         if reload:
                             _run(reload, deadline, f"the new {path} could not be loaded, the old one stays")
                 except BaseException:
@@ -220,7 +234,7 @@ def _become(number: int, path: Path) -> None:
                 os.setxattr(number, name, os.getxattr(path, name))
 
 
-def _run(command: str, deadline: Deadline, otherwise: str) -> str:
+def _run(command: str, deadline: Deadline, otherwise: str, failure: type[Failed] = Failed) -> str:
     """Run a command, give what it said. Raises KvmwatchError that says what follows of its failure, and why."""
     try:
         ran = programs.run(shlex.split(command), deadline)
@@ -231,11 +245,14 @@ def _run(command: str, deadline: Deadline, otherwise: str) -> str:
         why = f"{command!r} was not done within the time limit; give a longer -t"
         raise KvmwatchError(f"{otherwise}: {why}") from None
     if ran.code:
-        raise KvmwatchError(f"{otherwise}: {command!r} exits with {ran.code}: {_why(ran.said)}")
+        errors = _errors(ran.said)
+        why = f"{command!r} exits with {ran.code}: {errors[0]}"
+        raise failure(f"{otherwise}: {why}", why, errors)
     return ran.said
 
 
-def _why(said: str) -> str:
+def _errors(said: str) -> list[str]:
+    """The lines that tell of errors, else the last; there is always one."""
     lines = [" ".join(line.split()) for line in said.splitlines() if line.strip()]
     errors = [line for line in lines if "rror" in line or "critical" in line]
-    return (errors or lines[-1:] or ["it said nothing"])[0]
+    return errors or lines[-1:] or ["it said nothing"]

@@ -81,11 +81,14 @@ def _routed(routing: Routing) -> str:
 
 
 def _variables(routing: Routing) -> Iterator[tuple[str, str]]:
-    """Custom variables and their values in Icinga's language; whom its rules for notifications tell is one."""
-    if routing.contact_groups:
-        yield "contact_groups", _list(routing.contact_groups)
+    """Custom variables and their values in Icinga's language; whom its rules for notifications tell is one.
+
+    It is the last, so that no other takes its place.
+    """
     for name, value in routing.variables:
         yield name, _string(in_macro(value))
+    if routing.contact_groups:
+        yield "contact_groups", _list(routing.contact_groups)
 
 
 def _host(site: Site, host: str, domain: Domain) -> Iterator[str]:

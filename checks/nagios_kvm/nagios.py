@@ -94,8 +94,8 @@ def _host(site: Site, host: str, domain: Domain) -> Iterator[tuple[str, str]]:
 def _routed(routing: Routing) -> Iterator[tuple[str, str]]:
     if routing.contact_groups:
         yield "contact_groups", ",".join(routing.contact_groups)
-    for name, value in routing.variables:
-        yield f"_{name.upper()}", value
+    # small or large is the same here, and not in Icinga, so two may have come as far as this
+    yield from {f"_{name.upper()}": value for name, value in routing.variables}.items()
 
 
 def _service(site: Site, service: Service) -> str:

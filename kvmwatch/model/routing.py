@@ -17,9 +17,17 @@ _ILLEGAL = frozenset("`~!$%^&*|'\"<>?,()=;\\{}+")
 #: what a shell, a macro or a comment begins with: values of variables become part of command lines
 _UNSAFE = frozenset("`$&|;'\"<>\\!")
 _VARIABLE = r"[A-Za-z][A-Za-z0-9_]*"
-_OURS = "kvm"
+#: what our own definitions have, and not always as a text
+_OURS = r"kvm.*|contact_groups|dummy_(state|text)"
 #: what of ours a VM may have otherwise, as it may by thresholds of its own: Icinga's commands take it
-_OF_A_CHECK = r"kvm_[a-z]+_(warning|critical|severity)"
+OF_A_CHECK = re.compile(r"kvm_(?P<check>[a-z]+)_(?P<option>warning|critical|severity)")
+#: what Icinga's own commands and rules, Debian's and those of many sites go by: no VM has a say in it
+RESERVED = (
+    *("address*", "backup_downtime", "check_*", "command_endpoint", "disks", "dummy_*", "enable_*", "event_*"),
+    *("http_vhosts", "notes*", "notification*", "zone"),
+)
+#: what a variable is called in allow_metadata
+_AS_ALLOWED = "vars."
 _LONGEST = 1000  # characters of a value
 
 
@@ -51,9 +59,10 @@ def variable(name: str, value: str) -> tuple[str, str]:
     """Check a custom variable. Raises ValueError."""
     if not re.fullmatch(_VARIABLE, name):
         raise ValueError(f"{name!r} is no name of a variable: use letters, digits and _")
-    if name.lower().startswith(_OURS) and not re.fullmatch(_OF_A_CHECK, name):
+    if re.fullmatch(_OURS, name.lower()) and not OF_A_CHECK.fullmatch(name):
         raise ValueError(
-            f"{name!r}: names with {_OURS} are kvmwatch's own, but for kvm_CHECK_warning and the like"
+            f"{name!r}: names with kvm, contact_groups, dummy_state and dummy_text are kvmwatch's own, "
+            "but for kvm_CHECK_warning and the like"
         )
     if len(value) > _LONGEST or not value.isprintable() or set(value) & _UNSAFE:
         raise ValueError(
@@ -68,20 +77,44 @@ def over(routings: Iterable[Routing]) -> Routing:
     together = Routing()
     for routing in routings:
         said = {name: getattr(routing, name) for name in LISTS if getattr(routing, name)}
-        variables = tuple({**dict(together.variables), **dict(routing.variables)}.items())
-        together = together._replace(**said, variables=variables)
+        said_now = dict(routing.variables)
+        # what is said last stands last, too: Nagios knows some for the same that are two to Icinga
+        earlier = {name: value for name, value in together.variables if name not in said_now}
+        together = together._replace(**said, variables=(*earlier.items(), *said_now.items()))
     return together
 
 
-def permitted(routing: Routing, allowed: Collection[str]) -> tuple[Routing, list[str]]:
-    """What of it names only groups and templates that a glob in *allowed* matches; and the names that are not.
+class Refused(NamedTuple):
+    """What a VM's metadata says in vain: names that are not allowed there, and variables that never are."""
 
-    An unknown group makes a daemon refuse all of a file, so not every owner of a VM may name what he likes.
+    names: tuple[str, ...] = ()
+    reserved: tuple[str, ...] = ()
+
+
+def permitted(routing: Routing, allowed: Collection[str]) -> tuple[Routing, Refused]:
+    """What of it names only groups, templates and variables that a glob in *allowed* matches; and what does not.
+
+    A variable NAME is ``vars.NAME`` there, small or large, since Nagios knows no difference; the limits of a check
+    are a VM's own, as its thresholds are. An unknown group makes a daemon refuse all of a file, and rules go by
+    variables, so not every owner of a VM may say what he likes.
     """
-    refused: list[str] = []
-    kept = {}
-    for field in LISTS:
-        given = getattr(routing, field)
-        kept[field] = tuple(name for name in given if any(fnmatchcase(name, glob) for glob in allowed))
-        refused += [name for name in given if name not in kept[field]]
-    return routing._replace(**kept), refused
+
+    def is_allowed(name: str) -> bool:
+        return any(fnmatchcase(name, glob) for glob in allowed)
+
+    kept = {field: tuple(filter(is_allowed, getattr(routing, field))) for field in LISTS}
+    refused = [name for field in LISTS for name in getattr(routing, field) if name not in kept[field]]
+    variables, reserved = [], []
+    small = [glob.lower() for glob in allowed]
+    for name, value in routing.variables:
+        called = f"{_AS_ALLOWED}{name}"
+        if OF_A_CHECK.fullmatch(name):
+            variables.append((name, value))
+        elif any(fnmatchcase(name.lower(), glob) for glob in RESERVED):
+            reserved.append(called)
+        elif any(fnmatchcase(called.lower(), glob) for glob in small):
+            variables.append((name, value))
+        else:
+            refused.append(called)
+    left = routing._replace(**kept, variables=tuple(variables))
+    return left, Refused(tuple(refused), tuple(reserved))

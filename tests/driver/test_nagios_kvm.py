@@ -298,6 +298,34 @@ def test_a_host_that_notifies_nobody_is_told(command: Command, tmp_path: Path) -
     assert command(*config).err == "", "it is said of what is new"
 
 
+@pytest.mark.parametrize("format_", ["nagios", "icinga2"])
+def test_a_group_that_there_is_not_is_left_out(command: Command, tmp_path: Path, format_: str) -> None:
+    """What one VM says in its metadata keeps none of the others from its services; tests/systems has a real one."""
+    watch = '<metadata><watch xmlns="urn:kvmwatch:1" service-groups="{}"/></metadata>'
+    hypervisor, file, config = (tmp_path / name for name in ("node.xml", "vms", "teams.ini"))
+    config.write_text("[defaults]\nallow_metadata = *\n")
+    xml = node(["web1", "web2", "web3"])
+    for name, group in (("web1", "there"), ("web2", "typo")):
+        xml = xml.replace(f"<name>{name}</name>", f"<name>{name}</name>{watch.format(group)}")
+    hypervisor.write_text(xml)
+    says = tmp_path / "daemon"
+    says.write_text(f"#!/bin/sh\n! grep -q typo {file} || {{ echo \"Error: no group 'typo'\"; exit 1; }}\n")
+    says.chmod(0o755)
+    write = ("nagios_kvm", "config", "--format", format_, "--host", "kvm1", "-u", f"test://{hypervisor}")
+    for outcome in (f"{file}: 10 services\n", f"{file}: unchanged\n"):
+        ran = command(
+            *write, *("--check=state", "--check=cpu", "--check=disk", "--config", str(config)),
+            *("--output", str(file), "--validate", str(says)),
+        )  # fmt: skip
+        assert (ran.code, ran.out) == (2, outcome)
+        assert ran.err == (
+            f"nagios_kvm: left out what the metadata of web2 (typo) asks for: {str(says)!r} exits with 1: "
+            "Error: no group 'typo'\n"
+        )
+        assert "there" in file.read_text()
+        assert "typo" not in file.read_text()
+
+
 @pytest.mark.parametrize("arguments", [("config", "--format", "icinga2"), ("publish", "--to", "/tmp"), ("local",)])
 def test_the_process_of_a_vm_elsewhere_has_no_service(command: Command, arguments: tuple[str, ...]) -> None:
     """Neither is one made, which nothing would feed."""

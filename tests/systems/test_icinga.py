@@ -137,6 +137,22 @@ def test_icinga_repeats_what_was_published(icinga: Icinga, kvm: Command) -> None
             assert new["output"].count("repeated by Icinga") == 1
 
 
+def test_what_looks_like_a_macro_is_repeated_as_it_is(icinga: Icinga) -> None:
+    """A "$" of a VM's name; another variable's value would be given away by it."""
+    service = "KVM memory web1"
+    for code, text in ((0, "KVM - cash$1 running"), (2, "KVM - $kvm_stale_after$ $$ x$$y crashed")):
+        fed = {"type": "Service", "service": f"{PASSIVE}!{service}", "exit_status": code, "plugin_output": text}
+        icinga._call("POST", "/v1/actions/process-check-result", json=fed)
+        for _again in (1, 2):  # what it repeats the second time is its own
+            asked = time.time()
+            icinga.check_now(PASSIVE, service)
+            eventually(
+                "Icinga has run it", lambda asked=asked: icinga.services(PASSIVE)[service]["last_check"] >= asked
+            )
+            result = icinga.services(PASSIVE)[service]["last_check_result"]
+            assert (result["state"], result["output"].split("\n")[0]) == (code, text)
+
+
 def test_what_stands_in_the_way_is_told_in_one_line(icinga: Icinga, kvm: Command) -> None:
     from icinga import API, API_USER, CA
 

@@ -7,12 +7,13 @@ from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 import pytest
-from check_kvm.frame import siteconfig
+from check_kvm.frame import known, siteconfig
+from check_kvm.frame.judging import all_checks
 from nagios_kvm import director, director_import, icinga2, nagios
-from nagios_kvm.composing import permitted
 from nagios_kvm.definitions import Site
 from nagios_kvm.services import checks, services
 from nagios_kvm.vm_hosts import VmHost
+from nagios_kvm.wishes import permitted
 
 from kvmwatch.model import policy, routing
 from kvmwatch.model.errors import UsageError
@@ -24,7 +25,7 @@ FILE = """
 [defaults]
 contact_groups = everybody
 vars.SITE = north
-allow_metadata = team-*, shops
+allow_metadata = team-*, shops, vars.Team
 cpu.usage.warning = 85
 
 [domain web*]
@@ -89,7 +90,7 @@ def test_metadata_names_only_what_the_file_allows(config: siteconfig.SiteConfig)
 
 ODD_NAMES = ("", "a,,b", "a;b", "a!b", "$x$", "{a}", "+a", "a\nb", "*", '"', "\\")
 ODD_VARIABLES = {"": "x", "1a": "x", "a b": "x", "KVM_UUID": "x", "kvm_domain": "x", "a-b": "x", "A": "a\nb",
-                 "B": "a;b", "C": "$(id)", "D": "`id`", "E": "a|b", "F": '"', "G": "'", "H": "\\", "I": "x" * 1001}  # fmt: skip
+                 "contact_groups": "x", "Dummy_State": "0", "dummy_text": "x", "B": "a;b", "C": "$(id)", "D": "`id`", "E": "a|b", "F": '"', "G": "'", "H": "\\", "I": "x" * 1001}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
@@ -157,14 +158,14 @@ def test_all_of_it_is_in_icinga_and_director(config: siteconfig.SiteConfig) -> N
     (line,) = (line for line in icinga2.render(site, services(applied, chosen)).split("\n") if "uuid-web1" in line)
     assert line.endswith(
         'service_groups = [ "shops" ], templates = [ "slow" ], variables = { '
-        '"contact_groups" = [ "team-a", "team-b" ], "SITE" = "north", "TEAM" = "web", "Owner" = "Jürgen" } }'
+        '"SITE" = "north", "Owner" = "Jürgen", "TEAM" = "web", "contact_groups" = [ "team-a", "team-b" ] } }'
     )
     text = icinga2.render(site, services(applied, chosen, VmHost("{name}")))
     host, service = text.split("object ")[1:]
     for part, group, template in ((host, "vms", "pinged"), (service, "shops", "slow")):
         assert f'  groups += [ "{group}" ]\n' in part
         assert f'  import "{template}"\n' in part
-        assert '  vars["contact_groups"] = [ "team-a", "team-b" ]\n  vars["SITE"] = "north"\n' in part
+        assert '  vars["TEAM"] = "web"\n  vars["contact_groups"] = [ "team-a", "team-b" ]\n' in part
     basket = json.loads(director.render(site, services(applied, chosen)))
     of_vm = basket["ServiceSet"]["KVM VMs of kvm1"]["services"]["KVM state web1"]
     assert (of_vm["imports"], of_vm["groups"]) == (["check_kvm_state", "slow"], ["shops"])
@@ -186,6 +187,100 @@ def test_limits_of_a_check_are_a_vms_own(name: str) -> None:
 def test_other_variables_of_ours_are_not(name: str) -> None:
     with pytest.raises(ValueError, match="kvmwatch's own"):
         routing.variable(name, "x")
+
+
+#: names of variables, and whether metadata may say them where allow_metadata has vars.* (or *) in it
+FOR_METADATA = {
+    "TEAM": True, "os": True, "kvm_cpu_warning": True,
+    "notification": False, "Notification_From": False, "enable_perfdata": False, "check_address": False,
+    "address": False, "disks": False, "http_vhosts": False, "backup_downtime": False, "dummy_other": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "may"), FOR_METADATA.items())
+def test_metadata_says_no_variable_that_rules_go_by(name: str, may: bool) -> None:
+    xml = f"<watch><var name='{name}' value='1'/></watch>"
+    for allowed in (("*",), ("vars.*",), ("VARS." + name.upper(),)):
+        kept, notes = permitted(snapshot(vm("web1", xml)), allowed)
+        assert kept.domains[0].policy.routing.variables == (((name, "1"),) if may else ())
+        assert notes == ([] if may else [f"metadata of web1: vars.{name} is never taken from there"])
+
+
+def test_the_page_names_all_variables_that_no_vm_may_say() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "thresholds.md").read_text(encoding="utf-8")
+    missing = [glob for glob in routing.RESERVED if f"`{glob}`" not in page]
+    assert not missing, f"docs/thresholds.md, Who is told, lacks {missing}"
+
+
+def test_metadata_says_variables_where_they_are_allowed() -> None:
+    """A check's limits are a VM's own, as by <threshold>; what else there is, rules of the site may go by."""
+    xml = "<watch><var name='TEAM' value='x'/><var name='Rack' value='7'/><var name='kvm_cpu_warning' value='9'/></watch>"
+    kept, notes = permitted(snapshot(vm("web1", xml)), ("team*", "vars.rack"))
+    assert kept.domains[0].policy.routing.variables == (("Rack", "7"), ("kvm_cpu_warning", "9"))
+    assert notes == ["metadata of web1: vars.TEAM is not in allow_metadata of --config"]
+
+
+#: variables with the name of an option that there is not, and what is said of each
+NO_OPTIONS = {
+    "kvm_cpuu_warning": "unknown check 'cpuu'; there are agent, cpu, ",
+    "kvm_pool_critical": "check_kvm_pool is of the hypervisor, and no VM has a service of it",
+    "kvm_cpu_severity": "check_kvm_cpu has no option --severity",
+}
+
+
+@pytest.mark.parametrize(("name", "said"), NO_OPTIONS.items())
+def test_an_option_that_there_is_not_is_said(name: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "site.ini"
+    for section in ("defaults", "domain web1"):
+        file.write_text(f"[{section}]\nvars.{name} = steal=10\n")
+        with pytest.raises(UsageError, match=rf"\[{section}\]: vars.{name}: {said}"):
+            siteconfig.load(str(file))
+    kept, (note,) = permitted(snapshot(vm("web1", f"<watch><var name='{name}' value='1'/></watch>")), ("*",))
+    assert note.startswith(f"metadata of web1: {name}: {said}")
+    assert kept.domains[0].policy.routing == Routing()
+
+
+def test_each_option_that_a_check_of_vms_has_can_be_given() -> None:
+    for check in all_checks():
+        for option in ("warning", "critical", "severity"):
+            there = check.of_each_domain and (option != "severity" or bool(check.conditions))
+            assert (known.no_option(f"kvm_{check.name}_{option}") is None) == there, (check.name, option)
+
+
+def test_the_last_of_a_variable_counts_large_or_small(tmp_path: Path) -> None:
+    """Nagios knows no difference; in Icinga these are two."""
+    file = tmp_path / "site.ini"
+    file.write_text("[defaults]\nvars.TEAM = a\nallow_metadata = vars.team\n[domain web*]\nvars.team = b\n")
+    config = siteconfig.load(str(file))
+    own = vm("web2", "<watch><var name='TEAM' value='x'/><var name='Team' value='c'/></watch>")
+    allowed, _ = permitted(snapshot(vm("web1"), own, vm("db1")), config.allowed)
+    listed = list(services(config.applied(allowed), checks(["host", "state"])))
+    text = nagios.render(Site("kvm1", None, True, 300), listed)
+    assert [line.split() for line in text.split("\n") if "_TEAM" in line] == [["_TEAM", of] for of in "abc"]
+    text = icinga2.render(Site("kvm1", None, True, 300), listed)
+    assert 'variables = { "TEAM" = "a", "team" = "b" } }' in text
+    # without a file that says something of it, too
+    twice = nagios.render(Site("kvm1", None, True, 300), services(snapshot(own), checks(["host", "state"])))
+    assert twice.count("_TEAM") == 1
+
+
+def test_ours_win_over_all_that_a_vm_says() -> None:
+    """Even if one came as far as this."""
+    ours = ("contact_groups", "kvm_domain", "kvm_uuid", "kvm_hypervisor", "kvm_results", "kvm_uri")
+    routed = Routing(contact_groups=("team-a",), variables=tuple((name, "x") for name in ours))
+    domain = vm("web1")._replace(policy=Policy(routing=routed))
+    site = Site("kvm1", "test:///u", True, 300)
+    of_vm = checks(["host", "state"])
+    (row,) = json.loads(director_import.render(site, services(snapshot(domain), of_vm, VmHost("{name}"))))
+    assert "x" not in row["vars"].values()
+    basket = json.loads(director.render(site, services(snapshot(domain), of_vm)))
+    of_service = basket["ServiceSet"]["KVM VMs of kvm1"]["services"]["KVM state web1"]["vars"]
+    assert [of_service[name] for name in ("contact_groups", "kvm_domain", "kvm_uri")] == [
+        *(["team-a"], ["uuid-web1"], "test:///u")
+    ]
+    text = icinga2.render(site, services(snapshot(domain), of_vm))
+    assert '"contact_groups" = [ "team-a" ]' in text
+    assert '"contact_groups" = "x"' not in text
 
 
 def test_all_of_it_is_in_the_list_for_director(config: siteconfig.SiteConfig) -> None:

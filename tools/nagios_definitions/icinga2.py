@@ -37,7 +37,8 @@ globals.kvm_given = function(own, all, nothing) {{
 
 // What a service that is fed says when Icinga runs it, which it does also before the time: when one that depends on it is in
 // trouble, when the one that it depends on is well again, for "Check now". That is what it was told last, as long as that is not
-// older than its check_interval; since when stands in the text, because this is then its last result.
+// older than its check_interval; since when stands in the text, because this is then its last result. Icinga looks for macros
+// in what a function returns: a "$" of a VM's name would begin one, or give away another variable.
 globals.kvm_told = function(host_name, name) {{
   var service = get_service(host_name, name)
   var last = service.last_check_result
@@ -60,7 +61,7 @@ globals.kvm_told = function(host_name, name) {{
   }}
   // a clock that was set right by more than a minute tells nothing of how old it is
   if (at > get_time() + 60 || get_time() - at >= service.check_interval) {{ return stale }}
-  return {{ state = last.state, text = text }}
+  return {{ state = last.state, text = text.replace("$", "$$") }}
 }}
 
 // the hypervisor is known to be down before its services are known to be in trouble
@@ -88,7 +89,8 @@ template Service "kvm-passive" {{
 }}
 
 // a VM's own host (nagios_kvm config --vm-host). Nothing is asked of it: libvirt tells no address, and a VM may be shut
-// off on purpose, so its service KVM state is what alerts. For another check, a template of yours with a check_command
+// off on purpose, so its service KVM state is what alerts. For another check, a template of yours with a check_command.
+// Rules for notifications that go by vars.notification of a host find none here: "Who is told" in docs/icinga.md has one
 template Host "kvm-vm" {{
   check_command = "dummy"
   check_interval = 5m
@@ -183,13 +185,14 @@ apply Dependency "kvm-state" to Service {{
 }}
 """
 
-# what --config and metadata say of a VM (nagios_kvm.icinga2)
+# what --config and metadata say of a VM (nagios_kvm.icinga2), and then what is ours; to Icinga, nothing += nothing is an error
 _ROUTED = """\
   for (of_domain in domain.templates || []) {
     import of_domain
   }
   groups += domain.service_groups
-  vars += domain.variables
+  vars += domain.variables || {}
+  vars.kvm_domain = [ domain.uuid ]
 """
 
 
@@ -230,7 +233,6 @@ def _apply(command: Command) -> str:
     head = (
         f'apply Service "KVM {command.check} " for (name => domain in host.vars.kvm_domains) {{\n'
         f'  display_name = "KVM {command.check} " + domain.name\n'
-        "  vars.kvm_domain = [ domain.uuid ]\n"
         if of_each
         else f'apply Service "KVM {command.check}" {{\n'
     )

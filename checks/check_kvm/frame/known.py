@@ -11,6 +11,7 @@ from functools import cache
 
 import check_kvm
 from kvmwatch.model.record import Record
+from kvmwatch.model.routing import OF_A_CHECK
 
 _SUFFIX = ".py"
 
@@ -47,3 +48,19 @@ def misspelt(name: str, kind: str = "metric") -> Misspelt | None:
     there = getattr(importlib.import_module(f"check_kvm.{check}").CHECK, f"{kind}s")
     names = [one.name for one in there]
     return None if word in names else Misspelt(kind, word, ", ".join(names) or "none")
+
+
+def no_option(variable: str) -> str | None:
+    """Why a VM's variable (``kvm_cpu_warning``) is no option of its checks; None: it is, or has another name."""
+    found = OF_A_CHECK.fullmatch(variable)
+    if not found:
+        return None
+    name, option = found["check"], found["option"]
+    if name not in checks():
+        return f"{variable}: unknown check {name!r}; there are {', '.join(checks())}"
+    check = importlib.import_module(f"check_kvm.{name}").CHECK
+    if not check.of_each_domain:
+        return f"{variable}: check_kvm_{name} is of the hypervisor, and no VM has a service of it"
+    if option == "severity" and not check.conditions:
+        return f"{variable}: check_kvm_{name} has no option --severity"
+    return None

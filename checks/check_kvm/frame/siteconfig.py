@@ -43,7 +43,7 @@ class SiteConfig(Record):
     thresholds: tuple[OwnThreshold, ...] = ()
     severities: tuple[tuple[str, str], ...] = ()
     domains: tuple[tuple[Pattern, Policy], ...] = ()
-    allowed: tuple[str, ...] = ()  # globs of the groups and templates that metadata may name
+    allowed: tuple[str, ...] = ()  # globs of the groups, templates and variables that metadata may name
 
     def applied(self, snapshot: Snapshot) -> Snapshot:
         """Give the snapshot with the policy of each domain, which its own metadata completes and overrides."""
@@ -140,6 +140,9 @@ def _routing(where: str, values: dict[str, str]) -> Routing:
         variables = tuple(routing.variable(key[len(_VARIABLES) :], values.pop(key)) for key in keys)
     except ValueError as error:
         raise UsageError(f"{where}: {error}") from None
+    for name, _ in variables:
+        if wrong := known.no_option(name):
+            raise UsageError(f"{where}: {_VARIABLES}{wrong}")
     return Routing(**lists, variables=variables)
 
 
