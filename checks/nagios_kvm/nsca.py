@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -13,7 +14,7 @@ from check_kvm.frame.perfdata import FULL
 
 from kvmwatch.command import programs
 from kvmwatch.command.web import one_line
-from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError, UsageError
+from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError, UsageError, advised
 from kvmwatch.reading.deadline import Deadline
 from nagios_kvm.fitting import fitted
 from nagios_kvm.judging import Result
@@ -74,7 +75,7 @@ class Nsca:
         try:
             ran = programs.run(command, deadline, b"".join(lines))
         except OSError as error:
-            return 0, f"send_nsca: {error.strerror}; install nsca-client"
+            return 0, f"send_nsca: {advised(error, 'install nsca-client', errno.ENOENT)}"
         except DeadlineExceeded:
             return 0, "send_nsca was not done within the time limit, and was ended"
         number = min(sent(ran.said), len(lines))
