@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,9 @@ def _config(options: argparse.Namespace) -> Outcome:
     listed = list(services.services(config.applied(snapshot), chosen, options.vm_host))
     file = Definitions(_renderer(options.format), site, listed, notes, snapshot.uuids, homes.moved)
     if not options.output:
-        return Outcome(file.text().rstrip("\n"))
+        text = file.text().rstrip("\n")
+        _note(file.notes)
+        return Outcome(text)
     path = Path(options.output)
     heard: list[str] = []
     changed = files.replace(
@@ -97,12 +99,16 @@ def _config(options: argparse.Namespace) -> Outcome:
         also=lambda: file.others,
         hear=heard.append,
     )
-    notes = [*(note for said in heard for note in file.untold(said)), *file.notes]
+    _note([*(note for said in heard for note in file.untold(said)), *file.notes])
+    what = f"{file.number} services" if changed else "unchanged"
+    return Outcome(f"{options.output}: {what}")
+
+
+def _note(notes: Sequence[str]) -> None:
+    """Say on stderr what of the definitions is not as somebody wanted it."""
     more = [f"and {len(notes) - _NOTES} more of that"] if len(notes) > _NOTES else []
     for note in (*notes[:_NOTES], *more):
         print(f"nagios_kvm: {note}", file=sys.stderr)
-    what = f"{file.number} services" if changed else "unchanged"
-    return Outcome(f"{options.output}: {what}")
 
 
 def _uri_of_checks(options: argparse.Namespace) -> str | None:
@@ -251,7 +257,10 @@ def parser() -> Parser:
         "e.g. 'nagios4 -v /etc/nagios4/nagios.cfg'",
     )
     config.add_argument(
-        "--force", action="store_true", help="replace the file also when most of what was in it would be gone"
+        "--force",
+        action="store_true",
+        help="replace the file also when most of what was in it would be gone, when it is another hypervisor's "
+        "(or this one's under another --host), or when nagios_kvm did not make it",
     )
     config.add_argument("--reload", metavar="COMMAND", help="run this after a change, within -t")
     config.add_argument(

@@ -41,8 +41,7 @@ def refuse_loss(
     """Raise KvmwatchError if more than half of the entries of *before* are not in *text*, which is to replace it.
 
     So it is when libvirt shows no VMs though they are there. ``entry`` finds the name of one; ``empty``: none of a
-    VM is left, else a few may go. ``let_go``: hosts of VMs that are known to have moved to another hypervisor, which
-    is no loss.
+    VM is left, else a few may go. ``let_go``: hosts of VMs that are known to have moved to another hypervisor.
     """
     there, left = (_entries(entry, content, let_go) for content in (before, text))
     gone = there - left
@@ -99,7 +98,9 @@ def replace(
             others = {_resolved(other): new for other, new in also().items()}
             for other in others:
                 _hold(held, locks, other.parent, deadline)
-            guard = guarded(path, _kept(path, text), _digest(text.encode()), tuple(locks.values()))
+            kept, digest = _kept(path, text), _digest(text.encode())
+            steps = validate or reload  # else there is no time in which we could be killed
+            guard = guarded(path, kept, digest, locks.values()) if steps else contextlib.nullcontext()
             with guard, _changed(path, text), _others_changed(others):
                 if validate:
                     hear(_run(validate, deadline, f"the new {path} is not accepted, the old one stays"))

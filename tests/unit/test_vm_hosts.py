@@ -307,6 +307,30 @@ def test_foreign_files_are_not_read(tmp_path: Path) -> None:
     assert [other.path.name for other in manifest.beside(tmp_path / "kvm2.cfg", "kvm2")] == ["e.cfg"]
 
 
+@pytest.mark.parametrize("linked", ["kvm1", "kvm2", "both"])
+@pytest.mark.parametrize("elsewhere", ["real", "../real"])
+def test_a_host_goes_over_between_files_that_are_links(tmp_path: Path, linked: str, elsewhere: str) -> None:
+    folder = tmp_path / "conf.d"
+    (folder / elsewhere).mkdir(parents=True)
+    links = [folder / f"{one}.cfg" for one in ("kvm1", "kvm2") if linked in (one, "both")]
+    for link in links:
+        link.symlink_to(f"{elsewhere}/{link.name}")
+        (folder / f"again-{link.name}").symlink_to(link.name)  # the same file once more
+    config(folder, "kvm2", vm("web1"), vm("db1"))
+    config(folder, "kvm1", vm("mail1"))
+    assert config(folder, "kvm1", vm("mail1"), vm("web1", states.RUNNING, "migrated")) == []
+    assert (hosts(folder, "kvm1"), hosts(folder, "kvm2")) == (["mail1", "web1"], ["db1"])
+    for link in links:
+        assert link.is_symlink()
+        assert (folder / elsewhere / link.name).read_text() == link.read_text()
+
+
+def test_what_is_kept_of_another_file_meanwhile_is_no_file_of_its_own(tmp_path: Path) -> None:
+    """Also when files have no suffix."""
+    (tmp_path / ".kvm2.before-0123456789abcdef").write_text(f"# {manifest.head('nagios', 'kvm2')}\n")
+    assert list(manifest.beside(tmp_path / "kvm1", "kvm1")) == []
+
+
 HYPERVISORS = ("kvm1", "kvm2", "kvm3")
 VMS = ("web1", "db1")
 
