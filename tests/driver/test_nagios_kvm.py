@@ -75,6 +75,101 @@ def test_unreadable_libvirt_is_one_result(command: Command, tmp_path: Path) -> N
     assert published(spool) == {"KVM host": (3, "KVM_HOST UNKNOWN - no such test driver file: /nonexistent.xml")}
 
 
+#: what stops a run: options for it, what its --config has (None: no such file), and the reason that is told
+STOPPED: dict[str, tuple[tuple[str, ...], str | None, str]] = {
+    "no libvirt": (("-u", "test:///nonexistent.xml"), "", "no such test driver file: /nonexistent.xml"),
+    "a URI that libvirt does not know": (("-u", "nonsense:///"), "", "nonsense"),
+    "no file": ((), None, "cannot read {config}: No such file or directory"),
+    "no INI file": ((), "cpu.usage.warning = 85", "{config}: File contains no section headers."),
+    "a word that is misspelt": ((), "[defaults]\ncpu.usage.warnin = 85\n", "{config}: [defaults]: "),
+    "a metric that there is not": ((), "[defaults]\ncpu.usages.warning = 85\n", "usages"),
+    "a range that is none": ((), "[domain web*]\ncpu.usage.warning = 10:5\n", "{config}: [domain web*]: "),
+    "an expression that is none": ((), "[domain re:(]\nignore = yes\n", "bad regular expression '('"),
+    "a condition that there is not": ((), "[severity]\nstate.crash = ok\n", "{config}: [severity]: "),
+}
+
+
+@pytest.mark.parametrize("way", ["publish", "local"])
+@pytest.mark.parametrize(("options", "config", "reason"), STOPPED.values(), ids=STOPPED)
+def test_what_stops_a_run_is_one_result(
+    command: Command, tmp_path: Path, way: str, options: tuple[str, ...], config: str | None, reason: str
+) -> None:
+    spool, file = tmp_path / "spool", tmp_path / "thresholds.ini"
+    spool.mkdir()
+    if config is not None:
+        file.write_text(config)
+    to = ("--host", "kvm1", "--to", str(spool)) if way == "publish" else ()
+    ran = command("nagios_kvm", way, "-u", EXAMPLE_URI, "--config", str(file), *options, *to)
+    assert ran.code == 3
+    if way == "publish":
+        ((service, (code, said)),) = published(spool).items()
+        assert ran.out == ""
+        first = ran.err.partition("\n")[0]
+        assert first.removeprefix("nagios_kvm: ") == said.removeprefix("KVM_HOST UNKNOWN - ")
+    else:
+        (line,) = ran.out.splitlines()
+        found = re.fullmatch(r'(\d) "(KVM [^"]+)" - (.*)', line)
+        assert found
+        code, service, said = int(found[1]), found[2], found[3]
+        assert ran.err == ""
+    assert (service, code) == ("KVM host", 3)
+    assert said.startswith("KVM_HOST UNKNOWN - ")
+    assert reason.format(config=file) in said
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize("way", ["publish", "local"])
+def test_a_mistake_of_ours_is_a_result_too(
+    command: Command, tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mistaken(*_: object) -> None:
+        raise ZeroDivisionError("qemu+tls://u:secret@kvm1 | no\nmore")
+
+    monkeypatch.setattr("nagios_kvm.cli.results", mistaken)
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    to = ("--host", "kvm1", "--to", str(spool)) if way == "publish" else ()
+    ran = command("nagios_kvm", way, "-u", EXAMPLE_URI, *to, "-vv")
+    told = published(spool)["KVM host"][1] if way == "publish" else ran.out
+    assert "KVM_HOST UNKNOWN - internal error, please report it: ZeroDivisionError: qemu+tls://u:***@kvm1" in told
+    assert ran.code == 3
+    assert "Traceback" in ran.err
+    assert "secret" not in told + ran.err
+
+
+@pytest.mark.parametrize("way", ["publish", "local"])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("-d", "re:("), "bad regular expression '('"),
+        (("-x", ""), "an empty domain pattern selects nothing"),
+        (("--check", "heat"), "unknown check 'heat'"),
+        (("--chek", "cpu"), "unrecognized arguments: --chek cpu"),
+        (("-t", "soon"), "argument -t/--timeout"),
+    ],
+)
+def test_a_wrong_option_is_for_whoever_wrote_it(
+    command: Command, tmp_path: Path, way: str, options: tuple[str, ...], said: str
+) -> None:
+    to = ("--host", "kvm1", "--to", str(tmp_path)) if way == "publish" else ()
+    ran = command("nagios_kvm", way, "-u", EXAMPLE_URI, *to, *options)
+    assert (ran.code, ran.out) == (3, "")
+    assert said in ran.err.partition("\n")[0]
+    assert f"\nusage: nagios_kvm {way}" in ran.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_could_not_be_told_is_said_with_why(command: Command, tmp_path: Path) -> None:
+    pipe = tmp_path / "nagios.cmd"
+    os.mkfifo(pipe)
+    ran = command("nagios_kvm", "publish", *HOST, "--to", str(pipe), "--config", str(tmp_path / "none.ini"))
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err == (
+        f"nagios_kvm: KVM_HOST UNKNOWN - cannot read {tmp_path}/none.ini: No such file or directory; "
+        f"and that could not be told: nobody reads {pipe}: Nagios is not running\n"
+    )
+
+
 def test_pipe_that_nobody_empties_is_given_up_in_time(command: Command, tmp_path: Path) -> None:
     pipe = tmp_path / "nagios.cmd"
     os.mkfifo(pipe)
