@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from check_kvm.frame.perfdata import FULL
 
-from kvmwatch.command import programs
+from kvmwatch.command import given, programs
 from kvmwatch.command.web import one_line
 from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError, UsageError, advised
 from kvmwatch.reading.deadline import Deadline
@@ -37,7 +37,7 @@ class Nsca:
     perfdata = FULL
 
     def __init__(self, url: str, config: str | None) -> None:
-        """``url``: nsca://HOST[:PORT]; ``config``: of send_nsca."""
+        """``url``: nsca://HOST[:PORT]; ``config``: of send_nsca. UsageError when others could read that."""
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port or 5667
@@ -45,6 +45,8 @@ class Nsca:
             host, port = None, 0
         if not host or host.startswith("-"):
             raise UsageError("--to nsca://HOST[:PORT]: that is no host and port")
+        if config:
+            given.check_private("--credentials", config, UsageError)
         program = shutil.which("send_nsca", path=_PATH) or "send_nsca"
         self._command = [program, "-H", host, "-p", str(port), "-c", config or _CONFIG]
 
