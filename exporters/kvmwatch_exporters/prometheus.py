@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from kvmwatch.model.errors import DENIED, KvmwatchError, advised
+from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.metrics import COUNTER, GAUGE, Metric
 from kvmwatch.model.text import readable
 from kvmwatch_exporters.rows import METRICS, NAMED, STATES, Row
@@ -114,5 +114,6 @@ def write(path: str, content: str) -> None:
                     os.unlink(made.name)
                 raise
     except OSError as error:
-        why = advised(error, f"may this user write into {folder}?", *DENIED)
-        raise KvmwatchError(f"{path} cannot be written: {why}") from error
+        raise KvmwatchError(
+            f"{path} cannot be written: {error.strerror}; may this user write into {folder}?"
+        ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import json
 import os
 import threading
@@ -18,13 +19,15 @@ from check_kvm.frame.siteconfig import SiteConfig
 from check_kvm.frame.verdict import Verdict
 from hanging import Behaviour, Handler, api, late_api
 from nagios_kvm import judging, nagios_objects, services, targets
+from nagios_kvm.command_file import CommandFile
 from nagios_kvm.icinga_api import IcingaApi
 from nagios_kvm.judging import Result
+from nagios_kvm.nsca import Nsca
 from nagios_kvm.spool import Spool
 from nagios_kvm.turns import Turns
 from urllib3.util.retry import Retry
 
-from kvmwatch.model.errors import KvmwatchError, UsageError
+from kvmwatch.model.errors import DENIED, KvmwatchError, UsageError
 from kvmwatch.model.policy import OwnThreshold, Policy
 from kvmwatch.model.snapshot import Domain, Snapshot
 from kvmwatch.reading.deadline import Deadline
@@ -461,6 +464,37 @@ def test_a_spool_that_cannot_be_written_keeps_no_half_of_it(
     with pytest.raises(KvmwatchError, match="No space left on device"):
         Spool(tmp_path).send("kvm1", Turns(str(tmp_path / "state"), (), results(4)), Deadline(60))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EROFS, errno.EIO, errno.ENOENT])
+@pytest.mark.parametrize(
+    ("call", "target", "advice", "of"),
+    [
+        ("nagios_kvm.spool.tempfile.mkstemp", Spool, "; add the user to its group", DENIED),
+        ("nagios_kvm.command_file.os.open", CommandFile, "; add the user to its group", DENIED),
+        ("nagios_kvm.nsca.programs.run", lambda _: Nsca("nsca://nagios", None), "; install nsca-client", (2,)),
+    ],
+    ids=["spool", "command file", "nsca"],
+)
+def test_advice_is_given_where_it_helps(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    call: str,
+    target: Callable[[Path], targets.Target],
+    advice: str,
+    of: tuple[int, ...],
+) -> None:
+    """A full disk is not helped by rights."""
+    turns = Turns(str(tmp_path / "state"), (), results(4))
+
+    def fails(*_: object, **_options: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(call, fails)
+    with pytest.raises(KvmwatchError) as failed:
+        target(tmp_path).send("kvm1", turns, Deadline(60))
+    assert str(failed.value).endswith(f": {os.strerror(number)}" + (advice if number in of else ""))
 
 
 def test_hostile_output_makes_no_field_of_the_spool(tmp_path: Path) -> None:
