@@ -320,8 +320,8 @@ def parser() -> Parser:
     publish.add_argument(
         "--credentials",
         metavar="FILE",
-        help="for a URL: file with 'user = ...' and 'password = ...' (NRDP: 'token = ...'; NSCA: send_nsca.cfg), "
-        "in UTF-8, mode 600",
+        help="for a URL, in which none stand: file with 'user = ...' and 'password = ...' (NRDP: 'token = ...'; "
+        "NSCA: send_nsca.cfg), in UTF-8, mode 600",
     )
     publish.add_argument(
         "--ca-file", metavar="FILE", help="for a URL: certificate of the CA that signed Icinga's (its ca.crt)"

@@ -12,6 +12,7 @@ import shlex
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from kvmwatch.command import programs
 from kvmwatch.model.doing import doing
@@ -28,6 +29,13 @@ _KEPT = re.compile(rf"\.(.+)\.before-([0-9a-f]{{{_DIGITS}}})")
 
 #: so many entries are too many to go at once when they are more than half of all; of a small site a few may
 _FEW = 10
+
+
+class _Lock(NamedTuple):
+    """A folder's: its file descriptor, and whether that keeps other runs out."""
+
+    number: int
+    locked: bool
 
 
 def refuse_loss(
@@ -85,11 +93,11 @@ def replace(
     folder, path = path.parent, _resolved(path)
     try:
         with contextlib.ExitStack() as held:
-            locks: dict[tuple[int, int], int] = {}
+            locks: dict[tuple[int, int], _Lock] = {}
             # first where all look for the files of others, then where those are that links lead to
             for place in (folder, path.parent):
-                _hold(held, locks, place, deadline)
-                _recover(place, path)
+                alone = _hold(held, locks, place, deadline)
+                _recover(place, path, alone)
             before = _text(path)
             if callable(text):
                 text = text(before or "")
@@ -100,7 +108,8 @@ def replace(
                 _hold(held, locks, other.parent, deadline)
             kept, digest = _kept(path, text), _digest(text.encode())
             steps = validate or reload  # else there is no time in which we could be killed
-            guard = guarded(path, kept, digest, locks.values()) if steps else contextlib.nullcontext()
+            numbers = [lock.number for lock in locks.values()]
+            guard = guarded(path, kept, digest, numbers) if steps else contextlib.nullcontext()
             with guard, _changed(path, text), _others_changed(others):
                 if validate:
                     hear(_run(validate, deadline, f"the new {path} is not accepted, the old one stays"))
@@ -150,38 +159,42 @@ def _others_changed(others: Mapping[Path, str]) -> Iterator[None]:
         yield
 
 
-def _hold(held: contextlib.ExitStack, locks: dict[tuple[int, int], int], folder: Path, deadline: Deadline) -> None:
-    """Have a folder alone, once, until the stack is left; *locks* are the descriptors by device and inode."""
+def _hold(
+    held: contextlib.ExitStack, locks: dict[tuple[int, int], _Lock], folder: Path, deadline: Deadline
+) -> _Lock:
+    """Have a folder alone, once, until the stack is left; *locks* are by device and inode."""
     found = os.stat(folder)
-    if (found.st_dev, found.st_ino) not in locks:
-        locks[found.st_dev, found.st_ino] = held.enter_context(_alone(folder, deadline))
+    of = found.st_dev, found.st_ino
+    if of not in locks:
+        locks[of] = held.enter_context(_alone(folder, deadline))
+    return locks[of]
 
 
 @contextlib.contextmanager
-def _alone(folder: Path, deadline: Deadline) -> Iterator[int]:
+def _alone(folder: Path, deadline: Deadline) -> Iterator[_Lock]:
     """Wait until no other run has a file in this folder that is not accepted yet: a daemon judges all of them.
 
-    The lock is the folder's, so it leaves nothing behind and ends with the process. Gives its file descriptor.
-    Raises OSError, KvmwatchError.
+    The lock is the folder's, so it leaves nothing behind and ends with the process. Raises OSError, KvmwatchError.
     """
     number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         with doing(f"waiting for another run that has {folder}"):
-            while not _locked(number):
+            while (locked := _locked(number)) is False:
                 if not deadline.remaining():
                     raise KvmwatchError(f"another run of nagios_kvm config is still at work in {folder}")
                 deadline.sleep(_LOOK)
-        yield number
+        yield _Lock(number, bool(locked))
     finally:
         os.close(number)
 
 
-def _locked(number: int) -> bool:
+def _locked(number: int) -> bool | None:
+    """Whether the lock is ours now; None: there are none."""
     try:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         # a file system without locks for folders (NFS) is no reason to write nothing
-        return error.errno not in (errno.EWOULDBLOCK, errno.EINTR)
+        return False if error.errno in (errno.EWOULDBLOCK, errno.EINTR) else None
     return True
 
 
@@ -229,13 +242,17 @@ def _put_back(path: Path, kept: Path) -> None:
     kept.unlink(missing_ok=True)
 
 
-def _recover(folder: Path, path: Path) -> None:
-    """Put back what runs that were killed have left in a folder, of whichever file: a daemon reads them all."""
+def _recover(folder: Path, path: Path, alone: _Lock) -> None:
+    """Put back what runs that were killed have left in a folder, of whichever file: a daemon reads them all.
+
+    Of others only where none of these can be at work, and not what another user alone may read.
+    """
     for kept in sorted(folder.iterdir()):
-        if found := _KEPT.fullmatch(kept.name):
-            of_others = found[1] != path.name
-            # what another user alone may read is for a run of that user
-            with contextlib.suppress(*(PermissionError,) if of_others else ()):
+        found = _KEPT.fullmatch(kept.name)
+        if found and found[1] == path.name:
+            _put_back(folder / found[1], kept)
+        elif found and alone.locked:
+            with contextlib.suppress(PermissionError):
                 _put_back(folder / found[1], kept)
 
 
