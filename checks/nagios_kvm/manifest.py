@@ -72,6 +72,13 @@ def head(of_format: str, hypervisor: str) -> str:
 
 def maker(text: str) -> Maker | None:
     """What a file says of who made it; None: somebody else, as far as it says anything."""
+    try:
+        return _maker(text)
+    except ValueError:  # somebody else's JSON, or what looks like it
+        return None
+
+
+def _maker(text: str) -> Maker | None:
     if text.startswith("["):
         found = _OF_ROW.findall(text)
         ours = len(found) == len(_ROW.findall(text)) and (found or not text.strip("[] \n"))

@@ -143,7 +143,7 @@ class Secrets:
         return one_line(shown)
 
     def reason(self, error: requests.RequestException) -> str:
-        """Why there is no answer, the same way."""
+        """Why there is no answer, in one line, the same way."""
         return self.one_line(_innermost(error))
 
 
@@ -162,11 +162,6 @@ def _forms(word: str) -> Iterator[str]:
 def _to_find(form: str) -> str:
     found = re.escape(form)
     return found if len(form) >= _SHORT else rf"(?<!\w){found}(?!\w)"
-
-
-def reason(error: requests.RequestException) -> str:
-    """Why there is no answer, in one line; where secrets were sent, see :class:`Secrets`."""
-    return one_line(_innermost(error))
 
 
 def _innermost(error: requests.RequestException) -> str:

@@ -17,7 +17,7 @@ from hanging import Handler, api
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kvmwatch.command.web import Secrets, Session, check_private, one_line, reason
+from kvmwatch.command.web import Secrets, Session, check_private, one_line
 from kvmwatch.model.errors import KvmwatchError
 
 BODY = json.dumps({"name": "Büro", "values": [0] * 1000}).encode()
@@ -72,12 +72,13 @@ def test_no_redirect_is_followed(code: int) -> None:
 def test_why_there_is_no_answer_stands_without_what_wraps_it(url: str, said: str) -> None:
     with pytest.raises(requests.RequestException) as failed:
         Session(1000).get(url, timeout=60)
-    assert re.fullmatch(said, reason(failed.value)), reason(failed.value)
+    told = Secrets().reason(failed.value)
+    assert re.fullmatch(said, told), told
 
 
 def test_why_says_what_was_not_wrapped() -> None:
-    assert reason(requests.Timeout("no whole answer in time")) == "no whole answer in time"
-    assert reason(requests.ConnectionError(requests.ConnectionError())) == "ConnectionError"
+    assert Secrets().reason(requests.Timeout("no whole answer in time")) == "no whole answer in time"
+    assert Secrets().reason(requests.ConnectionError(requests.ConnectionError())) == "ConnectionError"
 
 
 def test_what_others_say_is_one_short_line() -> None:

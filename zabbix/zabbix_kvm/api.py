@@ -109,7 +109,9 @@ class Api:
         except ValueError:
             raise KvmwatchError(f"{url}: {self._secrets.one_line(version)!r} is no version of Zabbix") from None
         if self.version < (6, 0):
-            raise KvmwatchError(f"{url}: Zabbix {version} is older than 6.0, which the templates need")
+            raise KvmwatchError(
+                f"{url}: Zabbix {self._secrets.one_line(version)} is older than 6.0, which the templates need"
+            )
         self._session = not login.token
         token = login.token or self.call("user.login", username=login.user, password=login.password)
         self._secrets = Secrets(str(token), login.password or "")
