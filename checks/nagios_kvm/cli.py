@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from check_kvm.frame import judging, labels, output, perfdata, placing
+from check_kvm.frame import judging, output, perfdata, placing
 from check_kvm.frame.check_options import add_choice, add_site_options, site_config
 from check_kvm.frame.plugin import Check, unknown
 from check_kvm.frame.sampling import rated
@@ -91,7 +91,10 @@ def _config(options: argparse.Namespace) -> Outcome:
         return Definitions(_renderer(options.format), site, listed, notes, snapshot.uuids, homes.moved)
 
     if not options.output:
-        return Outcome(definitions(snapshot).text().rstrip("\n"))
+        file = definitions(snapshot)
+        text = file.text().rstrip("\n")
+        _note(file.notes)
+        return Outcome(text)
     path = Path(options.output)
     heard: list[str] = []
 
@@ -107,11 +110,15 @@ def _config(options: argparse.Namespace) -> Outcome:
         return file, changed
 
     (file, changed), left_out = wishes.as_accepted(snapshot, write)
-    notes = [*left_out, *(note for said in heard for note in file.untold(said)), *file.notes]
-    for note in _few(notes):
-        print(f"nagios_kvm: {note}", file=sys.stderr)
+    _note([*left_out, *(note for said in heard for note in file.untold(said)), *file.notes])
     what = f"{file.number} services" if changed else "unchanged"
     return Outcome(f"{options.output}: {what}", _REFUSED if left_out else 0)
+
+
+def _note(notes: Sequence[str]) -> None:
+    """Say on stderr what of the definitions is not as somebody wanted it."""
+    for note in _few(notes):
+        print(f"nagios_kvm: {note}", file=sys.stderr)
 
 
 def _few(notes: Sequence[str]) -> list[str]:
@@ -147,24 +154,23 @@ def _publish(options: argparse.Namespace) -> Outcome:
     from nagios_kvm import targets  # noqa: PLC0415 - config does without
 
     deadline = Deadline.of_command(options.timeout)
-    chosen = services.checks(options.check, options.uri)
-    target = targets.find(options.to, options.credentials, options.ca_file, options.allow_http)
-    style = output.Style(options.perfdata or target.perfdata, limit=target.limit)
-    config = site_config(options.config)
+    chosen = _chosen(options)
     host = options.host or _host_name(options.uri)
+    target = targets.find(options.to, options.credentials, options.ca_file, options.allow_http)
     # what several publishers keep between runs is apart, each by what it sends where
     to = (options.to, host, *_selection(options))
     budget = Budget(options.state_dir, to)
     try:
+        config = site_config(options.config)
+        style = output.Style(options.perfdata or target.perfdata, limit=target.limit)
         reading = deadline.share(budget.reading(deadline.remaining()))
         told = _judged(options, chosen, config, style, reading, "kvm_publish", *to)
-    except KvmwatchError as error:
-        if isinstance(error, UsageError):
-            raise
-        # one service tells it; the others become stale
-        (of_host,) = (check for check in chosen if check.name == services.PARENT)
-        only = Result(services.Service(of_host).name, UNKNOWN, unknown(of_host, error))
-        target.send(host, Turns(options.state_dir, to, [only]), deadline)
+    except Exception as error:
+        only = _only(error)
+        try:
+            target.send(host, Turns(options.state_dir, to, [only]), deadline)
+        except KvmwatchError as failed:
+            raise KvmwatchError(f"{only.output}; and that could not be told: {failed}") from error
         raise
     notes: list[str] = []
     if options.vm_host:
@@ -188,24 +194,44 @@ def _publish(options: argparse.Namespace) -> Outcome:
 def _local(options: argparse.Namespace) -> Outcome:
     from nagios_kvm import checkmk  # noqa: PLC0415 - Nagios and Icinga do without
 
-    chosen = services.checks(options.check, options.uri)
-    style = output.Style(perfdata.KNOWN)
-    config = site_config(options.config)
+    chosen = _chosen(options)
     try:
+        style = output.Style(perfdata.KNOWN)
+        config = site_config(options.config)
         told = _judged(options, chosen, config, style, Deadline.of_command(options.timeout), "kvm_local")
-    except UsageError:
-        raise
-    except KvmwatchError as error:  # one service tells it; Checkmk says of the others that they are gone or stale
-        return _local_failed(options, str(error))
+    except Exception as error:
+        if options.verbose >= 2:
+            import traceback  # noqa: PLC0415 - costs 3 ms
+
+            print(without_password(traceback.format_exc()), file=sys.stderr)
+        return _local_failed(options, error)
     return Outcome(checkmk.lines(told))
 
 
-def _local_failed(_options: argparse.Namespace, message: str) -> Outcome:
+def _local_too_late(options: argparse.Namespace, message: str) -> Outcome:
+    return _local_failed(options, KvmwatchError(message))
+
+
+def _local_failed(_options: argparse.Namespace, error: Exception) -> Outcome:
     """What Checkmk is told when there are no results; its agent looks at no exit code."""
     from nagios_kvm import checkmk  # noqa: PLC0415
 
-    said = f"KVM_HOST UNKNOWN - {labels.text(without_password(message))}"
-    return Outcome(checkmk.lines([Result("KVM host", UNKNOWN, said)]), UNKNOWN)
+    return Outcome(checkmk.lines([_only(error)]), UNKNOWN)
+
+
+def _chosen(options: argparse.Namespace) -> tuple[Check, ...]:
+    """The checks, after a look at what chooses them and VMs. Raises UsageError.
+
+    That is for whoever writes the command line; whatever stops a run after it is told where its results go.
+    """
+    Selection.parse(options.domain, options.exclude)
+    return services.checks(options.check, options.uri)
+
+
+def _only(error: Exception) -> Result:
+    """The one result of a run that an error has ended: the other services depend on it, or become stale."""
+    (of_host,) = (check for check in judging.all_checks() if check.name == services.PARENT)
+    return Result(services.Service(of_host).name, UNKNOWN, without_password(unknown(of_host, error)))
 
 
 def _judged(
@@ -256,7 +282,7 @@ def parser() -> Parser:
         _add_choice(subcommand)
     for subcommand in (config, publish):
         _add_host(subcommand)
-    local.set_defaults(run=_local, too_late=_local_failed, vm_host=None)
+    local.set_defaults(run=_local, too_late=_local_too_late, vm_host=None)
     config.add_argument("--format", choices=FORMATS, required=True, help="for which system")
     config.add_argument(
         "--output", metavar="FILE", help="replace this file, if it changes, instead of printing to stdout"
@@ -268,7 +294,10 @@ def parser() -> Parser:
         "e.g. 'nagios4 -v /etc/nagios4/nagios.cfg'; what VMs' metadata ask for and it refuses is left out",
     )
     config.add_argument(
-        "--force", action="store_true", help="replace the file also when most of what was in it would be gone"
+        "--force",
+        action="store_true",
+        help="replace the file also when most of what was in it would be gone, when it is another hypervisor's "
+        "(or this one's under another --host), or when nagios_kvm did not make it",
     )
     config.add_argument("--reload", metavar="COMMAND", help="run this after a change, within -t")
     config.add_argument(
@@ -309,8 +338,8 @@ def parser() -> Parser:
     publish.add_argument(
         "--credentials",
         metavar="FILE",
-        help="for a URL: file with 'user = ...' and 'password = ...' (NRDP: 'token = ...'; NSCA: send_nsca.cfg), "
-        "in UTF-8, mode 600",
+        help="for a URL, in which none stand: file with 'user = ...' and 'password = ...' (NRDP: 'token = ...'; "
+        "NSCA: send_nsca.cfg), in UTF-8, mode 600",
     )
     publish.add_argument(
         "--ca-file", metavar="FILE", help="for a URL: certificate of the CA that signed Icinga's (its ca.crt)"

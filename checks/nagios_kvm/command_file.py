@@ -12,7 +12,7 @@ from pathlib import Path
 
 from check_kvm.frame.perfdata import FULL
 
-from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.model.errors import DENIED, KvmwatchError, advised
 from kvmwatch.reading.deadline import Deadline
 from nagios_kvm import nagios_objects
 from nagios_kvm.fitting import fitted
@@ -80,9 +80,8 @@ class CommandFile:
         except OSError as error:
             if error.errno == errno.ENXIO:
                 raise KvmwatchError(f"nobody reads {self._path}: Nagios is not running") from None
-            raise KvmwatchError(
-                f"cannot write to {self._path}: {error.strerror}; add the user to its group"
-            ) from None
+            why = advised(error, "add the user to its group", *DENIED)
+            raise KvmwatchError(f"cannot write to {self._path}: {why}") from None
 
     def _write(self, pipe: int, line: bytes, poll: select.poll, deadline: Deadline, written: str) -> None:
         while line:

@@ -39,7 +39,12 @@ class Definitions:
         self.others: Mapping[Path, str] = {}  # files beside it that give VMs' hosts away
 
     def text(self, before: str = "", path: Path | None = None, force: bool = False) -> str:
-        """The text that follows *before* in the file *path*. Raises KvmwatchError where too much would be gone."""
+        """The text that follows *before* in the file *path*.
+
+        Raises KvmwatchError where too much would be gone, or the file is another hypervisor's, or not ours at all.
+        """
+        if path and not force:
+            manifest.refuse_foreign(path, before, " ".join(self._site.heading))
         own = any(service.host for service in self._services) or manifest.has_hosts(before)
         beside = tuple(manifest.beside(path, self._site.host)) if path and own else ()
         gone = [entry for entry in manifest.read(before) if entry.uuid not in self._there]

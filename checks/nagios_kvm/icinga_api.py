@@ -18,7 +18,7 @@ from urllib3.util.retry import Retry
 from urllib3.util.ssl_ import create_urllib3_context
 
 from kvmwatch.command import given
-from kvmwatch.command.web import Session, check_private, one_line, reason
+from kvmwatch.command.web import Secrets, Session, check_private
 from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError, UsageError
 from kvmwatch.reading.deadline import Deadline, Started
 from nagios_kvm import fitting
@@ -82,12 +82,13 @@ class IcingaApi:
         """``url``: https://HOST:5665. KvmwatchError when others could read the credentials, or this cannot."""
         if not credentials:
             raise UsageError("--to URL needs --credentials FILE with 'user = ...' and 'password = ...'")
-        if "@" in url:
-            raise UsageError("--to URL without user and password: everybody can see them there; see --credentials")
         check_private(url, allow_http)
         self._url = url.rstrip("/").removesuffix("/v1")
         self._ca_file = ca_file
-        self._credentials = _credentials(credentials)
+        user, password = _credentials(credentials)
+        # bytes, because requests has only Latin-1 for text, and Icinga compares with its own UTF-8
+        self._login = user.encode(), password.encode()
+        self._secrets = Secrets(password, f"{user}:{password}")
         if ca_file and not os.path.isfile(ca_file):
             raise UsageError(f"--ca-file {ca_file}: no such file; Icinga's own is /var/lib/icinga2/certs/ca.crt")
 
@@ -104,7 +105,7 @@ class IcingaApi:
         }
         try:
             with session(self._ca_file, _LIMIT_OF_OBJECTS) as made:
-                made.auth = self._credentials
+                made.auth = self._login
                 made.headers["X-HTTP-Method-Override"] = "GET"
                 answer = made.post(self._url + _SERVICES, json=asked, timeout=deadline.remaining())
         except requests.RequestException:
@@ -116,7 +117,7 @@ class IcingaApi:
 
         Raises KvmwatchError when none was taken, for another reason than that Icinga does not know the services.
         """
-        said = _Said()
+        said = _Said(self._secrets)
         crew = [
             Started(lambda: self._work(host, results, deadline, said))
             for _ in range(min(_CONNECTIONS, len(results)))
@@ -134,7 +135,7 @@ class IcingaApi:
     def _work(self, host: str, results: Turns, deadline: Deadline, said: _Said) -> None:
         """Send results by a connection of its own until there are no more, or no use."""
         with session(self._ca_file) as made:
-            made.auth = self._credentials
+            made.auth = self._login
             while deadline.remaining() and not said.over:
                 result = next(results, None)
                 if result is None:
@@ -147,9 +148,12 @@ class IcingaApi:
         try:
             answer = made.post(self._url + _ACTION, json=asked, timeout=deadline.remaining())
         except requests.exceptions.SSLError as error:
-            said.failed(f"its certificate cannot be verified ({reason(error)}); name its CA with --ca-file", True)
+            said.failed(
+                f"its certificate cannot be verified ({self._secrets.reason(error)}); name its CA with --ca-file",
+                True,
+            )
         except requests.RequestException as error:
-            said.unanswered(f"no Icinga API answers: {reason(error)}")
+            said.unanswered(f"no Icinga API answers: {self._secrets.reason(error)}")
         else:
             said.answered(result, answer)
 
@@ -157,7 +161,8 @@ class IcingaApi:
 class _Said:
     """What the API said to all connections together."""
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets = secrets
         self.taken = 0
         self.unknown: list[str] = []  # services
         self.why = ""  # the first reason for which another result was not taken
@@ -184,7 +189,7 @@ class _Said:
         if answer.status_code == _UNAUTHORIZED:
             self.failed("Icinga refuses the user or its password (object ApiUser)", over=True)
             return
-        refused = _refused(result.name, answer)
+        refused = _refused(result.name, answer, self._secrets)
         with self._lock:
             self._unanswered = 0
             self.open.remove(result)
@@ -196,8 +201,11 @@ class _Said:
                 self.why = self.why or refused
 
 
-def _refused(service: str, answer: requests.Response) -> str | None:
-    """None when a result was taken, else the reason; it is empty for a service that Icinga does not know."""
+def _refused(service: str, answer: requests.Response, secrets: Secrets) -> str | None:
+    """None when a result was taken, else the reason, without secrets that the answer may repeat.
+
+    It is empty for a service that Icinga does not know.
+    """
     body = _json(answer)
     found = body.get("results")
     if found == [] or (answer.status_code == _NOT_FOUND and _NO_OBJECTS in str(body.get("status"))):
@@ -206,7 +214,7 @@ def _refused(service: str, answer: requests.Response) -> str | None:
         return None
     if not body:
         return f"no Icinga API answers there, but something with HTTP {answer.status_code}: see the URL"
-    return f"Icinga refuses {service}: {_status(answer.status_code, body)}"
+    return f"Icinga refuses {service}: {secrets.one_line(_status(answer.status_code, body))}"
 
 
 def _owners(body: dict[str, Any]) -> Iterator[tuple[str, Collection[str]]]:
@@ -232,13 +240,13 @@ def _asked(host: str, result: Result) -> dict[str, Any]:
     }
 
 
-def _credentials(file: str) -> tuple[bytes, bytes]:
+def _credentials(file: str) -> tuple[str, str]:
+    """The user and the password."""
     parser = configparser.ConfigParser(interpolation=None)
     text = given.read("--credentials", file, UsageError, private=True)
     try:
         parser.read_string("[icinga]\n" + text)
-        # bytes, because requests has only Latin-1 for text, and Icinga compares with its own UTF-8
-        return parser["icinga"]["user"].encode(), parser["icinga"]["password"].encode()
+        return parser["icinga"]["user"], parser["icinga"]["password"]
     except (configparser.Error, KeyError):
         raise UsageError(f"{file}: it needs the two lines 'user = ...' and 'password = ...'") from None
 
@@ -255,7 +263,7 @@ def _processed(result: Any) -> bool:
     return isinstance(result, dict) and result.get("code") == _OK
 
 
-def _status(code: int, body: dict[str, Any]) -> str:
+def _status(code: int, body: dict[str, Any]) -> object:
     results = body.get("results")
     first = next((one for one in results if isinstance(one, dict)), {}) if isinstance(results, list) else {}
-    return one_line(body.get("status") or first.get("status") or first.get("errors") or f"HTTP {code}")
+    return body.get("status") or first.get("status") or first.get("errors") or f"HTTP {code}"

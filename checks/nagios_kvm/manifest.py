@@ -7,14 +7,27 @@ paragraphs, so that they can be kept, or taken out, without what made them.
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from kvmwatch.model.errors import KvmwatchError
+
 VM, HOST, LEAVES = "vm", "host", "leaves"
 
 _MADE_BY = "Made by: nagios_kvm config"
+#: what :func:`head` gives; the first versions did not say for which host
+_HEAD = rf"{_MADE_BY} --format ([a-z0-9-]+)(?: --host (.+))?; do not edit\."
+#: where it stands: in the first line, or what a basket of Director's says of its service set
+_IN_COMMENT = re.compile(rf"(?:#|//) {_HEAD}")
+_IN_BASKET = re.compile(rf'^      "description": "{_HEAD}",$', re.MULTILINE)
+#: a list for Director has rows, and in each the hypervisor
+_ROW = re.compile(r"^  \{$", re.MULTILINE)
+_OF_ROW = re.compile(r'^    "hypervisor": ("(?:[^"\\]|\\.)*"),?$', re.MULTILINE)
+_LIST = "director-import"
 _LINE = re.compile(rf"^(?:#|//) ({VM}|{HOST}|{LEAVES} \d+) ([0-9a-f-]{{36}}) (.+)\n", re.MULTILINE)
 _LIMIT = 256 * 1024 * 1024  # bytes of a file, as in the module files
 #: the line of a paragraph that says for which host it is, in Nagios's and in Icinga's language
@@ -37,6 +50,13 @@ class Entry(NamedTuple):
         return f"{kind} {self.uuid} {self.name}"
 
 
+class Maker(NamedTuple):
+    """What made a file: ``nagios_kvm config`` for a format, and for these hosts (none: it does not say it)."""
+
+    of_format: str
+    hypervisors: frozenset[str]
+
+
 class Beside(NamedTuple):
     """The file of another hypervisor in the same folder."""
 
@@ -47,11 +67,49 @@ class Beside(NamedTuple):
 
 def head(of_format: str, hypervisor: str) -> str:
     """The first line of a file."""
-    return f"{_MADE_BY} --format {of_format}{_of(hypervisor)}"
+    return f"{_MADE_BY} --format {of_format} --host {hypervisor}; do not edit."
 
 
-def _of(hypervisor: str) -> str:
-    return f" --host {hypervisor}; do not edit."
+def maker(text: str) -> Maker | None:
+    """What a file says of who made it; None: somebody else, as far as it says anything."""
+    try:
+        return _maker(text)
+    except ValueError:  # somebody else's JSON, or what looks like it
+        return None
+
+
+def _maker(text: str) -> Maker | None:
+    if text.startswith("["):
+        found = _OF_ROW.findall(text)
+        ours = len(found) == len(_ROW.findall(text)) and (found or not text.strip("[] \n"))
+        return Maker(_LIST, frozenset(map(json.loads, found))) if ours else None
+    in_basket = text.startswith("{")
+    head = _IN_BASKET.search(text) if in_basket else _IN_COMMENT.fullmatch(text.partition("\n")[0])
+    if not head:
+        return None
+    host = head[2] and (json.loads(f'"{head[2]}"') if in_basket else head[2])
+    return Maker(head[1], frozenset([host] if host else ()))
+
+
+def refuse_foreign(path: Path, before: str, heading: str) -> None:
+    """Raise KvmwatchError when the text of a file is not of the maker that this heading has, who may replace it.
+
+    An empty file is nobody's.
+    """
+    made, ours = maker(before), maker(f"# {heading}")
+    if not before.strip() or not ours:
+        return
+    if not made:
+        why = "nagios_kvm config did not make it; name another --output, or give --force to replace it"
+    elif made.of_format != ours.of_format:
+        why = f"it is of --format {made.of_format}; name another --output, or give --force to replace it"
+    elif not made.hypervisors <= ours.hypervisors:
+        (other, *more), (host,) = sorted(made.hypervisors - ours.hypervisors), ours.hypervisors
+        others = f"{other} and {len(more)} more" if more else other
+        why = f"it is of --host {others}; name another --output, or, if {other} is called {host} now, give --force"
+    else:
+        return
+    raise KvmwatchError(f"{path} stays as it is: {why}")
 
 
 def read(text: str) -> tuple[Entry, ...]:
@@ -70,14 +128,22 @@ def has_hosts(text: str) -> bool:
 
 
 def beside(path: Path, hypervisor: str) -> Iterator[Beside]:
-    """The files of other hypervisors in the folder of one; what cannot be read is none of ours."""
+    """The files of other hypervisors in the folder of one, each once whatever links there are to it.
+
+    What cannot be read is none of ours, and what begins with a dot is not read by a daemon either.
+    """
+    seen = {os.path.realpath(path)}
     for other in sorted(path.parent.glob(f"*{path.suffix}")):
         try:
-            if other.name == path.name or not other.is_file() or other.stat().st_size > _LIMIT:
+            real = os.path.realpath(other)
+            hidden = other.name.startswith(".")
+            if real in seen or hidden or not other.is_file() or other.stat().st_size > _LIMIT:
                 continue
+            seen.add(real)
             with open(other, encoding="utf-8") as file:
                 first = file.readline()
-                if _MADE_BY in first and _of(hypervisor) not in first:
+                head = _IN_COMMENT.fullmatch(first.rstrip("\n"))
+                if head and head[2] not in (None, hypervisor):
                     text = first + file.read()
                     yield Beside(other, text, read(text))
         except (OSError, UnicodeDecodeError):

@@ -14,7 +14,7 @@ from check_kvm.frame.output import DEFAULT_LIMIT
 from check_kvm.frame.perfdata import FULL
 
 from kvmwatch.command import given
-from kvmwatch.command.web import check_private, one_line, reason
+from kvmwatch.command.web import Secrets, check_private
 from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.reading.deadline import Deadline
 from nagios_kvm.icinga_api import session
@@ -39,12 +39,11 @@ class Nrdp:
         """``url``: nrdp+https://HOST/nrdp/. KvmwatchError when others could read the token, or this cannot."""
         if not credentials:
             raise UsageError("--to nrdp+URL needs --credentials FILE with 'token = ...'")
-        if "@" in url:
-            raise UsageError("--to URL without user and password: everybody can see them there; see --credentials")
         self._url = url[len(SCHEME) :]
         check_private(self._url, allow_http)
         self._ca_file = ca_file
         self._token = _token(credentials)
+        self._secrets = Secrets(self._token)
 
     def owners(self, _results: Sequence[Result], _deadline: Deadline) -> Owners:
         """None: it does not tell what its Nagios has."""
@@ -59,10 +58,10 @@ class Nrdp:
                 try:
                     answer = made.post(self._url, data=fields, timeout=deadline.remaining())
                 except requests.RequestException as error:
-                    why = f"no NRDP answers: {reason(error)}"
+                    why = f"no NRDP answers: {self._secrets.reason(error)}"
                     results.give_back(batch)
                     break
-                number, refused = processed(answer.content, answer.status_code)
+                number, refused = processed(answer.content, answer.status_code, self._secrets)
                 number = min(number, len(batch))
                 taken += number
                 if number < len(batch):
@@ -88,14 +87,14 @@ def document(host: str, batch: list[Result]) -> bytes:
     return b"<?xml version='1.0' encoding='utf-8'?>" + body.split(b"?>", 1)[-1]
 
 
-def processed(body: bytes, code: int) -> tuple[int, str]:
-    """How many results an answer says were processed, and else why not."""
+def processed(body: bytes, code: int, secrets: Secrets) -> tuple[int, str]:
+    """How many results an answer says were processed, and else why not, without the secrets that it may repeat."""
     answer = _answer(body)
     status, message, output = (answer.get(name) for name in ("status", "message", "output"))
     if status is None or (status == _OK and code != requests.codes.ok):
         return 0, f"no NRDP answers there, but something with HTTP {code}: see the URL"
     if status != _OK:
-        return 0, f"NRDP refuses: {one_line(message or status)}"
+        return 0, f"NRDP refuses: {secrets.one_line(message or status)}"
     number = re.match(r"(\d{1,9}) checks? processed", output or "")
     return (int(number[1]), "") if number else (0, "NRDP does not say how many results it took")
 

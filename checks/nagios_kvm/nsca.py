@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -12,9 +13,9 @@ from urllib.parse import urlsplit
 
 from check_kvm.frame.perfdata import FULL
 
-from kvmwatch.command import programs
+from kvmwatch.command import given, programs
 from kvmwatch.command.web import one_line
-from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError, UsageError
+from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError, UsageError, advised
 from kvmwatch.reading.deadline import Deadline
 from nagios_kvm.fitting import fitted
 from nagios_kvm.judging import Result
@@ -37,7 +38,7 @@ class Nsca:
     perfdata = FULL
 
     def __init__(self, url: str, config: str | None) -> None:
-        """``url``: nsca://HOST[:PORT]; ``config``: of send_nsca."""
+        """``url``: nsca://HOST[:PORT]; ``config``: of send_nsca. UsageError when others could read that."""
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port or 5667
@@ -45,6 +46,8 @@ class Nsca:
             host, port = None, 0
         if not host or host.startswith("-"):
             raise UsageError("--to nsca://HOST[:PORT]: that is no host and port")
+        if config:
+            given.check_private("--credentials", config, UsageError)
         program = shutil.which("send_nsca", path=_PATH) or "send_nsca"
         self._command = [program, "-H", host, "-p", str(port), "-c", config or _CONFIG]
 
@@ -79,7 +82,7 @@ class Nsca:
         try:
             ran = programs.run(command, deadline, b"".join(lines))
         except OSError as error:
-            return 0, f"send_nsca: {error.strerror}; install nsca-client"
+            return 0, f"send_nsca: {advised(error, 'install nsca-client', errno.ENOENT)}"
         except DeadlineExceeded:
             return 0, "send_nsca was not done within the time limit, and was ended"
         number = min(sent(ran.said), len(lines))

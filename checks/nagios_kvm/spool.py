@@ -13,7 +13,7 @@ from pathlib import Path
 from check_kvm.frame.output import DEFAULT_LIMIT
 from check_kvm.frame.perfdata import FULL
 
-from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.model.errors import DENIED, KvmwatchError, advised
 from kvmwatch.reading.deadline import Deadline
 from nagios_kvm import nagios_objects
 from nagios_kvm.fitting import escaped
@@ -54,9 +54,8 @@ class Spool:
         try:
             _write(self._folder, "".join(blocks))
         except OSError as error:
-            raise KvmwatchError(
-                f"cannot write into {self._folder}: {error.strerror}; add the user to its group"
-            ) from None
+            why = advised(error, "add the user to its group", *DENIED)
+            raise KvmwatchError(f"cannot write into {self._folder}: {why}") from None
         unknown = [
             one.name for one in listed if known is not None and (one.host or host, one.service) not in known
         ]

@@ -66,8 +66,12 @@ class Target(Protocol):
 def find(to: str, credentials: str | None, ca_file: str | None, allow_http: bool = False) -> Target:
     """The target that a file or URL names. Raises KvmwatchError, UsageError among them.
 
-    Credentials go unencrypted to another machine only with ``allow_http``.
+    Credentials go unencrypted to another machine only with ``allow_http``, and stand in no URL.
     """
+    if "://" in to and set("@?#") & set(to):
+        raise UsageError(
+            "--to URL without user and password, '?' and '#': everybody can see them there; see --credentials"
+        )
     if to.lower().startswith(("https://", "http://")):
         from nagios_kvm.icinga_api import IcingaApi  # noqa: PLC0415 - brings requests
 

@@ -18,8 +18,8 @@ def read(option: str, path: str, error: type[KvmwatchError] = KvmwatchError, pri
     with doing(f"reading {option} {path}"):
         try:
             with open(path, "rb") as file:
-                if private and os.fstat(file.fileno()).st_mode & 0o007:
-                    raise error(f"{path} can be read by everybody; chmod 600 it")
+                if private:
+                    _check_private(path, os.fstat(file.fileno()).st_mode, error)
                 content = file.read(LIMIT + 1)
             if len(content) > LIMIT:
                 raise error(f"{option} {path} is larger than {LIMIT // 1024} KiB: is it the right file?")
@@ -28,3 +28,17 @@ def read(option: str, path: str, error: type[KvmwatchError] = KvmwatchError, pri
             raise error(f"cannot read {path}: {failed.strerror}") from None
         except UnicodeDecodeError:
             raise error(f"{path}: it is no UTF-8 text") from None
+
+
+def check_private(option: str, path: str, error: type[KvmwatchError] = KvmwatchError) -> None:
+    """Check a file with secrets that another program reads, as :func:`read` does: nobody else may be able to."""
+    with doing(f"looking at {option} {path}"):
+        try:
+            _check_private(path, os.stat(path).st_mode, error)
+        except OSError as failed:
+            raise error(f"cannot read {path}: {failed.strerror}") from None
+
+
+def _check_private(path: str, mode: int, error: type[KvmwatchError]) -> None:
+    if mode & 0o007:
+        raise error(f"{path} can be read by everybody; chmod 600 it")

@@ -6,11 +6,16 @@ comes, and follows redirects with what was for somebody else.
 
 from __future__ import annotations
 
+import base64
+import html
 import io
 import ipaddress
+import json
 import re
 import zlib
+from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import requests
 import urllib3
@@ -21,6 +26,9 @@ from kvmwatch.reading.deadline import Deadline, Started
 
 _PIECE = 65536
 _TOLD = 200  # characters of what an API says that are repeated
+_READ = 100 * _TOLD  # and those that are looked through for secrets
+_BLANK = "***"
+_SHORT = 4  # characters: of so few, what stands within a word is no secret
 _ZLIB_OR_GZIP = zlib.MAX_WBITS | 32
 
 
@@ -46,7 +54,8 @@ def _is_here(host: str) -> bool:
 class Session(requests.Session):  # type: ignore[misc]
     """A session whose every request needs ``timeout``, in seconds and for all of it: name, connection, answer.
 
-    What fails raises a requests.RequestException; a redirect is one.
+    What fails raises a requests.RequestException; a redirect is one. It may repeat what was answered:
+    :meth:`Secrets.reason` tells it.
     """
 
     def __init__(self, limit: int) -> None:
@@ -77,7 +86,7 @@ class Session(requests.Session):  # type: ignore[misc]
         answer = super().send(request, **options)
         if 300 <= answer.status_code < 400:
             answer.close()
-            where = one_line(answer.headers.get("Location", "nowhere"))
+            where = answer.headers.get("Location", "nowhere")
             raise requests.RequestException(f"it redirects to {where}, which is not followed")
         try:
             body = self._unpacked(self._body(answer), answer.headers.get("Content-Encoding", "identity").lower())
@@ -100,9 +109,7 @@ class Session(requests.Session):  # type: ignore[misc]
         if encoding in ("identity", ""):
             return body
         if encoding not in ("gzip", "deflate"):
-            raise requests.exceptions.ContentDecodingError(
-                f"it answers as {one_line(encoding)}, which was not asked"
-            )
+            raise requests.exceptions.ContentDecodingError(f"it answers as {encoding}, which was not asked")
         try:
             unpacked = zlib.decompressobj(_ZLIB_OR_GZIP).decompress(body, self._limit + 1)
         except zlib.error as error:
@@ -115,16 +122,58 @@ class Session(requests.Session):  # type: ignore[misc]
             raise requests.RequestException(f"it answers with more than {self._limit // 1024} KiB")
 
 
-def reason(error: requests.RequestException) -> str:
-    """Why there is no answer, in one line: the innermost of what urllib3 and requests wrap it in."""
+class Secrets:
+    """What went with a request and is said nowhere: an answer, or an error, may repeat it.
+
+    All that is said of either goes through here before it is cut, or half of a secret could be left.
+    """
+
+    def __init__(self, *words: str) -> None:
+        """``words``: passwords, tokens, and ``user:password`` where that goes together, as for HTTP's "Basic"."""
+        forms = sorted({form for word in words if word for form in _forms(word)}, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(_to_find, forms)) or "(?!)", re.IGNORECASE)
+        self._longest = max(map(len, forms), default=0)
+
+    def one_line(self, said: object) -> str:
+        """What an API or an error says, short enough for one line, with *** for secrets in it."""
+        text = str(said)
+        shown = self._pattern.sub(_BLANK, text[:_READ])
+        if len(text) > _READ:  # in the middle of one, maybe
+            shown = shown[: max(0, len(shown) - self._longest)]
+        return one_line(shown)
+
+    def reason(self, error: requests.RequestException) -> str:
+        """Why there is no answer, in one line, the same way."""
+        return self.one_line(_innermost(error))
+
+
+def _forms(word: str) -> Iterator[str]:
+    """How a secret can stand in an answer: as it is, in Base64, or either of them escaped for URLs, JSON, HTML."""
+    encoded = word.encode(errors="surrogateescape")  # of the environment
+    in_base64 = (of(encoded).decode().rstrip("=") for of in (base64.b64encode, base64.urlsafe_b64encode))
+    for plain in (word, *in_base64):
+        octets = plain.encode(errors="surrogateescape")
+        yield plain
+        yield from (quote(octets), quote(octets, safe=""), quote_plus(octets), html.escape(plain))
+        yield from (json.dumps(plain)[1:-1], json.dumps(plain, ensure_ascii=False)[1:-1], repr(plain)[1:-1])
+        yield json.dumps(plain)[1:-1].replace("/", "\\/")  # as PHP has it
+
+
+def _to_find(form: str) -> str:
+    found = re.escape(form)
+    return found if len(form) >= _SHORT else rf"(?<!\w){found}(?!\w)"
+
+
+def _innermost(error: requests.RequestException) -> str:
+    """What is within all that urllib3 and requests wrap it in."""
     inner: Exception = error
     while isinstance(deeper := getattr(inner, "reason", None) or next(iter(inner.args), None), Exception):
         inner = deeper
     # "HTTPConnection(host='kvm1', port=1): Failed to establish a new connection: ..."
-    return one_line(re.sub(r"^.*?: (?=Failed to )", "", str(inner)) or type(inner).__name__)
+    return re.sub(r"^.*?: (?=Failed to )", "", str(inner)) or type(inner).__name__
 
 
 def one_line(said: object) -> str:
-    """What an API or an error says, short enough for one line."""
+    """What an API or an error says, short enough for one line; where secrets were sent, see :class:`Secrets`."""
     text = " ".join(str(said)[: 10 * _TOLD].split())
     return text if len(text) <= _TOLD else text[:_TOLD] + "..."

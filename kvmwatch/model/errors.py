@@ -1,6 +1,11 @@
 """Errors that end a command with one line for the person on call."""
 
+import errno
+
 from kvmwatch.model.text import without_password
+
+#: errno of what a user may not do, which another user or group may
+DENIED = (errno.EACCES, errno.EPERM)
 
 
 class KvmwatchError(Exception):
@@ -23,3 +28,11 @@ class UsageError(KvmwatchError):
 
 class DeadlineExceeded(KvmwatchError):
     """The hypervisor did not answer within the time limit of the command."""
+
+
+def advised(error: OSError, advice: str, *of: int) -> str:
+    """Why the system refused something, and what to do where the errno is one of these.
+
+    A full disk, or a broken one, is not helped by rights.
+    """
+    return f"{error.strerror}; {advice}" if error.errno in of else f"{error.strerror}"

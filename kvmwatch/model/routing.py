@@ -84,7 +84,7 @@ def over(routings: Iterable[Routing]) -> Routing:
     return together
 
 
-class Refused(NamedTuple):
+class Refused(Record):
     """What a VM's metadata says in vain: names that are not allowed there, and variables that never are."""
 
     names: tuple[str, ...] = ()

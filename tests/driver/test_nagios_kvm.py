@@ -75,6 +75,101 @@ def test_unreadable_libvirt_is_one_result(command: Command, tmp_path: Path) -> N
     assert published(spool) == {"KVM host": (3, "KVM_HOST UNKNOWN - no such test driver file: /nonexistent.xml")}
 
 
+#: what stops a run: options for it, what its --config has (None: no such file), and the reason that is told
+STOPPED: dict[str, tuple[tuple[str, ...], str | None, str]] = {
+    "no libvirt": (("-u", "test:///nonexistent.xml"), "", "no such test driver file: /nonexistent.xml"),
+    "a URI that libvirt does not know": (("-u", "nonsense:///"), "", "nonsense"),
+    "no file": ((), None, "cannot read {config}: No such file or directory"),
+    "no INI file": ((), "cpu.usage.warning = 85", "{config}: File contains no section headers."),
+    "a word that is misspelt": ((), "[defaults]\ncpu.usage.warnin = 85\n", "{config}: [defaults]: "),
+    "a metric that there is not": ((), "[defaults]\ncpu.usages.warning = 85\n", "usages"),
+    "a range that is none": ((), "[domain web*]\ncpu.usage.warning = 10:5\n", "{config}: [domain web*]: "),
+    "an expression that is none": ((), "[domain re:(]\nignore = yes\n", "bad regular expression '('"),
+    "a condition that there is not": ((), "[severity]\nstate.crash = ok\n", "{config}: [severity]: "),
+}
+
+
+@pytest.mark.parametrize("way", ["publish", "local"])
+@pytest.mark.parametrize(("options", "config", "reason"), STOPPED.values(), ids=STOPPED)
+def test_what_stops_a_run_is_one_result(
+    command: Command, tmp_path: Path, way: str, options: tuple[str, ...], config: str | None, reason: str
+) -> None:
+    spool, file = tmp_path / "spool", tmp_path / "thresholds.ini"
+    spool.mkdir()
+    if config is not None:
+        file.write_text(config)
+    to = ("--host", "kvm1", "--to", str(spool)) if way == "publish" else ()
+    ran = command("nagios_kvm", way, "-u", EXAMPLE_URI, "--config", str(file), *options, *to)
+    assert ran.code == 3
+    if way == "publish":
+        ((service, (code, said)),) = published(spool).items()
+        assert ran.out == ""
+        first = ran.err.partition("\n")[0]
+        assert first.removeprefix("nagios_kvm: ") == said.removeprefix("KVM_HOST UNKNOWN - ")
+    else:
+        (line,) = ran.out.splitlines()
+        found = re.fullmatch(r'(\d) "(KVM [^"]+)" - (.*)', line)
+        assert found
+        code, service, said = int(found[1]), found[2], found[3]
+        assert ran.err == ""
+    assert (service, code) == ("KVM host", 3)
+    assert said.startswith("KVM_HOST UNKNOWN - ")
+    assert reason.format(config=file) in said
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize("way", ["publish", "local"])
+def test_a_mistake_of_ours_is_a_result_too(
+    command: Command, tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mistaken(*_: object) -> None:
+        raise ZeroDivisionError("qemu+tls://u:secret@kvm1 | no\nmore")
+
+    monkeypatch.setattr("nagios_kvm.cli.results", mistaken)
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    to = ("--host", "kvm1", "--to", str(spool)) if way == "publish" else ()
+    ran = command("nagios_kvm", way, "-u", EXAMPLE_URI, *to, "-vv")
+    told = published(spool)["KVM host"][1] if way == "publish" else ran.out
+    assert "KVM_HOST UNKNOWN - internal error, please report it: ZeroDivisionError: qemu+tls://u:***@kvm1" in told
+    assert ran.code == 3
+    assert "Traceback" in ran.err
+    assert "secret" not in told + ran.err
+
+
+@pytest.mark.parametrize("way", ["publish", "local"])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("-d", "re:("), "bad regular expression '('"),
+        (("-x", ""), "an empty domain pattern selects nothing"),
+        (("--check", "heat"), "unknown check 'heat'"),
+        (("--chek", "cpu"), "unrecognized arguments: --chek cpu"),
+        (("-t", "soon"), "argument -t/--timeout"),
+    ],
+)
+def test_a_wrong_option_is_for_whoever_wrote_it(
+    command: Command, tmp_path: Path, way: str, options: tuple[str, ...], said: str
+) -> None:
+    to = ("--host", "kvm1", "--to", str(tmp_path)) if way == "publish" else ()
+    ran = command("nagios_kvm", way, "-u", EXAMPLE_URI, *to, *options)
+    assert (ran.code, ran.out) == (3, "")
+    assert said in ran.err.partition("\n")[0]
+    assert f"\nusage: nagios_kvm {way}" in ran.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_could_not_be_told_is_said_with_why(command: Command, tmp_path: Path) -> None:
+    pipe = tmp_path / "nagios.cmd"
+    os.mkfifo(pipe)
+    ran = command("nagios_kvm", "publish", *HOST, "--to", str(pipe), "--config", str(tmp_path / "none.ini"))
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err == (
+        f"nagios_kvm: KVM_HOST UNKNOWN - cannot read {tmp_path}/none.ini: No such file or directory; "
+        f"and that could not be told: nobody reads {pipe}: Nagios is not running\n"
+    )
+
+
 def test_pipe_that_nobody_empties_is_given_up_in_time(command: Command, tmp_path: Path) -> None:
     pipe = tmp_path / "nagios.cmd"
     os.mkfifo(pipe)
@@ -156,6 +251,91 @@ def test_config_does_not_remove_most_of_what_there_was(
     assert ("give --force" in said) == refused
     assert run(left, "--force") == (0, "")
     assert file.read_text() == command(*write).out
+
+
+#: a file of the site's own in each format, and one that is hardly there
+THEIRS = {
+    "nagios": "# mine\ndefine host {\n    use        generic-host\n    host_name  important\n}\n",
+    "icinga2": 'object Host "kvm1" {\n  import "generic-host"\n}\n',
+    "director": '{\n  "ServiceSet": {\n    "mine": {\n      "description": "Made by me",\n      "services": {}\n    }\n  }\n}\n',
+    "director-import": '[\n  {\n    "host": "important",\n    "address": "192.0.2.1"\n  }\n]\n',
+}
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_config_replaces_its_own_files_and_no_others(command: Command, tmp_path: Path, format_: str) -> None:
+    """What is not this hypervisor's is refused with what to do; a few entries, so nothing else would refuse it."""
+    hypervisor, file = tmp_path / "hypervisor.xml", tmp_path / "vms"
+    hypervisor.write_text(node(["web1", "db1"]))
+
+    def write(*more: str, host: str = "kvm1", of: str = format_) -> tuple[int, str]:
+        config = ("nagios_kvm", "config", "--format", of, "--host", host, "-u", f"test://{hypervisor}")
+        ran = command(*config, "--check", "state", *more)
+        return ran.code, ran.err or ran.out
+
+    def made(host: str = "kvm1", of: str = format_) -> str:
+        return write(host=host, of=of)[1]
+
+    # of our own, an older version's, and what is as good as none
+    own = made()
+    older = own.replace(" --host kvm1; do not edit.", "; do not edit.")
+    of_lists = format_ == "director-import"
+    assert (older == own) is of_lists, "that of a list is in its rows"
+    for before in (None, "", "\n \n", own, older, *(["[]\n"] if of_lists else [])):
+        file.unlink(missing_ok=True)
+        if before is not None:
+            file.write_text(before)
+        assert write("--output", str(file))[0] == 0, before
+        assert file.read_text() == own
+
+    # all others
+    other_format = next(of for of in FORMATS if of != format_)
+    others = "kvm1 is called kvm2 now, give --force"
+    for before, host, said in (
+        (THEIRS[format_], "kvm1", "nagios_kvm config did not make it; name another --output, or give --force"),
+        (f"\n{own}" if not of_lists else own.replace('"hypervisor"', '"place"'), "kvm1", "did not make it"),
+        (own, "kvm2", f"it is of --host kvm1; name another --output, or, if {others}"),
+        (
+            made(of=other_format),
+            "kvm1",
+            f"it is of --format {other_format}; name another --output, or give --force",
+        ),
+    ):
+        file.write_text(before)
+        code, line = write("--output", str(file), host=host)
+        assert (code, line.count("\n"), file.read_text()) == (3, 1, before)
+        assert line.startswith(f"nagios_kvm: {file} stays as it is: ")
+        assert said in line
+        assert write("--output", str(file), "--force", host=host)[0] == 0
+        assert file.read_text() == made(host)
+
+
+def test_a_list_of_two_hypervisors_is_not_replaced_by_one_of_one(command: Command, tmp_path: Path) -> None:
+    """As the page puts them together, with jq."""
+    file = tmp_path / "vms.json"
+    write = ("nagios_kvm", "config", "--format", "director-import", "-u", EXAMPLE_URI)
+    rows = [row for host in ("kvm1", "kvm2") for row in json.loads(command(*write, "--host", host).out)]
+    file.write_text(json.dumps(rows, indent=2, ensure_ascii=False))
+    ran = command(*write, "--host", "kvm1", "--output", str(file))
+    assert (ran.code, json.loads(file.read_text())) == (3, rows)
+    assert "it is of --host kvm2; name another --output" in ran.err
+
+
+@pytest.mark.parametrize("more", [(), ("--output", "vms.cfg")], ids=["to stdout", "into a file"])
+def test_groups_that_metadata_may_not_name_are_told(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    hypervisor, teams = tmp_path / "hypervisor.xml", tmp_path / "teams.ini"
+    teams.write_text("[defaults]\nallow_metadata = team-*\n")
+    metadata = '<metadata><watch xmlns="urn:kvmwatch:1" contact-groups="admins,team-web"/></metadata>'
+    hypervisor.write_text(node(["web1"]).replace("</name>", f"</name>{metadata}", 1))
+    config = ("nagios_kvm", "config", "--format", "nagios", "--host", "kvm1", "-u", f"test://{hypervisor}")
+    ran = command(*config, "--config", str(teams), *more)
+    assert ran.code == 0
+    assert ran.err == "nagios_kvm: metadata of web1: admins is not in allow_metadata of --config\n"
+    text = (tmp_path / "vms.cfg").read_text() if more else ran.out
+    assert re.findall(r"^ +contact_groups +(.*)$", text, re.MULTILINE)[0] == "team-web"
 
 
 def test_own_hosts_are_fed_as_they_are_defined(command: Command, tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ _MARK = "KVMWATCH_TEST_MARK"
 ZABBIX = ("zabbix_kvm",)
 CONFIG = ("nagios_kvm", "config", "--format", "nagios", *HOST)
 PUBLISH = ("nagios_kvm", "publish", *HOST)
+#: a file of definitions that CONFIG may replace
+OLD = "# Made by: nagios_kvm config --format nagios --host kvm1; do not edit.\n"
 
 
 @pytest.fixture
@@ -219,7 +221,7 @@ def test_a_program_that_does_not_end(
 ) -> None:
     script = str(program(tmp_path, PROGRAMS[behaviour]))
     file = tmp_path / "vms.cfg"
-    file.write_text("the old one\n")
+    file.write_text(OLD)
     if way == "--sender":
         arguments = (*ZABBIX, "send", "-u", EXAMPLE_URI, "--config", "/dev/null", way, script)
     elif way == "send_nsca":
@@ -233,7 +235,7 @@ def test_a_program_that_does_not_end(
     held(
         partial(started, *arguments, env=mark), arguments[0], lambda line, _: any(words in line for words in said)
     )
-    assert file.read_text() == "the old one\n", "what could not be loaded is tried again by the next run"
+    assert file.read_text() == OLD, "what could not be loaded is tried again by the next run"
 
 
 @pytest.mark.parametrize(
@@ -255,7 +257,7 @@ def test_programs_end_with_us(
 ) -> None:
     """And the definitions that were not yet found to be good are put back."""
     file, begun = tmp_path / "vms.cfg", tmp_path / "begun"
-    file.write_text("the old one\n")
+    file.write_text(OLD)
     script = program(tmp_path, f"touch {begun}; {PROGRAMS[text]}")
     arguments = (*CONFIG, "-u", EXAMPLE_URI, "--output", str(file), "--validate", str(script), "-t", "600")
     # what tests run in the background ignores SIGINT, and so would this
@@ -263,12 +265,12 @@ def test_programs_end_with_us(
     with subprocess.Popen([*defaults, *arguments[1:]], env={**os.environ, **mark}) as process:
         try:
             waited(begun.exists)
-            assert file.read_text() != "the old one\n"
+            assert file.read_text() != OLD
             process.send_signal(number)
             assert process.wait(LONG_BEFORE) == -number
         finally:
             process.kill()
-    assert file.read_text() == "the old one\n"
+    assert file.read_text() == OLD
 
 
 def waited(until: Callable[[], bool]) -> None:

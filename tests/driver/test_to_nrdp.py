@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from base64 import b64encode
 from pathlib import Path
+from urllib.parse import quote
+from xml.sax.saxutils import escape
 
 import pytest
 from commands import EXAMPLE_SERVICES, EXAMPLE_URI, Command
@@ -46,6 +50,27 @@ def test_a_wrong_token_is_told_and_printed_nowhere(command: Command, token: Path
     assert (ran.code, ran.out) == (3, "")
     assert ran.err.endswith("NRDP refuses: BAD TOKEN\n")
     assert "s3cr3t" not in ran.err
+
+
+@pytest.mark.parametrize("repeated", ["{0}", "token={1}&cmd=submitcheck", "Basic {2}"])
+def test_what_a_receiver_repeats_of_the_token_is_not_said(command: Command, token: Path, repeated: str) -> None:
+    secret = "s3cr3t/t0k&n"
+    token.write_text(f"token = {secret}\n")
+    forms = (secret, quote(secret, safe=""), b64encode(secret.encode()).decode())
+    said = repeated.format(*forms)
+    xml = f"<result><status>-1</status><message>BAD TOKEN {escape(said)}</message></result>".encode()
+    for behave in (
+        lambda handler: handler.tell(xml),
+        lambda handler: handler.tell(json.dumps({"result": {"status": -1, "message": said}}).encode()),
+        lambda handler: handler.tell(b"", 302, Location=f"/elsewhere?{said}"),
+    ):
+        with api(behave) as url:
+            to = ("--to", f"nrdp+{url}/nrdp/", "--credentials", str(token), "--check", "state")
+            ran = command(*PUBLISH, *to, "-vv")
+        assert (ran.code, ran.out) == (3, "")
+        assert "***" in ran.err
+        for form in (*forms, "s3cr3t", forms[2][:8]):
+            assert form not in ran.err
 
 
 def test_what_was_refused_on_the_way_is_counted(command: Command, token: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -19,15 +20,13 @@ from nagios_kvm import files
 from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.reading.deadline import Deadline
 
-LEFT_OVER = ".before", ".new"
-
 
 def replace(path: Path, text: str = "new", validate: str | None = None, reload: str | None = None) -> bool:
     return files.replace(path, text, validate, reload, Deadline(20))
 
 
 def nothing_is_left(folder: Path) -> bool:
-    return not [path for path in folder.iterdir() if path.name.endswith(LEFT_OVER)]
+    return not [path for path in folder.iterdir() if path.name.startswith(".")]
 
 
 @pytest.fixture(params=["old", None], ids=["there was one", "there was none"])
@@ -176,7 +175,7 @@ def test_what_is_kept_meanwhile_is_as_private_as_the_file(tmp_path: Path, monkey
 
     for _ in range(2):
         with pytest.raises(KvmwatchError, match="is not accepted"):
-            replace(file, validate=f"sh -c 'stat -c %a {tmp_path}/.*[wre] > {seen}; exit 1'")
+            replace(file, validate=f"sh -c 'stat -c %a {tmp_path}/.kvm1* > {seen}; exit 1'")
         assert set(seen.read_text().split()) == {"600"}
         assert (file.read_text(), stat.S_IMODE(file.stat().st_mode)) == ("old", 0o600)
         assert nothing_is_left(tmp_path)
@@ -292,18 +291,18 @@ def test_one_that_is_ended_puts_the_old_one_back(file: Path, tmp_path: Path) -> 
 
 def test_a_run_that_was_killed_before_it_wrote_anything(file: Path, tmp_path: Path) -> None:
     before = text(file)
-    files._keep(file, tmp_path / f".{file.name}.before")
+    files._keep(file, files._kept(file, "new"))
     with pytest.raises(KvmwatchError, match="is not accepted"):
         replace(file, validate="false")
     assert text(file) == before
-    files._keep(file, tmp_path / f".{file.name}.before")
+    files._keep(file, files._kept(file, "new"))
     assert replace(file)
     assert text(file) == "new"
     assert nothing_is_left(tmp_path)
 
 
 def test_a_machine_that_lost_its_power_is_made_up_for_by_the_next_run(file: Path, tmp_path: Path) -> None:
-    before, kept = text(file), tmp_path / f".{file.name}.before"
+    before, kept = text(file), files._kept(file, "new")
     files._keep(file, kept)
     files._write(file, "new")
     with pytest.raises(KvmwatchError, match="is not accepted"):
@@ -314,6 +313,162 @@ def test_a_machine_that_lost_its_power_is_made_up_for_by_the_next_run(file: Path
     assert replace(file, validate="true"), "nobody has accepted or loaded it"
     assert text(file) == "new"
     assert nothing_is_left(tmp_path)
+
+
+#: what somebody does to a file, and what it says then (None: it is gone)
+DOES = {
+    "nothing": (lambda _file: None, ...),
+    "copies a backup": (lambda file: file.write_text("theirs"), "theirs"),
+    "edits it as sed -i does": (lambda file: files._write(file, "theirs"), "theirs"),
+    "removes it": (lambda file: file.unlink(missing_ok=True), None),
+}
+
+
+@pytest.mark.parametrize("written", [True, False], ids=["after it wrote", "before it wrote"])
+@pytest.mark.parametrize(("does", "says"), DOES.values(), ids=DOES)
+def test_what_people_did_after_a_run_that_was_killed_stays(
+    file: Path, does: Callable[[Path], object], says: str | None, written: bool
+) -> None:
+    before = text(file)
+    files._keep(file, files._kept(file, "new"))
+    if written:
+        files._write(file, "new")
+    does(file)
+    with pytest.raises(KvmwatchError, match="is not accepted"):
+        replace(file, "newer", validate="false")
+    assert text(file) == (before if says is ... else says)
+    assert nothing_is_left(file.parent)
+
+
+@pytest.mark.parametrize(("does", "says"), DOES.values(), ids=DOES)
+def test_what_people_did_while_it_was_validated_stays(
+    file: Path, does: Callable[[Path], object], says: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = text(file)
+
+    def refused(*_: object) -> str:
+        does(file)
+        raise KvmwatchError("is not accepted")
+
+    monkeypatch.setattr(files, "_run", refused)
+    with pytest.raises(KvmwatchError, match="is not accepted"):
+        replace(file, validate="x")
+    assert text(file) == (before if says is ... else says)
+    assert nothing_is_left(file.parent)
+
+
+@pytest.mark.parametrize("validate", [None, "true"])
+@pytest.mark.parametrize("call", ["fsync", "replace", "symlink", "link"])
+def test_a_full_disk_leaves_nothing_that_a_later_run_would_take_for_the_old_file(
+    file: Path, monkeypatch: pytest.MonkeyPatch, call: str, validate: str | None
+) -> None:
+    before = text(file)
+
+    def full(*_: object, **_options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, call, full)
+        with suppress(KvmwatchError):  # what is kept meanwhile may be a copy, for which there is room
+            replace(file, validate=validate)
+    assert text(file) in (before, "new")
+    assert nothing_is_left(file.parent)
+    file.write_text("theirs")
+    with pytest.raises(KvmwatchError, match="is not accepted"):
+        replace(file, validate="false")
+    assert text(file) == "theirs"
+
+
+def test_a_guard_puts_back_what_was_written_only(file: Path, tmp_path: Path) -> None:
+    """When somebody edits the file while it is validated, and then the run is killed."""
+    begun = tmp_path / "begun"
+    command = f"sh -c 'touch {begun}; while [ -e {begun} ]; do sleep 0.1; done'"
+    code = (
+        "from pathlib import Path; from nagios_kvm import files; from kvmwatch.reading.deadline import Deadline\n"
+        f"files.replace(Path({str(file)!r}), 'new', {command!r}, None, Deadline(60))"
+    )
+    killed = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+    while not begun.exists() and killed.poll() is None:
+        time.sleep(0.01)
+    file.write_text("theirs")
+    killed.kill()
+    killed.wait()
+    with files._alone(tmp_path, Deadline(20)):
+        assert text(file) == "theirs"
+    begun.unlink()
+    with pytest.raises(KvmwatchError, match="is not accepted"):
+        replace(file, validate="false")
+    assert text(file) == "theirs"
+    assert nothing_is_left(tmp_path)
+
+
+@pytest.mark.parametrize("where", [".", "sites", "../elsewhere"], ids=["a file", "a link", "a link out of it"])
+@pytest.mark.parametrize("steps", [{}, {"validate": "true"}, {"validate": "false"}, {"reload": "false"}], ids=str)
+def test_other_files_change_where_they_are_and_go_back_with_it(
+    tmp_path: Path, where: str, steps: dict[str, str]
+) -> None:
+    """Of each path one file is written: the one to which it leads."""
+    folder = tmp_path / "conf.d"
+    (folder / where).mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"kvm{number}.cfg" for number in (1, 2)]
+    real = [(folder / where / f"kvm{number}.cfg").resolve() for number in (1, 2)]
+    for path, target in zip(paths, real):
+        target.write_text("old")
+        if path != target:
+            path.symlink_to(target)
+    inodes = [target.stat().st_ino for target in real]
+    accepted = "false" not in steps.values()
+    with nullcontext() if accepted else pytest.raises(KvmwatchError, match="the old one stays"):
+        files.replace(
+            *(paths[0], "new", steps.get("validate"), steps.get("reload"), Deadline(20)),
+            also=lambda: {paths[1]: "less"},
+        )
+    assert [path.is_symlink() for path in paths] == [where != "."] * 2
+    assert [path.read_text() for path in paths] == (["new", "less"] if accepted else ["old", "old"])
+    assert ([target.stat().st_ino for target in real] == inodes) is not accepted, "else the very files are back"
+    assert nothing_is_left(folder)
+    assert nothing_is_left(real[0].parent)
+
+
+@pytest.mark.parametrize("locks", [True, False], ids=["locks", "a file system without locks"])
+def test_the_files_of_others_that_a_killed_run_left_are_put_back_by_whichever_run_is_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locks: bool
+) -> None:
+    """Without locks nobody knows whether that run is still at work."""
+
+    def none(*_: object) -> None:
+        raise OSError(9, "Bad file descriptor")
+
+    if not locks:
+        monkeypatch.setattr(files.fcntl, "flock", none)
+    of_others = tmp_path / "kvm2.cfg"
+    of_others.write_text("old")
+    files._keep(of_others, files._kept(of_others, "less"))
+    files._write(of_others, "less")
+    assert replace(tmp_path / "kvm1.cfg")
+    assert of_others.read_text() == ("old" if locks else "less")
+    assert nothing_is_left(tmp_path) is locks
+
+
+def test_two_paths_to_a_folder_are_one_to_be_alone_in(tmp_path: Path) -> None:
+    """Whichever way they name it: by a link to a file in it, or by one to the folder."""
+    real, links, begun = tmp_path / "real", tmp_path / "links", tmp_path / "begun"
+    real.mkdir()
+    links.mkdir()
+    (links / "a.cfg").symlink_to(real / "a.cfg")
+    (tmp_path / "folder").symlink_to(real)
+    validate = f"sh -c 'touch {begun}; while [ -e {begun} ]; do sleep 0.05; done'"
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(replace, links / "a.cfg", "new", validate)
+        try:
+            while not begun.exists():
+                time.sleep(0.01)
+            for other in (real / "b.cfg", tmp_path / "folder" / "b.cfg", links / "b.cfg"):
+                with pytest.raises(KvmwatchError, match="another run of nagios_kvm config is still at work in "):
+                    files.replace(other, "new", None, None, Deadline(0.2))
+        finally:
+            begun.unlink()
+        assert run.result()
 
 
 def test_no_guard_is_left(file: Path) -> None:

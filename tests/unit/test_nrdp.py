@@ -12,6 +12,7 @@ from nagios_kvm.nrdp import Nrdp, document, processed
 from nagios_kvm.turns import Turns
 from nrdp import TOKEN, Receiver
 
+from kvmwatch.command.web import Secrets
 from kvmwatch.model.errors import UsageError
 from kvmwatch.reading.deadline import Deadline
 
@@ -48,7 +49,7 @@ def test_hostile_output_is_well_formed() -> None:
     ],
 )  # fmt: skip
 def test_only_what_it_says_it_took_counts(body: str, code: int, number: int) -> None:
-    found, why = processed(body.encode(), code)
+    found, why = processed(body.encode(), code, Secrets(TOKEN))
     assert found == number
     assert bool(why) is not bool(number)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import json
 import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from check_kvm.frame.output import Style
@@ -21,11 +23,12 @@ from nagios_kvm.command_file import CommandFile
 from nagios_kvm.homes import own
 from nagios_kvm.icinga_api import IcingaApi
 from nagios_kvm.judging import Result
+from nagios_kvm.nsca import Nsca
 from nagios_kvm.spool import Spool
 from nagios_kvm.turns import Turns
 from urllib3.util.retry import Retry
 
-from kvmwatch.model.errors import KvmwatchError, UsageError
+from kvmwatch.model.errors import DENIED, KvmwatchError, UsageError
 from kvmwatch.model.policy import OwnThreshold, Policy
 from kvmwatch.model.snapshot import Domain, Snapshot
 from kvmwatch.reading.deadline import Deadline
@@ -237,11 +240,72 @@ def test_a_file_without_credentials_is_told_without_what_is_in_it(tmp_path: Path
     assert "geheim" not in str(refused.value)
 
 
-@pytest.mark.parametrize("url", ["https://u:geheim@icinga:5665", "http://u:ge@heim@localhost", "https://u@icinga"])
-def test_credentials_in_the_url_are_refused_unseen(url: str) -> None:
-    with pytest.raises(UsageError, match="--credentials") as refused:
-        targets.find(url, "/etc/kvmwatch/icinga.ini", None)
-    assert "heim" not in str(refused.value)
+#: targets that take credentials, and what is in their files
+TAKING = {
+    "https://icinga:5665": "user = u\npassword = geheim\n",
+    "nrdp+https://nagios/nrdp/": "token = geheim\n",
+    "nsca://nagios": "password=geheim\nencryption_method=14\n",
+}
+
+
+@pytest.mark.parametrize("to", TAKING)
+@pytest.mark.parametrize(
+    "within",
+    [
+        *("{scheme}://u:geheim@{rest}", "{scheme}://u:ge@heim@{rest}", "{scheme}://geheim@{rest}"),
+        *("{scheme}://{rest}?token=geheim", "{scheme}://{rest}#geheim", "{scheme}://?geheim@{rest}"),
+    ],
+)
+def test_credentials_in_the_url_are_refused_unseen(to: str, within: str) -> None:
+    scheme, _, rest = to.partition("://")
+    for spelt in (scheme, scheme.upper()):
+        with pytest.raises(
+            UsageError, match=r"--to URL without user and password, .*; see --credentials"
+        ) as refused:
+            targets.find(within.format(scheme=spelt, rest=rest), "/etc/kvmwatch/icinga.ini", None)
+        assert "heim" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("to", "text"), TAKING.items(), ids=TAKING)
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o640, 0o604, 0o644, 0o602, 0o777])
+def test_credentials_that_everybody_can_read_are_refused(tmp_path: Path, to: str, text: str, mode: int) -> None:
+    """Whoever reads the file: NSCA's is read by send_nsca."""
+    file = tmp_path / "credentials"
+    file.write_text(text)
+    file.chmod(mode)
+    refused = pytest.raises(UsageError, match=f"{file} can be read by everybody; chmod 600 it")
+    with refused if mode & 0o007 else contextlib.nullcontext():
+        assert targets.find(to, str(file), None)
+    with pytest.raises(UsageError, match="No such file"):
+        targets.find(to, str(tmp_path / "none"), None)
+
+
+PASSWORD = "gehei/m+%"
+#: how what an API got comes back: the header, what was in it, and what a URL would make of that
+REPEATED = ("{basic}", "Basic {basic}", "{password}", "u:{password}", "{url}", "token={url}&cmd=x")
+_TOLD_IN = {
+    "an error": lambda said: told(json.dumps({"error": 500, "status": said}), 500),
+    "a result": lambda said: told(json.dumps({"results": [{"code": 500, "status": said}]}), 500),
+    "errors of a result": lambda said: told(json.dumps({"results": [{"code": 500, "errors": [said]}]}), 500),
+    "a redirect": lambda said: told("", 302, Location=f"https://elsewhere/{said}"),
+    "an encoding": lambda said: told("{}", Content_Encoding=said),
+    "a long error": lambda said: told(json.dumps({"error": 500, "status": "x" * 190 + said * 5}), 500),
+}
+
+
+@pytest.mark.parametrize("repeated", REPEATED)
+@pytest.mark.parametrize("told_in", _TOLD_IN.values(), ids=_TOLD_IN)
+def test_what_icinga_repeats_of_the_credentials_is_not_said(
+    send: Callable[..., targets.Taken], repeated: str, told_in: Callable[[str], Behaviour]
+) -> None:
+    basic = base64.b64encode(f"u:{PASSWORD}".encode()).decode()
+    said = repeated.format(basic=basic, password=PASSWORD, url=quote(PASSWORD, safe=""))
+    with api(told_in(said)) as url, pytest.raises(KvmwatchError) as failed:
+        send(url, results(2), login=f"user = u\npassword = {PASSWORD}\n")
+    line = str(failed.value)
+    assert "***" in line
+    for secret in (PASSWORD, PASSWORD[:6], basic, basic[:8]):
+        assert secret not in line
 
 
 # Nagios
@@ -459,6 +523,37 @@ def test_a_spool_that_cannot_be_written_keeps_no_half_of_it(
     with pytest.raises(KvmwatchError, match="No space left on device"):
         Spool(tmp_path).send("kvm1", Turns(str(tmp_path / "state"), (), results(4)), Deadline(60))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EROFS, errno.EIO, errno.ENOENT])
+@pytest.mark.parametrize(
+    ("call", "target", "advice", "of"),
+    [
+        ("nagios_kvm.spool.tempfile.mkstemp", Spool, "; add the user to its group", DENIED),
+        ("nagios_kvm.command_file.os.open", CommandFile, "; add the user to its group", DENIED),
+        ("nagios_kvm.nsca.programs.run", lambda _: Nsca("nsca://nagios", None), "; install nsca-client", (2,)),
+    ],
+    ids=["spool", "command file", "nsca"],
+)
+def test_advice_is_given_where_it_helps(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    call: str,
+    target: Callable[[Path], targets.Target],
+    advice: str,
+    of: tuple[int, ...],
+) -> None:
+    """A full disk is not helped by rights."""
+    turns = Turns(str(tmp_path / "state"), (), results(4))
+
+    def fails(*_: object, **_options: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(call, fails)
+    with pytest.raises(KvmwatchError) as failed:
+        target(tmp_path).send("kvm1", turns, Deadline(60))
+    assert str(failed.value).endswith(f": {os.strerror(number)}" + (advice if number in of else ""))
 
 
 def test_hostile_output_makes_no_field_of_the_spool(tmp_path: Path) -> None:

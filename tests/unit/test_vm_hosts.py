@@ -13,7 +13,7 @@ from uuid import NAMESPACE_DNS, uuid5
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nagios_kvm import composing, files, handing_over, icinga2, manifest, nagios
+from nagios_kvm import composing, director, director_import, files, handing_over, icinga2, manifest, nagios
 from nagios_kvm.composing import Definitions
 from nagios_kvm.definitions import Site
 from nagios_kvm.homes import Homes
@@ -305,6 +305,71 @@ def test_foreign_files_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "e.cfg").write_text(f"# {manifest.head('nagios', 'kvm1')}\n{line}")
     assert list(manifest.beside(tmp_path / "kvm1.cfg", "kvm1")) == []
     assert [other.path.name for other in manifest.beside(tmp_path / "kvm2.cfg", "kvm2")] == ["e.cfg"]
+
+
+@pytest.mark.parametrize("linked", ["kvm1", "kvm2", "both"])
+@pytest.mark.parametrize("elsewhere", ["real", "../real"])
+def test_a_host_goes_over_between_files_that_are_links(tmp_path: Path, linked: str, elsewhere: str) -> None:
+    folder = tmp_path / "conf.d"
+    (folder / elsewhere).mkdir(parents=True)
+    links = [folder / f"{one}.cfg" for one in ("kvm1", "kvm2") if linked in (one, "both")]
+    for link in links:
+        link.symlink_to(f"{elsewhere}/{link.name}")
+        (folder / f"again-{link.name}").symlink_to(link.name)  # the same file once more
+    config(folder, "kvm2", vm("web1"), vm("db1"))
+    config(folder, "kvm1", vm("mail1"))
+    assert config(folder, "kvm1", vm("mail1"), vm("web1", states.RUNNING, "migrated")) == []
+    assert (hosts(folder, "kvm1"), hosts(folder, "kvm2")) == (["mail1", "web1"], ["db1"])
+    for link in links:
+        assert link.is_symlink()
+        assert (folder / elsewhere / link.name).read_text() == link.read_text()
+
+
+def test_what_is_kept_of_another_file_meanwhile_is_no_file_of_its_own(tmp_path: Path) -> None:
+    """Also when files have no suffix."""
+    (tmp_path / ".kvm2.before-0123456789abcdef").write_text(f"# {manifest.head('nagios', 'kvm2')}\n")
+    assert list(manifest.beside(tmp_path / "kvm1", "kvm1")) == []
+
+
+RENDERERS = {"nagios": nagios, "icinga2": icinga2, "director": director, "director-import": director_import}
+
+
+@pytest.mark.parametrize("of_format", RENDERERS)
+@pytest.mark.parametrize("host", ["kvm1", 'kvm "1"', "a\\b", "Büro 1", "kvm1 --host kvm2", "[", "{", "🔑"])
+def test_every_file_says_who_made_it(of_format: str, host: str) -> None:
+    if of_format == "nagios" and set(host) & ILLEGAL:
+        pytest.skip("Nagios has no such host")
+    site = Site(host, None, False, 300, (manifest.head(of_format, host),))
+    pattern = NAME if of_format == "director-import" else None
+    text = RENDERERS[of_format].render(site, services(snapshot(vm("web1"), vm('b"\\')), CHOSEN, pattern))
+    assert manifest.maker(text) == (of_format, {host})
+    manifest.refuse_foreign(Path("x"), text, *site.heading)
+    for another in (manifest.head(of_format, "another"), manifest.head("other", host)):
+        with pytest.raises(KvmwatchError, match="give --force"):
+            manifest.refuse_foreign(Path("x"), text, another)
+
+
+PIECES = (
+    "[\n",
+    "{\n",
+    "  {\n",
+    '    "hypervisor": "a\\x",\n',
+    '    "hypervisor": "a",\n',
+    '      "description": "',
+    "# ",
+)
+PIECES += (manifest.head("nagios", 'k"'), '",\n', "]", "}", "\n", "x")
+
+
+@given(st.lists(st.sampled_from(PIECES)))
+def test_whatever_a_file_says_it_is_somebodys(pieces: list[str]) -> None:
+    """What is no file of ours, however alike, is refused; never is a run stopped by a mistake in it."""
+    text = "".join(pieces)
+    made = manifest.maker(text)
+    assert made is None or made.of_format in RENDERERS
+    ours = not text.strip() or (made == ("nagios", {"kvm1"}))
+    with contextlib.nullcontext() if ours else pytest.raises(KvmwatchError, match="stays as it is"):
+        manifest.refuse_foreign(Path("x"), text, manifest.head("nagios", "kvm1"))
 
 
 HYPERVISORS = ("kvm1", "kvm2", "kvm3")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
+import html
 import json
 import re
 import zlib
 from collections.abc import Callable
+from urllib.parse import quote, quote_plus
 
 import pytest
 import requests
 from hanging import Handler, api
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from kvmwatch.command.web import Session, check_private, one_line, reason
+from kvmwatch.command.web import Secrets, Session, check_private, one_line
 from kvmwatch.model.errors import KvmwatchError
 
 BODY = json.dumps({"name": "Büro", "values": [0] * 1000}).encode()
@@ -67,17 +72,72 @@ def test_no_redirect_is_followed(code: int) -> None:
 def test_why_there_is_no_answer_stands_without_what_wraps_it(url: str, said: str) -> None:
     with pytest.raises(requests.RequestException) as failed:
         Session(1000).get(url, timeout=60)
-    assert re.fullmatch(said, reason(failed.value)), reason(failed.value)
+    told = Secrets().reason(failed.value)
+    assert re.fullmatch(said, told), told
 
 
 def test_why_says_what_was_not_wrapped() -> None:
-    assert reason(requests.Timeout("no whole answer in time")) == "no whole answer in time"
-    assert reason(requests.ConnectionError(requests.ConnectionError())) == "ConnectionError"
+    assert Secrets().reason(requests.Timeout("no whole answer in time")) == "no whole answer in time"
+    assert Secrets().reason(requests.ConnectionError(requests.ConnectionError())) == "ConnectionError"
 
 
 def test_what_others_say_is_one_short_line() -> None:
     assert one_line("a\n  b\tc") == "a b c"
     assert len(one_line("x " * 1_000_000)) < 250
+
+
+#: how an API can repeat a secret
+REPEATS: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "in Base64": lambda word: base64.b64encode(word.encode()).decode(),
+    "in Base64 of URLs, without its end": lambda word: (
+        base64.urlsafe_b64encode(word.encode()).decode().rstrip("=")
+    ),
+    "in a URL": lambda word: quote(word, safe=""),
+    "in a URL with small letters": lambda word: re.sub("%..", lambda of: of[0].lower(), quote(word, safe="")),
+    "in a form": quote_plus,
+    "in JSON": lambda word: json.dumps(word)[1:-1],
+    "in JSON of PHP": lambda word: json.dumps(word)[1:-1].replace("/", "\\/"),
+    "in JSON, in Base64": lambda word: json.dumps(base64.b64encode(word.encode()).decode())[1:-1].replace(
+        "/", "\\/"
+    ),
+    "in HTML": html.escape,
+    "in a list of Python's": lambda word: str([word])[2:-2],
+}
+
+
+@pytest.mark.parametrize("repeat", REPEATS.values(), ids=REPEATS)
+@settings(max_examples=50)
+@given(word=st.text("aZ09%/+=&<\"'\\:;é密🔑~", min_size=8, max_size=60), before=st.integers(0, 250))
+def test_a_secret_is_never_said_however_it_is_repeated_and_wherever_it_is_cut(
+    repeat: Callable[[str], str], word: str, before: int
+) -> None:
+    both = f"user:{word}"
+    said = Secrets(word, both).one_line(f"{'.' * before} {repeat(both)} {'.' * before}")
+    known = repeat(word) if repeat(both).endswith(repeat(word)) else repeat(both)
+    for at in range(len(known) - 3):
+        assert known[at : at + 4] not in said
+
+
+def test_half_of_a_secret_is_never_said() -> None:
+    """Where so much came that not all of it is looked through, and most of that is blanks."""
+    word = "s3cr3t" * 20
+    for length in range(19_800, 20_010):
+        said = Secrets(word).one_line(" " * length + word * 3)
+        assert not said.replace("***", ""), length
+
+
+@pytest.mark.parametrize(
+    ("word", "said", "shown"),
+    [
+        ("p", "no p here: stop", "no *** here: stop"),
+        ("abc", "abcd abc", "abcd ***"),
+        ("abcd", "xabcdx", "x***x"),
+        ("", "nothing", "nothing"),
+    ],
+)
+def test_what_is_short_does_not_spoil_words(word: str, said: str, shown: str) -> None:
+    assert Secrets(word).one_line(said) == shown
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import pyzabbix
 import requests
 
 from kvmwatch.command import given, watchdog
-from kvmwatch.command.web import Session, check_private, one_line, reason
+from kvmwatch.command.web import Secrets, Session, check_private
 from kvmwatch.model.doing import doing
 from kvmwatch.model.errors import KvmwatchError
 
@@ -100,17 +100,21 @@ class Api:
         check_private(url, allow_http)
         self.url = url
         self._answers = True
+        self._secrets = Secrets(login.token or "", login.password or "")
         front_end = url.removesuffix("/api_jsonrpc.php").rstrip("/")
         self._api = pyzabbix.ZabbixAPI(front_end, session=Session(_LIMIT), timeout=timeout)
         version = self.call("apiinfo.version")
         try:
             self.version: tuple[int, int] = tuple(map(int, str(version).split(".")[:2]))  # type: ignore[assignment]
         except ValueError:
-            raise KvmwatchError(f"{url}: {one_line(version)!r} is no version of Zabbix") from None
+            raise KvmwatchError(f"{url}: {self._secrets.one_line(version)!r} is no version of Zabbix") from None
         if self.version < (6, 0):
-            raise KvmwatchError(f"{url}: Zabbix {version} is older than 6.0, which the templates need")
+            raise KvmwatchError(
+                f"{url}: Zabbix {self._secrets.one_line(version)} is older than 6.0, which the templates need"
+            )
         self._session = not login.token
         token = login.token or self.call("user.login", username=login.user, password=login.password)
+        self._secrets = Secrets(str(token), login.password or "")
         if self.version >= _TOKEN_IN_HEADER:
             self._api.session.headers["Authorization"] = f"Bearer {token}"
         else:
@@ -123,14 +127,14 @@ class Api:
             with doing(f"asking Zabbix: {method}"):
                 return self._api.do_request(method, list(values) or parameters)["result"]
         except pyzabbix.ZabbixAPIException as error:
-            why = one_line(_reason(str(error.args[0] if error.args else error)))
+            why = self._secrets.one_line(_reason(str(error.args[0] if error.args else error)))
             raise Refused(f"{self.url}: Zabbix refused {method}: {why}", why) from None
         except (KeyError, TypeError):
             raise KvmwatchError(f"{self.url}: the answer to {method} is none of a Zabbix API") from None
         except requests.RequestException as error:
             self._answers = False
             raise KvmwatchError(
-                f"{self.url}: no Zabbix API answers: {reason(error)}; "
+                f"{self.url}: no Zabbix API answers: {self._secrets.reason(error)}; "
                 "the URL is the front end's, as in the browser"
             ) from None
 
