@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -62,6 +64,26 @@ def test_processes_beside_proc(command: Command, bed: Bed) -> None:
     assert line["rss"] == pytest.approx(int(fields[21]) * os.sysconf("SC_PAGE_SIZE"), rel=0.15)
     running = {domain["name"] for domain in readings(command, "domains", "-n", "1")[0]["domains"] if domain["id"]}
     assert {line["vm"] for line in by_pid.values()} <= running
+
+
+@pytest.mark.skipif(not shutil.which("virt-top"), reason="virt-top: Debian 12 has none")
+def test_rates_beside_virt_top(command: Command, tmp_path: Path) -> None:
+    """Both look at web1 for the same while, as virt-top's --csv and our --json tell it."""
+    file, seconds = tmp_path / "virt-top.csv", 5
+    words = ["virt-top", "--script", "-n", "3", "-d", str(seconds), "--csv", str(file)]
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as theirs:
+        *_, last = readings(command, "domains", "--domain", "web1", "-n", "3", "-d", str(seconds))
+        assert theirs.wait(60) == 0
+    header, *_, row = csv.reader(file.read_text().splitlines())
+    # its columns of a domain come again for each, of which only the first have names
+    first, width = header.index("Domain ID"), len(header) - header.index("Domain ID")
+    told = (row[at : at + width] for at in range(first, len(row), width))
+    (web1,) = (dict(zip(header[first:], part)) for part in told if part[1] == "web1")
+    (ours,) = last["domains"]
+    # its % are of all CPUs of the host, and have QEMU's own threads in them
+    assert float(web1["%CPU"]) == pytest.approx(ours["cpu"] * ours["vcpus"] / (os.cpu_count() or 1), rel=0.5)
+    assert float(web1["Mem (bytes)"]) == pytest.approx(ours["memory"], rel=0.01)
+    assert float(web1["Block WRRQ"]) / seconds == pytest.approx(ours["write_iops"], rel=0.5, abs=1)
 
 
 def answers(top: Terminal) -> float:
