@@ -22,7 +22,10 @@ TABLE, WIDE, DATA, ASKED = range(4)
 #: what QEMU is asked for, so that one that does not answer is the reason where it is missing
 _OF_QEMU = Group.CPU | Group.MEMORY | Group.DISK | Group.INTERFACE
 
-ALWAYS = 99  # kept however narrow the terminal is
+#: how long a column is kept on a narrow terminal: from the first on longer than all figures, and texts are cut
+#: to TIGHT before it is left out; with the second as long as can be
+HELD, ALWAYS = 900, 999
+TIGHT = 8  # columns of the terminal in which a text still tells something
 
 
 class Column(NamedTuple):
@@ -37,6 +40,7 @@ class Column(NamedTuple):
     shown: int = TABLE
     text: Callable[[Any], str] | None = None  # for people, where it is not just the value with its unit
     least: int | None = None  # columns of the terminal to which it can be cut; None: it is never cut
+    tight: int = TIGHT  # the same, where else it or what is as important would be left out
     if_any: bool = False  # in the table only where a VM has a value
     kept: int = 0  # on a narrow terminal those with the lowest go first
     rated: bool = False  # whether it needs two readings
@@ -184,7 +188,7 @@ COLUMNS = (
         needs=Group.CONTROL,
         text=lambda row: state_in_words(row, every_reason=False),
         least=10,
-        kept=ALWAYS,
+        kept=HELD,  # what is wrong with it tells more
     ),
     Column("reason", "REASON", None, "the reason of its state", lambda row: row.domain.why.text, shown=DATA),
     Column(
@@ -336,7 +340,8 @@ COLUMNS = (
         *("problem", "PROBLEM", None, "what the checks find, the worst first"),
         *(_problems, Group.POLICY),
         least=32,
-        kept=ALWAYS,
+        tight=16,
+        kept=HELD + 1,
         judged=True,
     ),
 )

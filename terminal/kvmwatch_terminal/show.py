@@ -71,8 +71,13 @@ def _show_vm(options: argparse.Namespace) -> Outcome:
     return Outcome(in_words(shown, verdicts, reading.room(), reading.coloured()))
 
 
-def read(options: argparse.Namespace, counters: Counters | None = None) -> tuple[Shown, list[Said]]:
-    """Read the VM of the options and ask the checks; see :func:`reading.read`. Raises KvmwatchError."""
+def read(
+    options: argparse.Namespace, counters: Counters | None = None, called: str = ""
+) -> tuple[Shown, list[Said]]:
+    """Read the VM of the options and ask the checks; see :func:`reading.read`.
+
+    ``called``: what people know it by, where the options have its UUID. Raises KvmwatchError.
+    """
     from check_kvm.frame.check_options import site_config  # noqa: PLC0415 - only when it is used
 
     config = site_config(options.config)
@@ -82,9 +87,9 @@ def read(options: argparse.Namespace, counters: Counters | None = None) -> tuple
         groups &= ~Group.PSS  # takes the kernel too long for who asks again and again
     selection = Selection.parse([options.vm], [])
     before = reading.read(options, "kvm_show", groups, checks, selection, config, counters=counters)
-    metadata = _the_one(before, options.vm).policy
+    metadata = _the_one(before, options.vm, called).policy
     snapshot = config.applied(before)
-    domain = _the_one(snapshot, options.vm)
+    domain = _the_one(snapshot, options.vm, called)
     verdicts = [] if domain.policy.ignore else list(said(snapshot, checks, config, domain))
     # its status is the one that list gives; what only root sees of its process is beside it
     of_each = [check for check in checks if check.of_each_domain]
@@ -100,10 +105,11 @@ def _checks(uri: str) -> tuple[Check, ...]:
     return tuple(check for check in all_checks() if check.of_each_domain or check.name in seen)
 
 
-def _the_one(snapshot: Snapshot, called: str) -> Domain:
-    """The VM of this name. Raises KvmwatchError when there is none, or more than one."""
-    exact = [domain for domain in snapshot.domains if called in (domain.name, domain.uuid)]
+def _the_one(snapshot: Snapshot, vm: str, called: str = "") -> Domain:
+    """The VM of this name or UUID. Raises KvmwatchError when there is none, or more than one."""
+    exact = [domain for domain in snapshot.domains if vm in (domain.name, domain.uuid)]
     found = exact or list(snapshot.domains)
+    called = called or vm
     if not found:
         raise KvmwatchError(f"no VM {called} here; 'kvmwatch list --format names' tells which there are")
     if len(found) > 1:

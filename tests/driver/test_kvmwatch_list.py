@@ -188,6 +188,7 @@ def test_thresholds_of_the_site(command: Command, tmp_path: Path) -> None:
         (("list", "-d", "re:("), "bad regular expression '('"),
         (("list", "web1"), "unrecognized arguments: web1"),
         (("list", "--config", "/nonexistent"), "/nonexistent"),
+        (("list", "\x9b31m\n\x1b]0;x\x07y"), "unrecognized arguments:  31m  ]0;x y"),
     ],
 )
 def test_bad_options_are_one_line_and_a_line_of_usage(
