@@ -66,6 +66,9 @@ class Disk(NamedTuple):
     device: Optional[str] = None
     bus: Optional[str] = None
     kind: Optional[str] = None  # of its source: file, block, network, vhostuser, ... (None: not asked)
+    pool: Optional[str] = (
+        None  # the storage pool that its XML names (kind volume); ``path`` may be the volume's name
+    )
     mirror: Optional[str] = None  # the block job that writes it to a second image: copy, active-commit; None: none
     mirror_since: Optional[float] = None  # Unix time at which that was first seen
     error: Optional[str] = None  # "no space" or "I/O error" (virDomainGetDiskErrors)
@@ -193,6 +196,7 @@ class Pool(NamedTuple):
     fault: Optional[str] = None  # what is surely wrong with its storage: "nothing is mounted at /srv/nfs"
     dated: Optional[str] = None  # why its figures are libvirt's of the last refresh though the storage is here
     path: Optional[str] = None  # the folder of its volumes on its hypervisor; None: it has none, or is not known
+    source: Optional[str] = None  # what it is called where it is: a volume group, a pool of Ceph; None: the same
 
 
 class Network(NamedTuple):

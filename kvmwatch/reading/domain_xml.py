@@ -133,6 +133,7 @@ def _disk(disk: ElementTree.Element) -> Disk:
         bus=_attribute(disk, "target", "bus"),
         kind=disk.get("type"),
         path=_attribute(disk, "source", "file", "dev", "name", "volume"),
+        pool=_attribute(disk, "source", "pool"),
         backing=tuple(_backing(disk)),
         limits=tuple(_limits(disk)),
         mirror=None if disk.find("mirror") is None else _attribute(disk, "mirror", "job") or "copy",

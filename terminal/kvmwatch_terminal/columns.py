@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Union
 
 from kvmwatch.model import derived, measured, states
 from kvmwatch.model.groups import Group
+from kvmwatch.model.snapshot import Disk
 from kvmwatch.model.units import human, two_units
 from kvmwatch_terminal import rows
 from kvmwatch_terminal.rows import Row, Thing
@@ -132,6 +133,15 @@ def _expected(row: Row) -> Value:
 
 def _addresses(row: Row) -> Value:
     return [address for interface in row.domain.interfaces for address in interface.addresses] or None
+
+
+def _disks(row: Row) -> Value:
+    return [f"{disk.name} {_image(disk)}" for disk in row.domain.disks if disk.path] or None
+
+
+def _image(disk: Disk) -> str:
+    path = disk.path or ""
+    return f"{disk.pool}/{path}" if disk.pool and not path.startswith("/") else path
 
 
 def _status(row: Row) -> Value:
@@ -335,6 +345,12 @@ COLUMNS = (
         ),
         *(_addresses, Group.ADDRESSES | Group.NETWORKS | Group.INTERFACE | _XML),
         shown=ASKED,
+    ),
+    Column(
+        *("disks", "DISKS", None, "its disks with the path of the image, or its pool and volume"),
+        *(_disks, _XML),
+        shown=ASKED,
+        least=16,
     ),
     Column(
         *("problem", "PROBLEM", None, "what the checks find, the worst first"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import reduce
 from operator import or_
 from typing import NamedTuple
@@ -15,10 +15,11 @@ from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Snapshot
 from kvmwatch.model.text import readable
 from kvmwatch.reading.connection import is_local
-from kvmwatch_terminal import beside, formats, reading
+from kvmwatch_terminal import beside, formats, reading, storage
 from kvmwatch_terminal.beside import Line
 from kvmwatch_terminal.columns import BY_NAME, COLUMNS, DATA, TABLE, WIDE, Column
-from kvmwatch_terminal.filters import FILTERS, filtered
+from kvmwatch_terminal.devices import Devices
+from kvmwatch_terminal.filters import FILTERS, Filter, filtered
 from kvmwatch_terminal.order import BY_PROBLEM, in_order
 from kvmwatch_terminal.rows import Problem, Row, hypervisor_problems, judged, rows
 from kvmwatch_terminal.table import table
@@ -71,6 +72,14 @@ def add_options(made: Parser) -> None:
             help=f"only VMs {each.help}",
         )
     made.add_argument(
+        "--on",
+        action="append",
+        default=[],
+        metavar="WHAT",
+        help="only VMs with a disk there, backing images counted: a storage pool, a path with what is below it, a "
+        "device with what stands on it, what is mounted (nas:/export); repeatable",
+    )
+    made.add_argument(
         "--problems",
         action="store_true",
         help="only what something is wrong with: VMs, and where none are chosen, the host, its pools and networks",
@@ -90,7 +99,7 @@ def _run(options: argparse.Namespace) -> Outcome:
     columns = _chosen(options)
     by = options.sort or BY_NAME["problem" if _shows_problems(columns) else "name"]
     snapshot, found, problems = _read(options, {*columns, by})
-    found = filtered(found, options.filters)
+    found = filtered(found, [*options.filters, *_storage(options, snapshot)])
     if options.problems:
         found = [row for row in found if row.badness]
     found = in_order(found, by, options.reverse)
@@ -129,9 +138,12 @@ def _read(options: argparse.Namespace, columns: set[Column]) -> Listed:
     judges = options.problems or any(column.judged for column in columns)
     checks = of_domains() if judges else ()
     # who chooses VMs does not ask for what is no VM, and neither does who wants names, for virsh
-    everything = options.problems and not selection and not options.filters and options.format != "names"
+    chosen = selection or options.filters or options.on
+    everything = options.problems and not chosen and options.format != "names"
     others = of_hypervisor(is_local(options.uri)) if everything else ()
     needs = [*(column.needs for column in columns), *(each.needs for each in options.filters)]
+    if options.on:
+        needs.append(storage.NEEDS)
     if options.format == "table" and BY_NAME["name"] in columns:
         needs.append(BY_NAME["title"].needs)  # which is shown with it
     rates = [column.name for column in columns if column.rated]
@@ -145,6 +157,16 @@ def _read(options: argparse.Namespace, columns: set[Column]) -> Listed:
     reading.tell_unmatched(selection, snapshot)
     found = judged(snapshot, checks, config) if judges else rows(snapshot)
     return Listed(snapshot, found, [*hypervisor_problems(snapshot, others, config)] if everything else None)
+
+
+def _storage(options: argparse.Namespace, snapshot: Snapshot) -> Iterator[Filter]:
+    """The filters of ``--on``; what is to be known of them is said. Raises KvmwatchError."""
+    devices = Devices() if options.on and is_local(options.uri) else None
+    for what in options.on:
+        each, note = storage.chosen(what, snapshot, devices)
+        if note:
+            reading.say(note)
+        yield each
 
 
 def _printed(options: argparse.Namespace, listed: Listed, columns: tuple[Column, ...], by: Column) -> str:

@@ -97,6 +97,9 @@ def test_names_are_for_scripts(command: Command) -> None:
         ("-x *1", f"{ODD},leave-me-alone,must-run"),
         ("--reverse -d ?b1 -d web1", "web1,db1"),
         ("--sort vcpus -d db1 -d web1 -d off1 -o name", "db1,off1,web1"),
+        ("--on images", "db1,off1,web1"),
+        ("--on /var/lib/libvirt/images/db1.qcow2 --on /dev/vg0", "db1"),
+        ("--on images --running -x db1", "web1"),
     ],
 )
 def test_choice_and_order(command: Command, options: str, kept: str) -> None:
@@ -132,7 +135,7 @@ def test_problems_of_the_host_in_json(command: Command) -> None:
     assert "hypervisor" not in json.loads(command(*words).out)
 
 
-@pytest.mark.parametrize("choice", ["-d web1", "-x web1", "--running"])
+@pytest.mark.parametrize("choice", ["-d web1", "-x web1", "--running", "--on images"])
 def test_who_chooses_vms_gets_vms(command: Command, choice: str) -> None:
     ran = command("kvmwatch", "list", "-u", EXAMPLE_URI, "--problems", "--csv", "-o", "name", *choice.split())
     assert ran.out.count("\n") > 1
@@ -268,6 +271,12 @@ def test_rates_are_not_of_long_ago(started: Command, age: float, waits: bool) ->
     kept["samples"] = {key: [time - age, *rest] for key, (time, *rest) in kept["samples"].items()}
     file.write_text(json.dumps(kept))
     assert ("two readings" in on_terminal(started, 80, *words)) == waits
+
+
+def test_a_pool_that_there_is_not(command: Command) -> None:
+    ran = command("kvmwatch", "list", "-u", EXAMPLE_URI, "--on", "imgaes")
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.startswith("kvmwatch: no storage pool imgaes here; there are images, iso images")
 
 
 def test_help_and_version(command: Command) -> None:

@@ -75,6 +75,29 @@ def test_dominfo(command: Command) -> None:
             assert domain["memory"] == int(told["Used memory"].split()[0]) * 1024, name
 
 
+def test_whom_storage_would_hit(command: Command) -> None:
+    """By the path of each disk, its folder and the device below, as domblklist has them."""
+    of_vms = {
+        name: [line.split(maxsplit=1)[1] for line in virsh("domblklist", name).splitlines()[2:] if line]
+        for name in virsh("list", "--all", "--name").split()
+    }
+    path = next(path for path in of_vms["web1"] if path.startswith("/"))
+    for place in (path, os.path.dirname(path)):
+        ran = command("kvmwatch", "list", "--format", "names", "--on", place)
+        assert ran.code == 0, ran
+        theirs = {
+            name
+            for name, paths in of_vms.items()
+            if any(f"{each}/".startswith(f"{place}/") for each in map(str.strip, paths))
+        }
+        assert "web1" in theirs
+        assert theirs <= set(ran.out.splitlines()), "what is more has a backing image there"
+    unknown = command("kvmwatch", "list", "--on", "no such pool")
+    assert (unknown.code, unknown.out) == (3, "")
+    for pool in virsh("pool-list", "--all", "--name").split():
+        assert command("kvmwatch", "list", "--format", "names", "--on", pool).code in (0, 3)
+
+
 def test_rates_of_a_guest_under_load(command: Command) -> None:
     command("kvmwatch", "list", "-d", "web1")
     before, begun = stats(), time.monotonic()

@@ -104,7 +104,7 @@ def test_columns_have_names_and_headers_of_their_own() -> None:
         assert len(set(texts)) == len(texts)
     assert COLUMNS[-1].judged, "the longest is the last"
     asked = [column.name for column in COLUMNS if column.shown == ASKED]
-    assert asked == ["owner", "host_cpu", "cpu_time", "oldest_snapshot", "addresses"]
+    assert asked == ["owner", "host_cpu", "cpu_time", "oldest_snapshot", "addresses", "disks"]
 
 
 @pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.name)
