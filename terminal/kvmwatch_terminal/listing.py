@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import reduce
 from operator import or_
@@ -21,8 +22,9 @@ from kvmwatch_terminal.columns import BY_NAME, COLUMNS, DATA, TABLE, WIDE, Colum
 from kvmwatch_terminal.devices import Devices
 from kvmwatch_terminal.filters import FILTERS, Filter, filtered
 from kvmwatch_terminal.order import BY_PROBLEM, in_order
-from kvmwatch_terminal.rows import Problem, Row, hypervisor_problems, judged, rows
+from kvmwatch_terminal.rows import SEVERITIES, Problem, Row, hypervisor_problems, judged, rows
 from kvmwatch_terminal.table import table
+from kvmwatch_terminal.width import cut
 
 FORMATS = ("table", "csv", "json", "names")
 
@@ -57,6 +59,9 @@ def add_options(made: Parser) -> None:
         "where that is shown, else name); without -o it is shown as well",
     )
     made.add_argument("--reverse", action="store_true", help="the other way round")
+    made.add_argument(
+        "-n", "--limit", type=_limit, metavar="N", help="only the first N; how many more there are is said"
+    )
     made.add_argument("--wide", action="store_true", help="more columns, and nothing cut")
     formats.add_options(
         made, FORMATS, "a table for people; csv or json with all columns in base units; or just the names"
@@ -172,10 +177,12 @@ def _storage(options: argparse.Namespace, snapshot: Snapshot) -> Iterator[Filter
 def _printed(options: argparse.Namespace, listed: Listed, columns: tuple[Column, ...], by: Column) -> str:
     snapshot, found, problems = listed
     if options.format == "json":
-        return formats.as_json(snapshot, found, columns, problems)
+        return formats.as_json(snapshot, found, columns, problems, options.limit)
     shown = (lambda text: readable(text, reading.LONGEST)) if reading.on_terminal() else str
     if options.format == "names":
-        return formats.names(found, shown)
+        if more := _more(found, options.limit):
+            reading.say(more)
+        return formats.names(found[: options.limit], shown)
     _, asked = options.columns or (True, ())
     kept = {*asked, *([options.sort] if options.sort else [])}
     lines: list[Line] = [*found]
@@ -183,17 +190,38 @@ def _printed(options: argparse.Namespace, listed: Listed, columns: tuple[Column,
         columns, kept = tuple(map(beside.with_them, columns)), set(map(beside.with_them, kept))
         lines += beside.lines(problems, snapshot.time)
         lines = in_order(lines, beside.with_them(by), options.reverse)
+    lines, more = lines[: options.limit], _more(lines, options.limit)
     if options.format == "csv":
+        if more:
+            reading.say(more)
         return formats.as_csv(lines, columns, shown)
     room = None if options.wide else reading.room()
-    nothing = "\nno problems" if options.problems else "\nnone here"
-    return table(lines, columns, room, kept, reading.coloured()) + ("" if lines else nothing)
+    nothing = "no problems" if options.problems else "none here"
+    last = [f"({more})"] if more else [] if lines else [nothing]
+    last = last if room is None else [cut(line, room) for line in last]
+    return "\n".join([table(lines, columns, room, kept, reading.coloured()), *last])
+
+
+def _more(lines: Sequence[Line], limit: int | None) -> str:
+    """What is said of the lines that are not shown; empty: all are."""
+    left = lines[limit:] if limit is not None else ()
+    if not left:
+        return ""
+    counts = Counter(line.status for line in left)
+    bad = [f"{counts[severity]} {severity}" for severity in reversed(SEVERITIES[1:]) if counts[severity]]
+    return f"{len(left)} more{', of them ' if bad else ''}{', '.join(bad)}"
 
 
 def _columns(text: str) -> tuple[bool, tuple[Column, ...]]:
     """Whether they are beside the usual ones, and the columns of ``-o``."""
     listed = text.removeprefix("+")
     return text.startswith("+"), tuple(dict.fromkeys(map(_column, listed.split(","))))
+
+
+def _limit(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of lines from 1 on")
+    return int(text)
 
 
 def _column(text: str) -> Column:

@@ -14,7 +14,7 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Domain, Snapshot
 from kvmwatch.reading.connection import is_local
-from kvmwatch_terminal import page, reading
+from kvmwatch_terminal import page, reading, whose
 from kvmwatch_terminal.details import SECTIONS, WHOLE
 from kvmwatch_terminal.formats import json_text, rounded
 from kvmwatch_terminal.rows import Said, judged, said
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from check_kvm.frame.sampling import Counters
 
 _NAMED = 5  # of the VMs that a pattern matches
+_NO_PID = 1 << 31
 
 #: beside what the checks and the lines of the whole need
 _GROUPS = (
@@ -45,7 +46,12 @@ def add_options(made: Parser) -> None:
         "Exit: 0 it was shown, whatever is wrong with it; 3 there is no such VM, or it could not be read.\n"
         "? stands for what it should have and could not be had; what it does not have is left out, or is -."
     )
-    made.add_argument("vm", metavar="VM", nargs="?", help="its name or UUID")
+    made.add_argument(
+        "vm", metavar="VM", nargs="?", help="its name or UUID, or libvirt's Id where no VM is called so"
+    )
+    made.add_argument(
+        "--pid", type=_pid, metavar="PID", help="the VM whose QEMU process, or a thread of it, this is"
+    )
     made.add_argument("--host", action="store_true", help="the hypervisor, instead of a VM")
     add_common(made, selects=False)
     add_site_options(made)
@@ -54,8 +60,8 @@ def add_options(made: Parser) -> None:
 
 
 def _run(options: argparse.Namespace) -> Outcome:
-    if (options.vm is None) != options.host:
-        raise UsageError("name one VM, or give --host", "usage: kvmwatch show [-h] [OPTION ...] VM")
+    if (options.vm is not None) + (options.pid is not None) + options.host != 1:
+        raise UsageError("name one VM, or give --pid or --host", "usage: kvmwatch show [-h] [OPTION ...] VM")
     if options.host:
         from kvmwatch_terminal import show_host  # noqa: PLC0415 - a VM does without
 
@@ -64,7 +70,11 @@ def _run(options: argparse.Namespace) -> Outcome:
 
 
 def _show_vm(options: argparse.Namespace) -> Outcome:
-    shown, verdicts = read(options)
+    called = ""
+    if options.pid is not None or whose.is_number(options.vm):
+        domain = whose.read_number(options) if options.pid is None else whose.read_pid(options)
+        options.vm, called = domain.uuid, domain.name
+    shown, verdicts = read(options, called=called)
     reading.tell(options, shown.snapshot)
     if options.json:
         return Outcome(as_json(shown, verdicts))
@@ -103,6 +113,13 @@ def _checks(uri: str) -> tuple[Check, ...]:
 
     seen = ("process",) if is_local(uri) else ()
     return tuple(check for check in all_checks() if check.of_each_domain or check.name in seen)
+
+
+def _pid(text: str) -> int:
+    number = int(text) if whose.is_number(text) else 0
+    if not 0 < number < _NO_PID:
+        raise argparse.ArgumentTypeError(f"{text!r} is no PID")
+    return number
 
 
 def _the_one(snapshot: Snapshot, vm: str, called: str = "") -> Domain:

@@ -186,6 +186,7 @@ def test_thresholds_of_the_site(command: Command, tmp_path: Path) -> None:
         (("list", "-o", "name,nope"), "no column 'nope'; there are name, title, "),
         (("list", "-o", ""), "no column ''; there are name"),
         (("list", "--sort", "nope"), "no column 'nope'"),
+        (("list", "-n", "0"), "'0' is no number of lines from 1 on"),
         (("list", "--format", "xml"), "invalid choice: 'xml'"),
         (("list", "-t", "0"), "the time limit must be more than 0 seconds"),
         (("list", "-d", "re:("), "bad regular expression '('"),
@@ -277,6 +278,23 @@ def test_a_pool_that_there_is_not(command: Command) -> None:
     ran = command("kvmwatch", "list", "-u", EXAMPLE_URI, "--on", "imgaes")
     assert (ran.code, ran.out) == (3, "")
     assert ran.err.startswith("kvmwatch: no storage pool imgaes here; there are images, iso images")
+
+
+def test_only_the_first_and_how_many_more_there_are(command: Command) -> None:
+    words = ("kvmwatch", "list", "-u", EXAMPLE_URI)
+    ran = command(*words, "-n", "3")
+    assert (ran.code, len(ran.out.splitlines())) == (0, 5)
+    assert re.fullmatch(r"\(6 more, of them 2 CRITICAL, 2 WARNING\)", ran.out.splitlines()[-1])
+    assert len(command(*words, "--limit", "9", "-o", "name").out.splitlines()) == 1 + len(NAMES)
+    last = command(*words, "--problems", "-n", "6").out.splitlines()[-1]
+    assert last == "(2 more, of them 2 WARNING)", "what is no VM counts among those"
+    for form in ("csv", "names"):
+        some = command(*words, "-n", "2", "--format", form, "-o", "name")
+        assert some.out.splitlines()[-1] == NAMES[1]
+        assert some.err == "kvmwatch: 7 more\n", "and not among the data"
+    document = json.loads(command(*words, "-n", "2", "--json", "-o", "name").out)
+    assert ([domain["name"] for domain in document["domains"]], document["more"]) == (NAMES[:2], 7)
+    assert "more" not in json.loads(command(*words, "--json", "-o", "name").out)
 
 
 def test_help_and_version(command: Command) -> None:

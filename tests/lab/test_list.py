@@ -156,6 +156,19 @@ def test_show_beside_domblklist_domiflist_and_the_process(command: Command, bed:
     assert "not been had" not in words.out
 
 
+def test_show_by_its_id_and_by_its_process(command: Command, bed: Bed) -> None:
+    pid = bed.qemu_pid("web1")
+    (tid, *_) = (tid for tid in os.listdir(f"/proc/{pid}/task") if int(tid) != pid)
+    for words in ((virsh("domid", "web1").strip(),), ("--pid", str(pid)), ("--pid", tid)):
+        ran = command("kvmwatch", "show", *words, "--json")
+        assert ran.code == 0, ran
+        assert json.loads(ran.out)["name"] == "web1"
+        assert (f"{tid} is the thread" in ran.err) == (words[-1] == tid)
+    ran = command("kvmwatch", "show", "--pid", str(os.getpid()))
+    assert (ran.code, ran.out) == (3, "")
+    assert "is neither a QEMU process of a VM nor a thread of one" in ran.err
+
+
 def test_the_host_beside_nodeinfo_and_the_pools(command: Command) -> None:
     ran = command("kvmwatch", "show", "--host", "--json")
     assert ran.code == 0, ran
