@@ -105,6 +105,18 @@ class Interface(NamedTuple):
     unread: Unreads = ()
 
 
+class Console(NamedTuple):
+    """A way to what a domain shows: its screen (vnc, spice, ...) or a serial console, as its XML has it."""
+
+    kind: str  # vnc, spice, rdp, ...; serial; or the kind of a console that is none: virtio, sclp, ...
+    way: str  # address, network, socket, none; pty, tcp, unix, file, ...
+    address: Optional[str] = None  # on which it listens, or that it connects to
+    port: Optional[str] = None
+    tls_port: Optional[str] = None
+    path: Optional[str] = None  # of the socket, the pty, the file
+    device: Optional[str] = None  # libvirt's alias of it: serial0; None: virsh console needs none for it
+
+
 #: Zabbix cannot quote a parameter that ends with a backslash, and takes {$ and {# for macros
 _ESCAPED = str.maketrans({"\\": "/", '"': "'", "{": "(", "}": ")"})
 
@@ -152,6 +164,7 @@ class Domain(NamedTuple):
     disks: tuple[Disk, ...] = ()
     interfaces: tuple[Interface, ...] = ()
     filesystems: Optional[tuple[Filesystem, ...]] = None  # None: not asked, or there is no agent to ask
+    consoles: tuple[Console, ...] = ()  # of this run; none: it does not run, or has none
     unread: Unreads = ()
 
     @property

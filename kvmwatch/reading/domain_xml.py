@@ -8,8 +8,9 @@ from typing import NamedTuple, Optional
 from xml.etree import ElementTree
 
 from kvmwatch.model import policy
-from kvmwatch.model.snapshot import Disk, Interface
+from kvmwatch.model.snapshot import Console, Disk, Interface
 from kvmwatch.model.text import readable
+from kvmwatch.reading import consoles
 
 #: characters; what a host's name and a macro's value take in Zabbix
 LONGEST_TITLE = 128
@@ -57,6 +58,7 @@ class Definition(NamedTuple):
     project: Optional[str] = None  # whose it is in its cloud
     owner: Optional[str] = None
     pinned: tuple[tuple[int, str], ...] = ()
+    consoles: tuple[Console, ...] = ()
 
 
 @lru_cache(_REMEMBERED)
@@ -81,6 +83,7 @@ def parse(xml: str) -> Definition:
         project=_project(root),
         owner=first_text(root.findtext(path) for path in _OWNERS),
         pinned=tuple(_pinned(root, vcpu)),
+        consoles=(*consoles.graphics(root), *consoles.serial(root)),
     )
 
 

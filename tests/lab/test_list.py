@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from commands import Command
+from guests import small
 
 if TYPE_CHECKING:
     from bed import Bed
@@ -154,6 +155,23 @@ def test_show_beside_domblklist_domiflist_and_the_process(command: Command, bed:
     words = command("kvmwatch", "show", "web1")
     assert (words.code, words.err) == (0, "")
     assert "not been had" not in words.out
+
+
+def test_consoles_are_where_virsh_has_them(command: Command, bed: Bed) -> None:
+    name = "screen1"
+    devices = "<serial type='pty'/><graphics type='vnc' autoport='yes' listen='127.0.0.1'/>"
+    try:
+        bed.define(small(name, devices), paused=True)
+        ran = command("kvmwatch", "show", name, "--json")
+        assert ran.code == 0, ran
+        vnc, serial = json.loads(ran.out)["consoles"]
+        assert (vnc["kind"], vnc["address"], serial["kind"]) == ("vnc", "127.0.0.1", "serial")
+        # virsh has the number of the display
+        assert f"vnc://127.0.0.1:{int(vnc['port']) - 5900}" == virsh("domdisplay", name).strip()
+        assert serial["path"] == virsh("ttyconsole", name).strip()
+        assert serial["command"] == f"virsh console {name}"
+    finally:
+        bed.remove(name)
 
 
 def test_show_by_its_id_and_by_its_process(command: Command, bed: Bed) -> None:

@@ -39,6 +39,7 @@ from kvmwatch.model.snapshot import (
     IOTHREAD,
     OTHER,
     VCPU,
+    Console,
     Disk,
     Domain,
     Filesystem,
@@ -151,12 +152,18 @@ def with_snapshots(domain: Domain) -> Domain:
 
 
 def with_more(domain: Domain) -> Domain:
-    """When web1 was started, and its addresses."""
+    """When web1 was started, its addresses and consoles."""
     if domain.name != "web1":
         return domain
     (interface,) = domain.interfaces
     known = interface._replace(addresses=("192.168.122.9", "fe80::5054:ff:fe00:1"))
-    return domain._replace(interfaces=(known,), stats=domain.stats._replace(started=NOW - 86400))
+    consoles = (
+        Console("spice", "address", "127.0.0.1", "5900", "5901"),
+        Console("vnc", "socket", path="/run/libvirt/qemu/web1.sock"),
+        Console("serial", "pty", path="/dev/pts/3"),
+    )
+    stats = domain.stats._replace(started=NOW - 86400)
+    return domain._replace(interfaces=(known,), consoles=consoles, stats=stats)
 
 
 def with_threads(process: Process, second: int) -> Process:
