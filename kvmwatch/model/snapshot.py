@@ -117,6 +117,15 @@ class Console(NamedTuple):
     device: Optional[str] = None  # libvirt's alias of it: serial0; None: virsh console needs none for it
 
 
+class Job(NamedTuple):
+    """What libvirt does with a domain as a whole just now."""
+
+    operation: str  # outgoing migration, save, dump, backup, ...
+    elapsed: Optional[float] = None  # seconds
+    progress: Optional[float] = None  # %
+    remaining: Optional[float] = None  # bytes
+
+
 #: Zabbix cannot quote a parameter that ends with a backslash, and takes {$ and {# for macros
 _ESCAPED = str.maketrans({"\\": "/", '"': "'", "{": "(", "}": ")"})
 
@@ -165,6 +174,7 @@ class Domain(NamedTuple):
     interfaces: tuple[Interface, ...] = ()
     filesystems: Optional[tuple[Filesystem, ...]] = None  # None: not asked, or there is no agent to ask
     consoles: tuple[Console, ...] = ()  # of this run; none: it does not run, or has none
+    job: Optional[Job] = None  # None: none runs, or it was not asked
     unread: Unreads = ()
 
     @property

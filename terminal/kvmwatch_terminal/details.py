@@ -48,6 +48,14 @@ def _rate(name: str) -> Callable[[Row], Value]:
     return of
 
 
+def _job(name: str) -> Callable[[Row], Value]:
+    def of(row: Row) -> Value:
+        value: Value = getattr(row.domain.job, name, None)
+        return value
+
+    return of
+
+
 def _since(row: Row) -> Value:
     return row.domain.since
 
@@ -63,6 +71,13 @@ WHOLE: tuple[Column, ...] = (
         *("state_since", "STATE SEEN SINCE", "unixtime", "when a passing state was first seen", _since),
         text=_age(lambda row: row.domain.since),
     ),
+    Column(
+        *("job", "JOB", None, "what libvirt does with it just now: a migration, save, dump, backup"),
+        *(_job("operation"), Group.JOB),
+    ),
+    Column("job_elapsed", "JOB RUNS FOR", "s", "for how long that has run", _job("elapsed")),
+    Column("job_progress", "JOB DONE", "%", "how far it is", _job("progress")),
+    Column("job_remaining", "JOB HAS LEFT", "B", "what it has still to copy", _job("remaining")),
     BY_NAME["started"]._replace(text=_age(lambda row: row.domain.stats.started), header="STARTED"),
     BY_NAME["expected"],
     Column(

@@ -31,6 +31,7 @@ _NO_PID = 1 << 31
 _GROUPS = (
     *(Group.SHUT_OFF, Group.DEFINITION, Group.SIZE, Group.CPU, Group.MEMORY, Group.DISK, Group.INTERFACE),
     *(Group.NETWORKS, Group.ADDRESSES, Group.CONTROL, Group.LISTS, Group.CHECKPOINTS, Group.STARTED),
+    Group.JOB,
 )
 
 #: where its processes can be seen

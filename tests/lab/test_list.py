@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from commands import Command
-from guests import small
+from guests import WORK, disk, qcow2, small
 
 if TYPE_CHECKING:
     from bed import Bed
@@ -170,6 +170,37 @@ def test_consoles_are_where_virsh_has_them(command: Command, bed: Bed) -> None:
         assert f"vnc://127.0.0.1:{int(vnc['port']) - 5900}" == virsh("domdisplay", name).strip()
         assert serial["path"] == virsh("ttyconsole", name).strip()
         assert serial["command"] == f"virsh console {name}"
+    finally:
+        bed.remove(name)
+
+
+def test_a_job_that_runs_is_told(command: Command, bed: Bed) -> None:
+    """A backup that waits to be fetched; a connection that may only read is told of it."""
+    name = "backup1"
+    image = WORK / f"{name}.qcow2"
+    qcow2(image, "8M")
+
+    def shown() -> dict[str, Any]:
+        ran = command("kvmwatch", "show", name, "--json")
+        assert ran.code == 0, ran
+        told: dict[str, Any] = json.loads(ran.out)
+        assert not [text for text in told["unread"] if text.startswith("job")]
+        return told
+
+    try:
+        domain = bed.define(small(name, disk(image, "vda")), paused=True)
+        assert shown()["job"] is None
+        domain.backupBegin(
+            "<domainbackup mode='pull'><server transport='tcp' name='127.0.0.1' port='10809'/><disks>"
+            f"<disk name='vda' backup='yes' type='file'><scratch file='{WORK / name}.scratch'/></disk>"
+            "</disks></domainbackup>",
+            None,
+            0,
+        )
+        told = shown()
+        assert told["job"] == "backup"
+        assert told["job_elapsed"] >= 0
+        domain.abortJob()
     finally:
         bed.remove(name)
 

@@ -45,6 +45,7 @@ from kvmwatch.model.snapshot import (
     Filesystem,
     Host,
     Interface,
+    Job,
     Network,
     Node,
     Pool,
@@ -152,7 +153,7 @@ def with_snapshots(domain: Domain) -> Domain:
 
 
 def with_more(domain: Domain) -> Domain:
-    """When web1 was started, its addresses and consoles."""
+    """When web1 was started, its addresses, consoles and job."""
     if domain.name != "web1":
         return domain
     (interface,) = domain.interfaces
@@ -163,7 +164,8 @@ def with_more(domain: Domain) -> Domain:
         Console("serial", "pty", path="/dev/pts/3"),
     )
     stats = domain.stats._replace(started=NOW - 86400)
-    return domain._replace(interfaces=(known,), consoles=consoles, stats=stats)
+    job = Job("backup", 12.5, 25.0, 3 << 30)
+    return domain._replace(interfaces=(known,), consoles=consoles, stats=stats, job=job)
 
 
 def with_threads(process: Process, second: int) -> Process:
