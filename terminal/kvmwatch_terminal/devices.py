@@ -32,6 +32,7 @@ class Devices:
         sys: str = "/sys",
         dev: str = "/dev",
     ) -> None:
+        self._known: dict[str | Mount | None, set[str]] = {}
         self._sys, self._dev = Path(sys), dev.rstrip("/") + "/"
         try:
             text = Path(mounts).read_text(encoding="utf-8", errors="surrogateescape")
@@ -63,13 +64,13 @@ class Devices:
 
     def below(self, path: str) -> set[str]:
         """The kernel's names of all devices that a device, or the file system of another path, stands on."""
-        name = self.name(path)
-        if name is None:
-            mount = max((each for each in self._mounts if is_below(path, each.point)), key=_depth, default=None)
-            name = self._of(mount) if mount else None
-        found: set[str] = set()
-        self._descend([name] if name else [], found)
-        return found
+        on: str | Mount | None = self.name(path)
+        if on is None:
+            on = max((each for each in self._mounts if is_below(path, each.point)), key=_depth, default=None)
+        if on not in self._known:  # most VMs stand on the same
+            name = self._of(on) if isinstance(on, Mount) else on
+            self._descend([name] if name else [], self._known.setdefault(on, set()))
+        return self._known[on]
 
     def _of(self, mount: Mount) -> str | None:
         link = self._sys / "dev/block" / mount.device
