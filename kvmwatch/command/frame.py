@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from kvmwatch.command import watchdog
 from kvmwatch.command.options import DEFAULT_TIMEOUT, Parser, complete
 from kvmwatch.command.watchdog import UNKNOWN, Said
-from kvmwatch.model.errors import KvmwatchError, UsageError
+from kvmwatch.model.errors import LONGEST, KvmwatchError, UsageError
 from kvmwatch.model.record import Record
-from kvmwatch.model.text import without_password
+from kvmwatch.model.text import readable, without_password
 
 
 class Outcome(Record):
@@ -48,12 +48,12 @@ class Run:
             watchdog.limit(options.timeout)
             return _said(options.run(options))
         except UsageError as error:
-            return self._failed(f"{error}\n{(error.usage or self._parser.usage_of(self._options)).rstrip()}")
+            return self._failed(str(error), (error.usage or self._parser.usage_of(self._options)).rstrip() + "\n")
         except KvmwatchError as error:
-            return self._failed(str(error), self._verbose)
+            return self._failed(str(error), self._traceback())
         except Exception as error:  # anything else is our mistake: still one line
             what = f"internal error, please report it: {type(error).__name__}: {error}"
-            return self._failed(what, self._verbose)
+            return self._failed(what, self._traceback())
 
     def too_late(self, message: str) -> Said:
         """What it says when the time limit is over."""
@@ -61,13 +61,17 @@ class Run:
         outcome = make(self._options, message) if make else None
         return _said(outcome) if outcome else self._failed(message)
 
-    def _failed(self, message: str, with_traceback: bool = False) -> Said:
-        more = ""
-        if with_traceback:
-            import traceback  # noqa: PLC0415 - costs 3 ms
+    def _failed(self, message: str, more: str = "") -> Said:
+        """One line, and whole lines after it."""
+        line = f"{self._parser.prog}: {readable(message, LONGEST)}\n"
+        return Said(without_password(line + more), UNKNOWN, on_stderr=True)
 
-            more = traceback.format_exc()
-        return Said(without_password(f"{self._parser.prog}: {message}\n{more}"), UNKNOWN, on_stderr=True)
+    def _traceback(self) -> str:
+        if not self._verbose:
+            return ""
+        import traceback  # noqa: PLC0415 - costs 3 ms
+
+        return traceback.format_exc()
 
 
 def _said(outcome: Outcome) -> Said:

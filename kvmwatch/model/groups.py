@@ -36,4 +36,5 @@ class Group(Flag):
     ADDRESSES = auto()  # of the domains, by MAC: of the networks' leases, and what this machine's ARP table has
     HOSTNAME = auto()  # of the hypervisor; only asked for by who compares it, since it may wait for a DNS server
     UPLINKS = auto()  # the host's interfaces below the bridges; only on the hypervisor itself
+    JOB = auto()  # of each active domain: a call that asks its QEMU while a job runs
     BRIDGES = auto()  # with UPLINKS: these bridges and their ports, where each tap is, and rates of all of them

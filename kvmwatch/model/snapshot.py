@@ -69,6 +69,9 @@ class Disk(Record):
     device: Optional[str] = None
     bus: Optional[str] = None
     kind: Optional[str] = None  # of its source: file, block, network, vhostuser, ... (None: not asked)
+    pool: Optional[str] = (
+        None  # the storage pool that its XML names (kind volume); ``path`` may be the volume's name
+    )
     mirror: Optional[str] = None  # the block job that writes it to a second image: copy, active-commit; None: none
     mirror_since: Optional[float] = None  # Unix time at which that was first seen
     error: Optional[str] = None  # "no space" or "I/O error" (virDomainGetDiskErrors)
@@ -103,6 +106,27 @@ class Interface(Record):
     stats: InterfaceStats = InterfaceStats()
     rates: InterfaceStats = InterfaceStats()
     unread: Unreads = ()
+
+
+class Console(Record):
+    """A way to what a domain shows: its screen (vnc, spice, ...) or a serial console, as its XML has it."""
+
+    kind: str  # vnc, spice, rdp, ...; serial; or the kind of a console that is none: virtio, sclp, ...
+    way: str  # address, network, socket, none; pty, tcp, unix, file, ...
+    address: Optional[str] = None  # on which it listens, or that it connects to
+    port: Optional[str] = None
+    tls_port: Optional[str] = None
+    path: Optional[str] = None  # of the socket, the pty, the file
+    device: Optional[str] = None  # libvirt's alias of it: serial0; None: virsh console needs none for it
+
+
+class Job(Record):
+    """What libvirt does with a domain as a whole just now."""
+
+    operation: str  # outgoing migration, save, dump, backup, ...
+    elapsed: Optional[float] = None  # seconds
+    progress: Optional[float] = None  # %
+    remaining: Optional[float] = None  # bytes
 
 
 #: Zabbix cannot quote a parameter that ends with a backslash, and takes {$ and {# for macros
@@ -152,6 +176,8 @@ class Domain(Record):
     disks: tuple[Disk, ...] = ()
     interfaces: tuple[Interface, ...] = ()
     filesystems: Optional[tuple[Filesystem, ...]] = None  # None: not asked, or there is no agent to ask
+    consoles: tuple[Console, ...] = ()  # of this run; none: it does not run, or has none
+    job: Optional[Job] = None  # None: none runs, or it was not asked
     unread: Unreads = ()
 
     @property
@@ -211,6 +237,7 @@ class Pool(Record):
     fault: Optional[str] = None  # what is surely wrong with its storage: "nothing is mounted at /srv/nfs"
     dated: Optional[str] = None  # why its figures are libvirt's of the last refresh though the storage is here
     path: Optional[str] = None  # the folder of its volumes on its hypervisor; None: it has none, or is not known
+    source: Optional[str] = None  # what it is called where it is: a volume group, a pool of Ceph; None: the same
 
 
 class Network(Record):

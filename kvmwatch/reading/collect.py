@@ -276,6 +276,10 @@ class Reader:
             from kvmwatch.reading import starts  # noqa: PLC0415 - few commands ask for them
 
             made = starts.with_starts(made, self._hypervisor.uri)
+        if Group.JOB in self.groups:
+            from kvmwatch.reading import jobs  # noqa: PLC0415 - few commands ask for them
+
+            made = jobs.with_jobs(self._hypervisor, made, self._deadline)
         if Group.FILESYSTEM in self.groups:
             from kvmwatch.reading import guest_agent  # noqa: PLC0415 - only on request
 

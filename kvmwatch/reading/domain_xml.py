@@ -9,8 +9,9 @@ from xml.etree import ElementTree
 
 from kvmwatch.model import policy
 from kvmwatch.model.record import Record
-from kvmwatch.model.snapshot import Disk, Interface
+from kvmwatch.model.snapshot import Console, Disk, Interface
 from kvmwatch.model.text import readable
+from kvmwatch.reading import consoles
 from kvmwatch.reading.titles import CLOUDS, LONGEST_TITLE, first_text
 
 _TITLES = ("title", *(cloud.place("name") for cloud in CLOUDS))
@@ -36,6 +37,7 @@ class Definition(Record):
     project: Optional[str] = None  # whose it is in its cloud
     owner: Optional[str] = None
     pinned: tuple[tuple[int, str], ...] = ()
+    consoles: tuple[Console, ...] = ()
 
 
 @lru_cache(_REMEMBERED)
@@ -60,6 +62,7 @@ def parse(xml: str) -> Definition:
         project=_project(root),
         owner=first_text(root.findtext(path) for path in _OWNERS),
         pinned=tuple(_pinned(root, vcpu)),
+        consoles=(*consoles.graphics(root), *consoles.serial(root)),
     )
 
 
@@ -107,6 +110,7 @@ def _disk(disk: ElementTree.Element) -> Disk:
         bus=_attribute(disk, "target", "bus"),
         kind=disk.get("type"),
         path=_attribute(disk, "source", "file", "dev", "name", "volume"),
+        pool=_attribute(disk, "source", "pool"),
         backing=tuple(_backing(disk)),
         limits=tuple(_limits(disk)),
         mirror=None if disk.find("mirror") is None else _attribute(disk, "mirror", "job") or "copy",

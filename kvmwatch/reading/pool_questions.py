@@ -80,6 +80,7 @@ def describe(connection: Connection, listed: Pool) -> Described:
     pool = listed._replace(
         kind=kind,
         path=path or None,
+        source=source or None,
         state=state,
         active=listed.active if state == states.POOL_BUILDING else state != states.POOL_INACTIVE,
         unread=(*listed.unread, *unread),

@@ -77,6 +77,7 @@ def domain(reading: Reading, now: float) -> Domain:
         defined_vcpus=defined.vcpus if defined else None,
         balloon_period=period,
         agent_connected=defined.agent_connected if defined and active else None,
+        consoles=defined.consoles if defined and active else (),
         policy=defined.policy if defined else reading.policy,
         unread=(*reading.unread, *_unread(fields, _OF_DOMAIN)),
         stats=stats._replace(vcpu_time=sum(times) if times else None, cpu_delay=sum(delays) if delays else None),

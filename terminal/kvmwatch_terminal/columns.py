@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Union
 
 from kvmwatch.model import derived, measured, states
 from kvmwatch.model.groups import Group
+from kvmwatch.model.snapshot import Disk
 from kvmwatch.model.units import human, two_units
 from kvmwatch_terminal import rows
 from kvmwatch_terminal.rows import Row, Thing
@@ -22,7 +23,10 @@ TABLE, WIDE, DATA, ASKED = range(4)
 #: what QEMU is asked for, so that one that does not answer is the reason where it is missing
 _OF_QEMU = Group.CPU | Group.MEMORY | Group.DISK | Group.INTERFACE
 
-ALWAYS = 99  # kept however narrow the terminal is
+#: how long a column is kept on a narrow terminal: from the first on longer than all figures, and texts are cut
+#: to TIGHT before it is left out; with the second as long as can be
+HELD, ALWAYS = 900, 999
+TIGHT = 8  # columns of the terminal in which a text still tells something
 
 
 class Column(NamedTuple):
@@ -37,6 +41,7 @@ class Column(NamedTuple):
     shown: int = TABLE
     text: Callable[[Any], str] | None = None  # for people, where it is not just the value with its unit
     least: int | None = None  # columns of the terminal to which it can be cut; None: it is never cut
+    tight: int = TIGHT  # the same, where else it or what is as important would be left out
     if_any: bool = False  # in the table only where a VM has a value
     kept: int = 0  # on a narrow terminal those with the lowest go first
     rated: bool = False  # whether it needs two readings
@@ -134,6 +139,15 @@ def _addresses(row: Row) -> Value:
     return [address for interface in row.domain.interfaces for address in interface.addresses] or None
 
 
+def _disks(row: Row) -> Value:
+    return [f"{disk.name} {_image(disk)}" for disk in row.domain.disks if disk.path] or None
+
+
+def _image(disk: Disk) -> str:
+    path = disk.path or ""
+    return f"{disk.pool}/{path}" if disk.pool and not path.startswith("/") else path
+
+
 def _status(row: Row) -> Value:
     return "left alone" if row.domain.policy.ignore else row.status
 
@@ -188,7 +202,7 @@ COLUMNS = (
         needs=Group.CONTROL,
         text=lambda row: state_in_words(row, every_reason=False),
         least=10,
-        kept=ALWAYS,
+        kept=HELD,  # what is wrong with it tells more
     ),
     Column("reason", "REASON", None, "the reason of its state", lambda row: row.domain.why.text, shown=DATA),
     Column(
@@ -337,10 +351,17 @@ COLUMNS = (
         shown=ASKED,
     ),
     Column(
+        *("disks", "DISKS", None, "its disks with the path of the image, or its pool and volume"),
+        *(_disks, _XML),
+        shown=ASKED,
+        least=16,
+    ),
+    Column(
         *("problem", "PROBLEM", None, "what the checks find, the worst first"),
         *(_problems, Group.POLICY),
         least=32,
-        kept=ALWAYS,
+        tight=16,
+        kept=HELD + 1,
         judged=True,
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from check_kvm import network as interfaces
 
 from kvmwatch.model import derived
 from kvmwatch.model.groups import Group
-from kvmwatch.model.snapshot import Disk, Interface, Vcpu
+from kvmwatch.model.snapshot import Console, Disk, Interface, Vcpu
 from kvmwatch_terminal import process_sections
 from kvmwatch_terminal.columns import BY_NAME, Column, Value, ago, state_in_words
 from kvmwatch_terminal.rows import Row
@@ -47,6 +48,14 @@ def _rate(name: str) -> Callable[[Row], Value]:
     return of
 
 
+def _job(name: str) -> Callable[[Row], Value]:
+    def of(row: Row) -> Value:
+        value: Value = getattr(row.domain.job, name, None)
+        return value
+
+    return of
+
+
 def _since(row: Row) -> Value:
     return row.domain.since
 
@@ -62,6 +71,13 @@ WHOLE: tuple[Column, ...] = (
         *("state_since", "STATE SEEN SINCE", "unixtime", "when a passing state was first seen", _since),
         text=_age(lambda row: row.domain.since),
     ),
+    Column(
+        *("job", "JOB", None, "what libvirt does with it just now: a migration, save, dump, backup"),
+        *(_job("operation"), Group.JOB),
+    ),
+    Column("job_elapsed", "JOB RUNS FOR", "s", "for how long that has run", _job("elapsed")),
+    Column("job_progress", "JOB DONE", "%", "how far it is", _job("progress")),
+    Column("job_remaining", "JOB HAS LEFT", "B", "what it has still to copy", _job("remaining")),
     BY_NAME["started"]._replace(text=_age(lambda row: row.domain.stats.started), header="STARTED"),
     BY_NAME["expected"],
     Column(
@@ -122,6 +138,23 @@ class Pinned(NamedTuple):
 def _pinned(shown: Shown) -> Iterator[Pinned]:
     to = dict(shown.domain.pinned)
     return (Pinned(vcpu, to.get(vcpu.number)) for vcpu in shown.domain.vcpus)
+
+
+class Way(NamedTuple):
+    """A console, and the command that opens it on the hypervisor; None: there is none for such a one."""
+
+    console: Console
+    command: str | None
+
+
+def _consoles(shown: Shown) -> Iterator[Way]:
+    name = shlex.quote(shown.domain.name)
+    for console in shown.domain.consoles:
+        command = f"virt-viewer {name}" if console.kind in ("vnc", "spice") else None
+        if console.way == "pty":
+            device = f" --devname {shlex.quote(console.device)}" if console.device else ""
+            command = f"virsh console {name}{device}"
+        yield Way(console, command)
 
 
 def _limits(disk: Disk) -> Value:
@@ -224,6 +257,19 @@ SECTIONS = (
             column("addresses", "ADDRESSES", None, lambda interface: list(interface.addresses) or None),
         ),
         lambda shown: shown.domain.interfaces,
+    ),
+    Section(
+        *("consoles", "Consoles"),
+        (
+            column("kind", "KIND", None, lambda way: way.console.kind),
+            column("way", "BY", None, lambda way: way.console.way),
+            column("address", "ADDRESS", None, lambda way: way.console.address),
+            column("port", "PORT", None, lambda way: way.console.port),
+            column("tls_port", "TLS PORT", None, lambda way: way.console.tls_port),
+            column("path", "PATH", None, lambda way: way.console.path, least=12),
+            column("command", "COMMAND", None, lambda way: way.command, least=12),
+        ),
+        _consoles,
     ),
     *process_sections.SECTIONS,
     Section(

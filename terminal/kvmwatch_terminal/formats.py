@@ -45,11 +45,16 @@ def as_csv(rows: Sequence[Row | Thing], columns: Sequence[Column], shown: Callab
 
 
 def as_json(
-    snapshot: Snapshot, rows: Sequence[Row], columns: Sequence[Column], problems: Sequence[Problem] | None = None
+    snapshot: Snapshot,
+    rows: Sequence[Row],
+    columns: Sequence[Column],
+    problems: Sequence[Problem] | None = None,
+    limit: int | None = None,
 ) -> str:
     """An object with the VMs under ``domains``; null: there is none, or it is not known, which ``unread`` says.
 
-    ``problems`` of the hypervisor are there where somebody asked for them.
+    ``problems`` of the hypervisor are there where somebody asked for them; and where there is a ``limit``, the
+    number of VMs that are not.
     """
     document = {
         "uri": snapshot.uri,
@@ -61,8 +66,9 @@ def as_json(
                 "unread": [part.text for part in row.domain.unread],
                 "not_responding": rounded(row.domain.not_responding),
             }
-            for row in rows
+            for row in rows[:limit]
         ],
+        **({} if limit is None else {"more": max(0, len(rows) - limit)}),
         **({} if problems is None else {"hypervisor": beside.objects(problems)}),
     }
     return json_text(document)

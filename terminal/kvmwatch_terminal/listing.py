@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import reduce
 from operator import or_
 from typing import NamedTuple
@@ -15,13 +16,15 @@ from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Snapshot
 from kvmwatch.model.text import readable
 from kvmwatch.reading.connection import is_local
-from kvmwatch_terminal import beside, formats, reading
+from kvmwatch_terminal import beside, formats, reading, storage
 from kvmwatch_terminal.beside import Line
 from kvmwatch_terminal.columns import BY_NAME, COLUMNS, DATA, TABLE, WIDE, Column
-from kvmwatch_terminal.filters import FILTERS, filtered
+from kvmwatch_terminal.devices import Devices
+from kvmwatch_terminal.filters import FILTERS, Filter, filtered
 from kvmwatch_terminal.order import BY_PROBLEM, in_order
-from kvmwatch_terminal.rows import Problem, Row, hypervisor_problems, judged, rows
+from kvmwatch_terminal.rows import SEVERITIES, Problem, Row, hypervisor_problems, judged, rows
 from kvmwatch_terminal.table import table
+from kvmwatch_terminal.width import cut
 
 FORMATS = ("table", "csv", "json", "names")
 
@@ -56,6 +59,9 @@ def add_options(made: Parser) -> None:
         "where that is shown, else name); without -o it is shown as well",
     )
     made.add_argument("--reverse", action="store_true", help="the other way round")
+    made.add_argument(
+        "-n", "--limit", type=_limit, metavar="N", help="only the first N; how many more there are is said"
+    )
     made.add_argument("--wide", action="store_true", help="more columns, and nothing cut")
     formats.add_options(
         made, FORMATS, "a table for people; csv or json with all columns in base units; or just the names"
@@ -70,6 +76,14 @@ def add_options(made: Parser) -> None:
             default=[],
             help=f"only VMs {each.help}",
         )
+    made.add_argument(
+        "--on",
+        action="append",
+        default=[],
+        metavar="WHAT",
+        help="only VMs with a disk there, backing images counted: a storage pool, a path with what is below it, a "
+        "device with what stands on it, what is mounted (nas:/export); repeatable",
+    )
     made.add_argument(
         "--problems",
         action="store_true",
@@ -90,7 +104,7 @@ def _run(options: argparse.Namespace) -> Outcome:
     columns = _chosen(options)
     by = options.sort or BY_NAME["problem" if _shows_problems(columns) else "name"]
     snapshot, found, problems = _read(options, {*columns, by})
-    found = filtered(found, options.filters)
+    found = filtered(found, [*options.filters, *_storage(options, snapshot)])
     if options.problems:
         found = [row for row in found if row.badness]
     found = in_order(found, by, options.reverse)
@@ -129,9 +143,12 @@ def _read(options: argparse.Namespace, columns: set[Column]) -> Listed:
     judges = options.problems or any(column.judged for column in columns)
     checks = of_domains() if judges else ()
     # who chooses VMs does not ask for what is no VM, and neither does who wants names, for virsh
-    everything = options.problems and not selection and not options.filters and options.format != "names"
+    chosen = selection or options.filters or options.on
+    everything = options.problems and not chosen and options.format != "names"
     others = of_hypervisor(is_local(options.uri)) if everything else ()
     needs = [*(column.needs for column in columns), *(each.needs for each in options.filters)]
+    if options.on:
+        needs.append(storage.NEEDS)
     if options.format == "table" and BY_NAME["name"] in columns:
         needs.append(BY_NAME["title"].needs)  # which is shown with it
     rates = [column.name for column in columns if column.rated]
@@ -147,13 +164,25 @@ def _read(options: argparse.Namespace, columns: set[Column]) -> Listed:
     return Listed(snapshot, found, [*hypervisor_problems(snapshot, others, config)] if everything else None)
 
 
+def _storage(options: argparse.Namespace, snapshot: Snapshot) -> Iterator[Filter]:
+    """The filters of ``--on``; what is to be known of them is said. Raises KvmwatchError."""
+    devices = Devices() if options.on and is_local(options.uri) else None
+    for what in options.on:
+        each, note = storage.chosen(what, snapshot, devices)
+        if note:
+            reading.say(note)
+        yield each
+
+
 def _printed(options: argparse.Namespace, listed: Listed, columns: tuple[Column, ...], by: Column) -> str:
     snapshot, found, problems = listed
     if options.format == "json":
-        return formats.as_json(snapshot, found, columns, problems)
+        return formats.as_json(snapshot, found, columns, problems, options.limit)
     shown = (lambda text: readable(text, reading.LONGEST)) if reading.on_terminal() else str
     if options.format == "names":
-        return formats.names(found, shown)
+        if more := _more(found, options.limit):
+            reading.say(more)
+        return formats.names(found[: options.limit], shown)
     _, asked = options.columns or (True, ())
     kept = {*asked, *([options.sort] if options.sort else [])}
     lines: list[Line] = [*found]
@@ -161,17 +190,38 @@ def _printed(options: argparse.Namespace, listed: Listed, columns: tuple[Column,
         columns, kept = tuple(map(beside.with_them, columns)), set(map(beside.with_them, kept))
         lines += beside.lines(problems, snapshot.time)
         lines = in_order(lines, beside.with_them(by), options.reverse)
+    lines, more = lines[: options.limit], _more(lines, options.limit)
     if options.format == "csv":
+        if more:
+            reading.say(more)
         return formats.as_csv(lines, columns, shown)
     room = None if options.wide else reading.room()
-    nothing = "\nno problems" if options.problems else "\nnone here"
-    return table(lines, columns, room, kept, reading.coloured()) + ("" if lines else nothing)
+    nothing = "no problems" if options.problems else "none here"
+    last = [f"({more})"] if more else [] if lines else [nothing]
+    last = last if room is None else [cut(line, room) for line in last]
+    return "\n".join([table(lines, columns, room, kept, reading.coloured()), *last])
+
+
+def _more(lines: Sequence[Line], limit: int | None) -> str:
+    """What is said of the lines that are not shown; empty: all are."""
+    left = lines[limit:] if limit is not None else ()
+    if not left:
+        return ""
+    counts = Counter(line.status for line in left)
+    bad = [f"{counts[severity]} {severity}" for severity in reversed(SEVERITIES[1:]) if counts[severity]]
+    return f"{len(left)} more{', of them ' if bad else ''}{', '.join(bad)}"
 
 
 def _columns(text: str) -> tuple[bool, tuple[Column, ...]]:
     """Whether they are beside the usual ones, and the columns of ``-o``."""
     listed = text.removeprefix("+")
     return text.startswith("+"), tuple(dict.fromkeys(map(_column, listed.split(","))))
+
+
+def _limit(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of lines from 1 on")
+    return int(text)
 
 
 def _column(text: str) -> Column:

@@ -14,7 +14,7 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Domain, Snapshot
 from kvmwatch.reading.connection import is_local
-from kvmwatch_terminal import page, reading
+from kvmwatch_terminal import page, reading, whose
 from kvmwatch_terminal.details import SECTIONS, WHOLE
 from kvmwatch_terminal.formats import json_text, rounded
 from kvmwatch_terminal.rows import Said, judged, said
@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from check_kvm.frame.sampling import Counters
 
 _NAMED = 5  # of the VMs that a pattern matches
+_NO_PID = 1 << 31
 
 #: beside what the checks and the lines of the whole need
 _GROUPS = (
     *(Group.SHUT_OFF, Group.DEFINITION, Group.SIZE, Group.CPU, Group.MEMORY, Group.DISK, Group.INTERFACE),
     *(Group.NETWORKS, Group.ADDRESSES, Group.CONTROL, Group.LISTS, Group.CHECKPOINTS, Group.STARTED),
+    Group.JOB,
 )
 
 #: where its processes can be seen
@@ -45,7 +47,12 @@ def add_options(made: Parser) -> None:
         "Exit: 0 it was shown, whatever is wrong with it; 3 there is no such VM, or it could not be read.\n"
         "? stands for what it should have and could not be had; what it does not have is left out, or is -."
     )
-    made.add_argument("vm", metavar="VM", nargs="?", help="its name or UUID")
+    made.add_argument(
+        "vm", metavar="VM", nargs="?", help="its name or UUID, or libvirt's Id where no VM is called so"
+    )
+    made.add_argument(
+        "--pid", type=_pid, metavar="PID", help="the VM whose QEMU process, or a thread of it, this is"
+    )
     made.add_argument("--host", action="store_true", help="the hypervisor, instead of a VM")
     add_common(made, selects=False)
     add_site_options(made)
@@ -54,8 +61,8 @@ def add_options(made: Parser) -> None:
 
 
 def _run(options: argparse.Namespace) -> Outcome:
-    if (options.vm is None) != options.host:
-        raise UsageError("name one VM, or give --host", "usage: kvmwatch show [-h] [OPTION ...] VM")
+    if (options.vm is not None) + (options.pid is not None) + options.host != 1:
+        raise UsageError("name one VM, or give --pid or --host", "usage: kvmwatch show [-h] [OPTION ...] VM")
     if options.host:
         from kvmwatch_terminal import show_host  # noqa: PLC0415 - a VM does without
 
@@ -64,15 +71,24 @@ def _run(options: argparse.Namespace) -> Outcome:
 
 
 def _show_vm(options: argparse.Namespace) -> Outcome:
-    shown, verdicts = read(options)
+    called = ""
+    if options.pid is not None or whose.is_number(options.vm):
+        domain = whose.read_number(options) if options.pid is None else whose.read_pid(options)
+        options.vm, called = domain.uuid, domain.name
+    shown, verdicts = read(options, called=called)
     reading.tell(options, shown.snapshot)
     if options.json:
         return Outcome(as_json(shown, verdicts))
     return Outcome(in_words(shown, verdicts, reading.room(), reading.coloured()))
 
 
-def read(options: argparse.Namespace, counters: Counters | None = None) -> tuple[Shown, list[Said]]:
-    """Read the VM of the options and ask the checks; see :func:`reading.read`. Raises KvmwatchError."""
+def read(
+    options: argparse.Namespace, counters: Counters | None = None, called: str = ""
+) -> tuple[Shown, list[Said]]:
+    """Read the VM of the options and ask the checks; see :func:`reading.read`.
+
+    ``called``: what people know it by, where the options have its UUID. Raises KvmwatchError.
+    """
     from check_kvm.frame.check_options import site_config  # noqa: PLC0415 - only when it is used
 
     config = site_config(options.config)
@@ -82,9 +98,9 @@ def read(options: argparse.Namespace, counters: Counters | None = None) -> tuple
         groups &= ~Group.PSS  # takes the kernel too long for who asks again and again
     selection = Selection.parse([options.vm], [])
     before = reading.read(options, "kvm_show", groups, checks, selection, config, counters=counters)
-    metadata = _the_one(before, options.vm).policy
+    metadata = _the_one(before, options.vm, called).policy
     snapshot = config.applied(before)
-    domain = _the_one(snapshot, options.vm)
+    domain = _the_one(snapshot, options.vm, called)
     verdicts = [] if domain.policy.ignore else list(said(snapshot, checks, config, domain))
     # its status is the one that list gives; what only root sees of its process is beside it
     of_each = [check for check in checks if check.of_each_domain]
@@ -100,10 +116,18 @@ def _checks(uri: str) -> tuple[Check, ...]:
     return tuple(check for check in all_checks() if check.of_each_domain or check.name in seen)
 
 
-def _the_one(snapshot: Snapshot, called: str) -> Domain:
-    """The VM of this name. Raises KvmwatchError when there is none, or more than one."""
-    exact = [domain for domain in snapshot.domains if called in (domain.name, domain.uuid)]
+def _pid(text: str) -> int:
+    number = int(text) if whose.is_number(text) else 0
+    if not 0 < number < _NO_PID:
+        raise argparse.ArgumentTypeError(f"{text!r} is no PID")
+    return number
+
+
+def _the_one(snapshot: Snapshot, vm: str, called: str = "") -> Domain:
+    """The VM of this name or UUID. Raises KvmwatchError when there is none, or more than one."""
+    exact = [domain for domain in snapshot.domains if vm in (domain.name, domain.uuid)]
     found = exact or list(snapshot.domains)
+    called = called or vm
     if not found:
         raise KvmwatchError(f"no VM {called} here; 'kvmwatch list --format names' tells which there are")
     if len(found) > 1:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import zip_longest
+from types import MappingProxyType
 from typing import NamedTuple
 
 from kvmwatch.model.text import readable
-from kvmwatch_terminal.columns import ALWAYS, Column, cell
+from kvmwatch_terminal.columns import HELD, TIGHT, Column, cell
 from kvmwatch_terminal.rows import CRITICAL, UNKNOWN, WARNING, Row, Thing
 from kvmwatch_terminal.width import cut, fill, width, wrapped
 
 GAP = "  "
 _LONGEST_CELL = 2000  # characters; what is longer nobody reads
-_LEAST_TEXT = 8  # columns of a text that goes on in the next line
 _RESET = "\x1b[0m"
 _COLOURS = {CRITICAL: "\x1b[31m", WARNING: "\x1b[33m", UNKNOWN: "\x1b[35m"}
 
@@ -21,7 +21,7 @@ Cells = list[str]
 
 
 class Layout(NamedTuple):
-    """The columns that fit, how wide each is, and the names of those that were left out."""
+    """The columns that fit, how wide each is, and the names of the others, the most important first."""
 
     columns: list[Column]
     widths: dict[str, int]
@@ -45,7 +45,8 @@ def table(
     """Lines of a table, the first with the headers.
 
     ``room``: the terminal's columns, where lines have to fit; then long texts are cut, and less important columns
-    that nobody has ``asked`` for are left out, which the last line says, with the option that has ``everything``.
+    are left out, those that somebody has ``asked`` for last. The last line says which, with the option that has
+    ``everything``.
     """
     shown = present(rows, columns, asked)
     texts = {column.name: cell_texts(rows, column) for column in shown}
@@ -73,8 +74,10 @@ def stacked(
     texts = {column.name: cell_texts(rows, column) for column in columns}
     lines = []
     for part in _parts(columns, texts, room):
-        shown = [column if column.is_number else column._replace(least=_LEAST_TEXT) for column in part]
-        layout = laid_out(shown, texts, room, shown)
+        shown = [column if column.is_number else column._replace(least=TIGHT) for column in part]
+        widths = _widths(shown, texts)
+        _shrink(widths, {column.name: _least(column, widths) for column in shown}, room)
+        layout = Layout(shown, widths, [])
         lines.append(_joined(layout.cells([column.header for column in shown])))
         for number, row in enumerate(rows):
             whole = [
@@ -129,42 +132,63 @@ def laid_out(
     least: Mapping[str, int] | None = None,
 ) -> Layout:
     """Place the columns with these texts by name; see :func:`table`. ``least``: their widths, at least."""
-    widths = {
-        column.name: max((least or {}).get(column.name, 0), *map(width, (column.header, *texts[column.name])))
-        for column in columns
-    }
+    widths = _widths(columns, texts, least or {})
     if room is None:
         return Layout([*columns], widths, [])
-    shown, left_out = _fitting(columns, asked, widths, room)
-    _shrink(shown, widths, room)
-    return Layout(shown, widths, left_out)
+    to_least = {column.name: _least(column, widths) for column in columns}
+    to_tight = {
+        column.name: _least(column, widths, TIGHT if column in asked else column.tight) for column in columns
+    }
+    usual = [column for column in columns[1:] if column not in asked]
+    alike = [[c for c in usual if c.kept == kept] for kept in sorted({column.kept for column in usual})]
+    kept, left_out = _fitting(columns, [each for each in alike if each[0].kept < HELD], to_least, room)
+    if _total([to_least[column.name] for column in kept]) <= room:
+        to_tight = to_least
+    one_by_one = [[column] for each in alike if each[0].kept >= HELD for column in reversed(each)]
+    one_by_one += [[column] for column in reversed(columns[1:]) if column in asked]
+    kept, more = _fitting(kept, one_by_one, to_tight, room)
+    widths = {column.name: widths[column.name] for column in kept}
+    _shrink(widths, to_tight, room)
+    return Layout(kept, widths, [column.name for column in reversed([*left_out, *more])])
+
+
+def _widths(
+    columns: Sequence[Column], texts: Mapping[str, Sequence[str]], least: Mapping[str, int] = MappingProxyType({})
+) -> dict[str, int]:
+    """The widths that the columns have where there is room."""
+    return {
+        column.name: max(least.get(column.name, 0), *map(width, (column.header, *texts[column.name])))
+        for column in columns
+    }
 
 
 def _fitting(
-    columns: Sequence[Column], asked: Collection[Column], widths: dict[str, int], room: int
-) -> tuple[list[Column], list[str]]:
-    """Leave out what is least important until the rest fits, cut as far as may be."""
-    kept, left_out = list(columns), []
-    for least in sorted({column.kept for column in columns} - {ALWAYS}):
-        if _total([_least(column, widths) for column in kept]) <= room:
+    columns: Sequence[Column], going: Iterable[Sequence[Column]], widths: Mapping[str, int], room: int
+) -> tuple[list[Column], list[Column]]:
+    """Leave out one after the other of what may go until the rest fits, and tell what that was."""
+    kept, left_out = list(columns), list[Column]()
+    for each in going:
+        if _total([widths[column.name] for column in kept]) <= room:
             break
-        going = [column for column in kept if column.kept == least and column not in asked]
-        left_out += [column.name for column in going]
-        kept = [column for column in kept if column not in going]
+        left_out += each[::-1]
+        kept = [column for column in kept if column not in each]
     return kept, left_out
 
 
-def _shrink(columns: Sequence[Column], widths: dict[str, int], room: int) -> None:
+def _shrink(widths: dict[str, int], least: Mapping[str, int], room: int) -> None:
     """Take what is too much from the widest columns that can be cut."""
-    for _ in range(max(0, _total([widths[column.name] for column in columns]) - room)):
-        wider = [column for column in columns if widths[column.name] > _least(column, widths)]
+    for _ in range(max(0, _total([*widths.values()]) - room)):
+        wider = [name for name in widths if widths[name] > least[name]]
         if not wider:
             return
-        widths[max(wider, key=lambda column: widths[column.name]).name] -= 1
+        widths[max(wider, key=lambda name: widths[name])] -= 1
 
 
-def _least(column: Column, widths: dict[str, int]) -> int:
-    return widths[column.name] if column.least is None else min(column.least, widths[column.name])
+def _least(column: Column, widths: Mapping[str, int], most: int | None = None) -> int:
+    """The width to which a column can be cut; a text to ``most``, if that is less."""
+    if column.least is None:
+        return widths[column.name]
+    return min(widths[column.name], column.least, column.least if most is None else most)
 
 
 def _total(widths: Sequence[int]) -> int:

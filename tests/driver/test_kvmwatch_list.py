@@ -97,6 +97,9 @@ def test_names_are_for_scripts(command: Command) -> None:
         ("-x *1", f"{ODD},leave-me-alone,must-run"),
         ("--reverse -d ?b1 -d web1", "web1,db1"),
         ("--sort vcpus -d db1 -d web1 -d off1 -o name", "db1,off1,web1"),
+        ("--on images", "db1,off1,web1"),
+        ("--on /var/lib/libvirt/images/db1.qcow2 --on /dev/vg0", "db1"),
+        ("--on images --running -x db1", "web1"),
     ],
 )
 def test_choice_and_order(command: Command, options: str, kept: str) -> None:
@@ -132,7 +135,7 @@ def test_problems_of_the_host_in_json(command: Command) -> None:
     assert "hypervisor" not in json.loads(command(*words).out)
 
 
-@pytest.mark.parametrize("choice", ["-d web1", "-x web1", "--running"])
+@pytest.mark.parametrize("choice", ["-d web1", "-x web1", "--running", "--on images"])
 def test_who_chooses_vms_gets_vms(command: Command, choice: str) -> None:
     ran = command("kvmwatch", "list", "-u", EXAMPLE_URI, "--problems", "--csv", "-o", "name", *choice.split())
     assert ran.out.count("\n") > 1
@@ -183,11 +186,13 @@ def test_thresholds_of_the_site(command: Command, tmp_path: Path) -> None:
         (("list", "-o", "name,nope"), "no column 'nope'; there are name, title, "),
         (("list", "-o", ""), "no column ''; there are name"),
         (("list", "--sort", "nope"), "no column 'nope'"),
+        (("list", "-n", "0"), "'0' is no number of lines from 1 on"),
         (("list", "--format", "xml"), "invalid choice: 'xml'"),
         (("list", "-t", "0"), "the time limit must be more than 0 seconds"),
         (("list", "-d", "re:("), "bad regular expression '('"),
         (("list", "web1"), "unrecognized arguments: web1"),
         (("list", "--config", "/nonexistent"), "/nonexistent"),
+        (("list", "\x9b31m\n\x1b]0;x\x07y"), "unrecognized arguments:  31m  ]0;x y"),
     ],
 )
 def test_bad_options_are_one_line_and_a_line_of_usage(
@@ -267,6 +272,29 @@ def test_rates_are_not_of_long_ago(started: Command, age: float, waits: bool) ->
     kept["samples"] = {key: [time - age, *rest] for key, (time, *rest) in kept["samples"].items()}
     file.write_text(json.dumps(kept))
     assert ("two readings" in on_terminal(started, 80, *words)) == waits
+
+
+def test_a_pool_that_there_is_not(command: Command) -> None:
+    ran = command("kvmwatch", "list", "-u", EXAMPLE_URI, "--on", "imgaes")
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.startswith("kvmwatch: no storage pool imgaes here; there are images, iso images")
+
+
+def test_only_the_first_and_how_many_more_there_are(command: Command) -> None:
+    words = ("kvmwatch", "list", "-u", EXAMPLE_URI)
+    ran = command(*words, "-n", "3")
+    assert (ran.code, len(ran.out.splitlines())) == (0, 5)
+    assert re.fullmatch(r"\(6 more, of them 2 CRITICAL, 2 WARNING\)", ran.out.splitlines()[-1])
+    assert len(command(*words, "--limit", "9", "-o", "name").out.splitlines()) == 1 + len(NAMES)
+    last = command(*words, "--problems", "-n", "6").out.splitlines()[-1]
+    assert last == "(2 more, of them 2 WARNING)", "what is no VM counts among those"
+    for form in ("csv", "names"):
+        some = command(*words, "-n", "2", "--format", form, "-o", "name")
+        assert some.out.splitlines()[-1] == NAMES[1]
+        assert some.err == "kvmwatch: 7 more\n", "and not among the data"
+    document = json.loads(command(*words, "-n", "2", "--json", "-o", "name").out)
+    assert ([domain["name"] for domain in document["domains"]], document["more"]) == (NAMES[:2], 7)
+    assert "more" not in json.loads(command(*words, "--json", "-o", "name").out)
 
 
 def test_help_and_version(command: Command) -> None:

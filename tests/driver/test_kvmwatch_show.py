@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
+import testdriver
 from commands import EXAMPLE_URI, Command
 from kvmwatch_terminal.width import width
 from test_kvmwatch_list import NAMES, on_terminal
@@ -58,14 +60,30 @@ def test_it_agrees_with_the_list(command: Command) -> None:
             assert shown[key] == domain[key], key
 
 
+def test_by_the_id_unless_it_is_a_name(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "numbers.xml"
+    file.write_text(testdriver.node(["one", "two", "1"]))
+    listed = json.loads(command("kvmwatch", "list", "--json", "-o", "name,id", "-u", f"test://{file}").out)
+    ids = {domain["name"]: domain["id"] for domain in listed["domains"]}
+    assert sorted(ids.values()) == [1, 2, 3]
+    for name, number in ids.items():
+        ran = command("kvmwatch", "show", str(number), "-u", f"test://{file}")
+        assert (ran.code, ran.first, ran.err) == (0, "1" if number == 1 else name, "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (("web9",), "kvmwatch: no VM web9 here; 'kvmwatch list --format names' tells which there are\n"),
         (("web1", "-u", "nonsense"), "is not a libvirt URI"),
         (("*1",), "kvmwatch: *1 matches 6 VMs: crashed1, db1, off1, paused1, suspended1, ...; name one of them\n"),
-        ((), "kvmwatch: name one VM, or give --host\n"),
-        (("web1", "--host"), "kvmwatch: name one VM, or give --host\n"),
+        ((), "kvmwatch: name one VM, or give --pid or --host\n"),
+        (("web1", "--host"), "kvmwatch: name one VM, or give --pid or --host\n"),
+        (("web1", "--pid", "1"), "kvmwatch: name one VM, or give --pid or --host\n"),
+        (("--pid", "web1"), "argument --pid: 'web1' is no PID"),
+        (("--pid", "0"), "argument --pid: '0' is no PID"),
+        (("--pid", "1"), "a PID is known only on the hypervisor itself; run it there\n"),
+        (("4711",), "kvmwatch: no VM 4711 here, neither a name nor an Id; 'kvmwatch list -o name,id' tells which"),
         (("web1", "-d", "x"), "unrecognized arguments: -d x"),
         (("",), "an empty domain pattern selects nothing"),
     ],

@@ -1,4 +1,4 @@
-"""kvmwatch show beside virsh, field by field for every guest there is; and the twenty questions of the page."""
+"""kvmwatch show beside virsh, field by field for every guest there is; and the questions of the page."""
 
 from __future__ import annotations
 
@@ -353,6 +353,7 @@ ANSWERS = {
     "net vnet7": (r"^vnet\d+ +tap +web1 .* virbr0 ",),
     "net virbr0": (r"^vnet\d+ +tap +web1 .* virbr0 ", r"^virbr0 +bridge "),
     "net web1": (r"^INTERFACE .* BRIDGE +UPLINKS ", r"^vnet\d+ +tap +web1 .* virbr0 "),
+    "--on images": (r"^NAME +STATE +DISKS\nnone here$",),  # its guests' images are beside it
     "view pools": (r"^tiny .* 9\d %", r"^dead .* inactive"),
     "--with-snapshot": (rf"^NAME +SNAPSHOTS +OLDEST SNAPSHOT\n(.*\n)*{MADE} +1 .* ago",),
     "show --host": (

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from commands import Command
+from guests import WORK, disk, qcow2, small
 
 if TYPE_CHECKING:
     from bed import Bed
@@ -75,6 +76,29 @@ def test_dominfo(command: Command) -> None:
             assert domain["memory"] == int(told["Used memory"].split()[0]) * 1024, name
 
 
+def test_whom_storage_would_hit(command: Command) -> None:
+    """By the path of each disk, its folder and the device below, as domblklist has them."""
+    of_vms = {
+        name: [line.split(maxsplit=1)[1] for line in virsh("domblklist", name).splitlines()[2:] if line]
+        for name in virsh("list", "--all", "--name").split()
+    }
+    path = next(path for path in of_vms["web1"] if path.startswith("/"))
+    for place in (path, os.path.dirname(path)):
+        ran = command("kvmwatch", "list", "--format", "names", "--on", place)
+        assert ran.code == 0, ran
+        theirs = {
+            name
+            for name, paths in of_vms.items()
+            if any(f"{each}/".startswith(f"{place}/") for each in map(str.strip, paths))
+        }
+        assert "web1" in theirs
+        assert theirs <= set(ran.out.splitlines()), "what is more has a backing image there"
+    unknown = command("kvmwatch", "list", "--on", "no such pool")
+    assert (unknown.code, unknown.out) == (3, "")
+    for pool in virsh("pool-list", "--all", "--name").split():
+        assert command("kvmwatch", "list", "--format", "names", "--on", pool).code in (0, 3)
+
+
 def test_rates_of_a_guest_under_load(command: Command) -> None:
     command("kvmwatch", "list", "-d", "web1")
     before, begun = stats(), time.monotonic()
@@ -131,6 +155,67 @@ def test_show_beside_domblklist_domiflist_and_the_process(command: Command, bed:
     words = command("kvmwatch", "show", "web1")
     assert (words.code, words.err) == (0, "")
     assert "not been had" not in words.out
+
+
+def test_consoles_are_where_virsh_has_them(command: Command, bed: Bed) -> None:
+    name = "screen1"
+    devices = "<serial type='pty'/><graphics type='vnc' autoport='yes' listen='127.0.0.1'/>"
+    try:
+        bed.define(small(name, devices), paused=True)
+        ran = command("kvmwatch", "show", name, "--json")
+        assert ran.code == 0, ran
+        vnc, serial = json.loads(ran.out)["consoles"]
+        assert (vnc["kind"], vnc["address"], serial["kind"]) == ("vnc", "127.0.0.1", "serial")
+        # virsh has the number of the display
+        assert f"vnc://127.0.0.1:{int(vnc['port']) - 5900}" == virsh("domdisplay", name).strip()
+        assert serial["path"] == virsh("ttyconsole", name).strip()
+        assert serial["command"] == f"virsh console {name}"
+    finally:
+        bed.remove(name)
+
+
+def test_a_job_that_runs_is_told(command: Command, bed: Bed) -> None:
+    """A backup that waits to be fetched; a connection that may only read is told of it."""
+    name = "backup1"
+    image = WORK / f"{name}.qcow2"
+    qcow2(image, "8M")
+
+    def shown() -> dict[str, Any]:
+        ran = command("kvmwatch", "show", name, "--json")
+        assert ran.code == 0, ran
+        told: dict[str, Any] = json.loads(ran.out)
+        assert not [text for text in told["unread"] if text.startswith("job")]
+        return told
+
+    try:
+        domain = bed.define(small(name, disk(image, "vda")), paused=True)
+        assert shown()["job"] is None
+        domain.backupBegin(
+            "<domainbackup mode='pull'><server transport='tcp' name='127.0.0.1' port='10809'/><disks>"
+            f"<disk name='vda' backup='yes' type='file'><scratch file='{WORK / name}.scratch'/></disk>"
+            "</disks></domainbackup>",
+            None,
+            0,
+        )
+        told = shown()
+        assert told["job"] == "backup"
+        assert told["job_elapsed"] >= 0
+        domain.abortJob()
+    finally:
+        bed.remove(name)
+
+
+def test_show_by_its_id_and_by_its_process(command: Command, bed: Bed) -> None:
+    pid = bed.qemu_pid("web1")
+    (tid, *_) = (tid for tid in os.listdir(f"/proc/{pid}/task") if int(tid) != pid)
+    for words in ((virsh("domid", "web1").strip(),), ("--pid", str(pid)), ("--pid", tid)):
+        ran = command("kvmwatch", "show", *words, "--json")
+        assert ran.code == 0, ran
+        assert json.loads(ran.out)["name"] == "web1"
+        assert (f"{tid} is the thread" in ran.err) == (words[-1] == tid)
+    ran = command("kvmwatch", "show", "--pid", str(os.getpid()))
+    assert (ran.code, ran.out) == (3, "")
+    assert "is neither a QEMU process of a VM nor a thread of one" in ran.err
 
 
 def test_the_host_beside_nodeinfo_and_the_pools(command: Command) -> None:

@@ -161,3 +161,12 @@ def test_passwords_of_uris_are_not_shown(text: str, shown: str) -> None:
 def test_no_password_is_left(password: str) -> None:
     word = f"<{password}>"
     assert word not in without_password(f"qemu+tls://kvm:{word}@kvm1/system: no such host")
+
+
+@given(anything)
+def test_what_is_said_of_an_error_is_one_line_for_a_terminal(text: str) -> None:
+    """One's own arguments are in it, and what a driver says."""
+    for error in (KvmwatchError, UsageError, DeadlineExceeded):
+        said = str(error(f"no VM {text} here"))
+        assert said.startswith("no VM ")
+        assert not {unicodedata.category(character) for character in said} & {"Cc", "Cs", "Zl", "Zp"}

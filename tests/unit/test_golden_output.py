@@ -39,11 +39,13 @@ from kvmwatch.model.snapshot import (
     IOTHREAD,
     OTHER,
     VCPU,
+    Console,
     Disk,
     Domain,
     Filesystem,
     Host,
     Interface,
+    Job,
     Network,
     Node,
     Pool,
@@ -151,12 +153,19 @@ def with_snapshots(domain: Domain) -> Domain:
 
 
 def with_more(domain: Domain) -> Domain:
-    """When web1 was started, and its addresses."""
+    """When web1 was started, its addresses, consoles and job."""
     if domain.name != "web1":
         return domain
     (interface,) = domain.interfaces
     known = interface._replace(addresses=("192.168.122.9", "fe80::5054:ff:fe00:1"))
-    return domain._replace(interfaces=(known,), stats=domain.stats._replace(started=NOW - 86400))
+    consoles = (
+        Console("spice", "address", "127.0.0.1", "5900", "5901"),
+        Console("vnc", "socket", path="/run/libvirt/qemu/web1.sock"),
+        Console("serial", "pty", path="/dev/pts/3"),
+    )
+    stats = domain.stats._replace(started=NOW - 86400)
+    job = Job("backup", 12.5, 25.0, 3 << 30)
+    return domain._replace(interfaces=(known,), consoles=consoles, stats=stats, job=job)
 
 
 def with_threads(process: Process, second: int) -> Process:

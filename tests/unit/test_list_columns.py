@@ -104,7 +104,7 @@ def test_columns_have_names_and_headers_of_their_own() -> None:
         assert len(set(texts)) == len(texts)
     assert COLUMNS[-1].judged, "the longest is the last"
     asked = [column.name for column in COLUMNS if column.shown == ASKED]
-    assert asked == ["owner", "host_cpu", "cpu_time", "oldest_snapshot", "addresses"]
+    assert asked == ["owner", "host_cpu", "cpu_time", "oldest_snapshot", "addresses", "disks"]
 
 
 @pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.name)
@@ -435,6 +435,34 @@ def test_what_was_asked_for_is_not_left_out() -> None:
     asked = (BY_NAME["agent"],)
     assert "AGENT" not in table([row()], IN_TABLE, 60).split()
     assert "AGENT" in table([row()], IN_TABLE, 60, asked).split()
+
+
+@pytest.mark.parametrize(
+    ("room", "asked", "shown", "first_left_out"),
+    [
+        (60, "", "NAME STATUS STATE PROBLEM", "cpu"),
+        (40, "", "NAME STATUS PROBLEM", "state"),
+        (20, "", "NAME STATUS", "problem"),
+        (60, "write", "NAME STATUS STATE WRITE PROBLEM", "cpu"),
+        (40, "write", "NAME STATUS WRITE", "problem"),
+        (20, "write", "NAME WRITE", "status"),
+        (40, "write agent rss", "NAME RSS WRITE AGENT", "status"),
+        (20, "write agent rss", "NAME RSS", "write"),
+        (5, "write", "NAME", "write"),
+    ],
+)
+def test_what_gives_way_on_a_narrow_terminal(room: int, asked: str, shown: str, first_left_out: str) -> None:
+    """What was asked for stays longest, the state says least; and nothing goes without a word."""
+    found = [
+        row(Problem(CRITICAL, "state", "x" * 60), name="n" * 30, state=states.PAUSED),
+        row(name="other", agent_connected=True, stats=DomainStats(memory_rss=1 << 30)),
+    ]
+    columns = [column for column in IN_TABLE if column.name != "vcpus"]
+    named = [BY_NAME[name] for name in asked.split()]
+    header, *lines, more = table(found, columns, room, named).split("\n")
+    assert header.split() == shown.split()
+    assert room < 20 or all(line.startswith(("nnnnnnn", "other  ")) for line in lines)
+    assert more.startswith(f"(--wide has more: {first_left_out}"[: room - 1])
 
 
 def test_colour_is_on_the_status_alone() -> None:

@@ -34,9 +34,9 @@ def test_every_make_target_exists(page: str) -> None:
                 assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{page}:{step.line}: {step.command}"
 
 
-def test_twenty_questions_have_one_command_each() -> None:
+def test_questions_have_one_command_each() -> None:
     questions = pages.questions()
-    assert len({question.text for question in questions}) == 20
+    assert len({question.text for question in questions}) == len(questions) >= 20
     steps = [step.command for step in pages.steps("docs/terminal.md")]
     for question in questions:
         assert question.text.endswith("?")

@@ -126,6 +126,8 @@ def test_the_one_vm(rated: Snapshot) -> None:
         KvmwatchError, match=r"no VM nix here; 'kvmwatch list --format names' tells which there are"
     ):
         show._the_one(rated._replace(domains=()), "nix")
+    with pytest.raises(KvmwatchError, match="no VM web1 here"):
+        show._the_one(rated._replace(domains=()), domain.uuid, "web1")
     with pytest.raises(KvmwatchError, match=r"matches 14 VMs: .*, \.\.\.; name one of them"):
         show._the_one(rated, "*")
 

@@ -303,6 +303,12 @@ def test_switches(key: str, field: str) -> None:
     assert getattr(after(key, key), field) is False
 
 
+def test_a_page_knows_what_its_vm_is_called() -> None:
+    """For when it is gone: of that there is no name to be read."""
+    state = after("KEY_ENTER", state=State())
+    assert state.asked.called == next(r.domain.label for r in TAKEN.rows if r.domain.uuid == state.asked.vm)
+
+
 def test_page() -> None:
     for enter in ("\n", "\r", "KEY_ENTER"):
         state = after("KEY_DOWN", enter)

@@ -19,6 +19,7 @@ from kvmwatch_terminal.top import header, model, views
 from kvmwatch_terminal.top.feed import NOTHING, News, Take
 from kvmwatch_terminal.top.model import State
 from kvmwatch_terminal.top.taking import Taken
+from kvmwatch_terminal.width import cut
 
 #: beside the columns of the view, for programs
 _BESIDE = (
@@ -73,11 +74,12 @@ def _told(text: str) -> bool:
 
 def as_text(state: State, taken: Taken, first: bool) -> str:
     """The header and the table; as wide as the terminal, where there is one."""
+    room = reading.room()
     above = ["".join(span.text for span in line) for line in header.lines(state, News(taken))]
-    lines = model.lines(state, taken)
-    body = table(
-        lines, model.columns(state, taken), reading.room(), coloured=reading.coloured(), everything="--csv"
-    )
+    above = above if room is None else [cut(line, room) for line in above]
+    columns = model.columns(state, taken)
+    sorted_by = [column for column in columns if column.name == state.order.column]
+    body = table(model.lines(state, taken), columns, room, sorted_by, reading.coloured(), everything="--csv")
     return "\n".join([*([] if first else [""]), *above, "", body])
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from kvmwatch_terminal import show
-from kvmwatch_terminal.columns import ALWAYS
 from kvmwatch_terminal.rows import OK
 from kvmwatch_terminal.table import GAP, Layout, cell_texts, laid_out, present
 from kvmwatch_terminal.top import header, keys, model, views
@@ -67,13 +66,11 @@ def _table(state: State, news: News, size: Size) -> Drawn:
     all_lines = model.lines(state, taken) if taken else []
     state = model.settled(state, all_lines, height)
     shown = all_lines[state.top : state.top + height]
-    columns = [
-        column._replace(kept=ALWAYS) if column.name == state.order.column else column
-        for column in present(all_lines, model.columns(state, taken))
-    ]
+    columns = present(all_lines, model.columns(state, taken))
     texts = {column.name: cell_texts(shown, column) for column in columns}
     widest = {column.name: _WIDEST.get(column.unit or "", 0) for column in columns if column.text is None}
-    layout = laid_out(columns, texts, size.width, least=widest)
+    sorted_by = [column for column in columns if column.name == state.order.column]
+    layout = laid_out(columns, texts, size.width, sorted_by, least=widest)
     made = [*above, _heads(state, layout, size.width)]
     for number, line in enumerate(shown):
         cells = layout.cells([texts[column.name][number] for column in layout.columns])

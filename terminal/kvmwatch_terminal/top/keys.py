@@ -111,15 +111,23 @@ def _tagged(state: State, sight: Sight) -> State:
     return state._replace(tagged=tagged, at=state.at + (uuid in tagged and not state.follows))
 
 
+def _selected(state: State, sight: Sight) -> views.Line | None:
+    there = sight.lines(state)
+    return there[state.at] if state.at < len(there) else None
+
+
 def _vm(state: State, sight: Sight) -> str | None:
     """The UUID of the VM of the selected line."""
-    there = sight.lines(state)
-    return views.uuid(there[state.at]) if state.at < len(there) else None
+    line = _selected(state, sight)
+    return views.uuid(line) if line else None
 
 
 def _opened(state: State, sight: Sight) -> State:
-    uuid = _vm(state, sight)
-    return state._replace(vm=uuid, scroll=0) if uuid else state._replace(message="this line is of no VM")
+    line = _selected(state, sight)
+    uuid = views.uuid(line) if line else None
+    if not line or not uuid:
+        return state._replace(message="this line is of no VM")
+    return state._replace(vm=uuid, called=views.label(line), scroll=0)
 
 
 def _next_base(state: State, _: Sight) -> State:

@@ -48,6 +48,7 @@ class State(NamedTuple):
     prompt: str = ""  # one of SEARCH, FILTER, DELAY; empty: nothing is being typed
     typed: str = ""
     vm: str | None = None  # the UUID of the VM whose page is shown
+    called: str = ""  # what that VM is called
     scroll: int = 0  # lines of the page, or of the help, above the screen
     help: bool = False
     message: str = ""  # for once
@@ -70,7 +71,7 @@ class State(NamedTuple):
     @property
     def asked(self) -> Asked:
         """What has to be read for it."""
-        return Asked(self.table.needs, self.table.hypervisor, self.vm)
+        return Asked(self.table.needs, self.table.hypervisor, self.vm, self.called)
 
 
 def columns(state: State, taken: Taken | None) -> tuple[Column, ...]:

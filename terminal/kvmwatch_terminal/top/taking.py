@@ -41,6 +41,7 @@ class Asked(NamedTuple):
     groups: Group = Group.NONE  # of the processes, beside what is always shown
     hypervisor: bool = True  # what the checks of the hypervisor say: pools, networks, the host
     vm: str | None = None  # the UUID of the VM whose page is to be given instead
+    called: str = ""  # what that VM is called, for when it is gone
 
 
 class Page(NamedTuple):
@@ -108,7 +109,7 @@ def averaged(taken: Taken, first: Samples) -> Taken:
 
 
 def _page(options: argparse.Namespace, asked: Asked, counters: Counters) -> Taken:
-    shown, verdicts = show.read(options, counters)
+    shown, verdicts = show.read(options, counters, asked.called)
     return Taken(asked, shown.snapshot, page=Page(shown, verdicts))
 
 

@@ -11,7 +11,7 @@ from kvmwatch.model import derived
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import Value as Figure
 from kvmwatch_terminal import details, host_details
-from kvmwatch_terminal.columns import ALWAYS, COLUMNS, TABLE, Column, Value
+from kvmwatch_terminal.columns import ALWAYS, COLUMNS, HELD, TABLE, Column, Value
 from kvmwatch_terminal.rows import Row, Thing
 from kvmwatch_terminal.sections import Shown, column, things
 from kvmwatch_terminal.top.taking import Taken
@@ -96,7 +96,7 @@ def _kept(columns: Sequence[Column], *kept: str) -> Iterator[Column]:
     """On a narrow terminal what it is called stays, then these in this order, and of the others the first."""
     for place, each in enumerate(columns):
         name = next((one for one, other in REQUESTS.items() if other == each.name), each.name)
-        importance = ALWAYS - 1 - kept.index(name) if name in kept else len(columns) - place
+        importance = HELD - 1 - kept.index(name) if name in kept else len(columns) - place
         yield each._replace(kept=importance if place else ALWAYS)
 
 
@@ -153,7 +153,7 @@ _PROBLEM = 65  # between list's 6, memory, and its 7, the network
 _BESIDE = ("id", "cpu_time", "read_iops", "write_iops")  # of what list shows only where it is asked for
 _DOMAINS = tuple(
     # what is wrong has a view of its own: the figures that list keeps longest are kept longer
-    each._replace(kept=_PROBLEM if each.name == "problem" else 10 * each.kept if each.kept < ALWAYS else ALWAYS)
+    each._replace(kept=_PROBLEM if each.name == "problem" else 10 * each.kept if each.kept < HELD else each.kept)
     for each in COLUMNS
     if each.shown == TABLE or each.name in _BESIDE
 )
