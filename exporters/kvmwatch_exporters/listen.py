@@ -69,7 +69,7 @@ class Shared:
         """Give the text within so many seconds. Raises KvmwatchError."""
         with self._lock:
             if not self._running or (self._ended is not None and time.monotonic() - self._ended > _FRESH):
-                self._ended = None
+                self._running = self._ended = None  # also when no thread is to be had, or it would be the last one
                 self._running = Started(self._timed)
             running = self._running
         return running.wait(Deadline(seconds, spare=0))
@@ -113,7 +113,6 @@ class Server(ThreadingHTTPServer):
     def __init__(self, address: Address, handler: Callable[..., BaseHTTPRequestHandler]) -> None:
         self.address_family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
         super().__init__(address, handler)
-
         self._lock = threading.Lock()
         #: whether each connection has said what it wants; the oldest first
         self._connections: dict[socket.socket, bool] = {}

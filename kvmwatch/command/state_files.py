@@ -14,6 +14,7 @@ How a command keeps one::
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import pwd
@@ -126,7 +127,8 @@ def _replace(file: str, content: bytes) -> None:
             opened.write(content)
         os.replace(made, file)
     except BaseException:
-        os.unlink(made)
+        with contextlib.suppress(OSError):  # it may have its place already; what ended us is not to be lost
+            os.unlink(made)
         raise
 
 

@@ -432,6 +432,18 @@ def test_scrapes_at_the_same_time_share_a_reading_and_none_waits_longer_than_it_
     assert len(calls) == 2
 
 
+def test_an_old_reading_is_given_to_nobody_when_none_can_be_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = listen.Shared(lambda: "reading")
+    assert shared.get(30) == "reading"
+    shared._ended = time.monotonic() - 2
+    with monkeypatch.context() as without:
+        without.setattr(threading.Thread, "start", lambda _: (_ for _ in ()).throw(RuntimeError("no thread")))
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="no thread"):
+                shared.get(30)
+    assert shared.get(30) == "reading"
+
+
 @pytest.mark.parametrize(
     ("accepted", "takes"),
     [

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from kvmwatch.command import state_files
 from kvmwatch.command.history import History
+from kvmwatch.command.watchdog import Stopped
 from kvmwatch.model.rates import Sample, samples, with_rates
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Domain, Snapshot
@@ -258,6 +259,21 @@ def test_wrong_types_inside_give_no_wrong_figures(tmp_path: Path, place: tuple[A
     snapshot = Snapshot("test:///default", 0, 0, domains=(domain,))
     with_rates(snapshot, loaded)
     samples(snapshot)
+
+
+def test_what_ends_us_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal that comes just when the file has its place."""
+    rename = os.rename
+
+    def ended(made: str, file: str) -> None:
+        rename(made, file)
+        raise Stopped(15, "ended")
+
+    monkeypatch.setattr(os, "replace", ended)
+    file = tmp_path / "roster-00000000.json"
+    with pytest.raises(Stopped):
+        state_files.replace(str(file), "new")
+    assert [(path, path.read_text()) for path in tmp_path.iterdir()] == [(file, "new")]
 
 
 def test_a_damaged_sample_costs_only_itself(tmp_path: Path) -> None:
