@@ -12,6 +12,7 @@ from check_kvm.frame.conditions import Severities
 from check_kvm.frame.plugin_api import Range
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.policy import OwnThreshold, Policy, listed
+from kvmwatch.model.text import readable
 
 SPOKESMAN = "state"  # which nearly every site has
 
@@ -138,26 +139,44 @@ SCALES: Mapping[str, Mapping[str, int]] = {
     "s": {"min": 60, "h": 3600, "d": 86400},
 }
 _RANGES = 1024  # that are known without being read again: a VM's own ones are read by every check, each time
-_SCALED = re.compile(r"([0-9]+(?:\.[0-9]+)?)([A-Za-z]+)")
+#: a number with at most one unit; no exponent, and no two units after each other (4d12h)
+_NUMBER = re.compile(r" *([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))([A-Za-z]*) *")
+_LARGEST = 1e24  # that a limit can be: more than anything that is measured, and it fits into texts and perfdata
+_QUOTED = 60  # characters of what cannot be read
 
 
 @lru_cache(_RANGES)
 def parse_range(spec: str, unit: str = "") -> Range:
     """Read a plugin range (``80``, ``10:``, ``~:5``, ``@10:20``; of bytes also ``10G:``, of seconds ``5min:``).
 
-    Raises UsageError.
+    What is accepted has the value that it reads as. Raises UsageError.
     """
     scales = SCALES.get(unit, {})
-
-    def number(found: re.Match[str]) -> str:
-        from decimal import Decimal  # noqa: PLC0415 - few ranges have units
-
-        value = Decimal(found[1]) * scales[found[2]]
-        return f"{value.normalize():f}"
-
+    inverted, limits = spec[:1] == "@", spec.removeprefix("@")
+    start, colon, end = limits.rpartition(":")
     try:
-        return Range(_SCALED.sub(number, spec))
+        low = start if start == "~" else _number(start, scales)
+        return Range(f"{'@' if inverted else ''}{low}{colon}{_number(end, scales)}")
     except (ValueError, KeyError):
         example = list(scales)[len(scales) // 2] if scales else ""
         more = f", 10{example}: under 10 {example}" if scales else ""
-        raise UsageError(f"bad range {spec!r} (80 means over 80, 10: under 10, @10:20 inside{more})") from None
+        raise UsageError(
+            f"bad range {readable(spec, _QUOTED)!r} (80 means over 80, 10: under 10, @10:20 inside{more})"
+        ) from None
+
+
+def _number(text: str, scales: Mapping[str, int]) -> str:
+    """A limit as Range reads it, empty where there is none. Raises ValueError, and KeyError for its unit."""
+    if not text:
+        return ""
+    found = _NUMBER.fullmatch(text)
+    if found is None or abs(float(found[1])) > _LARGEST:
+        raise ValueError
+    if not found[2]:
+        return found[1]
+    from decimal import Decimal  # noqa: PLC0415 - few ranges have units
+
+    value = Decimal(found[1]) * scales[found[2]]
+    if abs(value) > _LARGEST:
+        raise ValueError
+    return f"{value.normalize():f}"
