@@ -6,11 +6,12 @@ frame, or goes through the domains by itself, is named here with its file.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pytest
 from check_kvm.frame import output, plugin, sampling, siteconfig
@@ -19,13 +20,33 @@ from check_kvm.frame.perfdata import Measured
 from check_kvm.frame.plugin import Check
 from check_kvm.frame.siteconfig import SiteConfig
 from check_kvm.frame.verdict import Verdict
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from testdriver import node
 
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.groups import Group
-from kvmwatch.model.metrics import DiskStats, DomainStats, FilesystemStats, InterfaceStats, ProcessStats, VcpuStats
+from kvmwatch.model.metrics import (
+    DiskStats,
+    DomainStats,
+    FilesystemStats,
+    InterfaceStats,
+    PoolStats,
+    ProcessStats,
+    VcpuStats,
+)
 from kvmwatch.model.policy import OwnThreshold, Policy
-from kvmwatch.model.snapshot import Disk, Domain, Filesystem, Interface, Process, Snapshot, Vcpu
+from kvmwatch.model.snapshot import (
+    Disk,
+    Domain,
+    Filesystem,
+    Interface,
+    Network,
+    Pool,
+    Process,
+    Snapshot,
+    Vcpu,
+)
 
 ROOT = Path(__file__).parents[2]
 ALWAYS, NEVER = "@~:", ""  # ranges: alert whatever the value is, and not at all
@@ -227,6 +248,59 @@ def test_one_check_says_what_names_nothing(metric: str, tmp_path: Path) -> None:
 def test_a_bad_range_in_the_file_is_said(section: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=re.escape(f"[{section}]: cpu.usage.warning: bad range 'x'")):
         config_of(tmp_path, f"[{section}]\ncpu.usage.warning = x\n")
+
+
+def broken(check: Check, name: str) -> Any:
+    """A thing that a check selects, of which it cannot read what it is there for."""
+    if check.selects == "pool":
+        return Pool(f"uuid-{name}", name, "dir", 2, True, True, True, stats=cast("Any", None))
+    if check.selects == "network":
+        return Network(f"uuid-{name}", name, None, True, True, True, stats=cast("Any", None))
+    return vm(name, Policy(thresholds=cast("Any", (None,))))
+
+
+@pytest.mark.parametrize("check", [c for c in CHECKS if c.name != "host"], ids=lambda check: check.name)
+def test_a_mistake_of_ours_with_one_is_its_own(check: Check) -> None:
+    well = {
+        "pool": Pool("uuid-well", "well", "dir", 2, True, True, True, stats=full(PoolStats)),
+        "network": Network("uuid-well", "well", None, True, True, True),
+    }.get(check.selects) or vm("well")
+    snapshot = hypervisor(*(() if check.selects != "domain" else (cast("Any", well),)))
+    things = (broken(check, "broken1"), well, broken(check, "broken2"))
+    found = plugin.judged(
+        check, snapshot._replace(**{f"{check.selects}s": things}), plugin.checked_thresholds(check, SiteConfig())
+    )
+    told = {subject.name: (subject.state.code, subject.line()) for subject in found.subjects if subject.parts}
+    for name in ("broken1", "broken2"):
+        assert told[name][0] == 3, f"{named(check)}: {told}"
+        assert "internal error, please report it: " in told[name][1]
+    of_the_other = [code for name, (code, _) in told.items() if name.startswith("well")]
+    assert of_the_other, f"{named(check)} does not judge the others"
+    assert 3 not in of_the_other, f"{named(check)} spoils the others: {told}"
+
+
+#: of any length, also as numbers
+ANY_RANGE = st.one_of(
+    st.text(max_size=12),
+    st.from_regex(r"@?(~:|[0-9]{0,3}:)?[0-9]{0,400}(\.[0-9]{0,30})?[KMGTPdhk]?", fullmatch=True),
+)
+
+
+@given(data=st.data(), warning=ANY_RANGE, critical=ANY_RANGE)
+@settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
+def test_no_text_of_a_threshold_ends_a_check(data: st.DataObject, warning: str, critical: str) -> None:
+    """Of the owner of one VM, and of who runs the check."""
+    check, metric = data.draw(st.sampled_from([(check, m.name) for check in MEASURING for m in check.metrics]))
+    own = OwnThreshold(f"{check.name}.{metric}", warning, critical)
+    found = judged(check, vm("own", Policy(thresholds=(own,))), vm("other"))
+    assert "internal error" not in found.text
+    of_others, before = (
+        [subject.line() for subject in verdict.sorted_subjects() if subject.name.startswith("other")]
+        for verdict in (found.verdict, judged(check, vm("own"), vm("other")).verdict)
+    )
+    assert sorted(of_others) == sorted(before), named(check)
+    with contextlib.suppress(UsageError):
+        judged(check, vm("own"), warning=[f"{metric}={warning}"], critical=[f"{metric}={critical}"])
 
 
 ON_THE_TEST_DRIVER = [check for check in CHECKS if Group.PROCESSES not in check.groups]

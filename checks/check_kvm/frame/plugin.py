@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from check_kvm.frame import labels, output, placing
 from check_kvm.frame.check_options import parser_of, site_config
@@ -88,10 +88,13 @@ def said(check: Check, arguments: Sequence[str]) -> Said:
 
 def unknown(check: Check, error: Exception) -> str:
     """What a check says that an error has ended: one line and UNKNOWN, also where the mistake is ours."""
-    what = str(error)
-    if not isinstance(error, KvmwatchError):
-        what = f"internal error, please report it: {type(error).__name__}: {error}"
-    return f"{_prefix(check)} - {labels.text(what)}"
+    return f"{_prefix(check)} - {labels.text(_what(error))}"
+
+
+def _what(error: Exception) -> str:
+    if isinstance(error, KvmwatchError):
+        return str(error)
+    return f"internal error, please report it: {type(error).__name__}: {error}"
 
 
 def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
@@ -137,11 +140,9 @@ def judged(check: Check, snapshot: Snapshot, thresholds: Thresholds, alone: bool
     the check is there for is UNKNOWN, with the reason (:meth:`~check_kvm.frame.verdict.Verdict.subject` for
     what is a domain's, a pool's, ...).
     """
-    groups = check.judges | Group.FILESYSTEM if check.guest_agent else check.judges
-    verdict = Verdict(thresholds, groups, alone)
     watched = tuple(domain for domain in snapshot.domains if not domain.policy.ignore)
     ignored = len(snapshot.domains) - len(watched)
-    check.judge(snapshot._replace(domains=watched) if ignored else snapshot, verdict)
+    verdict = _contained(check, snapshot._replace(domains=watched) if ignored else snapshot, thresholds, alone)
     if ignored and verdict.of_domains:
         verdict.overview = ", ".join(filter(None, (verdict.overview, f"{ignored} left alone")))
     if verdict.of_domains and not snapshot.domains:
@@ -152,6 +153,34 @@ def judged(check: Check, snapshot: Snapshot, thresholds: Thresholds, alone: bool
         verdict.subject("").say(Unknown, snapshot.unrated)
     if check.needs_rates and snapshot.note:
         verdict.note = labels.text(snapshot.note)
+    return verdict
+
+
+def _contained(check: Check, snapshot: Snapshot, thresholds: Thresholds, alone: bool) -> Verdict:
+    """Let the check judge; a VM, pool or network with which it fails is UNKNOWN, and the others are judged."""
+    groups = check.judges | Group.FILESYSTEM if check.guest_agent else check.judges
+
+    def verdict_of(*things: Domain | Pool | Network) -> Verdict:
+        verdict = Verdict(thresholds, groups, alone)
+        only: dict[str, Any] = {f"{check.selects}s": things}
+        check.judge(snapshot._replace(**only), verdict)
+        return verdict
+
+    things = tuple(_things(check, snapshot))
+    try:
+        return verdict_of(*things)
+    except Exception:
+        verdict_of()  # which raises where it is none of them that it fails with
+    errors: dict[str, Exception] = {}
+    for thing in things:
+        try:
+            verdict_of(thing)
+        except Exception as error:
+            errors[thing.uuid] = error
+    verdict = verdict_of(*(thing for thing in things if thing.uuid not in errors))
+    for thing in things:
+        if thing.uuid in errors:
+            verdict.subject(thing.name, thing.name).say(Unknown, _what(errors[thing.uuid]))
     return verdict
 
 
@@ -185,9 +214,9 @@ def _say_unmatched(check: Check, selection: Selection, snapshot: Snapshot, verdi
             verdict.subject("").say(Unknown, absent)
 
 
-def _things(check: Check, snapshot: Snapshot) -> Iterable[Domain | Pool | Network]:
+def _things(check: Check, snapshot: Snapshot) -> tuple[Domain | Pool | Network, ...]:
     """What -d and -x select of."""
-    things: Iterable[Domain | Pool | Network] = getattr(snapshot, f"{check.selects}s")
+    things: tuple[Domain | Pool | Network, ...] = getattr(snapshot, f"{check.selects}s")
     return things
 
 
