@@ -38,6 +38,8 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
             name = f"{domain.name} {disk.name}"
             values = figures(disk)
             for metric, value in values.items() if measured.ever(disk) else ():
+                if value is None and _idle(disk, metric):
+                    continue
                 # a thin image with its metadata may take more than it holds
                 most = 100 if metric == "allocation" and (value or 0) <= 100 else None
                 subject.measure(metric, value, most=most, unjudged=_too_few(disk, metric))
@@ -93,6 +95,11 @@ def _too_few(disk: Disk, metric: str) -> str:
         return ""
     requests = round(rate * seconds)
     return f"of {count(requests, 'request')}, too few to judge" if requests < _LEAST_REQUESTS else ""
+
+
+def _idle(disk: Disk, metric: str) -> bool:
+    """Whether it is a latency of requests of which there were none."""
+    return metric in _REQUESTS and getattr(disk.rates, _REQUESTS[metric]) == 0
 
 
 def _latency(seconds: float | None, requests: float | None) -> float | None:

@@ -18,8 +18,9 @@ from check_kvm.frame import output, plugin, sampling, siteconfig
 from check_kvm.frame.judging import all_checks
 from check_kvm.frame.perfdata import Measured
 from check_kvm.frame.plugin import Check
+from check_kvm.frame.plugin_api import Unknown
 from check_kvm.frame.siteconfig import SiteConfig
-from check_kvm.frame.verdict import Verdict
+from check_kvm.frame.verdict import Subject, Verdict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from testdriver import node
@@ -214,6 +215,36 @@ def test_what_is_nearer_to_the_vm_wins(check: Check, metric: str, tmp_path: Path
         assert seen == {limits}, f"{named(check)}: {name} of {vms}"
     weakest = judged(check, vm("plain"), config=config_of(tmp_path, general))
     assert {str(value.threshold.warning) for value in weakest.of("plain", metric)} == {"~:7"}, named(check)
+
+
+@pytest.mark.parametrize(("check", "metric"), EVERY_METRIC)
+@pytest.mark.parametrize("by", ["-w", "-c", "[defaults]", "[domain web1]", "metadata"])
+def test_what_somebody_wants_judged_and_nobody_has_measured_is_unknown(
+    check: Check, metric: str, by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And says nothing as long as nobody asks for it."""
+    judge = Subject.judge
+
+    def without_it(self: Subject, name: str, value: float | None, *given: Any, **more: Any) -> None:
+        judge(self, name, None if name == metric else value, *given, **more)
+
+    monkeypatch.setattr(Subject, "judge", without_it)
+    name, limits = f"{check.name}.{metric}", "~:999999999999"
+    own = Policy(thresholds=(OwnThreshold(name, limits, None),) if by == "metadata" else ())
+    section = f"{by}\n{name}.critical = {limits}\n" if by.startswith("[") else ""
+    options: dict[str, Any] = {
+        "-w": {"warning": [f"{metric}={limits}"]},
+        "-c": {"critical": [f"{metric}={limits}"]},
+    }
+    found = judged(check, vm("web1", own), config=config_of(tmp_path, section), **options.get(by, {}))
+    assert any(state is Unknown for subject in found.verdict.subjects for state, _ in subject.parts), (
+        f"{named(check)}: nobody knows {metric}, for which there is a threshold: {found.text}"
+    )
+    for policy in (Policy(), Policy(thresholds=(OwnThreshold(name, "", ""),))):
+        found = judged(check, vm("web1", policy))
+        assert not any(state is Unknown for subject in found.verdict.subjects for state, _ in subject.parts), (
+            f"{named(check)}: {metric} of which nobody wants to know: {found.text}"
+        )
 
 
 @each_of_vms

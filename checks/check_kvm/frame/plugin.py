@@ -164,6 +164,8 @@ def _contained(check: Check, snapshot: Snapshot, thresholds: Thresholds, alone: 
         verdict = Verdict(thresholds, groups, alone)
         only: dict[str, Any] = {f"{check.selects}s": things}
         check.judge(snapshot._replace(**only), verdict)
+        for subject in verdict.subjects:
+            subject.settle()
         return verdict
 
     things = tuple(_things(check, snapshot))

@@ -61,12 +61,15 @@ class Thresholds:
         self.tells_of_metadata = True
         self.metrics = {metric.name: metric for metric in metrics}
         given = {"warning": self._parse(warning), "critical": self._parse(critical)}
+        self._defaults = {
+            name: Threshold(parse_range(metric.warning, metric.unit), parse_range(metric.critical, metric.unit))
+            for name, metric in self.metrics.items()
+        }
         self._general = {
             name: Threshold(
-                given["warning"].get(name, parse_range(metric.warning, metric.unit)),
-                given["critical"].get(name, parse_range(metric.critical, metric.unit)),
+                given["warning"].get(name, default.warning), given["critical"].get(name, default.critical)
             )
-            for name, metric in self.metrics.items()
+            for name, default in self._defaults.items()
         }
 
     def of(self, metric: str, policy: Policy | None = None) -> Threshold:
@@ -79,6 +82,17 @@ class Thresholds:
                     threshold.critical if own.critical is None else parse_range(own.critical, unit),
                 )
         return threshold
+
+    def insists(self, metric: str, policy: Policy | None = None, for_it_alone: bool = False) -> bool:
+        """Whether somebody wants this metric judged: there is a threshold that it could miss, not the default.
+
+        ``for_it_alone``: and it is meant for the domain with this policy, not for all there are.
+        """
+        if for_it_alone and not any(
+            own.metric == f"{self._check}.{metric}" for own in (policy or Policy()).thresholds
+        ):
+            return False
+        return self.of(metric, policy) not in (ALL_PASSES, self._defaults[metric])
 
     def usable(self, policy: Policy) -> tuple[Policy, str | None]:
         """Give a domain's policy with what this check can use of it, once for each metric, and what it cannot.
