@@ -78,6 +78,7 @@ CHECK = plugin.Check(
     ),
     judge=judge,
     of_each_domain=False,
+    of_host=True,
     needs_rates=True,
 )
 

@@ -272,7 +272,68 @@ def test_one_check_says_what_names_nothing(metric: str, tmp_path: Path) -> None:
             config_of(tmp_path, f"[{section}]\n{metric}.warning = 1\n")
         said = str(error.value)
         assert f"{tmp_path}/site.ini: [{section}]: " in said
-        assert metric == "disk" or re.search(r"unknown (check|metric) '\w+'; there are \w+", said), said
+        assert metric == "disk" or re.search(r"unknown (check|check of VMs|metric) '\w+'; there are \w+", said), (
+            said
+        )
+
+
+@pytest.mark.parametrize("name", ["pool.usage", "host.cpu", "net.leases"])
+def test_what_no_vm_can_have_of_its_own_is_said(name: str, tmp_path: Path) -> None:
+    """It would never count: those checks judge no VMs. For all VMs, a file may have it."""
+    (state,) = (check for check in CHECKS if check.name == "state")
+    found = judged(state, vm("web1", Policy(thresholds=(OwnThreshold(name, "1", None),))))
+    said = f"{name}: no check of VMs {name.partition('.')[0]} (there are agent, cpu, disk, "
+    assert (found.code, said in found.text) == (1, True), found.text
+    with pytest.raises(UsageError, match="unknown check of VMs"):
+        config_of(tmp_path, f"[domain web1]\n{name}.warning = 1\n")
+    assert config_of(tmp_path, f"[defaults]\n{name}.warning = 1\n").thresholds
+
+
+@pytest.mark.parametrize("name", ["pool.inactive", "net.bridge"])
+def test_nor_a_severity_of_those(name: str, tmp_path: Path) -> None:
+    (state,) = (check for check in CHECKS if check.name == "state")
+    found = judged(state, vm("web1", Policy(severities=((name, "ok"),))))
+    assert (found.code, f"{name}: no check of VMs " in found.text) == (1, True), found.text
+    with pytest.raises(UsageError, match="unknown check of VMs"):
+        config_of(tmp_path, f"[domain web1]\n{name}.severity = ok\n")
+
+
+LONG = "A" * 60_000
+HOSTILE = {
+    "what is wrong in the metadata": Policy(error=f"expect={LONG}"),
+    "hosts": Policy(hosts=(LONG, LONG)),
+    "a check": Policy(thresholds=(OwnThreshold(LONG, "1", None),)),
+    "a metric": Policy(thresholds=(OwnThreshold(f"CHECK.{LONG}", "1", None),)),
+    "a range": Policy(thresholds=(OwnThreshold("CHECK.METRIC", LONG, None),)),
+    "a condition": Policy(severities=((f"CHECK.{LONG}", "ok"),)),
+    "a severity": Policy(severities=(("CHECK.CONDITION", LONG),)),
+    "numbers": Policy(thresholds=(OwnThreshold("CHECK.METRIC", "@0:" + "9" * 60_000, "0" * 60_000),)),
+}
+
+
+@each_of_vms
+@pytest.mark.parametrize("what", HOSTILE)
+def test_nobody_can_write_so_much_that_others_are_left_out(check: Check, what: str) -> None:
+    names = {"METRIC": check.metrics[0].name, "CONDITION": check.conditions[0].name if check.conditions else "x"}
+    policy = HOSTILE[what]
+
+    def of_it(name: str) -> str:
+        return re.sub("METRIC|CONDITION", lambda found: names[found[0]], name.replace("CHECK", check.name))
+
+    policy = policy._replace(
+        thresholds=tuple(own._replace(metric=of_it(own.metric)) for own in policy.thresholds),
+        severities=tuple((of_it(name), word) for name, word in policy.severities),
+    )
+    owners = [vm(f"a-owner{number}", policy) for number in range(3)]
+    snapshot = hypervisor(*owners, vm("b-prod"), vm("c-prod"))._replace(hostname="kvm1")
+    given = [f"{metric.name}={ALWAYS}" for metric in check.metrics]
+    verdict = plugin.judged(check, snapshot, plugin.checked_thresholds(check, SiteConfig(), (), given))
+    if check.name == "state":
+        for subject in verdict.subjects:
+            subject.say(Unknown, "so that it is told")
+    text, _ = output.render(check.name, verdict, output.Style("none"))
+    for name in ("a-owner0", "b-prod", "c-prod"):
+        assert re.search(rf"(?m)^\[\w+\] {name}\b", text), f"{named(check)}: {name} is left out: {text[:300]}"
 
 
 @pytest.mark.parametrize("section", ["defaults", "domain *"])

@@ -22,11 +22,13 @@ from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Domain, Network, Pool, Snapshot, timings
-from kvmwatch.model.text import without_password
+from kvmwatch.model.text import readable, without_password
 from kvmwatch.reading.collect import Reader
 from kvmwatch.reading.deadline import Deadline
 
 Thing = TypeVar("Thing", Pool, Network)
+
+_LONGEST_ERROR = 1000  # characters
 
 
 class Check(NamedTuple):
@@ -43,7 +45,13 @@ class Check(NamedTuple):
     selects: str = "domain"  # what -d and -x select: "domain", "pool" or "network"
     guest_agent: bool = False  # whether it has --guest-agent
     of_each_domain: bool = True  # a service for every VM; else one for the hypervisor
+    of_host: bool = False  # whether what it judges is the hypervisor itself
     by_default: bool = True  # whether nagios_kvm makes services of it when it is not told of which checks
+
+    @property
+    def of_domains(self) -> bool:
+        """Whether it judges VMs, which can have thresholds and severities of their own then."""
+        return self.selects == "domain" and not self.of_host
 
     @property
     def remembers(self) -> bool:
@@ -66,7 +74,7 @@ def main(check: Check) -> None:
     complete(lambda: parser_of(check))
     watchdog.run(
         lambda: said(check, sys.argv[1:]),
-        lambda message: Said(f"{_prefix(check)} - {labels.text(message)}\n"),
+        lambda message: Said(f"{_ended(check, message)}\n"),
         DEFAULT_TIMEOUT,
     )
 
@@ -76,7 +84,7 @@ def said(check: Check, arguments: Sequence[str]) -> Said:
     try:
         return Said(*run(check, arguments))
     except UsageError as error:
-        return Said(f"{_prefix(check)} - {labels.text(str(error))}\n{parser_of(check).format_usage()}")
+        return Said(f"{_ended(check, str(error))}\n{parser_of(check).format_usage()}")
     except Exception as error:
         more = ""
         if _verbosity(arguments) >= 2:
@@ -88,7 +96,7 @@ def said(check: Check, arguments: Sequence[str]) -> Said:
 
 def unknown(check: Check, error: Exception) -> str:
     """What a check says that an error has ended: one line and UNKNOWN, also where the mistake is ours."""
-    return f"{_prefix(check)} - {labels.text(_what(error))}"
+    return _ended(check, _what(error))
 
 
 def _what(error: Exception) -> str:
@@ -232,8 +240,9 @@ def _narrowed(snapshot: Snapshot, selection: Selection) -> Snapshot:
     return snapshot._replace(pools=selected(snapshot.pools), networks=selected(snapshot.networks))
 
 
-def _prefix(check: Check) -> str:
-    return f"KVM_{check.name.upper()} UNKNOWN"
+def _ended(check: Check, why: str) -> str:
+    """The line of a check that has judged nothing; a driver's error can be as long as the XML that it is about."""
+    return f"KVM_{check.name.upper()} UNKNOWN - {labels.text(readable(why, _LONGEST_ERROR))}"
 
 
 def _verbosity(arguments: Sequence[str]) -> int:

@@ -12,7 +12,7 @@ from check_kvm.frame.conditions import Severities
 from check_kvm.frame.plugin_api import Range
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.policy import OwnThreshold, Policy, listed
-from kvmwatch.model.text import readable
+from kvmwatch.model.text import brief, quoted
 
 SPOKESMAN = "state"  # which nearly every site has
 
@@ -101,17 +101,16 @@ class Thresholds:
         """
         if not (policy.thresholds or policy.severities or policy.error):
             return policy, None  # as with nearly all
-        problems = [policy.error] if policy.error and self.tells_of_metadata else []
-        problems += self.severities.problems(policy, self.speaks_for_all)
+        problems = self.severities.problems(policy, self.speaks_for_all)
         kept: dict[str, OwnThreshold] = {}
         for own in policy.thresholds:
             check, _, metric = own.metric.partition(".")
             if check != self._check:
-                if self.speaks_for_all and (wrong := known.misspelt(own.metric)):
-                    problems.append(f"{own.metric}: no {wrong.kind} {wrong.word} (there are {wrong.known})")
+                if self.speaks_for_all and (wrong := known.misspelt(own.metric, of_a_domain=True)):
+                    problems.append(wrong.said_of(own.metric))
                 continue
             if metric not in self.metrics:
-                problems.append(f"no metric {own.metric} (there are {', '.join(self.metrics)})")
+                problems.append(f"no metric {brief(own.metric)} (there are {', '.join(self.metrics)})")
                 continue
             try:
                 for spec in (own.warning, own.critical):
@@ -120,7 +119,9 @@ class Thresholds:
                 problems.append(str(error))
             else:
                 kept[metric] = _over(kept.get(metric), own)
-        return policy._replace(thresholds=tuple(kept.values())), listed(problems)
+        of_all = policy.error if self.tells_of_metadata else None
+        told = "; ".join(filter(None, (of_all, listed(problems)))) or None
+        return policy._replace(thresholds=tuple(kept.values())), told
 
     def _parse(self, given: Iterable[str]) -> Mapping[str, Range]:
         ranges = {}
@@ -156,7 +157,6 @@ _RANGES = 1024  # that are known without being read again: a VM's own ones are r
 #: a number with at most one unit; no exponent, and no two units after each other (4d12h)
 _NUMBER = re.compile(r" *([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))([A-Za-z]*) *")
 _LARGEST = 1e24  # that a limit can be: more than anything that is measured, and it fits into texts and perfdata
-_QUOTED = 60  # characters of what cannot be read
 
 
 @lru_cache(_RANGES)
@@ -175,7 +175,7 @@ def parse_range(spec: str, unit: str = "") -> Range:
         example = list(scales)[len(scales) // 2] if scales else ""
         more = f", 10{example}: under 10 {example}" if scales else ""
         raise UsageError(
-            f"bad range {readable(spec, _QUOTED)!r} (80 means over 80, 10: under 10, @10:20 inside{more})"
+            f"bad range {quoted(spec)} (80 means over 80, 10: under 10, @10:20 inside{more})"
         ) from None
 
 

@@ -13,8 +13,8 @@ from check_kvm.frame.thresholds import ALL_PASSES, Thresholds
 from kvmwatch.model import states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.policy import Policy
-from kvmwatch.model.snapshot import Domain, Snapshot, Unreads
-from kvmwatch.model.text import labelled
+from kvmwatch.model.snapshot import LONGEST_WHY, Domain, Snapshot, Unreads
+from kvmwatch.model.text import labelled, readable
 from kvmwatch.model.units import duration, human
 
 # What is surely wrong comes before what cannot be told; nagiosplugin's own order ranks UNKNOWN highest.
@@ -65,8 +65,11 @@ class Subject:
 
     def say(self, found: ServiceState | Condition, text: str) -> None:
         """Add a part that needs no threshold: of this state, or of the severity that the condition has here."""
-        state = self.severity(found) if isinstance(found, Condition) else found
-        self.parts.append((state, labels.text(text)))
+        self._add(self.severity(found) if isinstance(found, Condition) else found, text)
+
+    def _add(self, state: ServiceState, text: str) -> None:
+        # what an owner, a guest or a driver wrote must not push other subjects out of the output
+        self.parts.append((state, labels.text(readable(text, LONGEST_WHY))))
 
     def severity(self, condition: Condition) -> ServiceState:
         """What this condition of it is."""
@@ -121,10 +124,10 @@ class Subject:
             state, broken = Warn, threshold.warning
         if broken is None and quiet:
             return
-        because = unjudged if broken is None else _violation(value, broken, spec.unit)
-        why = f" ({because})" if because else ""
+        reason = unjudged if broken is None else _violation(value, broken, spec.unit)
+        because = f" ({reason})" if reason else ""
         said = text or f"{metric.replace('_', ' ')} {human(value, spec.unit)}"
-        self.parts.append((state, labels.text(f"{said}{why}")))
+        self._add(state, f"{said}{because}")
 
     def spare(self, *metrics: str, unless_own: bool = False) -> None:
         """Take it that these need not be known: a condition tells why, which has its own severity.
