@@ -21,8 +21,8 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     subject = verdict.subject("", unread=host.unread)
     values = figures(host)
     for metric, value in values.items():
-        if metric not in _without(host):
-            subject.measure(metric, value, most=100 if metric in ("cpu", "memory", "hugepages", "swap") else None)
+        subject.measure(metric, value, most=100 if metric in ("cpu", "memory", "hugepages", "swap") else None)
+    subject.spare(*_without(host))
     if values["cpu"] is None and values["memory"] is None and not subject.state.code:
         subject.say(Unknown, "neither its CPU use nor its memory is known from here")
     versions = f"libvirt {host.libvirt_version or '?'}, {host.driver or '?'} {host.hypervisor_version or '?'}"

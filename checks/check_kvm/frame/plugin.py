@@ -102,7 +102,7 @@ def unknown(check: Check, error: Exception) -> str:
 def _what(error: Exception) -> str:
     if isinstance(error, KvmwatchError):
         return str(error)
-    return f"internal error, please report it: {type(error).__name__}: {error}"
+    return without_password(f"internal error, please report it: {type(error).__name__}: {error}")
 
 
 def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
@@ -176,22 +176,26 @@ def _contained(check: Check, snapshot: Snapshot, thresholds: Thresholds, alone: 
             subject.settle()
         return verdict
 
-    things = tuple(_things(check, snapshot))
+    things = _things(check, snapshot)
     try:
         return verdict_of(*things)
     except Exception:
-        verdict_of()  # which raises where it is none of them that it fails with
-    errors: dict[str, Exception] = {}
-    for thing in things:
-        try:
-            verdict_of(thing)
-        except Exception as error:
-            errors[thing.uuid] = error
+        errors = {thing.uuid: error for thing in things if (error := _raised(verdict_of, thing))}
+        if len(errors) in (0, len(things)):
+            raise  # it is none of them that it fails with
     verdict = verdict_of(*(thing for thing in things if thing.uuid not in errors))
     for thing in things:
         if thing.uuid in errors:
             verdict.subject(thing.name, thing.name).say(Unknown, _what(errors[thing.uuid]))
     return verdict
+
+
+def _raised(judge: Callable[..., object], thing: Domain | Pool | Network) -> Exception | None:
+    try:
+        judge(thing)
+    except Exception as error:
+        return error
+    return None
 
 
 def checked_thresholds(
