@@ -98,7 +98,13 @@ def _too_few(disk: Disk, metric: str) -> str:
 
 
 def _idle(disk: Disk, metric: str) -> bool:
-    """Whether it is a latency of requests of which there were none."""
+    """Whether there is no such value because nothing was done with the disk.
+
+    A latency is of requests; and an image into which nothing was written shows no difference between all of it and
+    none of it allocated.
+    """
+    if metric == "allocation":
+        return disk.stats.capacity is not None and disk.stats.highest_offset == 0
     return metric in _REQUESTS and getattr(disk.rates, _REQUESTS[metric]) == 0
 
 

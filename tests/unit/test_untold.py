@@ -31,6 +31,12 @@ def disk(**more: Any) -> Domain:
     return vm(disks=(Disk("vda", device="disk", kind="file", stats=COUNTED, rates=RATED._replace(**more)),))
 
 
+def untouched() -> Domain:
+    """One with an image that is empty, or preallocated."""
+    (one,) = disk().disks
+    return vm(disks=(one._replace(stats=COUNTED._replace(capacity=8.0, highest_offset=0.0)),))
+
+
 def nic(kind: str, name: str | None = "vnet0", **stats: float) -> Domain:
     return vm(interfaces=(Interface("52:54:00:00:00:01", name, kind, stats=InterfaceStats(**stats)),))
 
@@ -57,6 +63,7 @@ TABLE = [
     ("disk", disk(), "flush_latency", (OK, UNKNOWN, UNKNOWN)),
     ("disk", disk(read_time=None), "read_latency", (OK, UNKNOWN, UNKNOWN)),
     ("disk", disk(), "allocation", (OK, UNKNOWN, UNKNOWN)),
+    ("disk", untouched(), "allocation", (OK, OK, OK)),
     ("disk", vm(disks=(Disk("vda", device="disk", kind="vhostuser"),)), "read_iops", (OK, OK, OK)),
     ("disk", vm(disks=(Disk("sda", device="cdrom"),)), "read_iops", (OK, OK, OK)),
     ("network", nic("bridge", rx_bytes=1.0), "rx", (OK, UNKNOWN, UNKNOWN)),
