@@ -31,6 +31,8 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
         connected += bool(domain.agent_connected)
         if domain.agent_connected is None:
             subject.say(Ok, "has no channel for a guest agent")
+            subject.judge("filesystem", None, why="so nobody tells its file systems")
+            subject.spare("filesystem", unless_own=True)
         elif not domain.agent_connected:
             subject.say(DISCONNECTED, "guest agent is not connected")
         else:
@@ -47,6 +49,7 @@ def _keys(domain: Domain) -> Iterator[str]:
 def _connected(domain: Domain, subject: Subject, verdict: Verdict, usages: dict[str, float | None]) -> None:
     if domain.filesystems is None:  # not asked, or the frame says why it did not tell
         subject.say(Ok, "guest agent connected")
+        subject.judge("filesystem", None, why="its file systems are not known: only --guest-agent asks for them")
         return
     if not domain.filesystems:
         subject.say(Unknown, "guest agent is connected but reports no file systems")

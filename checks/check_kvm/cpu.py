@@ -12,6 +12,8 @@ from kvmwatch.model.derived import percent
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Snapshot
 
+_NO_STEAL = "steal not known: its libvirt or its kernel does not tell how long vCPUs wait for a physical CPU"
+
 
 def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     """Judge every active domain that has rates."""
@@ -25,7 +27,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
         if running and domain.stats.cpu_time is None and not subject.parts:
             subject.say(Unknown, "libvirt gives no CPU time of it")
         subject.measure("usage", usage)
-        subject.measure("steal", steal)
+        subject.measure("steal", steal, why=_NO_STEAL)
         subject.measure("emulator", derived.emulator_usage(domain))
         subject.rank = max(usage or 0, steal or 0)
         usages[domain.name], steals[domain.name] = usage, steal

@@ -38,6 +38,8 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
             name = f"{domain.name} {disk.name}"
             values = figures(disk)
             for metric, value in values.items() if measured.ever(disk) else ():
+                if value is None and _idle(disk, metric):
+                    continue
                 # a thin image with its metadata may take more than it holds
                 most = 100 if metric == "allocation" and (value or 0) <= 100 else None
                 subject.measure(metric, value, most=most, unjudged=_too_few(disk, metric))
@@ -93,6 +95,17 @@ def _too_few(disk: Disk, metric: str) -> str:
         return ""
     requests = round(rate * seconds)
     return f"of {count(requests, 'request')}, too few to judge" if requests < _LEAST_REQUESTS else ""
+
+
+def _idle(disk: Disk, metric: str) -> bool:
+    """Whether there is no such value because nothing was done with the disk.
+
+    A latency is of requests; and an image into which nothing was written shows no difference between all of it and
+    none of it allocated.
+    """
+    if metric == "allocation":
+        return disk.stats.capacity is not None and disk.stats.highest_offset == 0
+    return metric in _REQUESTS and getattr(disk.rates, _REQUESTS[metric]) == 0
 
 
 def _latency(seconds: float | None, requests: float | None) -> float | None:

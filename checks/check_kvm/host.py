@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from check_kvm.frame import plugin
+from check_kvm.frame.plugin_api import Unknown
 from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Verdict
 from kvmwatch.model import derived
@@ -12,17 +13,27 @@ from kvmwatch.model.snapshot import Host, Snapshot
 
 
 def judge(snapshot: Snapshot, verdict: Verdict) -> None:
-    """Judge the host; what libvirt or the machine does not tell is left out."""
+    """Judge the host; what libvirt or the machine does not tell is left out, but not both CPU and memory."""
     host = snapshot.host
     verdict.owe()
     if host is None:
         return  # it could not be read, which the frame says
     subject = verdict.subject("", unread=host.unread)
-    for metric, value in figures(host).items():
+    values = figures(host)
+    for metric, value in values.items():
         subject.measure(metric, value, most=100 if metric in ("cpu", "memory", "hugepages", "swap") else None)
+    subject.spare(*_without(host))
+    if values["cpu"] is None and values["memory"] is None and not subject.state.code:
+        subject.say(Unknown, "neither its CPU use nor its memory is known from here")
     versions = f"libvirt {host.libvirt_version or '?'}, {host.driver or '?'} {host.hypervisor_version or '?'}"
     good = [text for state, text in subject.parts if not state.code]
     verdict.overview = ", ".join([*good, versions])
+
+
+def _without(host: Host) -> tuple[str, ...]:
+    """The metrics of what it has none of."""
+    there = {"hugepages": host.stats.hugepages_total, "swap": host.stats.swap_total}
+    return tuple(metric for metric, total in there.items() if total == 0)
 
 
 def figures(host: Host) -> dict[str, float | None]:
@@ -67,6 +78,7 @@ CHECK = plugin.Check(
     ),
     judge=judge,
     of_each_domain=False,
+    of_host=True,
     needs_rates=True,
 )
 

@@ -15,6 +15,8 @@ from kvmwatch.model.units import duration
 
 STALE = Condition("stale", Warn, "the guest does not report its memory, or without values, though it has a period")
 
+_REPORTED = ("usage", "swap")  # by the guest
+
 
 def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     """Judge every active domain."""
@@ -45,15 +47,19 @@ def _swap(domain: Domain) -> float | None:
 
 
 def _explain_missing(domain: Domain, subject: Subject, now: float) -> None:
+    """Say why there is no usage; a guest that never told it has perhaps no way to."""
     updated, period = domain.stats.balloon_updated, domain.balloon_period
     if domain.state not in (states.RUNNING, states.BLOCKED):
         subject.say(Ok, f"{states.label(domain.state)}, reports no memory")
         return
     if not updated:
         subject.say(Ok, "no balloon statistics (no balloon device, or no driver in the guest)")
+        subject.spare(*_REPORTED, unless_own=True)
         return
     age, limit = now - updated, derived.balloon_limit(period)
     wanted = STALE if period else Ok  # whoever set a period wants to know
+    if period:
+        subject.spare(*_REPORTED)
     if age < -limit:
         subject.say(
             wanted,

@@ -25,8 +25,11 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
         subject.say(*_state(network))
         leases[network.name] = number = network.stats.leases
         subject.rank = number or 0
+        subject.excused = not network.active
         subject.measure("leases", number, text=None if number is None else count(int(number), "lease"))
         subject.measure("usage", derived.network_usage(network))
+        if network.stats.addresses is None:  # it has no ranges to give some out of
+            subject.spare("leases", "usage")
     inactive = sum(not network.active for network in snapshot.networks)
     parts = [count(len(snapshot.networks), "network")] if snapshot.has(Group.NETWORKS) else []
     if inactive:

@@ -36,8 +36,10 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
                 subject.say(LINK_DOWN, "link is set down")
             if measured.missing(domain, interface) and not interface.detached:
                 subject.say(Unknown, "libvirt gives no counters of it")
-            elif interface.stats.rx_bytes is None and interface.kind and not subject.parts:
-                subject.say(Ok, f"no counters ({interface.kind} interface)")
+            elif interface.stats.rx_bytes is None and interface.kind:
+                if not subject.parts:
+                    subject.say(Ok, f"no counters ({interface.kind} interface)")
+                subject.spare(*values, unless_own=True)
             traffic[f"{domain.name} {name}"] = subject.rank = (values["rx"] or 0) + (values["tx"] or 0)
     verdict.overview = ", ".join([count(interfaces, "interface"), *highest("traffic", traffic, "b/s")])
 

@@ -16,6 +16,7 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import Pool, Snapshot
 from kvmwatch.model.units import human
+from kvmwatch.reading.connection import is_local
 
 
 class StateVerdict(Record):
@@ -57,11 +58,14 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
         subject = verdict.subject(pool.name, pool.name, unread=pool.unread)
         for found, text in _said(pool):
             subject.say(found, text)
+        subject.excused = not pool.active or pool.fault is not None
         values = figures(pool)
         usages[pool.name] = usage = values["usage"]
         subject.rank = usage or 0
         for metric in _figures(pool):
             _measure(subject, metric, values)
+        if is_local(snapshot.uri):  # where one is seen, or said why not
+            subject.spare("thin_data", "thin_metadata")
         if pool.dated:
             subject.say(Ok, f"as of libvirt's last refresh ({pool.dated})")
     inactive = sum(not pool.active for pool in snapshot.pools)

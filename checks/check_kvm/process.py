@@ -32,9 +32,10 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
         values = figures(process)
         hidden = [part.text for part in process.unread if part.group is Group.PROCESSES and part.what]
         for metric, value in values.items():
-            subject.measure(metric, value, most=100 if metric == "files_usage" else None)
-            if value is None and hidden and metric in _OF_ROOT and subject.insists(metric):
-                subject.say(Unknown, f"{metric} is not known: {hidden[0]}")
+            why = f"{metric} is not known: {hidden[0]}" if hidden and metric in _OF_ROOT else ""
+            subject.measure(metric, value, most=100 if metric == "files_usage" else None, why=why)
+        if process.stats.open_files is not None and values["files_usage"] is None:
+            subject.spare("files_usage")  # there is no limit
         if hidden:
             verdict.note = "only root sees read, write and files"
         subject.say(Ok, f"PID {process.pid}")

@@ -26,7 +26,8 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
             subject.measure("count", number, text=count(int(number), "snapshot"))
             ages[domain.name] = age = None if oldest is None else max(0.0, snapshot.time - oldest)
             subject.rank = age or 0
-            subject.measure("age", age, text=None if age is None else f"the oldest {duration(age)} old")
+            if number:
+                subject.measure("age", age, text=None if age is None else f"the oldest {duration(age)} old")
         if not subject.silent:
             _judge_backup(domain, subject, snapshot.time)
     parts = [count(int(total), "snapshot"), *highest("age", ages, "s")]
@@ -38,10 +39,9 @@ def _judge_backup(domain: Domain, subject: Subject, now: float) -> None:
     newest = domain.stats.newest_checkpoint
     age = None if newest is None else max(0.0, now - newest)
     text = None if age is None else f"the newest checkpoint {duration(age)} old"
-    subject.measure("backup_age", age, text=text)
-    if age is None and subject.minds("backup_age"):
-        known = (part.text for part in domain.unread if part.group is Group.CHECKPOINTS)
-        subject.say(Unknown, next(known, "has no checkpoint, which would tell when it was backed up"))
+    known = (part.text for part in domain.unread if part.group is Group.CHECKPOINTS)
+    why = next(known, "has no checkpoint, which would tell when it was backed up")
+    subject.measure("backup_age", age, text=text, why=why)
 
 
 CHECK = plugin.Check(

@@ -71,10 +71,9 @@ def _judge_uptime(domain: Domain, subject: Subject, now: float) -> None:
     if not domain.active:
         return
     seconds = _uptime(domain, now)
-    subject.judge("uptime", seconds, None if seconds is None else f"up {two_units(seconds)}")
-    if seconds is None and subject.minds("uptime"):
-        known = (part.text for part in domain.unread if part.group is Group.STARTED)
-        subject.say(Unknown, next(known, "uptime not known from here: run this on the hypervisor itself"))
+    known = (part.text for part in domain.unread if part.group is Group.STARTED)
+    why = next(known, "uptime not known from here: run this on the hypervisor itself")
+    subject.judge("uptime", seconds, None if seconds is None else f"up {two_units(seconds)}", why=why)
 
 
 def _judge_place(domain: Domain, subject: Subject, snapshot: Snapshot) -> None:

@@ -23,7 +23,7 @@ def read(option: str, path: str, error: type[KvmwatchError] = KvmwatchError, pri
                 content = file.read(LIMIT + 1)
             if len(content) > LIMIT:
                 raise error(f"{option} {path} is larger than {LIMIT // 1024} KiB: is it the right file?")
-            return content.decode()
+            return content.decode("utf-8-sig")  # editors of Windows begin a file with a mark
         except OSError as failed:
             raise error(f"cannot read {path}: {failed.strerror}") from None
         except UnicodeDecodeError:

@@ -7,12 +7,13 @@ Set with ``virsh metadata DOMAIN --uri urn:kvmwatch:1 --key kvmwatch --set '<wat
 from __future__ import annotations
 
 import pyexpat  # what xml.parsers.expat is, without two packages around it: 0.4 ms
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Optional
 
 from kvmwatch.model import routing
 from kvmwatch.model.record import Record
 from kvmwatch.model.routing import Routing
+from kvmwatch.model.text import brief, quoted, readable
 
 Attributes = Mapping[str, str]
 
@@ -20,10 +21,17 @@ NAMESPACE = "urn:kvmwatch:1"
 EXPECTATIONS = ("running", "shutoff", "paused", "any")
 LIMIT = 64 * 1024  # characters of the element; a threshold takes about 60
 _NAMED = 10
+_LONGEST = 200  # characters of one problem: it has in it what an owner wrote
 _FLAGS = {"yes": True, "no": False}
 #: of lists of names: attribute to field
 _ROUTING = {name.replace("_", "-"): name for name in routing.LISTS}
 _ATTRIBUTES = {"expect", "expect-host", "ignore", *_ROUTING}
+#: the same of the elements within
+_OF_CHILDREN: Mapping[str, Collection[str]] = {
+    "threshold": ("metric", "warning", "critical"),
+    "severity": ("condition", "is"),
+    "var": ("name", "value"),
+}
 
 
 class OwnThreshold(Record):
@@ -51,8 +59,11 @@ class Policy(Record):
 
 
 def host_names(text: str) -> tuple[str, ...]:
-    """The names of ``expect-host``, which blanks or commas separate."""
-    return tuple(text.replace(",", " ").split())
+    """The names of ``expect-host``, which blanks or commas separate. Raises ValueError where there is none."""
+    names = tuple(text.replace(",", " ").split())
+    if not names:
+        raise ValueError("expect-host names no host")
+    return names
 
 
 def parse(xml: str) -> Policy:
@@ -60,13 +71,15 @@ def parse(xml: str) -> Policy:
     if len(xml) > LIMIT:
         return too_large(len(xml))
     elements: list[tuple[str, Attributes]] = []
+    texts: list[str] = []
     parser = pyexpat.ParserCreate()  # every run of every check may need it, and ElementTree costs 2 ms
     parser.StartElementHandler = lambda tag, attributes: elements.append((tag, attributes))
+    parser.CharacterDataHandler = texts.append
     try:
         parser.Parse(xml, True)
     except pyexpat.ExpatError as error:
         return Policy(error=f"not XML: {error}")
-    return read(elements[0][0], elements[0][1], elements[1:])
+    return read(elements[0][0], elements[0][1], elements[1:], "".join(texts))
 
 
 def too_large(size: int) -> Policy:
@@ -75,50 +88,84 @@ def too_large(size: int) -> Policy:
 
 
 def listed(problems: Sequence[str]) -> Optional[str]:
-    """Name problems, and count the rest of many; None where there are none."""
+    """Name problems, each as briefly as can be read, and count the rest of many; None where there are none."""
     more = [f"and {len(problems) - _NAMED} more"] if len(problems) > _NAMED else []
-    return "; ".join([*problems[:_NAMED], *more]) or None
+    return "; ".join([*(readable(problem, _LONGEST) for problem in problems[:_NAMED]), *more]) or None
 
 
-def read(tag: str, attributes: Attributes, children: Iterable[tuple[str, Attributes]]) -> Policy:
-    """Read a ``<watch>`` element; what is wrong in it is said in ``error`` and the rest still counts."""
-    errors = [f"unknown attribute {name}" for name in attributes if name not in _ATTRIBUTES]
+def read(tag: str, attributes: Attributes, children: Iterable[tuple[str, Attributes]], text: str = "") -> Policy:
+    """Read a ``<watch>`` element; what is wrong in it is said in ``error`` and the rest still counts.
+
+    ``children``: all elements within, and ``text`` what stands between them, which should be nothing.
+    """
+    errors = [f"unknown attribute {brief(name)}" for name in attributes if name not in _ATTRIBUTES]
     if tag != "watch":
-        errors.append(f"<{tag}> where <watch> belongs")
+        errors.append(f"<{brief(tag)}> where <watch> belongs")
+    if text.strip():
+        errors.append(f"text {quoted(text.strip())}, which says nothing: use attributes and elements")
     expect = attributes.get("expect")
     if expect is not None and expect not in EXPECTATIONS:
-        errors.append(f"expect={expect!r} is none of {', '.join(EXPECTATIONS)}")
+        errors.append(f"expect={quoted(expect)} is none of {', '.join(EXPECTATIONS)}")
         expect = None
     ignore = attributes.get("ignore", "no")
     if ignore not in _FLAGS:
-        errors.append(f"ignore={ignore!r} is neither yes nor no")
-    hosts = host_names(attributes.get("expect-host", ""))
-    if "expect-host" in attributes and not hosts:
-        errors.append("expect-host names no host")
-    lists = {}
-    for attribute in _ROUTING.keys() & attributes.keys():
-        try:
-            lists[_ROUTING[attribute]] = routing.names(attributes[attribute])
-        except ValueError as error:
-            errors.append(f"{attribute}: {error}")
-    thresholds, severities, variables = [], [], []
+        errors.append(f"ignore={quoted(ignore)} is neither yes nor no")
+    hosts = _tried(host_names, attributes, "expect-host", errors)
+    lists = {
+        field: _tried(routing.names, attributes, attribute, errors, f"{attribute}: ")
+        for attribute, field in _ROUTING.items()
+    }
+    within = _within(children, errors)
+    return Policy(
+        expect,
+        _FLAGS.get(ignore, False),
+        tuple(within.thresholds),
+        listed(errors),
+        Routing(**lists, variables=tuple(within.variables)),
+        hosts,
+        tuple(within.severities),
+    )
+
+
+def _tried(
+    names: Callable[[str], tuple[str, ...]], given: Attributes, attribute: str, errors: list[str], where: str = ""
+) -> tuple[str, ...]:
+    """The names in an attribute; none where it is not there, or with what is wrong in it."""
+    try:
+        return names(given[attribute]) if attribute in given else ()
+    except ValueError as error:
+        errors.append(f"{where}{error}")
+        return ()
+
+
+class _Within(Record):
+    """What the elements within say."""
+
+    thresholds: list[OwnThreshold]
+    severities: list[tuple[str, str]]
+    variables: list[tuple[str, str]]
+
+
+def _within(children: Iterable[tuple[str, Attributes]], errors: list[str]) -> _Within:
+    within = _Within([], [], [])
     for child, given in children:
+        known = _OF_CHILDREN.get(child, given)
+        errors += [f"<{child}>: unknown attribute {brief(name)}" for name in given if name not in known]
         metric, condition = given.get("metric"), given.get("condition")
         if child == "var":
             try:
-                variables.append(routing.variable(given.get("name", ""), given.get("value", "")))
+                within.variables.append(routing.variable(given.get("name", ""), given.get("value", "")))
             except ValueError as error:
                 errors.append(f"<var>: {error}")
         elif child == "severity" and condition:
-            severities.append((condition, given.get("is", "")))
+            within.severities.append((condition, given.get("is", "")))
         elif child != "threshold" or not metric:
             errors.append(
-                f'<{child}> where <threshold metric="CHECK.METRIC"> or <severity condition="CHECK.CONDITION"> '
-                "belongs"
+                f'<{brief(child)}> where <threshold metric="CHECK.METRIC"> or '
+                '<severity condition="CHECK.CONDITION"> belongs'
             )
+        elif "warning" in given or "critical" in given:
+            within.thresholds.append(OwnThreshold(metric, given.get("warning"), given.get("critical")))
         else:
-            thresholds.append(OwnThreshold(metric, given.get("warning"), given.get("critical")))
-    routed = Routing(**lists, variables=tuple(variables))
-    return Policy(
-        expect, _FLAGS.get(ignore, False), tuple(thresholds), listed(errors), routed, hosts, tuple(severities)
-    )
+            errors.append(f"<threshold> of {brief(metric)} without warning or critical")
+    return within

@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 _CUT = "…"
+_BRIEF = 60  # characters
 #: characters of a VM's label: names of graphs in Zabbix hold 128, and begin with it
 LONGEST_LABEL = 64
 _LEAST_TITLE = 8  # of which less tells nothing
@@ -34,6 +35,16 @@ def fitting(text: str, most: int) -> str:
     if len(encoded) <= most:
         return text
     return encoded[: most - len(_CUT.encode())].decode(errors="ignore") + _CUT
+
+
+def brief(text: str) -> str:
+    """What somebody wrote and cannot be used, to be named; of a long one its beginning."""
+    return readable(text, _BRIEF)
+
+
+def quoted(text: str) -> str:
+    """The same in quotes."""
+    return repr(brief(text))
 
 
 def without_password(text: str) -> str:

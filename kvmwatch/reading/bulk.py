@@ -42,11 +42,12 @@ def read(domains: list[LibvirtDomain], groups: Group) -> Listed:
 def _asked(domains: list[LibvirtDomain], stats: int, groups: Group) -> Listed:
     try:
         result: Listed = domains[0].connect().domainListGetStats(domains, stats, _NOWAIT)
-    except libvirt.libvirtError as error:
+    except (libvirt.libvirtError, UnicodeDecodeError) as error:  # the latter: a name or path that is no UTF-8
         if len(domains) > 1:  # one of them spoils it for all
             return [asked for domain in domains for asked in _asked([domain], stats, groups)]
         try:
-            fields = unread(of_it_alone(error, domains[0]), groups & ~Group.SIZE)
+            why = str(error) if isinstance(error, UnicodeDecodeError) else of_it_alone(error, domains[0])
+            fields = unread(why, groups & ~Group.SIZE)
             return [(domains[0], fields | (size(domains[0]) if Group.SIZE in groups else {}))]
         except libvirt.libvirtError as gone:
             if gone.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:

@@ -94,7 +94,8 @@ def _policy(watch: ElementTree.Element, size: int) -> policy.Policy:
     def local(element: ElementTree.Element) -> str:
         return element.tag.rsplit("}", 1)[-1]
 
-    return policy.read(local(watch), watch.attrib, [(local(child), child.attrib) for child in watch])
+    within = [(local(child), child.attrib) for child in watch.iter() if child is not watch]
+    return policy.read(local(watch), watch.attrib, within, "".join(watch.itertext()))
 
 
 def _attribute(element: ElementTree.Element, child: str, *names: str) -> Optional[str]:

@@ -160,6 +160,13 @@ def test_precedence_of_thresholds(command: Command, tmp_path: Path) -> None:
             "[domain web*]\ndisk.heat.warning = 5\n",
             "[domain web*]: disk.heat: unknown metric 'heat'; there are read",
         ),
+        ("[domain re:(]\n", "[domain re:(]: bad regular expression '('"),
+        ("[domain ]\n", "[domain ]: an empty domain pattern"),
+        ("[domain web1]\nexpect-host =\n", "[domain web1]: expect-host names no host"),
+        ("[domain web1] # see ticket [4711]\nignore = yes\n", "File contains no section headers"),
+        ("[domain web1] ; must run\nexpect = running\n", "File contains no section headers"),
+        ("[defaults]\n[domain web1] # ticket\nignore = yes\n", "parsing errors"),
+        ("[defaults]\n[domain web1] # a = b\nignore = yes\n", "[defaults]: "),
     ],
 )
 def test_bad_configuration_file(in_process: Command, tmp_path: Path, text: str, said: str) -> None:
@@ -168,3 +175,22 @@ def test_bad_configuration_file(in_process: Command, tmp_path: Path, text: str, 
     ran = in_process("check_kvm_cpu", "-u", EXAMPLE_URI, "--config", str(file))
     assert ran.code == 3
     assert said in ran.first
+    assert str(file) in ran.first
+
+
+@pytest.mark.parametrize("section", ["domain re:^[a-z]eb[0-9]$", "domain web[1]", "domain web1]", "domain  web1 "])
+def test_brackets_in_a_pattern(in_process: Command, tmp_path: Path, section: str) -> None:
+    file = tmp_path / "site.ini"
+    file.write_text(f"\ufeff[{section}]  \nexpect = running\n", encoding="utf-8")  # as an editor of Windows has it
+    ran = in_process("check_kvm_state", "-u", EXAMPLE_URI, "--config", str(file))
+    assert "UNKNOWN" not in ran.first
+
+
+def test_a_drivers_error_is_cut(in_process: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_uri: str) -> Any:
+        raise libvirt.libvirtError("x" * 100_000)
+
+    monkeypatch.setattr(libvirt, "openReadOnly", fail)
+    ran = in_process("check_kvm_state", "-u", EXAMPLE_URI)
+    conforming(ran.out, ran.code)
+    assert (ran.code, len(ran.out) < 2000) == (3, True)

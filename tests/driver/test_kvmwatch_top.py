@@ -42,7 +42,7 @@ def test_batch(command: Command) -> None:
     assert (ran.code, ran.err) == (0, "")
     assert len(re.findall(r"^kvmwatch top  .*, every 1 s   ", ran.out, re.MULTILINE)) == 2
     assert len(re.findall(r"   9 VMs: 3 running, 1 paused, ", ran.out, re.MULTILINE)) == 2
-    assert re.search(r"problems: \d CRITICAL, \d WARNING, pool WARNING", ran.out)
+    assert re.search(r"problems: \d CRITICAL, \d WARNING, host UNKNOWN, pool WARNING", ran.out)
     assert len(re.findall(r"^web1 \(Shop front end\) .* \d+ % ", ran.out, re.MULTILINE)) == 2
     assert "\x1b" not in ran.out
 

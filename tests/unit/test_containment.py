@@ -92,7 +92,8 @@ OF_A_PART = (
 
 #: what may have a connection of its own: the host, pools, networks, the guest agents
 BESIDE = ("virConnect.get", *OF_PARTS, *OF_A_PART, "virDomain.guestInfo", "virDomain.fsInfo")
-TEXTS = ("XMLDesc", "metadata", "getXMLDesc", "getHostname", "guestInfo", "fsInfo")  # whose answer is text
+#: whose answer is text, or has some in it
+TEXTS = ("XMLDesc", "metadata", "getXMLDesc", "getHostname", "guestInfo", "fsInfo", "domainListGetStats")
 STEADY = frozenset(
     f"virDomain.{name}" for name in ("info", "vcpus", "memoryStats", "blockStats", "blockInfo", "interfaceStats")
 ) | {"virConnect.getCPUStats", "virConnect.getMemoryStats"}
@@ -545,6 +546,13 @@ def test_any_call_that_fails_alone(world: World) -> None:
         if call.owner in (WEB1, OFF, ""):
             concerned = [check for check in CHECKS if check.name in judges(call)] or [CHECKS[number % len(CHECKS)]]
             contained(world, {call: Failing(CODES[number % len(CODES)])}, concerned[0])
+
+
+def test_text_that_is_no_utf_8(world: World) -> None:
+    """A file system or an interface can have such a name, and the binding raises something of its own."""
+    for call in (call for call in world.calls if call.owner == WEB1 and call.name.split(".")[1] in TEXTS):
+        (concerned, *_) = (check for check in CHECKS if check.name in judges(call))
+        contained(world, {call: Failing()}, concerned)
 
 
 def test_a_pool_or_network_that_fails_costs_no_more_than_all_of_them(world: World) -> None:

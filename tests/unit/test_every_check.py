@@ -6,26 +6,48 @@ frame, or goes through the domains by itself, is named here with its file.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pytest
 from check_kvm.frame import output, plugin, sampling, siteconfig
 from check_kvm.frame.judging import all_checks
 from check_kvm.frame.perfdata import Measured
 from check_kvm.frame.plugin import Check
+from check_kvm.frame.plugin_api import Unknown
 from check_kvm.frame.siteconfig import SiteConfig
-from check_kvm.frame.verdict import Verdict
+from check_kvm.frame.verdict import Subject, Verdict
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from testdriver import node
 
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.groups import Group
-from kvmwatch.model.metrics import DiskStats, DomainStats, FilesystemStats, InterfaceStats, ProcessStats, VcpuStats
+from kvmwatch.model.metrics import (
+    DiskStats,
+    DomainStats,
+    FilesystemStats,
+    InterfaceStats,
+    PoolStats,
+    ProcessStats,
+    VcpuStats,
+)
 from kvmwatch.model.policy import OwnThreshold, Policy
-from kvmwatch.model.snapshot import Disk, Domain, Filesystem, Interface, Process, Snapshot, Vcpu
+from kvmwatch.model.snapshot import (
+    Disk,
+    Domain,
+    Filesystem,
+    Interface,
+    Network,
+    Pool,
+    Process,
+    Snapshot,
+    Vcpu,
+)
 
 ROOT = Path(__file__).parents[2]
 ALWAYS, NEVER = "@~:", ""  # ranges: alert whatever the value is, and not at all
@@ -195,6 +217,36 @@ def test_what_is_nearer_to_the_vm_wins(check: Check, metric: str, tmp_path: Path
     assert {str(value.threshold.warning) for value in weakest.of("plain", metric)} == {"~:7"}, named(check)
 
 
+@pytest.mark.parametrize(("check", "metric"), EVERY_METRIC)
+@pytest.mark.parametrize("by", ["-w", "-c", "[defaults]", "[domain web1]", "metadata"])
+def test_what_somebody_wants_judged_and_nobody_has_measured_is_unknown(
+    check: Check, metric: str, by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And says nothing as long as nobody asks for it."""
+    judge = Subject.judge
+
+    def without_it(self: Subject, name: str, value: float | None, *given: Any, **more: Any) -> None:
+        judge(self, name, None if name == metric else value, *given, **more)
+
+    monkeypatch.setattr(Subject, "judge", without_it)
+    name, limits = f"{check.name}.{metric}", "~:999999999999"
+    own = Policy(thresholds=(OwnThreshold(name, limits, None),) if by == "metadata" else ())
+    section = f"{by}\n{name}.critical = {limits}\n" if by.startswith("[") else ""
+    options: dict[str, Any] = {
+        "-w": {"warning": [f"{metric}={limits}"]},
+        "-c": {"critical": [f"{metric}={limits}"]},
+    }
+    found = judged(check, vm("web1", own), config=config_of(tmp_path, section), **options.get(by, {}))
+    assert any(state is Unknown for subject in found.verdict.subjects for state, _ in subject.parts), (
+        f"{named(check)}: nobody knows {metric}, for which there is a threshold: {found.text}"
+    )
+    for policy in (Policy(), Policy(thresholds=(OwnThreshold(name, "", ""),))):
+        found = judged(check, vm("web1", policy))
+        assert not any(state is Unknown for subject in found.verdict.subjects for state, _ in subject.parts), (
+            f"{named(check)}: {metric} of which nobody wants to know: {found.text}"
+        )
+
+
 @each_of_vms
 def test_a_misspelt_metric_of_its_own_is_said(check: Check) -> None:
     wrong = OwnThreshold(f"{check.name}.nonsense", "1", None)
@@ -220,13 +272,127 @@ def test_one_check_says_what_names_nothing(metric: str, tmp_path: Path) -> None:
             config_of(tmp_path, f"[{section}]\n{metric}.warning = 1\n")
         said = str(error.value)
         assert f"{tmp_path}/site.ini: [{section}]: " in said
-        assert metric == "disk" or re.search(r"unknown (check|metric) '\w+'; there are \w+", said), said
+        assert metric == "disk" or re.search(r"unknown (check|check of VMs|metric) '\w+'; there are \w+", said), (
+            said
+        )
+
+
+@pytest.mark.parametrize("name", ["pool.usage", "host.cpu", "net.leases"])
+def test_what_no_vm_can_have_of_its_own_is_said(name: str, tmp_path: Path) -> None:
+    """It would never count: those checks judge no VMs. For all VMs, a file may have it."""
+    (state,) = (check for check in CHECKS if check.name == "state")
+    found = judged(state, vm("web1", Policy(thresholds=(OwnThreshold(name, "1", None),))))
+    said = f"{name}: no check of VMs {name.partition('.')[0]} (there are agent, cpu, disk, "
+    assert (found.code, said in found.text) == (1, True), found.text
+    with pytest.raises(UsageError, match="unknown check of VMs"):
+        config_of(tmp_path, f"[domain web1]\n{name}.warning = 1\n")
+    assert config_of(tmp_path, f"[defaults]\n{name}.warning = 1\n").thresholds
+
+
+@pytest.mark.parametrize("name", ["pool.inactive", "net.bridge"])
+def test_nor_a_severity_of_those(name: str, tmp_path: Path) -> None:
+    (state,) = (check for check in CHECKS if check.name == "state")
+    found = judged(state, vm("web1", Policy(severities=((name, "ok"),))))
+    assert (found.code, f"{name}: no check of VMs " in found.text) == (1, True), found.text
+    with pytest.raises(UsageError, match="unknown check of VMs"):
+        config_of(tmp_path, f"[domain web1]\n{name}.severity = ok\n")
+
+
+LONG = "A" * 60_000
+HOSTILE = {
+    "what is wrong in the metadata": Policy(error=f"expect={LONG}"),
+    "hosts": Policy(hosts=(LONG, LONG)),
+    "a check": Policy(thresholds=(OwnThreshold(LONG, "1", None),)),
+    "a metric": Policy(thresholds=(OwnThreshold(f"CHECK.{LONG}", "1", None),)),
+    "a range": Policy(thresholds=(OwnThreshold("CHECK.METRIC", LONG, None),)),
+    "a condition": Policy(severities=((f"CHECK.{LONG}", "ok"),)),
+    "a severity": Policy(severities=(("CHECK.CONDITION", LONG),)),
+    "numbers": Policy(thresholds=(OwnThreshold("CHECK.METRIC", "@0:" + "9" * 60_000, "0" * 60_000),)),
+}
+
+
+@each_of_vms
+@pytest.mark.parametrize("what", HOSTILE)
+def test_nobody_can_write_so_much_that_others_are_left_out(check: Check, what: str) -> None:
+    names = {"METRIC": check.metrics[0].name, "CONDITION": check.conditions[0].name if check.conditions else "x"}
+    policy = HOSTILE[what]
+
+    def of_it(name: str) -> str:
+        return re.sub("METRIC|CONDITION", lambda found: names[found[0]], name.replace("CHECK", check.name))
+
+    policy = policy._replace(
+        thresholds=tuple(own._replace(metric=of_it(own.metric)) for own in policy.thresholds),
+        severities=tuple((of_it(name), word) for name, word in policy.severities),
+    )
+    owners = [vm(f"a-owner{number}", policy) for number in range(3)]
+    snapshot = hypervisor(*owners, vm("b-prod"), vm("c-prod"))._replace(hostname="kvm1")
+    given = [f"{metric.name}={ALWAYS}" for metric in check.metrics]
+    verdict = plugin.judged(check, snapshot, plugin.checked_thresholds(check, SiteConfig(), (), given))
+    if check.name == "state":
+        for subject in verdict.subjects:
+            subject.say(Unknown, "so that it is told")
+    text, _ = output.render(check.name, verdict, output.Style("none"))
+    for name in ("a-owner0", "b-prod", "c-prod"):
+        assert re.search(rf"(?m)^\[\w+\] {name}\b", text), f"{named(check)}: {name} is left out: {text[:300]}"
 
 
 @pytest.mark.parametrize("section", ["defaults", "domain *"])
 def test_a_bad_range_in_the_file_is_said(section: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=re.escape(f"[{section}]: cpu.usage.warning: bad range 'x'")):
         config_of(tmp_path, f"[{section}]\ncpu.usage.warning = x\n")
+
+
+def broken(check: Check, name: str) -> Any:
+    """A thing that a check selects, of which it cannot read what it is there for."""
+    if check.selects == "pool":
+        return Pool(f"uuid-{name}", name, "dir", 2, True, True, True, stats=cast("Any", None))
+    if check.selects == "network":
+        return Network(f"uuid-{name}", name, None, True, True, True, stats=cast("Any", None))
+    return vm(name, Policy(thresholds=cast("Any", (None,))))
+
+
+@pytest.mark.parametrize("check", [c for c in CHECKS if c.name != "host"], ids=lambda check: check.name)
+def test_a_mistake_of_ours_with_one_is_its_own(check: Check) -> None:
+    well = {
+        "pool": Pool("uuid-well", "well", "dir", 2, True, True, True, stats=full(PoolStats)),
+        "network": Network("uuid-well", "well", None, True, True, True),
+    }.get(check.selects) or vm("well")
+    snapshot = hypervisor(*(() if check.selects != "domain" else (cast("Any", well),)))
+    things = (broken(check, "broken1"), well, broken(check, "broken2"))
+    found = plugin.judged(
+        check, snapshot._replace(**{f"{check.selects}s": things}), plugin.checked_thresholds(check, SiteConfig())
+    )
+    told = {subject.name: (subject.state.code, subject.line()) for subject in found.subjects if subject.parts}
+    for name in ("broken1", "broken2"):
+        assert told[name][0] == 3, f"{named(check)}: {told}"
+        assert "internal error, please report it: " in told[name][1]
+    of_the_other = [code for name, (code, _) in told.items() if name.startswith("well")]
+    assert of_the_other, f"{named(check)} does not judge the others"
+    assert 3 not in of_the_other, f"{named(check)} spoils the others: {told}"
+
+
+#: of any length, also as numbers
+ANY_RANGE = st.one_of(
+    st.text(max_size=12),
+    st.from_regex(r"@?(~:|[0-9]{0,3}:)?[0-9]{0,400}(\.[0-9]{0,30})?[KMGTPdhk]?", fullmatch=True),
+)
+
+
+@given(data=st.data(), warning=ANY_RANGE, critical=ANY_RANGE)
+@settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
+def test_no_text_of_a_threshold_ends_a_check(data: st.DataObject, warning: str, critical: str) -> None:
+    """Of the owner of one VM, and of who runs the check."""
+    check, metric = data.draw(st.sampled_from([(check, m.name) for check in MEASURING for m in check.metrics]))
+    own = OwnThreshold(f"{check.name}.{metric}", warning, critical)
+    found = judged(check, vm("own", Policy(thresholds=(own,))), vm("other"))
+    assert "internal error" not in found.text
+    of_others, before = (
+        [subject.line() for subject in verdict.sorted_subjects() if subject.name.startswith("other")]
+        for verdict in (found.verdict, judged(check, vm("own"), vm("other")).verdict)
+    )
+    assert sorted(of_others) == sorted(before), named(check)
+    with contextlib.suppress(UsageError):
+        judged(check, vm("own"), warning=[f"{metric}={warning}"], critical=[f"{metric}={critical}"])
 
 
 ON_THE_TEST_DRIVER = [check for check in CHECKS if Group.PROCESSES not in check.groups]

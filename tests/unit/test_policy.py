@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from kvmwatch.model import policy as policies
 from kvmwatch.model.policy import OwnThreshold, Policy, listed, parse
 from kvmwatch.reading import domain_xml
@@ -36,6 +38,68 @@ def test_what_is_wrong_is_said_and_the_rest_counts() -> None:
     for wrong in ("expect='up'", "ignore='maybe'", "colour", "<limit>", "<threshold>"):
         assert wrong in policy.error
     assert parse('<watch expect="up" ignore="yes"/>').ignore
+
+
+@pytest.mark.parametrize(
+    ("inner", "wrong"),
+    [
+        ('<threshold metric="cpu.usage" warnin="5" crit="6"/>', "<threshold>: unknown attribute warnin"),
+        ('<threshold metric="cpu.usage" warnin="5" crit="6"/>', "<threshold>: unknown attribute crit"),
+        ('<threshold metric="cpu.usage" warning="5" crit="6"/>', "<threshold>: unknown attribute crit"),
+        ('<threshold metric="cpu.usage"/>', "<threshold> of cpu.usage without warning or critical"),
+        ('<severity condition="state.held" is="ok" si="ok"/>', "<severity>: unknown attribute si"),
+        ('<var name="TEAM" value="db" val="x"/>', "<var>: unknown attribute val"),
+        ("expect=running", "text 'expect=running', which says nothing"),
+        ('<threshold metric="cpu.usage" warning="5">6</threshold>', "text '6', which says nothing"),
+        ("<limits><threshold metric='cpu.usage' warning='5'/></limits>", "<limits> where <threshold"),
+        ("<severity/>", "<severity> where <threshold"),
+    ],
+)
+def test_a_typing_error_anywhere_in_it_is_said(inner: str, wrong: str) -> None:
+    """Both ways to it read the same."""
+    alone = parse(f"<watch expect='any'>{inner}</watch>")
+    within = domain_xml.parse(
+        f"<domain><metadata><k:watch xmlns:k='{policies.NAMESPACE}' expect='any'>{inner}</k:watch></metadata></domain>"
+    ).policy
+    assert wrong in (alone.error or "")
+    assert within == alone
+
+
+def test_what_is_well_is_no_error() -> None:
+    """Comments and blanks among it."""
+    assert (
+        parse(
+            """<watch expect="running" expect-host="kvm1" contact-groups="a,b">
+            <!-- of the database's team -->
+            <threshold metric="cpu.usage" warning=""/> <severity condition="state.held" is="ok"/>
+            <var name="TEAM" value="db"/>
+            </watch>"""
+        ).error
+        is None
+    )
+
+
+LONG = "A" * 60_000
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        f"<watch expect='{LONG}'/>",
+        f"<watch ignore='{LONG}'/>",
+        f"<watch {LONG}='1'/>",
+        f"<watch contact-groups='{LONG}='/>",
+        f"<{LONG}/>",
+        f"<watch>{LONG}</watch>",
+        f"<watch><{LONG}/></watch>",
+        f"<watch><threshold metric='{LONG}'/></watch>",
+        f"<watch><threshold metric='cpu.usage' {LONG}='1'/></watch>",
+        f"<watch><var name='{LONG}!' value='1'/></watch>",
+        f"<watch><var name='a' value='{LONG}'/></watch>",
+    ],
+)
+def test_an_error_quotes_no_more_than_tells_it(element: str) -> None:
+    assert 0 < len(parse(element).error or "") <= 250
 
 
 def test_no_xml_is_an_error_and_no_exception() -> None:

@@ -407,6 +407,6 @@ def test_files_without_a_limit_are_never_too_many() -> None:
 def test_what_only_root_sees_is_unknown_to_who_has_a_threshold_on_it(warning: tuple[str, ...], code: int) -> None:
     hidden = Unread(Group.PROCESSES, "what it reads, writes and has open", "the kernel shows it to root only")
     thresholds = plugin.checked_thresholds(CHECK, SiteConfig(), warning)
-    text, found = output.render("process", plugin.judged(CHECK, of_web1(hidden), thresholds))
+    text, found = output.render("process", plugin.judged(CHECK, of_web1(hidden, rss=1 << 29), thresholds))
     assert found == code
     assert "only root sees read, write and files" in text.splitlines()[0]

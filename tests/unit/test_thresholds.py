@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 from check_kvm.frame import siteconfig
-from check_kvm.frame.thresholds import MetricSpec, Thresholds
+from check_kvm.frame.thresholds import SCALES, MetricSpec, Thresholds, parse_range
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.policy import OwnThreshold, Policy
@@ -31,11 +34,11 @@ def test_range_alone_is_for_the_first_metric() -> None:
 
 
 def test_metric_and_range() -> None:
-    given = thresholds("steal=5", "usage=@10:20", critical=("steal=~:10",))
-    assert str(given.of("steal").warning) == "5"
-    assert str(given.of("usage").warning) == "@10:20"
-    assert str(given.of("usage").critical) == "90"
-    assert str(given.of("steal").critical) == "~:10"
+    both = thresholds("steal=5", "usage=@10:20", critical=("steal=~:10",))
+    assert str(both.of("steal").warning) == "5"
+    assert str(both.of("usage").warning) == "@10:20"
+    assert str(both.of("usage").critical) == "90"
+    assert str(both.of("steal").critical) == "~:10"
 
 
 def test_empty_range_switches_a_default_off() -> None:
@@ -101,11 +104,65 @@ def test_the_file_has_them_as_well(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["x", "usage=x", "usage=10G", "usage=1k", "1:2:3", "20:10", "heat=5", "usage=1,5"]
+    "spec", ["x", "usage=x", "usage=10G", "usage=1k", "1:2:3", "20:10", "heat=5", "usage=1,5"]
 )
-def test_bad_ones_are_usage_errors(given: str) -> None:
+def test_bad_ones_are_usage_errors(spec: str) -> None:
     with pytest.raises(UsageError):
-        thresholds(given)
+        thresholds(spec)
+
+
+@pytest.mark.parametrize(
+    ("unit", "spec", "end"),
+    [
+        *(("s", "5d", 432_000), ("s", ".5d", 43_200), ("s", "0.5h", 1800), ("s", "5.min", 300)),
+        *(("B", ".5T", 1 << 39), ("B", "+1K", 1024), ("b/s", "007k", 7000), ("", ".5", 0.5), ("", " 5 ", 5)),
+        *(("s", "4d12h", None), ("s", "4d 12h", None), ("s", "5 min", None), ("s", "5mind", None)),
+        *(("B", "1G512M", None), ("B", "1K1", None), ("B", "1.5.5M", None), ("B", "1KK", None), ("B", "K", None)),
+        *(("", "1_000", None), ("", "1e3", None), ("", "1.0e3", None), ("", "0x10", None), ("", "inf", None)),
+        *(("", "nan", None), ("", "\u0665", None), ("", " ", None), ("", "~", None), ("", "~:~", None)),
+        *(("", "9" * 310, None), ("", "9" * 5000, None), ("B", "9" * 20 + "P", None), ("", "-9" * 2, None)),
+    ],
+)
+def test_a_limit_has_the_value_that_it_reads_as(unit: str, spec: str, end: float | None) -> None:
+    """Or none (None): what could be read in two ways is refused, and so is what is no number of a machine."""
+    if end is None:
+        with pytest.raises(UsageError, match="bad range"):
+            parse_range(spec, unit)
+    else:
+        assert parse_range(spec, unit).end == end
+
+
+#: how ranges are written, and nearly
+SPECS = st.one_of(
+    st.text(st.sampled_from("0123456789.:@~-+_ eKMGTPkminhdBs%\u0665"), max_size=24),
+    st.from_regex(r"@?(~:|[0-9]{1,3}\.?[0-9]*[a-zA-Z]?:)?[0-9]{0,400}\.?[0-9]*[a-zA-Z]{0,3}", fullmatch=True),
+)
+
+
+@given(spec=SPECS, unit=st.sampled_from([*SCALES, "%", ""]))
+@settings(deadline=None)
+def test_any_text_is_refused_or_read_to_the_letter(spec: str, unit: str) -> None:
+    try:
+        read = parse_range(spec, unit)
+    except UsageError:
+        return
+    limits = spec.removeprefix("@")
+    start, colon, end = limits.rpartition(":")
+    assert read.invert is spec.startswith("@")
+    for text, limit, without in ((start if colon else "", read.start, 0), (end, read.end, math.inf)):
+        if text in ("", "~"):
+            assert limit == (-math.inf if text else without)
+            continue
+        number = text.strip().rstrip("KMGTPkminhd")
+        scale = SCALES.get(unit, {}).get(text.strip()[len(number) :], 1)
+        assert limit == pytest.approx(float(Fraction(number.rstrip(".")) * scale), rel=1e-12)
+
+
+def test_what_cannot_be_read_is_quoted_in_part() -> None:
+    """It may be of an owner who wants others to be cut off."""
+    with pytest.raises(UsageError) as error:
+        parse_range("x" * 60_000)
+    assert len(str(error.value)) < 200
 
 
 def test_a_metric_has_one_threshold_however_many_there_are() -> None:

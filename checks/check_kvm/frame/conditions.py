@@ -9,6 +9,7 @@ from check_kvm.frame.plugin_api import Critical, Ok, ServiceState, Unknown, Warn
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.policy import Policy
 from kvmwatch.model.record import Record
+from kvmwatch.model.text import quoted
 
 SEVERITIES: dict[str, ServiceState] = {"ok": Ok, "warning": Warn, "critical": Critical, "unknown": Unknown}
 
@@ -61,15 +62,15 @@ class Severities:
             mine = name.partition(".")[0] == self._check
             if not mine and not of_all:
                 continue
-            if wrong := known.misspelt(name, "condition"):
-                found.append(f"{name}: no {wrong.kind} {wrong.word} (there are {wrong.known})")
+            if wrong := known.misspelt(name, "condition", of_a_domain=True):
+                found.append(wrong.said_of(name))
             elif mine and word not in SEVERITIES:
-                found.append(f"{name}: severity {word!r} is none of {', '.join(SEVERITIES)}")
+                found.append(f"{name}: severity {quoted(word)} is none of {', '.join(SEVERITIES)}")
         return found
 
 
 def severity(word: str) -> ServiceState:
     """The state of a word. Raises UsageError."""
     if word not in SEVERITIES:
-        raise UsageError(f"unknown severity {word!r}: use {', '.join(SEVERITIES)}")
+        raise UsageError(f"unknown severity {quoted(word)}: use {', '.join(SEVERITIES)}")
     return SEVERITIES[word]

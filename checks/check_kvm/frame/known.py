@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import importlib
 import os
-from functools import cache
+from functools import cache, lru_cache
 
 import check_kvm
 from kvmwatch.model.record import Record
 from kvmwatch.model.routing import OF_A_CHECK
+from kvmwatch.model.text import brief
 
 _SUFFIX = ".py"
+_REMEMBERED = 1024  # names: those in metadata are as many and as long as their owners like
 
 
 @cache
@@ -31,6 +33,10 @@ class Misspelt(Record):
     word: str
     known: str
 
+    def said_of(self, name: str) -> str:
+        """What is said of a name in a VM's metadata."""
+        return f"{brief(name)}: no {self.kind} {brief(self.word)} (there are {self.known})"
+
 
 def unit(name: str) -> str:
     """The unit of the metric ``CHECK.METRIC``, which there is."""
@@ -40,11 +46,22 @@ def unit(name: str) -> str:
 
 
 @cache
-def misspelt(name: str, kind: str = "metric") -> Misspelt | None:
-    """What of ``CHECK.METRIC`` (or ``CHECK.CONDITION``) names nothing; None when all of it is known."""
+def of_domains() -> tuple[str, ...]:
+    """Those that judge VMs."""
+    return tuple(name for name in checks() if importlib.import_module(f"check_kvm.{name}").CHECK.of_domains)
+
+
+@lru_cache(_REMEMBERED)
+def misspelt(name: str, kind: str = "metric", of_a_domain: bool = False) -> Misspelt | None:
+    """What of ``CHECK.METRIC`` (or ``CHECK.CONDITION``) names nothing; None when all of it is known.
+
+    ``of_a_domain``: or nothing that a VM can have of its own, as the metrics of a pool are.
+    """
     check, _, word = name.partition(".")
     if check not in checks():
         return Misspelt("check", check, ", ".join(checks()))
+    if of_a_domain and not importlib.import_module(f"check_kvm.{check}").CHECK.of_domains:
+        return Misspelt("check of VMs", check, ", ".join(of_domains()))
     there = getattr(importlib.import_module(f"check_kvm.{check}").CHECK, f"{kind}s")
     names = [one.name for one in there]
     return None if word in names else Misspelt(kind, word, ", ".join(names) or "none")

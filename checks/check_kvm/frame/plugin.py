@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from check_kvm.frame import labels, output, placing
 from check_kvm.frame.check_options import parser_of, site_config
@@ -23,11 +23,13 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.record import Record
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Domain, Network, Pool, Snapshot, timings
-from kvmwatch.model.text import without_password
+from kvmwatch.model.text import readable, without_password
 from kvmwatch.reading.collect import Reader
 from kvmwatch.reading.deadline import Deadline
 
 Thing = TypeVar("Thing", Pool, Network)
+
+_LONGEST_ERROR = 1000  # characters
 
 
 class Check(Record):
@@ -44,7 +46,13 @@ class Check(Record):
     selects: str = "domain"  # what -d and -x select: "domain", "pool" or "network"
     guest_agent: bool = False  # whether it has --guest-agent
     of_each_domain: bool = True  # a service for every VM; else one for the hypervisor
+    of_host: bool = False  # whether what it judges is the hypervisor itself
     by_default: bool = True  # whether nagios_kvm makes services of it when it is not told of which checks
+
+    @property
+    def of_domains(self) -> bool:
+        """Whether it judges VMs, which can have thresholds and severities of their own then."""
+        return self.selects == "domain" and not self.of_host
 
     @property
     def remembers(self) -> bool:
@@ -67,7 +75,7 @@ def main(check: Check) -> None:
     complete(lambda: parser_of(check))
     watchdog.run(
         lambda: said(check, sys.argv[1:]),
-        lambda message: Said(f"{_prefix(check)} - {labels.text(message)}\n"),
+        lambda message: Said(f"{_ended(check, message)}\n"),
         DEFAULT_TIMEOUT,
     )
 
@@ -77,7 +85,7 @@ def said(check: Check, arguments: Sequence[str]) -> Said:
     try:
         return Said(*run(check, arguments))
     except UsageError as error:
-        return Said(f"{_prefix(check)} - {labels.text(str(error))}\n{parser_of(check).format_usage()}")
+        return Said(f"{_ended(check, str(error))}\n{parser_of(check).format_usage()}")
     except Exception as error:
         more = ""
         if _verbosity(arguments) >= 2:
@@ -89,10 +97,13 @@ def said(check: Check, arguments: Sequence[str]) -> Said:
 
 def unknown(check: Check, error: Exception) -> str:
     """What a check says that an error has ended: one line and UNKNOWN, also where the mistake is ours."""
-    what = str(error)
-    if not isinstance(error, KvmwatchError):
-        what = f"internal error, please report it: {type(error).__name__}: {error}"
-    return f"{_prefix(check)} - {labels.text(what)}"
+    return _ended(check, _what(error))
+
+
+def _what(error: Exception) -> str:
+    if isinstance(error, KvmwatchError):
+        return str(error)
+    return without_password(f"internal error, please report it: {type(error).__name__}: {error}")
 
 
 def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
@@ -138,11 +149,9 @@ def judged(check: Check, snapshot: Snapshot, thresholds: Thresholds, alone: bool
     the check is there for is UNKNOWN, with the reason (:meth:`~check_kvm.frame.verdict.Verdict.subject` for
     what is a domain's, a pool's, ...).
     """
-    groups = check.judges | Group.FILESYSTEM if check.guest_agent else check.judges
-    verdict = Verdict(thresholds, groups, alone)
     watched = tuple(domain for domain in snapshot.domains if not domain.policy.ignore)
     ignored = len(snapshot.domains) - len(watched)
-    check.judge(snapshot._replace(domains=watched) if ignored else snapshot, verdict)
+    verdict = _contained(check, snapshot._replace(domains=watched) if ignored else snapshot, thresholds, alone)
     if ignored and verdict.of_domains:
         verdict.overview = ", ".join(filter(None, (verdict.overview, f"{ignored} left alone")))
     if verdict.of_domains and not snapshot.domains:
@@ -154,6 +163,40 @@ def judged(check: Check, snapshot: Snapshot, thresholds: Thresholds, alone: bool
     if check.needs_rates and snapshot.note:
         verdict.note = labels.text(snapshot.note)
     return verdict
+
+
+def _contained(check: Check, snapshot: Snapshot, thresholds: Thresholds, alone: bool) -> Verdict:
+    """Let the check judge; a VM, pool or network with which it fails is UNKNOWN, and the others are judged."""
+    groups = check.judges | Group.FILESYSTEM if check.guest_agent else check.judges
+
+    def verdict_of(*things: Domain | Pool | Network) -> Verdict:
+        verdict = Verdict(thresholds, groups, alone)
+        only: dict[str, Any] = {f"{check.selects}s": things}
+        check.judge(snapshot._replace(**only), verdict)
+        for subject in verdict.subjects:
+            subject.settle()
+        return verdict
+
+    things = _things(check, snapshot)
+    try:
+        return verdict_of(*things)
+    except Exception:
+        errors = {thing.uuid: error for thing in things if (error := _raised(verdict_of, thing))}
+        if len(errors) in (0, len(things)):
+            raise  # it is none of them that it fails with
+    verdict = verdict_of(*(thing for thing in things if thing.uuid not in errors))
+    for thing in things:
+        if thing.uuid in errors:
+            verdict.subject(thing.name, thing.name).say(Unknown, _what(errors[thing.uuid]))
+    return verdict
+
+
+def _raised(judge: Callable[..., object], thing: Domain | Pool | Network) -> Exception | None:
+    try:
+        judge(thing)
+    except Exception as error:
+        return error
+    return None
 
 
 def checked_thresholds(
@@ -186,9 +229,9 @@ def _say_unmatched(check: Check, selection: Selection, snapshot: Snapshot, verdi
             verdict.subject("").say(Unknown, absent)
 
 
-def _things(check: Check, snapshot: Snapshot) -> Iterable[Domain | Pool | Network]:
+def _things(check: Check, snapshot: Snapshot) -> tuple[Domain | Pool | Network, ...]:
     """What -d and -x select of."""
-    things: Iterable[Domain | Pool | Network] = getattr(snapshot, f"{check.selects}s")
+    things: tuple[Domain | Pool | Network, ...] = getattr(snapshot, f"{check.selects}s")
     return things
 
 
@@ -202,8 +245,9 @@ def _narrowed(snapshot: Snapshot, selection: Selection) -> Snapshot:
     return snapshot._replace(pools=selected(snapshot.pools), networks=selected(snapshot.networks))
 
 
-def _prefix(check: Check) -> str:
-    return f"KVM_{check.name.upper()} UNKNOWN"
+def _ended(check: Check, why: str) -> str:
+    """The line of a check that has judged nothing; a driver's error can be as long as the XML that it is about."""
+    return f"KVM_{check.name.upper()} UNKNOWN - {labels.text(readable(why, _LONGEST_ERROR))}"
 
 
 def _verbosity(arguments: Sequence[str]) -> int:

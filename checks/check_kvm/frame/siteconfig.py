@@ -18,6 +18,7 @@ An INI file::
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 
 from check_kvm.frame import known
@@ -35,6 +36,8 @@ _DEFAULTS, _DOMAIN, _SEVERITY = "defaults", "domain ", "severity"
 _FLAGS = {"yes": True, "no": False}
 _VARIABLES = "vars."
 _ALLOWED = "allow_metadata"
+#: a section is a line of its own: configparser would take what follows on it for the name, or for nothing
+_SECTION = re.compile(r"\[(?P<header>(?:(?!\]\s*[#;]).)+)\]\s*$")
 
 
 class SiteConfig(Record):
@@ -82,6 +85,7 @@ def load(path: str) -> SiteConfig:
     from kvmwatch.command import given  # noqa: PLC0415
 
     parser = configparser.ConfigParser(interpolation=None, delimiters=("=",), default_section="")
+    parser.SECTCRE = _SECTION
     # names of variables keep their letters; small and large are the same in all other keys
     parser.optionxform = lambda key: key if key.lower().startswith(_VARIABLES) else key.lower()  # type: ignore[method-assign,assignment]
     try:
@@ -104,11 +108,17 @@ def load(path: str) -> SiteConfig:
             severities = _severities(where, rest)
             thresholds = _thresholds(where, rest)
         elif section.startswith(_DOMAIN):
-            pattern = Pattern.parse(section[len(_DOMAIN) :].strip())
-            domains.append((pattern, _policy(where, values)))
+            domains.append((_pattern(where, section[len(_DOMAIN) :].strip()), _policy(where, values)))
         else:
             raise UsageError(f"{where}: use [defaults] or [domain PATTERN]")
     return SiteConfig(thresholds, severities, tuple(domains), allowed)
+
+
+def _pattern(where: str, text: str) -> Pattern:
+    try:
+        return Pattern.parse(text)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None
 
 
 def _policy(where: str, given: Mapping[str, str]) -> Policy:
@@ -120,16 +130,23 @@ def _policy(where: str, given: Mapping[str, str]) -> Policy:
     if ignore not in _FLAGS:
         raise UsageError(f"{where}: ignore = {ignore}: use yes or no")
     routed = _routing(where, values)
-    hosts = host_names(values.pop("expect-host", ""))
-    severities = _severities(where, values)
+    hosts = _hosts(where, values.pop("expect-host")) if "expect-host" in values else ()
+    severities = _severities(where, values, of_a_domain=True)
     return Policy(
         expect,
         _FLAGS[ignore],
-        _thresholds(where, values),
+        _thresholds(where, values, of_a_domain=True),
         routing=routed,
         hosts=hosts,
         severities=severities,
     )
+
+
+def _hosts(where: str, text: str) -> tuple[str, ...]:
+    try:
+        return host_names(text)
+    except ValueError as error:
+        raise UsageError(f"{where}: {error}") from None
 
 
 def _routing(where: str, values: dict[str, str]) -> Routing:
@@ -146,7 +163,7 @@ def _routing(where: str, values: dict[str, str]) -> Routing:
     return Routing(**lists, variables=variables)
 
 
-def _thresholds(where: str, given: Mapping[str, str]) -> tuple[OwnThreshold, ...]:
+def _thresholds(where: str, given: Mapping[str, str], of_a_domain: bool = False) -> tuple[OwnThreshold, ...]:
     made = []
     for key, spec in given.items():
         metric, _, level = key.rpartition(".")
@@ -157,7 +174,7 @@ def _thresholds(where: str, given: Mapping[str, str]) -> tuple[OwnThreshold, ...
                 f"{where}: {key}: use CHECK.METRIC.warning or CHECK.METRIC.critical = RANGE, "
                 "or CHECK.CONDITION.severity = SEVERITY"
             )
-        if wrong := known.misspelt(metric):
+        if wrong := known.misspelt(metric, of_a_domain=of_a_domain):
             raise UsageError(f"{where}: {metric}: unknown {wrong.kind} {wrong.word!r}; there are {wrong.known}")
         try:
             parse_range(spec, known.unit(metric))
@@ -169,13 +186,13 @@ def _thresholds(where: str, given: Mapping[str, str]) -> tuple[OwnThreshold, ...
     return tuple(made)
 
 
-def _severities(where: str, given: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+def _severities(where: str, given: Mapping[str, str], of_a_domain: bool = False) -> tuple[tuple[str, str], ...]:
     made = []
     for key, word in given.items():
         condition, _, level = key.rpartition(".")
         if level != _SEVERITY:
             continue
-        if wrong := known.misspelt(condition, "condition"):
+        if wrong := known.misspelt(condition, "condition", of_a_domain):
             raise UsageError(f"{where}: {condition}: unknown {wrong.kind} {wrong.word!r}; there are {wrong.known}")
         try:
             severity(word)

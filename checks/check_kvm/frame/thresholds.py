@@ -12,6 +12,7 @@ from check_kvm.frame.plugin_api import Range
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.policy import OwnThreshold, Policy, listed
 from kvmwatch.model.record import Record
+from kvmwatch.model.text import brief, quoted
 
 SPOKESMAN = "state"  # which nearly every site has
 
@@ -60,12 +61,15 @@ class Thresholds:
         self.tells_of_metadata = True
         self.metrics = {metric.name: metric for metric in metrics}
         given = {"warning": self._parse(warning), "critical": self._parse(critical)}
+        self._defaults = {
+            name: Threshold(parse_range(metric.warning, metric.unit), parse_range(metric.critical, metric.unit))
+            for name, metric in self.metrics.items()
+        }
         self._general = {
             name: Threshold(
-                given["warning"].get(name, parse_range(metric.warning, metric.unit)),
-                given["critical"].get(name, parse_range(metric.critical, metric.unit)),
+                given["warning"].get(name, default.warning), given["critical"].get(name, default.critical)
             )
-            for name, metric in self.metrics.items()
+            for name, default in self._defaults.items()
         }
 
     def of(self, metric: str, policy: Policy | None = None) -> Threshold:
@@ -79,6 +83,17 @@ class Thresholds:
                 )
         return threshold
 
+    def insists(self, metric: str, policy: Policy | None = None, for_it_alone: bool = False) -> bool:
+        """Whether somebody wants this metric judged: there is a threshold that it could miss, not the default.
+
+        ``for_it_alone``: and it is meant for the domain with this policy, not for all there are.
+        """
+        if for_it_alone and not any(
+            own.metric == f"{self._check}.{metric}" for own in (policy or Policy()).thresholds
+        ):
+            return False
+        return self.of(metric, policy) not in (ALL_PASSES, self._defaults[metric])
+
     def usable(self, policy: Policy) -> tuple[Policy, str | None]:
         """Give a domain's policy with what this check can use of it, once for each metric, and what it cannot.
 
@@ -86,17 +101,16 @@ class Thresholds:
         """
         if not (policy.thresholds or policy.severities or policy.error):
             return policy, None  # as with nearly all
-        problems = [policy.error] if policy.error and self.tells_of_metadata else []
-        problems += self.severities.problems(policy, self.speaks_for_all)
+        problems = self.severities.problems(policy, self.speaks_for_all)
         kept: dict[str, OwnThreshold] = {}
         for own in policy.thresholds:
             check, _, metric = own.metric.partition(".")
             if check != self._check:
-                if self.speaks_for_all and (wrong := known.misspelt(own.metric)):
-                    problems.append(f"{own.metric}: no {wrong.kind} {wrong.word} (there are {wrong.known})")
+                if self.speaks_for_all and (wrong := known.misspelt(own.metric, of_a_domain=True)):
+                    problems.append(wrong.said_of(own.metric))
                 continue
             if metric not in self.metrics:
-                problems.append(f"no metric {own.metric} (there are {', '.join(self.metrics)})")
+                problems.append(f"no metric {brief(own.metric)} (there are {', '.join(self.metrics)})")
                 continue
             try:
                 for spec in (own.warning, own.critical):
@@ -105,7 +119,9 @@ class Thresholds:
                 problems.append(str(error))
             else:
                 kept[metric] = _over(kept.get(metric), own)
-        return policy._replace(thresholds=tuple(kept.values())), listed(problems)
+        of_all = policy.error if self.tells_of_metadata else None
+        told = "; ".join(filter(None, (of_all, listed(problems)))) or None
+        return policy._replace(thresholds=tuple(kept.values())), told
 
     def _parse(self, given: Iterable[str]) -> Mapping[str, Range]:
         ranges = {}
@@ -138,27 +154,45 @@ SCALES: Mapping[str, Mapping[str, int]] = {
     "s": {"min": 60, "h": 3600, "d": 86400},
 }
 _RANGES = 1024  # that are known without being read again: a VM's own ones are read by every check, each time
-_SCALED = r"([0-9]+(?:\.[0-9]+)?)([A-Za-z]+)"
+#: a number with at most one unit; no exponent, and no two units after each other (4d12h)
+_NUMBER = r" *([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))([A-Za-z]*) *"
+_LARGEST = 1e24  # that a limit can be: more than anything that is measured, and it fits into texts and perfdata
 
 
 @lru_cache(_RANGES)
 def parse_range(spec: str, unit: str = "") -> Range:
     """Read a plugin range (``80``, ``10:``, ``~:5``, ``@10:20``; of bytes also ``10G:``, of seconds ``5min:``).
 
-    Raises UsageError.
+    What is accepted has the value that it reads as. Raises UsageError.
     """
     scales = SCALES.get(unit, {})
-
-    def number(found: re.Match[str]) -> str:
-        from decimal import Decimal  # noqa: PLC0415 - few ranges have units
-
-        value = Decimal(found[1]) * scales[found[2]]
-        return f"{value.normalize():f}"
-
+    inverted, limits = spec[:1] == "@", spec.removeprefix("@")
+    start, colon, end = limits.rpartition(":")
     try:
-        # most have no unit, and the pattern takes longer to be made than all that they are looked through for it
-        return Range(re.sub(_SCALED, number, spec) if any(map(str.isalpha, spec)) else spec)
+        low = start if start == "~" else _number(start, scales)
+        return Range(f"{'@' if inverted else ''}{low}{colon}{_number(end, scales)}")
     except (ValueError, KeyError):
         example = list(scales)[len(scales) // 2] if scales else ""
         more = f", 10{example}: under 10 {example}" if scales else ""
-        raise UsageError(f"bad range {spec!r} (80 means over 80, 10: under 10, @10:20 inside{more})") from None
+        raise UsageError(
+            f"bad range {quoted(spec)} (80 means over 80, 10: under 10, @10:20 inside{more})"
+        ) from None
+
+
+def _number(text: str, scales: Mapping[str, int]) -> str:
+    """A limit as Range reads it, empty where there is none. Raises ValueError, and KeyError for its unit."""
+    if not text:
+        return ""
+    found = re.fullmatch(
+        _NUMBER, text
+    )  # not made before: it takes longer than a check without ranges has for them
+    if found is None or abs(float(found[1])) > _LARGEST:
+        raise ValueError
+    if not found[2]:
+        return found[1]
+    from decimal import Decimal  # noqa: PLC0415 - few ranges have units
+
+    value = Decimal(found[1]) * scales[found[2]]
+    if abs(value) > _LARGEST:
+        raise ValueError
+    return f"{value.normalize():f}"

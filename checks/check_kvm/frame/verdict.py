@@ -8,13 +8,13 @@ from check_kvm.frame import labels
 from check_kvm.frame.conditions import Condition
 from check_kvm.frame.perfdata import Measured
 from check_kvm.frame.plugin_api import Critical, Ok, Range, ServiceState, Unknown, Warn
-from check_kvm.frame.thresholds import ALL_PASSES, Threshold, Thresholds, parse_range
+from check_kvm.frame.thresholds import ALL_PASSES, Thresholds
 from kvmwatch.model import states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.policy import Policy
 from kvmwatch.model.record import Record
-from kvmwatch.model.snapshot import Domain, Snapshot, Unreads
-from kvmwatch.model.text import labelled
+from kvmwatch.model.snapshot import LONGEST_WHY, Domain, Snapshot, Unreads
+from kvmwatch.model.text import labelled, readable
 from kvmwatch.model.units import duration, human
 
 # What is surely wrong comes before what cannot be told; nagiosplugin's own order ranks UNKNOWN highest.
@@ -49,6 +49,8 @@ class Subject:
         self.domain: Domain | None = None  # that it is of, as a whole
         self.silent = False  # it does not answer, which comes before all else in that state
         self.parts: list[tuple[ServiceState, str]] = []
+        self.excused = False  # from telling its values: whoever it is of says why, or nothing runs in it
+        self._untold: dict[str, str] = {}  # metrics that somebody wants judged and that have no value, and why
         self._label_parts = label_parts
         self._policy = policy
         # not the verdict itself, which has its subjects: what refers to each other stays until it is looked for
@@ -63,8 +65,11 @@ class Subject:
 
     def say(self, found: ServiceState | Condition, text: str) -> None:
         """Add a part that needs no threshold: of this state, or of the severity that the condition has here."""
-        state = self.severity(found) if isinstance(found, Condition) else found
-        self.parts.append((state, labels.text(text)))
+        self._add(self.severity(found) if isinstance(found, Condition) else found, text)
+
+    def _add(self, state: ServiceState, text: str) -> None:
+        # what an owner, a guest or a driver wrote must not push other subjects out of the output
+        self.parts.append((state, labels.text(readable(text, LONGEST_WHY))))
 
     def severity(self, condition: Condition) -> ServiceState:
         """What this condition of it is."""
@@ -78,24 +83,37 @@ class Subject:
         most: float | None = None,
         text: str | None = None,
         unjudged: str = "",
+        why: str = "",
     ) -> None:
-        """Judge a value and add it to text and perfdata; ``None`` (not known) says nothing, and is in perfdata.
+        """Judge a value and add it to text and perfdata; see :meth:`judge`.
 
-        ``least`` and ``most`` are the perfdata's min and max; ``text`` is for people, "METRIC VALUE" without it.
-        ``unjudged`` says why the value tells nothing that could be judged.
+        ``least`` and ``most`` are the perfdata's min and max.
         """
         self.put(metric, value, least, most)
-        self.judge(metric, value, text, unjudged)
+        self.judge(metric, value, text, unjudged, why=why)
 
     def put(self, metric: str, value: float | None, least: float | None = 0, most: float | None = None) -> None:
         """Put a value into perfdata that is judged otherwise, or not at all."""
         self._values.append(Values(self._label_parts, (metric,), value, self._policy, least, most))
 
     def judge(
-        self, metric: str, value: float | None, text: str | None = None, unjudged: str = "", quiet: bool = False
+        self,
+        metric: str,
+        value: float | None,
+        text: str | None = None,
+        unjudged: str = "",
+        quiet: bool = False,
+        why: str = "",
     ) -> None:
-        """Judge a value that is not in perfdata, or is there otherwise; ``quiet``: say only what is wrong."""
+        """Judge a value that is not in perfdata, or is there otherwise; ``quiet``: say only what is wrong.
+
+        ``text`` is for people, "METRIC VALUE" without it. ``unjudged`` says why the value tells nothing that could
+        be judged. ``None`` (not known) is UNKNOWN where somebody has given a threshold for it, and else says
+        nothing; ``why`` is what is said then. What it surely cannot have is not to be judged; see :meth:`spare`.
+        """
         if value is None:
+            if self._thresholds.insists(metric, self._policy):
+                self._untold[metric] = why
             return
         spec = self._thresholds.metrics[metric]
         threshold = ALL_PASSES if unjudged else self._thresholds.of(metric, self._policy)
@@ -106,20 +124,29 @@ class Subject:
             state, broken = Warn, threshold.warning
         if broken is None and quiet:
             return
-        because = unjudged if broken is None else _violation(value, broken, spec.unit)
-        why = f" ({because})" if because else ""
+        reason = unjudged if broken is None else _violation(value, broken, spec.unit)
+        because = f" ({reason})" if reason else ""
         said = text or f"{metric.replace('_', ' ')} {human(value, spec.unit)}"
-        self.parts.append((state, labels.text(f"{said}{why}")))
+        self._add(state, f"{said}{because}")
 
-    def minds(self, metric: str) -> bool:
-        """Whether there is a threshold that this metric of it could miss."""
-        return self._thresholds.of(metric, self._policy) != ALL_PASSES
+    def spare(self, *metrics: str, unless_own: bool = False) -> None:
+        """Take it that these need not be known: a condition tells why, which has its own severity.
 
-    def insists(self, metric: str) -> bool:
-        """Whether there is such a threshold, and somebody has given it: it is not the default."""
-        spec = self._thresholds.metrics[metric]
-        default = Threshold(parse_range(spec.warning, spec.unit), parse_range(spec.critical, spec.unit))
-        return self._thresholds.of(metric, self._policy) not in (ALL_PASSES, default)
+        ``unless_own``: since it has no such values, as far as is seen; who wants them of it alone is told.
+        """
+        for metric in metrics:
+            if not (unless_own and self._thresholds.insists(metric, self._policy, for_it_alone=True)):
+                self._untold.pop(metric, None)
+
+    def settle(self) -> None:
+        """Say what is not known of it and should be, when all has been judged; one reason is enough."""
+        if not self._untold or self.excused or any(state is Unknown for state, _ in self.parts):
+            return
+        bare = [metric.replace("_", " ") for metric, why in self._untold.items() if not why]
+        for text in dict.fromkeys(filter(None, self._untold.values())):
+            self.say(Unknown, text)
+        if bare:
+            self.say(Unknown, f"{', '.join(bare)} not known")
 
     def line(self, worst_only: bool = False, worst_first: bool = False) -> str:
         """The line of this subject; ``worst_only``: just the parts that are as bad as the worst."""
@@ -225,6 +252,8 @@ class Verdict:
             if silent:
                 subject.say(Unknown, not_responding(domain))
                 subject.silent = True
+            # what is just being started or moved here has not told yet
+            subject.excused = needs_answer and active_only and domain.state not in (states.RUNNING, states.BLOCKED)
             yield domain, subject
 
     def called(self, domain: Domain) -> str:
@@ -247,7 +276,9 @@ class Verdict:
         """Open a subject for a disk, an interface or a file system of a domain."""
         silent = domain.not_responding is not None
         called = f"{self.called(domain)} {name}"
-        return self.subject(called, domain.name, key, policy=subject._policy, unread=() if silent else unread)
+        part = self.subject(called, domain.name, key, policy=subject._policy, unread=() if silent else unread)
+        part.excused = silent or subject.excused
+        return part
 
     def sorted_subjects(self) -> list[Subject]:
         """The subjects, worst first."""
