@@ -119,7 +119,7 @@ def _of_domain(domain: Domain, groups: Group) -> Iterator[Row]:
     values = _values(domain.stats) | _flags(domain, "autostart", "persistent", "managed_save", "agent_connected")
     # who does not run has no QEMU that could answer
     if Group.CONTROL in groups and domain.active and domain.silent_for is not None:
-        values["not_responding"] = domain.silent_for
+        values["not_responding"] = float(domain.silent_for)
     state = states.NAMES[domain.state] if 0 <= domain.state < len(states.NAMES) else states.label(domain.state)
     yield Row("domain", named, values, _info(domain, "title"), state)
     parts: tuple[tuple[Group, str, str, tuple[Any, ...], Callable[[Any], object], tuple[str, ...]], ...] = (

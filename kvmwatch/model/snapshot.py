@@ -199,7 +199,7 @@ class Domain(Record):
     def silent_for(self) -> Optional[float]:
         """Seconds for which its QEMU has not answered; 0: it answers, or it has none; None: not known."""
         untold = any(part.group is Group.CONTROL for part in self.unread)
-        return None if untold and self.not_responding is None else self.not_responding or 0.0
+        return None if untold and self.not_responding is None else self.not_responding or 0
 
     @property
     def expected(self) -> Optional[str]:

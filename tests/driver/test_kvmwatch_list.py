@@ -289,7 +289,7 @@ def test_only_the_first_and_how_many_more_there_are(command: Command) -> None:
     assert re.fullmatch(r"\(6 more, of them 2 CRITICAL, 2 WARNING\)", ran.out.splitlines()[-1])
     assert len(command(*words, "--limit", "9", "-o", "name").out.splitlines()) == 1 + len(NAMES)
     last = command(*words, "--problems", "-n", "6").out.splitlines()[-1]
-    assert last == "(2 more, of them 2 WARNING)", "what is no VM counts among those"
+    assert last == "(3 more, of them 3 WARNING)", "what is no VM counts among those"
     for form in ("csv", "names"):
         some = command(*words, "-n", "2", "--format", form, "-o", "name")
         assert some.out.splitlines()[-1] == NAMES[1]

@@ -124,9 +124,9 @@ def test_titles_and_names_are_cut() -> None:
 
 
 def test_messages_are_cut() -> None:
-    unread = Unread(Group.POLICY, "metadata", "no \udc80" + "x" * 600_000)
-    assert len(unread.text) < 600
-    document = master.document(Snapshot("", 0, 0, unread=(unread,) * 20))
+    unread = [Unread(Group.POLICY, f"metadata {n}", "no \udc80" + "x" * 600_000) for n in range(20)]
+    assert len(unread[0].text) < 600
+    document = master.document(Snapshot("", 0, 0, unread=(*unread, unread[0])))
     assert document["unread"]["count"] == 20
     assert len(json.dumps(document, ensure_ascii=False).encode()) < 5000
     assert len(json.dumps(master.failure("x" * 600_000))) < 5000

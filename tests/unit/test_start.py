@@ -34,14 +34,14 @@ READERS = {
 MORE = {
     "state": {"starts", "pid_files"},
     "cpu": {"lanes"},
-    "memory": {"lanes", "domain_xml", "titles"},
-    "disk": {"lanes", "domain_xml", "titles"},
-    "network": {"links", "ways", "domain_xml", "titles"},
+    "memory": {"lanes", "domain_xml", "consoles", "titles"},
+    "disk": {"lanes", "domain_xml", "consoles", "titles"},
+    "network": {"links", "ways", "domain_xml", "consoles", "titles"},
     "net": {"links", "ways", "networks"},
     "pool": {
         *("lanes", "storage", "pool_paths", "pool_questions", "pool_records", "mounts", "thin_pools"),
     },
-    "agent": {"domain_xml", "titles"},
+    "agent": {"domain_xml", "consoles", "titles"},
 }
 #: what XML brings, and threads that wait for each other
 OF_XML = {"copy", "xml.etree"}
