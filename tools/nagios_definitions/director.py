@@ -48,7 +48,7 @@ def render(commands: Iterable[Command]) -> str:
                 max_check_attempts="5",
                 vars={
                     "dummy_state": "3",
-                    "dummy_text": "No result from nagios_kvm publish: is its timer running on the hypervisor, "
+                    "dummy_text": "No result from nagios_kvm publish: does its timer kvmwatch-publish run, "
                     "or is the VM gone or moved?",
                 },
             ),

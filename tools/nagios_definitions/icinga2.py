@@ -47,7 +47,7 @@ globals.kvm_told = function(host_name, name) {{
   var of_time = 10
   var stale = {{
     state = 3
-    text = "No result from nagios_kvm publish: is its timer running on the hypervisor, or is the VM gone or moved?"
+    text = "No result from nagios_kvm publish: does its timer kvmwatch-publish run, or is the VM gone or moved?"
   }}
   if (!last) {{ return stale }}
   var at = Math.floor(last.execution_end)

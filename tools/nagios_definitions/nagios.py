@@ -85,7 +85,7 @@ define service {
 # $ARG1$: the freshness threshold
 define command {
     command_name                    kvm_stale
-    command_line                    $USER1$/check_dummy 3 "No result from nagios_kvm publish for $ARG1$ s: is its timer running on the hypervisor, or is the VM gone or moved?"
+    command_line                    $USER1$/check_dummy 3 "No result from nagios_kvm publish for $ARG1$ s: does its timer kvmwatch-publish run, or is the VM gone or moved?"
 }
 
 # $ARG1$: seconds after the host was down for the last time
