@@ -80,7 +80,7 @@ def test_whom_storage_would_hit(command: Command) -> None:
     """By the path of each disk, its folder and the device below, as domblklist has them."""
     of_vms = {
         name: [line.split(maxsplit=1)[1] for line in virsh("domblklist", name).splitlines()[2:] if line]
-        for name in virsh("list", "--all", "--name").split()
+        for name in filter(None, virsh("list", "--all", "--name").splitlines())
     }
     path = next(path for path in of_vms["web1"] if path.startswith("/"))
     for place in (path, os.path.dirname(path)):
@@ -95,7 +95,7 @@ def test_whom_storage_would_hit(command: Command) -> None:
         assert theirs <= set(ran.out.splitlines()), "what is more has a backing image there"
     unknown = command("kvmwatch", "list", "--on", "no such pool")
     assert (unknown.code, unknown.out) == (3, "")
-    for pool in virsh("pool-list", "--all", "--name").split():
+    for pool in filter(None, map(str.strip, virsh("pool-list", "--all", "--name").splitlines())):
         assert command("kvmwatch", "list", "--format", "names", "--on", pool).code in (0, 3)
 
 
