@@ -47,7 +47,7 @@ _UNASKED = {
     "filesystem": "the guest agent is not asked: with it, every reading would wait for every guest",
     **dict.fromkeys(
         ("process.pss", "process.vcpu_time", "process.iothread_time", "process.vhost_time", "process.io_delay"),
-        "dear to read of every VM; `kvmwatch show VM` has it",
+        "dear to read of every VM; *kvmwatch show VM* has it",
     ),
 }
 _OF_DOMAIN = ("uuid", "domain")

@@ -198,7 +198,7 @@ def test_collectd_writes_values_and_is_notified(folder: Path) -> None:
         for name in ("disk_octets-vda", "if_octets-52:54:00:00:00:01", "memory-total", "virt_vcpu-0"):
             assert list((csv / "web1" / "virt").glob(f"{name}-*")), sorted((csv / "web1" / "virt").iterdir())
         assert list((csv / "kvm1" / "kvmwatch").glob("gauge-up-*"))
-        eventually("it is notified", lambda: told.exists() and "must-run shut off though" in told.read_text())
+        eventually("it is notified", lambda: told.exists() and "of must-run: shut off though" in told.read_text())
         wrong = [line for line in (folder / "log").read_text().splitlines() if "exec plugin" in line]
         assert not wrong
 
