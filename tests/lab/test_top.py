@@ -82,7 +82,7 @@ def test_rates_beside_virt_top(command: Command, tmp_path: Path) -> None:
     (ours,) = last["domains"]
     # its % are of all CPUs of the host, and have QEMU's own threads in them
     assert float(web1["%CPU"]) == pytest.approx(ours["cpu"] * ours["vcpus"] / (os.cpu_count() or 1), rel=0.5)
-    assert float(web1["Mem (bytes)"]) == pytest.approx(ours["memory"], rel=0.01)
+    assert float(web1["Mem (bytes)"]) * 1024 == pytest.approx(ours["memory"], rel=0.01)  # they are KiB
     assert float(web1["Block WRRQ"]) / seconds == pytest.approx(ours["write_iops"], rel=0.5, abs=1)
 
 
