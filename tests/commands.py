@@ -9,6 +9,7 @@ import pkgutil
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
@@ -119,7 +120,7 @@ _ENTRIES = {
 _OF_THE_START = ("LANG", "LC_", "PYTHON", "LIBVIRT_DEBUG", "LIBVIRT_LOG")
 
 
-class _Quicker(Command):
+class _Quicker(Command, ABC):
     """Runs commands without a start of Python, but those whose environment is read then."""
 
     def __call__(
@@ -133,8 +134,9 @@ class _Quicker(Command):
             return super().__call__(name, *arguments, env=env, timeout=timeout)
         return self._run(name, arguments, {"KVMWATCH_STATE_DIR": str(self._state), **(env or {})}, timeout)
 
+    @abstractmethod
     def _run(self, name: str, arguments: tuple[str, ...], env: dict[str, str], timeout: float) -> Ran:
-        raise NotImplementedError
+        """Run one, whose environment has these variables besides."""
 
 
 class Forked(_Quicker):

@@ -9,18 +9,16 @@ import hashlib
 import os
 import re
 import shlex
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from kvmwatch.command import programs
+from kvmwatch.command import programs, replacing
 from kvmwatch.model.doing import doing
 from kvmwatch.model.errors import DENIED, DeadlineExceeded, KvmwatchError, advised
 from kvmwatch.reading.deadline import Deadline
 from nagios_kvm.guard import guarded
 
-_MODE = 0o644
 _LIMIT = 256 * 1024 * 1024  # bytes; 100,000 services have a fifth of it
 _LOOK = 0.05  # seconds between looks whether another run has ended
 _DIGITS = 16  # of a text's SHA-256, in hexadecimal
@@ -271,35 +269,7 @@ def _recover(folder: Path, path: Path, alone: _Lock) -> None:
 
 
 def _write(path: Path, text: str, like: Path | None = None) -> None:
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=f".{path.name}.", suffix=".new", delete=False, encoding="utf-8"
-    ) as file:
-        try:
-            file.write(text)
-            file.flush()
-            _become(file.fileno(), like or path)
-            os.fsync(file.fileno())  # else a power failure could leave the name with nothing behind it
-            os.replace(file.name, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(file.name)
-            raise
-
-
-def _become(number: int, path: Path) -> None:
-    """Give an open file the owner, group, mode and attributes (SELinux, ACL) of the one that it is to replace."""
-    if not path.exists():
-        os.fchmod(number, _MODE)
-        return
-    old = path.stat()
-    for owner, group in ((-1, old.st_gid), (old.st_uid, -1)):
-        with contextlib.suppress(PermissionError):  # root only; who may write it has a group in common with it
-            os.fchown(number, owner, group)
-    os.fchmod(number, old.st_mode & 0o777)
-    with contextlib.suppress(OSError):  # a file system without them
-        for name in os.listxattr(path):
-            with contextlib.suppress(OSError):  # not everybody may set every one
-                os.setxattr(number, name, os.getxattr(path, name))
+    replacing.write(str(path), text.encode(), str(like or path))
 
 
 def _run(command: str, deadline: Deadline, otherwise: str, failure: type[Failed] = Failed) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from kvmwatch.command.replacing import replace
-from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.model.errors import DENIED, KvmwatchError, advised
 from kvmwatch.model.metrics import COUNTER, GAUGE, Metric
 from kvmwatch.model.text import readable
 from kvmwatch_exporters.rows import METRICS, NAMED, STATES, Row
@@ -106,6 +106,5 @@ def write(path: str, content: str) -> None:
         replace(path, content.encode())
     except OSError as error:
         folder = os.path.dirname(os.path.abspath(path))
-        raise KvmwatchError(
-            f"{path} cannot be written: {error.strerror}; may this user write into {folder}?"
-        ) from error
+        why = advised(error, f"may this user write into {folder}?", *DENIED)
+        raise KvmwatchError(f"{path} cannot be written: {why}") from error

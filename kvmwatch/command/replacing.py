@@ -22,12 +22,18 @@ def replace(path: str, content: bytes) -> None:
     path = _followed(os.path.abspath(path))
     if os.path.lexists(path) and not os.path.isfile(path):
         raise KvmwatchError(f"{path} is no file, so it is not replaced")
+    write(path, content, like=path)
+
+
+def write(path: str, content: bytes, like: str) -> None:
+    """The same at a place that is no link, with the owner, group, mode and attributes of a file ``like`` it."""
     folder, file = os.path.split(path)
     with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{file}.", suffix=".tmp", delete=False) as made:
         try:
             made.write(content)
             made.flush()
-            _become(made.fileno(), path)
+            _become(made.fileno(), like)
+            os.fsync(made.fileno())  # else a power failure could leave the name with nothing behind it
             os.replace(made.name, path)
         except BaseException:
             with contextlib.suppress(OSError):

@@ -8,6 +8,7 @@ have and could not be had is in ``unread``; a value that is None without that is
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Optional
 
 from kvmwatch.model import states
@@ -52,6 +53,11 @@ class Unread(Record):
 Unreads = tuple[Unread, ...]
 
 
+def texts(unread: Iterable[Unread]) -> list[str]:
+    """What is said of them, each once: what lacks several groups lacks them for one reason, as a rule."""
+    return list(dict.fromkeys(part.text for part in unread))
+
+
 class Vcpu(Record):
     """One vCPU, by its number in the guest."""
 
@@ -69,9 +75,7 @@ class Disk(Record):
     device: Optional[str] = None
     bus: Optional[str] = None
     kind: Optional[str] = None  # of its source: file, block, network, vhostuser, ... (None: not asked)
-    pool: Optional[str] = (
-        None  # the storage pool that its XML names (kind volume); ``path`` may be the volume's name
-    )
+    pool: Optional[str] = None  # the storage pool that its XML names; ``path`` may be the volume's name then
     mirror: Optional[str] = None  # the block job that writes it to a second image: copy, active-commit; None: none
     mirror_since: Optional[float] = None  # Unix time at which that was first seen
     error: Optional[str] = None  # "no space" or "I/O error" (virDomainGetDiskErrors)

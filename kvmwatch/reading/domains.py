@@ -131,8 +131,8 @@ class DomainReader:
             unread = outcome.unread - stuck.keys()
             asked = self._groups & (_STATISTICS | _DESCRIPTIONS)
             asked |= Group.POLICY if asked & _DESCRIPTIONS else Group.NONE  # which the XML has, too
+            why = f"not read within {self._deadline.seconds:g} s: give a longer -t"
             for uuid in unread:
-                why = f"not read within {self._deadline.seconds:g} s: give a longer -t"
                 readings[uuid] = _untold(readings[uuid], asked, why)
             self._take(results, [listed[uuid] for uuid in left - stuck.keys() - unread], readings)
             left = {reading.uuid for reading in results if self._was_skipped(reading)} - stuck.keys()

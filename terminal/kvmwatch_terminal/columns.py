@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Union
 
 from kvmwatch.model import derived, measured, states
 from kvmwatch.model.groups import Group
-from kvmwatch.model.snapshot import Disk
+from kvmwatch.model.snapshot import Disk, Interface
 from kvmwatch.model.units import human, two_units
 from kvmwatch_terminal import rows
 from kvmwatch_terminal.rows import Row, Thing
@@ -79,6 +79,12 @@ def in_words(value: Value, unit: str | None) -> str:
     if isinstance(value, (int, float)):
         return human(value, unit or "")
     return "; ".join(value) if isinstance(value, list) else value or ""
+
+
+def link(interface: Interface) -> Value:
+    """Its way to the network, or what it was taken out of."""
+    number = derived.link(interface)
+    return interface.detached or (None if number is None else derived.LINKS[int(number)])
 
 
 def ago(row: Row | Thing, at: float | None) -> str:

@@ -13,7 +13,7 @@ from kvmwatch.model import derived
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Console, Disk, Interface, Vcpu
 from kvmwatch_terminal import process_sections
-from kvmwatch_terminal.columns import BY_NAME, Column, Value, ago, state_in_words
+from kvmwatch_terminal.columns import BY_NAME, Column, Value, ago, link, state_in_words
 from kvmwatch_terminal.rows import Row
 from kvmwatch_terminal.sections import Section, Shown, column
 
@@ -174,11 +174,6 @@ def _interface(name: str) -> Callable[[Interface], Value]:
     return lambda interface: interfaces.figures(interface)[name]
 
 
-def _link(interface: Interface) -> Value:
-    number = derived.link(interface)
-    return interface.detached or (None if number is None else derived.LINKS[int(number)])
-
-
 def _capacity(disk: Disk) -> Value:
     return disk.stats.capacity
 
@@ -247,7 +242,7 @@ SECTIONS = (
             column("kind", "KIND", None, lambda interface: interface.kind, _CONFIG),
             column("source", "SOURCE", None, lambda interface: interface.source, _CONFIG),
             column("model", "MODEL", None, lambda interface: interface.model, _CONFIG),
-            column("link", "LINK", None, _link, least=8),
+            column("link", "LINK", None, link, least=8),
             column("rx", "IN", "b/s", _interface("rx"), Group.INTERFACE),
             column("tx", "OUT", "b/s", _interface("tx"), Group.INTERFACE),
             column("rx_packets", "PACKETS IN", "/s", _interface("rx_packets"), Group.INTERFACE),

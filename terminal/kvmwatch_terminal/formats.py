@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kvmwatch.model.snapshot import Snapshot
+from kvmwatch.model.snapshot import Snapshot, texts
 from kvmwatch_terminal import beside
 from kvmwatch_terminal.columns import Column, Value
 from kvmwatch_terminal.rows import Problem, Row, Thing
@@ -59,11 +59,11 @@ def as_json(
     document = {
         "uri": snapshot.uri,
         "time": round(snapshot.time, _DIGITS),
-        "unread": [part.text for part in snapshot.unread],
+        "unread": texts(snapshot.unread),
         "domains": [
             {
                 **{column.name: rounded(column.of(row)) for column in columns},
-                "unread": [part.text for part in row.domain.unread],
+                "unread": texts(row.domain.unread),
                 "not_responding": rounded(row.domain.not_responding),
             }
             for row in rows[:limit]

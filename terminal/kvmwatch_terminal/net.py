@@ -14,7 +14,7 @@ from kvmwatch.model import states, topology
 from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
-from kvmwatch.model.snapshot import Snapshot
+from kvmwatch.model.snapshot import Snapshot, texts
 from kvmwatch.model.text import readable
 from kvmwatch.model.topology import BRIDGE, PORT, UPLINK, Node
 from kvmwatch.reading.connection import is_local
@@ -170,7 +170,7 @@ def _head(snapshot: Snapshot, notes: Sequence[str] = ()) -> dict[str, Any]:
     return {
         "uri": snapshot.uri,
         "time": formats.rounded(snapshot.time),
-        "unread": [*(part.text for part in snapshot.unread), *notes],
+        "unread": [*texts(snapshot.unread), *notes],
     }
 
 
@@ -190,7 +190,7 @@ def _printed(
 
 def _as_json(row: Thing, columns: Sequence[Column]) -> dict[str, Any]:
     values: dict[str, Any] = {column.name: formats.rounded(column.of(row)) for column in columns}
-    return {**values, "unread": [part.text for part in row.unread]}
+    return {**values, "unread": texts(row.unread)}
 
 
 def _column(text: str, columns: Sequence[Column]) -> Column:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kvmwatch.model import derived, measured, topology
+from kvmwatch.model import measured, topology
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import Value as Figure
 from kvmwatch.model.snapshot import Snapshot, Unread, Unreads
 from kvmwatch.model.topology import BRIDGE, PORT, TAP, UPLINK, Node
-from kvmwatch_terminal.columns import ALWAYS, DATA, WIDE, Column, Value
+from kvmwatch_terminal.columns import ALWAYS, DATA, WIDE, Column, Value, link
 from kvmwatch_terminal.rows import Thing
 
 _HOST_KINDS = (PORT, BRIDGE, UPLINK)
@@ -97,8 +97,7 @@ def _carries(node: Node) -> Value:
 
 def _link(node: Node) -> Value:
     if node.interface:
-        number = derived.link(node.interface)
-        return node.interface.detached or (None if number is None else derived.LINKS[int(number)])
+        return link(node.interface)
     up = node.device.stats.up if node.device else None
     return None if up is None else "up" if up else "set down" if node.kind == BRIDGE else "no link"
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kvmwatch.command.roster import Roster
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
-from kvmwatch.model.snapshot import Snapshot, timings
+from kvmwatch.model.snapshot import Snapshot, texts, timings
 from kvmwatch.model.text import readable, without_password
 from kvmwatch.reading.collect import Reader
 from kvmwatch.reading.deadline import Deadline
@@ -61,7 +61,7 @@ def read(
 
 def tell(options: argparse.Namespace, snapshot: Snapshot) -> None:
     """Say on stderr what is not of one VM."""
-    for text in (*(part.text for part in snapshot.unread), snapshot.unrated, snapshot.note):
+    for text in (*texts(snapshot.unread), snapshot.unrated, snapshot.note):
         if text:
             say(text)
     if options.verbose >= 3:

@@ -12,7 +12,7 @@ from kvmwatch.command.options import Parser, add_common
 from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
-from kvmwatch.model.snapshot import Domain, Snapshot
+from kvmwatch.model.snapshot import Domain, Snapshot, texts
 from kvmwatch.reading.connection import is_local
 from kvmwatch_terminal import page, reading, whose
 from kvmwatch_terminal.details import SECTIONS, WHOLE
@@ -139,7 +139,7 @@ def _the_one(snapshot: Snapshot, vm: str, called: str = "") -> Domain:
 
 def in_words(vm: Shown, verdicts: list[Said], room: int | None = None, coloured: bool = False) -> str:
     """The VM for people, as wide as the ``room`` in a terminal."""
-    unread = [part.text for part in vm.domain.unread]
+    unread = texts(vm.domain.unread)
     whole = [column for column in WHOLE if column.name != "reason"]  # which is in the state
     return page.in_words(vm.domain.label, whole, vm.row, _parts(vm, verdicts), unread, room, coloured)
 
@@ -155,7 +155,7 @@ def as_json(vm: Shown, verdicts: list[Said]) -> str:
             **page.values(WHOLE, row),
             "not_responding": rounded(row.domain.not_responding),
             **page.tables(_parts(vm, verdicts)),
-            "unread": [part.text for part in (*snapshot.unread, *row.unread)],
+            "unread": texts((*snapshot.unread, *row.unread)),
         }
     )
 

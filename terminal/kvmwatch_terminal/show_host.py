@@ -9,7 +9,7 @@ from operator import or_
 from kvmwatch.command.frame import Outcome
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
-from kvmwatch.model.snapshot import Snapshot
+from kvmwatch.model.snapshot import Snapshot, texts
 from kvmwatch.reading.connection import is_local
 from kvmwatch_terminal import page, reading
 from kvmwatch_terminal.formats import json_text, rounded
@@ -65,4 +65,4 @@ def _parts(snapshot: Snapshot, verdicts: list[Said]) -> list[page.Part]:
 
 def _unread(snapshot: Snapshot) -> list[str]:
     host = snapshot.host.unread if snapshot.host else ()
-    return [part.text for part in (*snapshot.unread, *host) if not part.absent]
+    return texts(part for part in (*snapshot.unread, *host) if not part.absent)

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from kvmwatch.model import states
 from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Disk, Domain, Pool, Snapshot
@@ -109,7 +108,7 @@ def _is_on(disk: Disk, place: Place, folders: dict[str, str | None], devices: De
 
 def _has_more(domain: Domain, folders: dict[str, str | None]) -> bool:
     """Whether it may have disks, or a disk may be somewhere, of which nobody knows."""
-    if domain.state == states.NOSTATE or any(part.group in Group.DEFINITION for part in domain.unread):
+    if domain.held or any(part.group in Group.DEFINITION for part in domain.unread):
         return True
     named = (disk.pool for disk in domain.disks if disk.pool and not (disk.path or "").startswith("/"))
     return any(pool not in folders for pool in named)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from kvmwatch.model import states
 from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
@@ -31,7 +30,7 @@ def of_number(snapshot: Snapshot, text: str) -> Domain:
     named = next((domain for domain in snapshot.domains if domain.name == text), None)
     found = named or next((domain for domain in snapshot.domains if domain.id == int(text)), None)
     if not found:
-        held = [domain for domain in snapshot.domains if domain.state == states.NOSTATE]
+        held = [domain for domain in snapshot.domains if domain.held]
         raise KvmwatchError(
             f"no VM {text} here, neither a name nor an Id{_perhaps('Id', held)}; 'kvmwatch list -o name,id' tells "
             "which there are, and --pid whose a process is"

@@ -381,7 +381,7 @@ def test_rejected_definitions_do_not_replace_the_old_ones(command: Command, tmp_
     assert command(*write, "--validate", "true").code == 0
     assert command(*write, "-x", "web1", "--validate", "no-such-command").code == 3
     assert "web1" in file.read_text()
-    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".new"] == []
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".tmp"] == []
 
 
 @pytest.mark.parametrize(

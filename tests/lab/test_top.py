@@ -66,7 +66,7 @@ def test_processes_beside_proc(command: Command, bed: Bed) -> None:
     assert {line["vm"] for line in by_pid.values()} <= running
 
 
-@pytest.mark.skipif(not shutil.which("virt-top"), reason="virt-top: Debian 12 has none")
+@pytest.mark.skipif(not shutil.which("virt-top"), reason="this Debian has no virt-top")
 def test_rates_beside_virt_top(command: Command, tmp_path: Path) -> None:
     """Both look at web1 for the same while, as virt-top's --csv and our --json tell it."""
     file, seconds = tmp_path / "virt-top.csv", 5

@@ -8,9 +8,9 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import psutil
@@ -27,6 +27,21 @@ def replace(path: Path, text: str = "new", validate: str | None = None, reload: 
 
 def nothing_is_left(folder: Path) -> bool:
     return not [path for path in folder.iterdir() if path.name.startswith(".")]
+
+
+@contextmanager
+def at_work(file: Path, begun: Path) -> Iterator[None]:
+    """Another run, that has a file which is not accepted yet; behind the block it is."""
+    validate = f"sh -c 'touch {begun}; while [ -e {begun} ]; do sleep 0.05; done'"
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(replace, file, "new", validate)
+        try:
+            while not begun.exists():
+                time.sleep(0.01)
+            yield
+        finally:
+            begun.unlink()
+        assert run.result()
 
 
 @pytest.fixture(params=["old", None], ids=["there was one", "there was none"])
@@ -253,20 +268,11 @@ def test_two_at_once_do_not_mix(tmp_path: Path) -> None:
 
 
 def test_who_waits_too_long_for_another_run_says_so(tmp_path: Path) -> None:
-    begun = tmp_path / "begun"
     folder = tmp_path / "conf.d"
     folder.mkdir()
-    validate = f"sh -c 'touch {begun}; while [ -e {begun} ]; do sleep 0.05; done'"
-    with ThreadPoolExecutor(1) as pool:
-        other = pool.submit(replace, folder / "a.cfg", "new", validate)
-        try:
-            while not begun.exists():
-                time.sleep(0.01)
-            with pytest.raises(KvmwatchError, match="another run of nagios_kvm config is still at work in "):
-                files.replace(folder / "b.cfg", "new", None, None, Deadline(0.3))
-        finally:
-            begun.unlink()
-        assert other.result()
+    busy = pytest.raises(KvmwatchError, match="another run of nagios_kvm config is still at work in ")
+    with at_work(folder / "a.cfg", tmp_path / "begun"), busy:
+        files.replace(folder / "b.cfg", "new", None, None, Deadline(0.3))
     assert [path.name for path in folder.iterdir()] == ["a.cfg"]
 
 
@@ -452,23 +458,15 @@ def test_the_files_of_others_that_a_killed_run_left_are_put_back_by_whichever_ru
 
 def test_two_paths_to_a_folder_are_one_to_be_alone_in(tmp_path: Path) -> None:
     """Whichever way they name it: by a link to a file in it, or by one to the folder."""
-    real, links, begun = tmp_path / "real", tmp_path / "links", tmp_path / "begun"
+    real, links = tmp_path / "real", tmp_path / "links"
     real.mkdir()
     links.mkdir()
     (links / "a.cfg").symlink_to(real / "a.cfg")
     (tmp_path / "folder").symlink_to(real)
-    validate = f"sh -c 'touch {begun}; while [ -e {begun} ]; do sleep 0.05; done'"
-    with ThreadPoolExecutor(1) as pool:
-        run = pool.submit(replace, links / "a.cfg", "new", validate)
-        try:
-            while not begun.exists():
-                time.sleep(0.01)
-            for other in (real / "b.cfg", tmp_path / "folder" / "b.cfg", links / "b.cfg"):
-                with pytest.raises(KvmwatchError, match="another run of nagios_kvm config is still at work in "):
-                    files.replace(other, "new", None, None, Deadline(0.2))
-        finally:
-            begun.unlink()
-        assert run.result()
+    with at_work(links / "a.cfg", tmp_path / "begun"):
+        for other in (real / "b.cfg", tmp_path / "folder" / "b.cfg", links / "b.cfg"):
+            with pytest.raises(KvmwatchError, match="another run of nagios_kvm config is still at work in "):
+                files.replace(other, "new", None, None, Deadline(0.2))
 
 
 def test_no_guard_is_left(file: Path) -> None:

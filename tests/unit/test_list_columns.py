@@ -497,8 +497,9 @@ def test_json_is_the_same_text_again_and_nothing_that_a_terminal_acts_upon(name:
 
 def test_json_says_why_something_is_null() -> None:
     unread = Unread(Group.MEMORY, "memory", "no answer")
+    twice = (unread, unread._replace(group=Group.CPU))
     made = Snapshot("qemu:///system", NOW, 0.0, unread=(Unread(Group.AUTOSTART, "autostart", "refused"),))
-    text = formats.as_json(made, rows(made._replace(domains=(vm(unread=(unread,)),))), (BY_NAME["rss"],))
+    text = formats.as_json(made, rows(made._replace(domains=(vm(unread=twice),))), (BY_NAME["rss"],))
     document = json.loads(text)
     assert document["unread"] == ["autostart could not be read: refused"]
     assert document["domains"] == [

@@ -17,7 +17,8 @@ def vm(name: str, number: int | None, state: int = states.RUNNING) -> Domain:
     return Domain(f"uuid of {name}", name, number, state, 1, 0.0)
 
 
-WEB1, NUMBERED, OFF, HELD = vm("web1", 7), vm("7000", 9), vm("off", None, 5), vm("held", None, states.NOSTATE)
+WEB1, NUMBERED, OFF = vm("web1", 7), vm("7000", 9), vm("off", None, 5)
+HELD = vm("held", None, states.NOSTATE)._replace(not_responding=5.0)
 THREADS = (Thread(4002, 1.0, "CPU 0/KVM", VCPU), Thread(50, 1.0, "vhost-4001", VHOST, apart=True))
 SEEN = Snapshot(
     *("qemu:///system", 0, 0),

@@ -183,9 +183,7 @@ def _number(text: str, scales: Mapping[str, int]) -> str:
     """A limit as Range reads it, empty where there is none. Raises ValueError, and KeyError for its unit."""
     if not text:
         return ""
-    found = re.fullmatch(
-        _NUMBER, text
-    )  # not made before: it takes longer than a check without ranges has for them
+    found = re.fullmatch(_NUMBER, text)  # compiled only where there is a limit
     if found is None or abs(float(found[1])) > _LARGEST:
         raise ValueError
     if not found[2]:

@@ -13,7 +13,7 @@ from kvmwatch.model import states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.policy import Policy
 from kvmwatch.model.record import Record
-from kvmwatch.model.snapshot import LONGEST_WHY, Domain, Snapshot, Unreads
+from kvmwatch.model.snapshot import LONGEST_WHY, Domain, Snapshot, Unreads, texts
 from kvmwatch.model.text import labelled, readable
 from kvmwatch.model.units import duration, human
 
@@ -214,7 +214,7 @@ class Verdict:
         ``unread`` is its record's: it is UNKNOWN by what of it could not be read and the check is there for.
         """
         made = Subject(name, label_parts, policy, self)
-        for text in dict.fromkeys(part.text for part in unread if part.group in self.groups):
+        for text in texts(part for part in unread if part.group in self.groups):
             made.say(Unknown, text)
         self.subjects.append(made)
         return made

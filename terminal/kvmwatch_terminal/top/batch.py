@@ -10,6 +10,7 @@ from typing import Any
 
 from kvmwatch.command import watchdog
 from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.model.snapshot import texts
 from kvmwatch.model.text import readable
 from kvmwatch_terminal import formats, reading
 from kvmwatch_terminal.columns import Column
@@ -96,7 +97,7 @@ def as_json(state: State, taken: Taken, _: bool) -> str:
     document = {
         "uri": taken.snapshot.uri,
         "time": formats.rounded(taken.snapshot.time),
-        "unread": [part.text for part in taken.snapshot.unread],
+        "unread": texts(taken.snapshot.unread),
         state.view: [_object(line, columns) for line in model.lines(state, taken)],
     }
     return json.dumps(document)
@@ -109,6 +110,6 @@ def _columns(state: State) -> tuple[Column, ...]:
 def _object(line: views.Line, columns: tuple[Column, ...]) -> dict[str, Any]:
     made: dict[str, Any] = {column.name: formats.rounded(column.of(line)) for column in columns}
     if isinstance(line, Row):
-        made["unread"] = [part.text for part in line.unread]
+        made["unread"] = texts(line.unread)
         made["not_responding"] = formats.rounded(line.domain.not_responding)
     return made
