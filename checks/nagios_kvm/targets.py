@@ -70,7 +70,7 @@ def find(to: str, credentials: str | None, ca_file: str | None, allow_http: bool
     """
     if "://" in to and set("@?#") & set(to):
         raise UsageError(
-            "--to URL without user and password, '?' and '#': everybody can see them there; see --credentials"
+            "--to: no user, password or token in the URL ('@', '?', '#'), which everybody sees; see --credentials"
         )
     if to.lower().startswith(("https://", "http://")):
         from nagios_kvm.icinga_api import IcingaApi  # noqa: PLC0415 - brings requests

@@ -421,7 +421,7 @@ def test_rejected_definitions_do_not_replace_the_old_ones(command: Command, tmp_
         ),
         (
             ("publish", *HOST, "--to", "https://u:p@localhost:1", "--credentials", "/x"),
-            "without user and password",
+            "no user, password or token in the URL",
         ),
         (("publish", "-u", EXAMPLE_URI, "--host", "a;b", "--to", "/tmp"), "'a;b' is no name of a host"),
         (("config", "--format", "nagios", "-u", EXAMPLE_URI, "--host", "a,b"), "Nagios takes no , in a name"),

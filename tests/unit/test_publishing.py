@@ -260,7 +260,7 @@ def test_credentials_in_the_url_are_refused_unseen(to: str, within: str) -> None
     scheme, _, rest = to.partition("://")
     for spelt in (scheme, scheme.upper()):
         with pytest.raises(
-            UsageError, match=r"--to URL without user and password, .*; see --credentials"
+            UsageError, match=r"--to: no user, password or token in the URL .*; see --credentials"
         ) as refused:
             targets.find(within.format(scheme=spelt, rest=rest), "/etc/kvmwatch/icinga.ini", None)
         assert "heim" not in str(refused.value)
