@@ -38,9 +38,10 @@ else:
             if not values and not named and len(cls._field_defaults) == len(cls._fields):
                 return tuple.__new__(cls, cls._field_defaults.values())
             fields = ", ".join(cls._fields)
-            cls.__new__ = eval(f"lambda _cls, {fields}: _new(_cls, ({fields},))", {"_new": tuple.__new__})
-            cls.__new__.__defaults__ = tuple(cls._field_defaults.values())
-            return cls.__new__(cls, *values, **named)
+            constructor = eval(f"lambda _cls, {fields}: _new(_cls, ({fields},))", {"_new": tuple.__new__})
+            constructor.__defaults__ = tuple(cls._field_defaults.values())
+            cls.__new__ = constructor  # when all of it is made: another thread may take it from now on
+            return constructor(cls, *values, **named)
 
         @classmethod
         def _make(cls, values):

@@ -94,6 +94,22 @@ def test_one_of_defaults_alone_may_be_made_before_and_after_others() -> None:
     assert Defaults() == _Model.Defaults()
 
 
+def test_its_constructor_is_whole_before_another_thread_can_take_it() -> None:
+    made = []
+
+    class Watched(type(Record)):  # type: ignore[misc]
+        def __setattr__(kind, name: str, value: Callable[..., Any]) -> None:
+            made.append(value(kind, 1))  # as a thread that comes at that moment
+            super().__setattr__(name, value)
+
+    class Watchful(Record, metaclass=Watched):
+        one: int
+        other: str | None = None
+
+    assert Watchful(2) == (2, None)
+    assert made == [(1, None)]
+
+
 def test_it_is_a_tuple_with_names_without_a_dictionary() -> None:
     assert isinstance(Pair(1), tuple)
     assert not hasattr(Pair(1), "__dict__")
