@@ -39,6 +39,14 @@ def prepared(request: pytest.FixtureRequest) -> Iterator[Prepared]:
 
 
 @pytest.fixture(scope="session")
+def bed() -> Iterator[Bed]:
+    from bed import LITTLE, Bed
+
+    with running(Bed(LITTLE)) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
 def zabbix(bed: Bed) -> Iterator[Zabbix]:
     from zabbix import Zabbix
 
