@@ -8,6 +8,7 @@ HTTP 200 also when it refuses. What it takes it gives to ``taken``, or writes as
 from __future__ import annotations
 
 import time
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
@@ -18,6 +19,7 @@ from hanging import Handler
 TOKEN = "0123456789abcdef"
 FIELDS = ("hostname", "servicename", "state", "output")
 _MOST = 8 * 1024 * 1024  # bytes: PHP's post_max_size
+_NUMBERS = count()
 
 
 class Sent(NamedTuple):
@@ -97,8 +99,7 @@ def _answer(handler: Handler, text: str) -> None:
 
 def _write(spool: Path, result: Sent) -> None:
     """Write a result as NRDP's nagioscorepassivecheck does: a file each, newlines as \\\\n, and nothing else escaped."""
-    number = len(list(spool.iterdir())) + time.monotonic_ns() % 10**6
-    file = spool / f"c{number % 10**6:06}"
+    file = spool / f"c{next(_NUMBERS):06}"  # no two are the same, one of which Nagios would never see
     output = result.output.replace("\n", "\\n")
     text = (
         f"### NRDP Check ###\nstart_time={int(time.time())}.0\nhost_name={result.host}\n"

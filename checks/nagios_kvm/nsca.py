@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import shutil
+import signal
 from collections.abc import Sequence
 from itertools import islice
 from math import ceil
@@ -87,8 +88,15 @@ class Nsca:
             return 0, "send_nsca was not done within the time limit, and was ended"
         number = min(sent(ran.said), len(lines))
         if ran.code or number < len(lines):
-            return number, f"send_nsca: {one_line(ran.said) or f'exit code {ran.code}'}"
+            return number, f"send_nsca: {one_line(ran.said) or _ended(ran.code)}"
         return number, ""
+
+
+def _ended(code: int) -> str:
+    """What the end of a send_nsca means that said nothing, as where its daemon hung up."""
+    if code == -signal.SIGPIPE:
+        return "the daemon hung up: password and encryption_method must be those of its nsca.cfg"
+    return f"ended by signal {-code}" if code < 0 else f"exit code {code}"
 
 
 def packet(host: str, result: Result) -> bytes | None:

@@ -10,7 +10,7 @@ import proxy
 import pytest
 from commands import Command
 from running import running
-from waiting import eventually
+from waiting import eventually, eventually_equal
 
 from zabbix import HV, Zabbix, provision, unsupported
 
@@ -75,9 +75,10 @@ def test_hypervisor_and_guests_behind_a_proxy_with_a_psk(
     assert proxy.KEY not in ran.out + ran.err
     push = ("zabbix_kvm", "send", "--guests-only", "-d", "web1", "--config", proxy.CONFIG)
     eventually("the proxy takes the guest's data", lambda: kvm(*push).code == 0)
-    eventually(
+    eventually_equal(
         "and hands it on",
-        lambda: kvm(*push).code == 0 and behind.items(web1)["kvm.domain.state"]["lastvalue"] == "1",
+        lambda: (kvm(*push).code, behind.items(web1)["kvm.domain.state"]["lastvalue"]),
+        (0, "1"),
     )
     past = kvm(*push[:-1], in_clear(tmp_path))
     assert past.code != 0, "nobody gets past the key"

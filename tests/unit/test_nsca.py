@@ -65,6 +65,8 @@ def nsca(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> Nsca:
         (f"echo 49 '{SAYS}'", 249, f"send_nsca: 49 {SAYS}", "KVM state vm249"),
         (f"echo 999 '{SAYS}'", 250, "", None),
         ("exit 1", 200, "send_nsca: exit code 1", "KVM state vm200"),
+        ("kill -KILL $$", 200, "send_nsca: ended by signal 9", "KVM state vm200"),
+        ("kill -PIPE $$", 200, "send_nsca: the daemon hung up: password", "KVM state vm200"),
     ],
 )
 def test_a_batch_that_fails_takes_nothing_from_those_before(
