@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
 from typing import Any, NoReturn
 
 from kvmwatch import __version__
 from kvmwatch.model.errors import UsageError
 from kvmwatch.reading.connection import authority, default_uri
 
-# argparse asks for translations of its words, of which Python has none; to look for them, it imports locale: 1 ms
-vars(argparse)["_"] = str
+
+@contextmanager
+def _untranslated() -> Iterator[None]:
+    """Import argparse without gettext, which takes 1 ms, and another one to look for translations by locale.
+
+    It would ask that for its words in the user's language, of which Python has none.
+    """
+    words: Any = ModuleType("gettext")
+    words.gettext, words.ngettext = str, lambda one, more, number: one if number == 1 else more
+    before = sys.modules.setdefault("gettext", words)
+    yield
+    if before is words:
+        del sys.modules["gettext"]
+
+
+with _untranslated():
+    import argparse
+
+vars(argparse)["_"] = str  # it may have been imported by others
+
+Refused = argparse.ArgumentTypeError  # what the type of an option raises
 
 DEFAULT_TIMEOUT = 10.0
 ALLOW_HTTP = "--allow-http"
@@ -141,7 +162,7 @@ def uri(text: str) -> str:
     try:
         _ = urlsplit(text).hostname, urlsplit(text).port
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no URI: {error}; use for instance qemu:///system") from None
+        raise Refused(f"{text!r} is no URI: {error}; use for instance qemu:///system") from None
     return text
 
 
@@ -150,9 +171,9 @@ def seconds(text: str) -> float:
     try:
         seconds = float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds") from None
+        raise Refused(f"{text!r} is not a number of seconds") from None
     if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError("the time limit must be more than 0 seconds")
+        raise Refused("the time limit must be more than 0 seconds")
     return seconds
 
 
@@ -161,7 +182,7 @@ def wait(text: str) -> float:
     try:
         number = float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+        raise Refused(f"{text!r} is not a number") from None
     if not number >= 0:
-        raise argparse.ArgumentTypeError("it must be 0 or more")
+        raise Refused("it must be 0 or more")
     return number

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import time
 
 from kvmwatch.command import state_files
 from kvmwatch.reading.collect import Known, Waits
 
 _HEAD = "kvmwatch domains 1"
-_LINE = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12} "
+_UUID = 36  # characters, which a line begins with
 
 
 class Roster:
@@ -26,7 +25,7 @@ class Roster:
         head, *lines = (self._text or "").split("\n")
         if not head.startswith(_HEAD):
             return Known({})
-        names = dict(line.split(" ", 1) for line in lines if re.match(_LINE, line))
+        names = {line[:_UUID]: line[_UUID + 1 :] for line in lines if _has_uuid(line)}
         return Known(names, _waits(head[len(_HEAD) :].split()))
 
     def save(self, known: Known) -> None:
@@ -36,6 +35,13 @@ class Roster:
         text = "\n".join([head, *(f"{uuid} {name}" for uuid, name in sorted(known.names.items()))])
         if text != self._text:
             state_files.replace(self._path, text)
+
+
+def _has_uuid(line: str) -> bool:
+    """Whether a line has a UUID and a blank before a name; every run of every check reads all of them."""
+    uuid, blank = line[:_UUID], line[_UUID : _UUID + 1]
+    dashes = uuid[8:24:5] == "----" and uuid.count("-") == 4
+    return len(uuid) == _UUID and blank == " " and dashes and not uuid.strip("-0123456789abcdef")
 
 
 def _words(waits: Waits | None) -> list[str]:

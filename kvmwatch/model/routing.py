@@ -20,7 +20,7 @@ _VARIABLE = r"[A-Za-z][A-Za-z0-9_]*"
 #: what our own definitions have, and not always as a text
 _OURS = r"kvm.*|contact_groups|dummy_(state|text)"
 #: what of ours a VM may have otherwise, as it may by thresholds of its own: Icinga's commands take it
-OF_A_CHECK = re.compile(r"kvm_(?P<check>[a-z]+)_(?P<option>warning|critical|severity)")
+OF_A_CHECK = r"kvm_(?P<check>[a-z]+)_(?P<option>warning|critical|severity)"
 #: what Icinga's own commands and rules, Debian's and those of many sites go by: no VM has a say in it
 RESERVED = (
     *("address*", "backup_downtime", "check_*", "command_endpoint", "disks", "dummy_*", "enable_*", "event_*"),
@@ -59,7 +59,7 @@ def variable(name: str, value: str) -> tuple[str, str]:
     """Check a custom variable. Raises ValueError."""
     if not re.fullmatch(_VARIABLE, name):
         raise ValueError(f"{name!r} is no name of a variable: use letters, digits and _")
-    if re.fullmatch(_OURS, name.lower()) and not OF_A_CHECK.fullmatch(name):
+    if re.fullmatch(_OURS, name.lower()) and not re.fullmatch(OF_A_CHECK, name):
         raise ValueError(
             f"{name!r}: names with kvm, contact_groups, dummy_state and dummy_text are kvmwatch's own, "
             "but for kvm_CHECK_warning and the like"
@@ -108,7 +108,7 @@ def permitted(routing: Routing, allowed: Collection[str]) -> tuple[Routing, Refu
     small = [glob.lower() for glob in allowed]
     for name, value in routing.variables:
         called = f"{_AS_ALLOWED}{name}"
-        if OF_A_CHECK.fullmatch(name):
+        if re.fullmatch(OF_A_CHECK, name):
             variables.append((name, value))
         elif any(fnmatchcase(name.lower(), glob) for glob in RESERVED):
             reserved.append(called)

@@ -14,9 +14,7 @@ Folder = Union[str, "os.PathLike[str]"]
 
 #: /machine.slice/machine-qemu\x2d3\x2dweb1.scope with systemd, /machine/qemu-3-web1.libvirt-qemu without; the
 #: folders between are the partitions of <resource>
-_CGROUP = re.compile(
-    r"^[^:]*:[^:]*:/machine(?:\.slice)?/(?:[^\n]*/)?(?:machine-)?qemu(?:-|\\x2d)(\d+)(?:-|\\x2d)", re.M
-)
+_CGROUP = r"(?m)^[^:]*:[^:]*:/machine(?:\.slice)?/(?:[^\n]*/)?(?:machine-)?qemu(?:-|\\x2d)(\d+)(?:-|\\x2d)"
 _AS_IN_XML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;"})
 _MOST = 64  # bytes of a pid file
 
@@ -67,5 +65,5 @@ def pid_file(name: str, folders: Sequence[Folder]) -> tuple[str, int]:
 
 def cgroup_id(text: str) -> int | None:
     """The number in libvirt's group of a ``/proc/PID/cgroup``."""
-    named = _CGROUP.search(text)
+    named = re.search(_CGROUP, text)
     return int(named[1]) if named else None

@@ -17,7 +17,7 @@ from kvmwatch.reading.pid_files import Folder
 
 PROC = "/proc"
 
-_NAMES = ("qemu", "kvm")  # what a QEMU may be called that has no control group of libvirt's
+_NAMES = (b"qemu", b"kvm")  # what a QEMU is called as a rule; else its control group has to be libvirt's
 _STARTTIME = 19  # of /proc/PID/stat, behind the process's name
 
 
@@ -51,13 +51,14 @@ def _with_start(domain: Domain, boot: int, proc: Folder, folders: Sequence[Folde
         return domain._replace(unread=(*domain.unread, unread))
     try:
         stat = _read(f"{proc}/{pid}/stat")
-        cgroup = _read(f"{proc}/{pid}/cgroup").decode(errors="replace")
         name, behind = stat.partition(b"(")[2].rpartition(b")")[::2]
         started = int(behind.split()[_STARTTIME]) // os.sysconf("SC_CLK_TCK")
+        if not name.startswith(_NAMES):
+            cgroup = _read(f"{proc}/{pid}/cgroup").decode(errors="replace")
+            if pid_files.cgroup_id(cgroup) != domain.id:
+                return domain  # the PID is of another container's count
     except (OSError, ValueError, LookupError):  # it has just ended, or is hidden
         return domain
-    if pid_files.cgroup_id(cgroup) != domain.id and not name.startswith(tuple(map(str.encode, _NAMES))):
-        return domain  # the PID is of another container's count
     return domain._replace(stats=domain.stats._replace(started=boot + started))
 
 

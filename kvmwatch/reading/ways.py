@@ -29,7 +29,7 @@ _WITH_TAP = (*_ON_BRIDGES, "direct", "ethernet")
 #: there when Open vSwitch forwards in its own process: its taps have no master then
 _OVS_USERSPACE = "ovs-netdev"
 
-_TAP = re.compile(r"net\.\d+\.name")
+_TAP = r"net\.\d+\.name"
 
 OPEN_VSWITCH = "openvswitch"
 
@@ -161,7 +161,7 @@ def _taps(
     except DeadlineExceeded as error:  # somebody holds one of them since it was listed
         return {}, (Unread(Group.INTERFACE, "way to the network", str(error)),)
     return {
-        domain.UUIDString(): [value for name, value in fields.items() if _TAP.fullmatch(name)]
+        domain.UUIDString(): [value for name, value in fields.items() if re.fullmatch(_TAP, name)]
         for domain, fields in listed
     }, ()
 

@@ -20,7 +20,18 @@ from kvmwatch.reading.deadline import Deadline
 #: each takes some tenths of a millisecond or more, and only rare ways need it
 HEAVY = {
     *("asyncio", "concurrent.futures", "configparser", "copy", "dataclasses", "decimal", "email", "getpass"),
-    *("glob", "http", "inspect", "json", "locale", "logging", "multiprocessing", "nagiosplugin.check", "psutil"),
+    *(
+        "gettext",
+        "glob",
+        "http",
+        "inspect",
+        "json",
+        "locale",
+        "logging",
+        "multiprocessing",
+        "nagiosplugin.check",
+        "psutil",
+    ),
     *("pathlib", "requests", "shlex", "shutil", "socket", "ssl", "subprocess", "tempfile", "traceback"),
     *("urllib.parse", "urllib.request"),
     *("xml.etree", "xml.parsers"),
@@ -87,8 +98,7 @@ def test_a_check_imports_no_reader_that_it_does_not_need(check: Check) -> None:
     there = {*subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()}
     reading = {module.rpartition(".")[2] for module in there if module.startswith("kvmwatch.reading.")}
     assert reading == READERS | MORE.get(check.name, set())
-    needed = {"json"} if check.remembers else set()
-    needed |= OF_XML if reading & {"domain_xml", "networks", "storage"} else set()
+    needed = {*OF_XML} if reading & {"domain_xml", "networks", "storage"} else set()
     needed |= OF_THREADS if reading & {"lanes"} else set()
     assert not there & HEAVY - needed, "import it where it is used"
 

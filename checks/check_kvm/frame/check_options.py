@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import TYPE_CHECKING
 
 from check_kvm.frame import output, perfdata
 from check_kvm.frame.conditions import SEVERITIES
 from check_kvm.frame.siteconfig import SiteConfig, load
 from check_kvm.frame.thresholds import MetricSpec
-from kvmwatch.command.options import Parser, parser
+from kvmwatch.command.options import Parser, Refused, parser
 
 if TYPE_CHECKING:
+    import argparse
+
     from check_kvm.frame.plugin import Check
 
 
@@ -107,7 +108,7 @@ def add_state_dir(made: argparse.ArgumentParser) -> None:
 
 def _limit(text: str) -> int:
     if not text.isdecimal() or int(text) < output.LEAST_LIMIT:
-        raise argparse.ArgumentTypeError(f"{text!r}: use a number of bytes, {output.LEAST_LIMIT} or more")
+        raise Refused(f"{text!r}: use a number of bytes, {output.LEAST_LIMIT} or more")
     return int(text)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from functools import cache, lru_cache
 
 import check_kvm
@@ -69,7 +70,7 @@ def misspelt(name: str, kind: str = "metric", of_a_domain: bool = False) -> Miss
 
 def no_option(variable: str) -> str | None:
     """Why a VM's variable (``kvm_cpu_warning``) is no option of its checks; None: it is, or has another name."""
-    found = OF_A_CHECK.fullmatch(variable)
+    found = re.fullmatch(OF_A_CHECK, variable)
     if not found:
         return None
     name, option = found["check"], found["option"]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 import time
 from collections.abc import Callable
-from typing import Optional, Protocol
+from typing import TYPE_CHECKING, Optional, Protocol
 
 from kvmwatch.command.history import History
 from kvmwatch.model import lasting, rates
@@ -18,6 +17,9 @@ from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Snapshot
 from kvmwatch.reading.collect import Reader
 from kvmwatch.reading.deadline import Deadline
+
+if TYPE_CHECKING:
+    import argparse
 
 _SAMPLING = 1.0  # seconds between the two samples of a first run
 

@@ -37,7 +37,7 @@ _FLAGS = {"yes": True, "no": False}
 _VARIABLES = "vars."
 _ALLOWED = "allow_metadata"
 #: a section is a line of its own: configparser would take what follows on it for the name, or for nothing
-_SECTION = re.compile(r"\[(?P<header>(?:(?!\]\s*[#;]).)+)\]\s*$")
+_SECTION = r"\[(?P<header>(?:(?!\]\s*[#;]).)+)\]\s*$"
 
 
 class SiteConfig(Record):
@@ -85,7 +85,7 @@ def load(path: str) -> SiteConfig:
     from kvmwatch.command import given  # noqa: PLC0415
 
     parser = configparser.ConfigParser(interpolation=None, delimiters=("=",), default_section="")
-    parser.SECTCRE = _SECTION
+    parser.SECTCRE = re.compile(_SECTION)
     # names of variables keep their letters; small and large are the same in all other keys
     parser.optionxform = lambda key: key if key.lower().startswith(_VARIABLES) else key.lower()  # type: ignore[method-assign,assignment]
     try:

@@ -156,6 +156,7 @@ SCALES: Mapping[str, Mapping[str, int]] = {
 _RANGES = 1024  # that are known without being read again: a VM's own ones are read by every check, each time
 #: a number with at most one unit; no exponent, and no two units after each other (4d12h)
 _NUMBER = r" *([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))([A-Za-z]*) *"
+_DIGITS = 25  # of the largest
 _LARGEST = 1e24  # that a limit can be: more than anything that is measured, and it fits into texts and perfdata
 
 
@@ -181,9 +182,9 @@ def parse_range(spec: str, unit: str = "") -> Range:
 
 def _number(text: str, scales: Mapping[str, int]) -> str:
     """A limit as Range reads it, empty where there is none. Raises ValueError, and KeyError for its unit."""
-    if not text:
-        return ""
-    found = re.fullmatch(_NUMBER, text)  # compiled only where there is a limit
+    if not text or (len(text) < _DIGITS and text.isascii() and text.isdigit()):  # as nearly all
+        return text
+    found = re.fullmatch(_NUMBER, text)  # compiled only where there is another limit
     if found is None or abs(float(found[1])) > _LARGEST:
         raise ValueError
     if not found[2]:
