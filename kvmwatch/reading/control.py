@@ -9,10 +9,10 @@ import libvirt
 
 from kvmwatch.reading.connection import UNSUPPORTED, Connection, LibvirtDomain, one_line
 from kvmwatch.reading.deadline import Deadline
-from kvmwatch.reading.walk import Walked, walk
 
 if TYPE_CHECKING:
     from kvmwatch.reading.hypervisor import Hypervisor
+    from kvmwatch.reading.walk import Walked
 
 #: not running any more, or a driver without it
 _NOTHING_TO_TELL = (*UNSUPPORTED, libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_DOMAIN)
@@ -38,6 +38,10 @@ def hung(
     those given. It does not tell of every job that makes others wait. ``untold`` is filled. Raises KvmwatchError,
     and libvirtError when the connection is lost.
     """
+    if not uuids:
+        return {}
+    from kvmwatch.reading.walk import walk  # noqa: PLC0415 - only where some QEMU has not answered
+
     limit = patience(deadline)
 
     def questioner() -> Callable[[str], float | None]:

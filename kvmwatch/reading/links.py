@@ -56,7 +56,7 @@ def _read(folder: str, name: str) -> Optional[Link]:
         return None  # no name of an interface, and a way out of the folder
     path = f"{folder}/{name}"
     try:
-        with open(f"{path}/flags", encoding="ascii") as file:
+        with open(f"{path}/flags", encoding="utf-8") as file:  # "ascii" is a module more
             flags = int(file.read(), 16)
         entries = os.listdir(path)
         master = os.path.basename(os.readlink(f"{path}/master")) if "master" in entries else None

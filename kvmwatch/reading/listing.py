@@ -36,7 +36,6 @@ from kvmwatch.reading.connection import (
 from kvmwatch.reading.deadline import Deadline, Started
 from kvmwatch.reading.hypervisor import Hypervisor
 from kvmwatch.reading.known import Known, Roster, Waits
-from kvmwatch.reading.walk import walk
 
 _LOOKUP = 4  # domains of a list that cost as much as one lookup, in all lanes together
 _ASKED_AGAIN_AFTER = 5.0  # seconds, at least
@@ -171,6 +170,8 @@ class Listing:
 
     def _asked_one_by_one(self, names: dict[str, str], assumed: Iterable[str], since: float) -> Survey:
         """Ask each by its UUID but those that are assumed to be held; it has been like that since a Unix time."""
+        from kvmwatch.reading.walk import walk  # noqa: PLC0415 - as a rule the list answers
+
         held = dict.fromkeys(assumed, 0.0)
         flags = self._flags
 

@@ -39,7 +39,7 @@ HEAVY = {
 #: what of kvmwatch/reading all checks have imported by the time libvirt answers
 READERS = {
     *("bulk", "collect", "connection", "control", "deadline", "descriptions", "domains", "hypervisor", "known"),
-    *("listing", "records", "walk"),
+    *("listing", "records"),
 }
 #: and what some have besides
 MORE = {
@@ -48,7 +48,7 @@ MORE = {
     "memory": {"lanes", "domain_xml", "consoles", "titles"},
     "disk": {"lanes", "domain_xml", "consoles", "titles"},
     "network": {"links", "ways", "domain_xml", "consoles", "titles"},
-    "net": {"links", "ways", "networks"},
+    "net": {"links", "ways", "networks", "walk"},
     "pool": {
         *("lanes", "storage", "pool_paths", "pool_questions", "pool_records", "mounts", "thin_pools"),
     },
