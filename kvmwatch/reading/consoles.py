@@ -13,9 +13,9 @@ _LONGEST = 255  # characters of an address, a path
 _NOWHERE = ("null", "stdio", "vc")  # ways of a console that lead to nobody
 
 
-def graphics(root: Element) -> Iterator[Console]:
+def graphics(devices: Element) -> Iterator[Console]:
     """Every place at which a screen is to be had; one that only the machine itself draws has none."""
-    for element in root.iterfind("devices/graphics"):
+    for element in devices.findall("graphics"):
         kind = _text(element, "type") or ""
         port, tls_port = _port(element, "port"), _port(element, "tlsPort")
         for listen in element.findall("listen") or [element]:
@@ -28,10 +28,10 @@ def graphics(root: Element) -> Iterator[Console]:
                 yield Console(kind, way, address, port, tls_port)
 
 
-def serial(root: Element) -> Iterator[Console]:
+def serial(devices: Element) -> Iterator[Console]:
     """The serial ports, and consoles that are none of them; what virsh console opens by itself has no device."""
-    ports = root.findall("devices/serial")
-    all_consoles = root.findall("devices/console")
+    ports = devices.findall("serial")
+    all_consoles = devices.findall("console")
     # the first console of most domains is their first serial port once more
     others = [element for element in all_consoles if _target(element) != "serial"]
     first = next(iter(all_consoles), None)
@@ -41,9 +41,8 @@ def serial(root: Element) -> Iterator[Console]:
         way = _text(element, "type") or ""
         if way in _NOWHERE:
             continue
-        source = element.find("source[@mode='bind']")
-        source = element.find("source") if source is None else source
-        source = Element("source") if source is None else source
+        sources = element.findall("source") or [Element("source")]
+        source = next((source for source in sources if source.get("mode") == "bind"), sources[0])
         alias = element.find("alias")
         yield Console(
             kind,

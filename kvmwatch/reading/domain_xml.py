@@ -1,4 +1,8 @@
-"""What the domain's XML says that no statistics tell: device types, MAC addresses, balloon period, title."""
+"""What the domain's XML says that no statistics tell: device types, MAC addresses, balloon period, title.
+
+It is searched from child to child: of a single tag ElementTree finds them by itself, for paths it has Python go
+through all there are, which takes as long as to read the document.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +18,9 @@ from kvmwatch.model.text import readable
 from kvmwatch.reading import consoles
 from kvmwatch.reading.titles import CLOUDS, LONGEST_TITLE, first_text
 
-_TITLES = ("title", *(cloud.place("name") for cloud in CLOUDS))
-_PROJECTS = tuple(cloud.place(*cloud.project) for cloud in CLOUDS)
-_OWNERS = tuple(cloud.place(*cloud.owner) for cloud in CLOUDS)
-_KUBEVIRT = "metadata/{http://kubevirt.io}kubevirt"
+_KUBEVIRT = "{http://kubevirt.io}kubevirt"
+_WATCH = f"{{{policy.NAMESPACE}}}watch"
+_AGENT = "org.qemu.guest_agent.0"
 _REMEMBERED = (
     4096  # documents, of some KiB each: more than the domains of a hypervisor, or none would be met again
 )
@@ -47,38 +50,47 @@ def parse(xml: str) -> Definition:
     Who reads again and again meets the same text, as a rule, and has it parsed once.
     """
     root = ElementTree.fromstring(xml)
-    watch = root.find(f"metadata/{{{policy.NAMESPACE}}}watch")
-    stats = root.find("devices/memballoon/stats")
+    metadata, devices = _child(root, "metadata"), _child(root, "devices")
+    watch = metadata.find(_WATCH)
+    stats = _child(devices, "memballoon").find("stats")
     vcpu = root.find("vcpu")
-    channel = root.find("devices/channel/target[@name='org.qemu.guest_agent.0']")
+    channels = (_child(channel, "target") for channel in devices.findall("channel"))
+    channel = next((target for target in channels if target.get("name") == _AGENT), None)
+    clouds = [(cloud, found) for cloud in CLOUDS if (found := metadata.find(cloud.tag)) is not None]
+    names = (found.findtext(cloud.path("name")) for cloud, found in clouds)
     return Definition(
-        title=first_text(root.findtext(path) for path in _TITLES),
+        title=first_text((root.findtext("title"), *names)),
         vcpus=int(vcpu.get("current") or vcpu.text or 1) if vcpu is not None else 1,
         balloon_period=int(stats.get("period") or 0) if stats is not None else 0,
         agent_connected=None if channel is None else channel.get("state") == "connected",
         policy=policy.Policy() if watch is None else _policy(watch, len(xml)),
-        disks=tuple(_disk(disk) for disk in root.iterfind("devices/disk") if disk.find("target") is not None),
-        interfaces=tuple(_interfaces(root)),
-        project=_project(root),
-        owner=first_text(root.findtext(path) for path in _OWNERS),
+        disks=tuple(_disk(disk) for disk in devices.findall("disk") if disk.find("target") is not None),
+        interfaces=tuple(_interfaces(devices)),
+        project=_of_kubevirt(root, metadata)
+        or first_text(found.findtext(cloud.path(*cloud.project)) for cloud, found in clouds),
+        owner=first_text(found.findtext(cloud.path(*cloud.owner)) for cloud, found in clouds),
         pinned=tuple(_pinned(root, vcpu)),
-        consoles=(*consoles.graphics(root), *consoles.serial(root)),
+        consoles=(*consoles.graphics(devices), *consoles.serial(devices)),
     )
 
 
-def _project(root: ElementTree.Element) -> Optional[str]:
-    """Its project in OpenStack, group in OpenNebula or namespace in KubeVirt, whose names are NAMESPACE_NAME."""
+def _child(element: ElementTree.Element, tag: str) -> ElementTree.Element:
+    """The first child with this tag, or one with nothing in it."""
+    found = element.find(tag)
+    return ElementTree.Element(tag) if found is None else found
+
+
+def _of_kubevirt(root: ElementTree.Element, metadata: ElementTree.Element) -> Optional[str]:
+    """Its namespace in KubeVirt, whose names are NAMESPACE_NAME."""
     namespace, _, name = (root.findtext("name") or "").partition("_")
-    if name and root.find(_KUBEVIRT) is not None:
-        return readable(namespace, LONGEST_TITLE)
-    return first_text(root.findtext(path) for path in _PROJECTS)
+    return readable(namespace, LONGEST_TITLE) if name and metadata.find(_KUBEVIRT) is not None else None
 
 
 def _pinned(root: ElementTree.Element, vcpu: Optional[ElementTree.Element]) -> Iterator[tuple[int, str]]:
     """Each vCPU with a pinning of its own; else all have that of <vcpu cpuset>, if any."""
     own = {
         int(pin.get("vcpu") or 0): readable(pin.get("cpuset") or "", _LONGEST_NAME)
-        for pin in root.iterfind("cputune/vcpupin")
+        for pin in _child(root, "cputune").findall("vcpupin")
     }
     of_all = None if vcpu is None else vcpu.get("cpuset")
     numbers = range(int(vcpu.text or 0)) if vcpu is not None and of_all else own
@@ -135,9 +147,9 @@ def _limits(disk: ElementTree.Element) -> Iterator[tuple[str, int]]:
             yield limit.tag, number
 
 
-def _interfaces(root: ElementTree.Element) -> Iterator[Interface]:
+def _interfaces(devices: ElementTree.Element) -> Iterator[Interface]:
     keys: set[str] = set()
-    for number, element in enumerate(root.iterfind("devices/interface")):
+    for number, element in enumerate(devices.findall("interface")):
         key = _attribute(element, "mac", "address") or f"net{number}"
         if key in keys:  # the same MAC twice is legal
             key = f"{key}#{number}"

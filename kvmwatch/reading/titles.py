@@ -26,9 +26,14 @@ class Cloud(Record):
     project: tuple[str, ...]
     owner: tuple[str, ...]
 
-    def place(self, *way: str) -> str:
-        """The path of one of them, below <domain>."""
-        return "/".join(["metadata", *(f"{{{self.namespace}}}{step}" for step in (self.element, *way))])
+    def path(self, *way: str) -> str:
+        """The path of one of them, below that element."""
+        return "/".join(f"{{{self.namespace}}}{step}" for step in way)
+
+    @property
+    def tag(self) -> str:
+        """That element, as ElementTree has it."""
+        return f"{{{self.namespace}}}{self.element}"
 
 
 CLOUDS = (
