@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from check_kvm.frame.judging import all_checks, of_hypervisor
 from check_kvm.frame.siteconfig import SiteConfig
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from judging import judged as check_output
 from kvmwatch_terminal import beside, formats
@@ -480,10 +480,15 @@ def test_colour_is_on_the_status_alone() -> None:
 # --- for programs
 
 
-def test_csv_holds_every_text() -> None:
-    found = [row(name=HOSTILE, title='a"b,c')]
-    text = formats.as_csv(found, (BY_NAME["name"], BY_NAME["title"]), str)
-    assert list(csv.reader(io.StringIO(text))) == [["name", "title"], [HOSTILE, 'a"b,c']]
+@given(
+    name=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1),
+    title=st.text('a",; \r\n\t', min_size=1),
+)
+@example(HOSTILE, 'a"b,c')
+@example("a\rb", " \r")
+def test_csv_holds_every_text(name: str, title: str) -> None:
+    text = formats.as_csv([row(name=name, title=title)], (BY_NAME["name"], BY_NAME["title"]), str)
+    assert list(csv.reader(io.StringIO(text, newline=""), strict=True)) == [["name", "title"], [name, title]]
 
 
 @given(st.text())
