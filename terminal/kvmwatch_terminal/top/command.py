@@ -92,7 +92,7 @@ def _form(options: argparse.Namespace) -> batch.Format | None:
 def _state(options: argparse.Namespace) -> State:
     state = State(view=options.view, delay=options.delay, active=options.active)
     names = [column.name for column in state.table.columns]
-    if options.sort and options.sort not in names:
+    if options.sort is not None and options.sort not in names:
         raise UsageError(f"--sort {options.sort}: {options.view} has the columns {', '.join(names)}")
     if options.sort in REQUESTS.values():
         state = keys.pressed(state, "B", keys.Sight(None, 0))
