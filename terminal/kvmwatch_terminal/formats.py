@@ -67,7 +67,7 @@ def as_json(
         "domains": [
             {
                 **{column.name: rounded(column.of(row)) for column in columns},
-                "unread": texts(row.domain.unread),
+                "unread": texts(row.unread),
                 "not_responding": rounded(row.domain.not_responding),
             }
             for row in rows[:limit]
