@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from check_kvm.frame import output, perfdata
 from check_kvm.frame.conditions import SEVERITIES
 from check_kvm.frame.siteconfig import SiteConfig, load
 from check_kvm.frame.thresholds import MetricSpec
-from kvmwatch.command.options import Parser, parser
+from kvmwatch.command.options import Parser, parser, takes
 
 if TYPE_CHECKING:
     from check_kvm.frame.plugin import Check
@@ -85,7 +86,7 @@ def add_site_options(made: argparse.ArgumentParser) -> None:
 
 def add_choice(made: argparse.ArgumentParser, what: str, default: str) -> None:
     """Add ``--check``, whose names are for :func:`check_kvm.frame.judging.chosen`; ``what`` it chooses."""
-    made.add_argument(
+    option = made.add_argument(
         "--check",
         action="extend",
         type=lambda names: names.split(","),
@@ -93,6 +94,13 @@ def add_choice(made: argparse.ArgumentParser, what: str, default: str) -> None:
         metavar="CHECK",
         help=f"{what}; with commas between them, or repeatable (default: {default})",
     )
+    takes(option, _every_check)
+
+
+def _every_check(_: argparse.Namespace) -> Iterable[str]:
+    from check_kvm.frame import known  # noqa: PLC0415 - only a shell that completes it asks
+
+    return known.checks()
 
 
 def add_state_dir(made: argparse.ArgumentParser) -> None:
