@@ -136,6 +136,8 @@ def _unfound(snapshot: Snapshot, what: str) -> str:
         return f"{what} has no network interface"
     untold = [node.domain.name for node in topology.nodes(snapshot) if node.domain and node.kind is None]
     perhaps = f"; the interfaces of {', '.join(untold[:_NAMED])} are not known just now" if untold else ""
+    unread = (part for each in snapshot.domains for part in each.unread if part.group is Group.ADDRESSES)
+    perhaps += "".join(f"; {text}" for text in texts(unread))
     return (
         f"nothing here is called {what}: no interface, MAC or known IP address of a VM, no VM, bridge, uplink or "
         f"network{perhaps}; 'kvmwatch net' shows all"
