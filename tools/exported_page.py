@@ -178,8 +178,8 @@ def _collectd() -> Iterator[str]:
     yield """
 ## Names in collectd
 
-`HOST` is the hypervisor's name in collectd; `VM` is the VM's name, or its UUID where the name has over 127 bytes, which
-collectd refuses; `POOL` likewise.
+`HOST` is the hypervisor's name in collectd; `VM` is the VM's name, or its UUID where collectd would refuse that: a name of
+over 127 bytes, or one that begins with a dot, for which its plugins make no folder. `POOL` is likewise the pool's.
 
 | identifier | values |
 |---|---|

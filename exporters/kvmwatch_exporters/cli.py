@@ -100,18 +100,17 @@ def _prometheus(options: argparse.Namespace) -> Outcome:
     if options.listen:
         options.reader = f"listen {options.listen}"
         listen.serve(options)
-    if options.output and not options.output.endswith(_SUFFIX):
+    if options.output is None:
+        made, problem, _ = _read(options)
+        return _said("prometheus", prometheus.text(made, problem), problem, UNKNOWN)
+    if not options.output.endswith(_SUFFIX):
         raise UsageError(f"--output {options.output}: node_exporter reads only files that end in {_SUFFIX}")
-    if options.output:
-        options.reader = os.path.abspath(options.output)
+    options.reader = os.path.abspath(options.output)
     made, problem, _ = _read(options)
-    text = prometheus.text(made, problem)
-    if options.output:
-        prometheus.write(options.output, text)
-        if problem:
-            raise KvmwatchError(problem)
-        return Outcome("")
-    return _said("prometheus", text, problem, UNKNOWN)
+    prometheus.write(options.output, prometheus.text(made, problem))
+    if problem:
+        raise KvmwatchError(problem)
+    return Outcome("")
 
 
 def _influx(options: argparse.Namespace) -> Outcome:

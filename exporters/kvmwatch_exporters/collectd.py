@@ -197,9 +197,13 @@ def _host(hypervisor: str, labels: Mapping[str, str]) -> str:
 
 
 def _named(form: str, labels: Mapping[str, str], label: str) -> str:
-    """A part of an identifier with a name in it; with the UUID where collectd would refuse so long a one."""
+    """A part of an identifier with a name in it; with the UUID where collectd would refuse that.
+
+    Its plugins that write files make no folder that begins with a dot.
+    """
     part = form.format(_part(labels[label]))
-    return part if len(part.encode()) <= _LONGEST_PART else form.format(labels["uuid"])
+    refused = len(part.encode()) > _LONGEST_PART or part.startswith(".")
+    return form.format(labels["uuid"]) if refused else part
 
 
 def _name(host: str, plugin: str, kind: str, instance: str) -> str:

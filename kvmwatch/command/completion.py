@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from kvmwatch.command.options import Parser
@@ -26,20 +28,30 @@ def answer(made: Parser) -> None:
         import argcomplete  # noqa: PLC0415 - optional
     except ImportError:
         os._exit(1)
-    _with_names(made)
+    _with_words(made)
     argcomplete.autocomplete(made)
 
 
-def _with_names(made: argparse.ArgumentParser) -> None:
-    """Say of each option that names VMs how to complete it, also of subcommands."""
+def _with_words(made: argparse.ArgumentParser) -> None:
+    """Say of each option that names VMs, or takes words of ours, how to complete it, also of subcommands."""
     load: Callable[[], None] = getattr(made, "load", lambda: None)
     load()
     for action in made._actions:
         if isinstance(action, argparse._SubParsersAction):
             for subcommand in action.choices.values():
-                _with_names(subcommand)
+                _with_words(subcommand)
         elif action.dest in _VMS:
             action.completer = vms  # type: ignore[attr-defined]
+        elif words := getattr(action, "words", None):
+            action.completer = partial(among, words)  # type: ignore[attr-defined]
+
+
+def among(
+    words: Callable[[argparse.Namespace], Iterable[str]], prefix: str, parsed_args: argparse.Namespace, **_: Any
+) -> list[str]:
+    """What the last of words with commas between them, perhaps after a +, can go on with."""
+    begun = re.sub(r"[^,+]*$", "", prefix)
+    return [begun + word for word in words(parsed_args) if word.startswith(prefix[len(begun) :])]
 
 
 def vms(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:

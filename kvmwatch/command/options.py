@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, NoReturn
@@ -99,6 +99,14 @@ def complete(made: Callable[[], Parser]) -> None:
         from kvmwatch.command import completion  # noqa: PLC0415 - nothing else needs it
 
         completion.answer(made())
+
+
+def takes(option: argparse.Action, words: Callable[[argparse.Namespace], Iterable[str]]) -> None:
+    """Say which words an option takes by the other options, so that a shell can complete them.
+
+    Where it takes several, with commas between them, it may do so of each. Choices need none of this.
+    """
+    option.words = words  # type: ignore[attr-defined]
 
 
 def add_common(

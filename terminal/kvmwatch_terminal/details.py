@@ -61,6 +61,7 @@ def _since(row: Row) -> Value:
 
 
 _CONFIG = Group.DEFINED | Group.DEFINITION
+_ADDRESSES = Group.ADDRESSES | Group.NETWORKS | _CONFIG
 
 #: the VM as a whole, a line each; what it does not have is left out
 WHOLE: tuple[Column, ...] = (
@@ -174,6 +175,10 @@ def _interface(name: str) -> Callable[[Interface], Value]:
     return lambda interface: interfaces.figures(interface)[name]
 
 
+def _addresses(interface: Interface) -> Value:
+    return list(interface.addresses) or None
+
+
 def _capacity(disk: Disk) -> Value:
     return disk.stats.capacity
 
@@ -222,10 +227,10 @@ SECTIONS = (
             column("write", "WRITE", "B/s", _disk("write_bytes"), Group.DISK),
             column("read_iops", "READS", "/s", _disk("read_iops"), Group.DISK),
             column("write_iops", "WRITES", "/s", _disk("write_iops"), Group.DISK),
-            column("read_latency", "READ TAKES", "s", _disk("read_latency")),
-            column("write_latency", "WRITE TAKES", "s", _disk("write_latency")),
-            column("flush_latency", "FLUSH TAKES", "s", _disk("flush_latency")),
-            column("error", "ERROR", None, lambda disk: disk.error),
+            column("read_latency", "READ TAKES", "s", _disk("read_latency"), Group.DISK),
+            column("write_latency", "WRITE TAKES", "s", _disk("write_latency"), Group.DISK),
+            column("flush_latency", "FLUSH TAKES", "s", _disk("flush_latency"), Group.DISK),
+            column("error", "ERROR", None, lambda disk: disk.error, Group.DISK),
             column("job", "JOB", None, lambda disk: disk.mirror, _CONFIG),
             column("limits", "LIMITS", None, _limits, _CONFIG, least=12),
             column("kind", "KIND", None, lambda disk: disk.kind, _CONFIG),
@@ -242,14 +247,14 @@ SECTIONS = (
             column("kind", "KIND", None, lambda interface: interface.kind, _CONFIG),
             column("source", "SOURCE", None, lambda interface: interface.source, _CONFIG),
             column("model", "MODEL", None, lambda interface: interface.model, _CONFIG),
-            column("link", "LINK", None, link, least=8),
+            column("link", "LINK", None, link, _CONFIG, least=8),
             column("rx", "IN", "b/s", _interface("rx"), Group.INTERFACE),
             column("tx", "OUT", "b/s", _interface("tx"), Group.INTERFACE),
             column("rx_packets", "PACKETS IN", "/s", _interface("rx_packets"), Group.INTERFACE),
             column("tx_packets", "PACKETS OUT", "/s", _interface("tx_packets"), Group.INTERFACE),
             column("errors", "ERRORS", "/s", _interface("errors"), Group.INTERFACE),
             column("drops", "DROPS", "/s", _interface("drops"), Group.INTERFACE),
-            column("addresses", "ADDRESSES", None, lambda interface: list(interface.addresses) or None),
+            column("addresses", "ADDRESSES", None, _addresses, _ADDRESSES),
         ),
         lambda shown: shown.domain.interfaces,
     ),

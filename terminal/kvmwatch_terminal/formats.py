@@ -7,7 +7,7 @@ import csv
 import io
 import json
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from kvmwatch.model.snapshot import Snapshot, texts
@@ -36,12 +36,16 @@ def add_options(made: argparse.ArgumentParser, forms: Sequence[str], help_text: 
 
 def as_csv(rows: Sequence[Row | Thing], columns: Sequence[Column], shown: Callable[[str], str]) -> str:
     """A line with the columns' names and one for each row; what there is not, or is not known, is empty."""
+    lines = [[column.name for column in columns]]
+    lines += ([shown(_plain(column.of(row))) for column in columns] for row in rows)
+    return "\n".join(map(_csv_line, lines))
+
+
+def _csv_line(texts: Iterable[str]) -> str:
     file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([column.name for column in columns])
-    for row in rows:
-        writer.writerow([shown(_plain(column.of(row))) for column in columns])
-    return file.getvalue().rstrip("\n")
+    # who ends a line with CR LF, as the csv module does by itself, quotes a text that has either
+    csv.writer(file).writerow(texts)
+    return file.getvalue().removesuffix("\r\n")
 
 
 def as_json(
@@ -63,7 +67,7 @@ def as_json(
         "domains": [
             {
                 **{column.name: rounded(column.of(row)) for column in columns},
-                "unread": texts(row.domain.unread),
+                "unread": texts(row.unread),
                 "not_responding": rounded(row.domain.not_responding),
             }
             for row in rows[:limit]

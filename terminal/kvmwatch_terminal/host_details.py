@@ -10,7 +10,7 @@ from check_kvm import host as host_check
 
 from kvmwatch.model import derived, states
 from kvmwatch.model.groups import Group
-from kvmwatch.model.snapshot import Domain, Host, Pool, Snapshot, Unreads
+from kvmwatch.model.snapshot import Domain, Host, Pool, Snapshot, Unread, Unreads
 from kvmwatch.model.units import two_units
 from kvmwatch_terminal.columns import Column, Value
 from kvmwatch_terminal.rows import Thing
@@ -46,6 +46,8 @@ def things(section: Section, snapshot: Snapshot) -> list[Thing]:
 
 def _unread(thing: Any) -> Unreads:
     found: Unreads = getattr(thing, "unread", ())
+    if isinstance(thing, Pool) and not thing.answered:
+        found = (*found, Unread(Group.POOLS, "", "its storage does not answer"))
     return found
 
 
@@ -181,7 +183,7 @@ SECTIONS = (
         *("pools", "Storage pools"),
         (
             column("name", "POOL", None, lambda pool: pool.name, least=12),
-            column("kind", "TYPE", None, lambda pool: pool.kind),
+            column("kind", "TYPE", None, lambda pool: pool.kind or None, Group.POOLS),
             column("state", "STATE", None, _pool_state, least=10),
             column("autostart", "AUTOSTART", None, lambda pool: pool.autostart),
             column("persistent", "PERSISTENT", None, lambda pool: pool.persistent),
@@ -202,7 +204,7 @@ SECTIONS = (
             column("active", "ACTIVE", None, lambda network: network.active),
             column("autostart", "AUTOSTART", None, lambda network: network.autostart),
             column("persistent", "PERSISTENT", None, lambda network: network.persistent),
-            column("bridge", "BRIDGE", None, lambda network: network.bridge),
+            column("bridge", "BRIDGE", None, lambda network: network.bridge, Group.NETWORKS),
             column("leases", "LEASES", "", lambda network: network.stats.leases, Group.NETWORKS),
             column("addresses", "ADDRESSES", "", lambda network: network.stats.addresses, Group.NETWORKS),
         ),

@@ -10,7 +10,7 @@ from operator import or_
 from typing import NamedTuple
 
 from kvmwatch.command.frame import Outcome
-from kvmwatch.command.options import Parser, add_common
+from kvmwatch.command.options import Parser, add_common, takes
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Snapshot
@@ -44,20 +44,22 @@ def add_options(made: Parser) -> None:
     made.epilog = _epilog()
     add_common(made)
     add_site_options(made)
-    made.add_argument(
+    columns = made.add_argument(
         "-o",
         "--columns",
         type=_columns,
         metavar="[+]COLUMN,...",
         help="these columns, or with + these as well: see below; only what they show is read",
     )
-    made.add_argument(
+    sort = made.add_argument(
         "--sort",
         type=_column,
         metavar="COLUMN",
         help="by this column: figures from the highest, text from A, what is not known last (default: problem, "
         "where that is shown, else name); without -o it is shown as well",
     )
+    for option in (columns, sort):
+        takes(option, lambda _: BY_NAME)
     made.add_argument("--reverse", action="store_true", help="the other way round")
     made.add_argument(
         "-n", "--limit", type=_limit, metavar="N", help="only the first N; how many more there are is said"

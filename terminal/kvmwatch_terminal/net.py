@@ -9,7 +9,7 @@ from operator import or_
 from typing import Any
 
 from kvmwatch.command.frame import Outcome
-from kvmwatch.command.options import Parser, add_common
+from kvmwatch.command.options import Parser, add_common, takes
 from kvmwatch.model import states, topology
 from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.model.groups import Group
@@ -69,12 +69,13 @@ def add_options(made: Parser) -> None:
     )
     add_common(made)
     add_state_dir(made)
-    made.add_argument(
+    sort = made.add_argument(
         "--sort",
         default="traffic",
         metavar="COLUMN",
         help="by this column: figures from the highest, text from A, what is not known last (default: traffic)",
     )
+    takes(sort, lambda options: _by_name(_of(options)))
     made.add_argument("--reverse", action="store_true", help="the other way round")
     made.add_argument("--wide", action="store_true", help="more columns, all peers, and nothing cut")
     formats.add_options(made, FORMATS, "a table for people; csv or json with all columns in base units")
@@ -85,7 +86,7 @@ def _run(options: argparse.Namespace) -> Outcome:
     if options.peers and not options.what:
         raise UsageError("--peers is of one VM; name it", "usage: kvmwatch net [-h] [OPTION ...] VM --peers")
     deadline = Deadline.of_command(options.timeout)
-    by = _column(options.sort, net_peers.COLUMNS if options.peers else net_columns.COLUMNS)
+    by = _column(options.sort, _of(options))
     selection = Selection.parse(options.domain, options.exclude)
     snapshot = _read(options)
     found = chosen(snapshot, options.what, selection)
@@ -135,6 +136,8 @@ def _unfound(snapshot: Snapshot, what: str) -> str:
         return f"{what} has no network interface"
     untold = [node.domain.name for node in topology.nodes(snapshot) if node.domain and node.kind is None]
     perhaps = f"; the interfaces of {', '.join(untold[:_NAMED])} are not known just now" if untold else ""
+    unread = (part for each in snapshot.domains for part in each.unread if part.group is Group.ADDRESSES)
+    perhaps += "".join(f"; {text}" for text in texts(unread))
     return (
         f"nothing here is called {what}: no interface, MAC or known IP address of a VM, no VM, bridge, uplink or "
         f"network{perhaps}; 'kvmwatch net' shows all"
@@ -193,8 +196,16 @@ def _as_json(row: Thing, columns: Sequence[Column]) -> dict[str, Any]:
     return {**values, "unread": texts(row.unread)}
 
 
+def _of(options: argparse.Namespace) -> tuple[Column, ...]:
+    return net_peers.COLUMNS if options.peers else net_columns.COLUMNS
+
+
+def _by_name(columns: Sequence[Column]) -> dict[str, Column]:
+    return {column.name: column for column in columns if column.shown <= DATA}
+
+
 def _column(text: str, columns: Sequence[Column]) -> Column:
-    names = {column.name: column for column in columns if column.shown <= DATA}
+    names = _by_name(columns)
     found = names.get(text.strip().lower().replace("-", "_"))
     if not found:
         raise UsageError(f"no column {text!r}; there are {', '.join(names)}")

@@ -34,6 +34,7 @@ def _unread(node: Node, snapshot: Snapshot) -> Unreads:
         found += (part for part in node.domain.unread if part.group in _WHO | _TRAFFIC)
         if node.kind is None and not found:  # somebody holds it
             found += (Unread(group, "interfaces", "libvirt gives no answer for it") for group in (_WHO, _TRAFFIC))
+        found += (part for part in node.domain.unread if part.group is Group.ADDRESSES)
     if node.interface:
         found += node.interface.unread
         if node.kind == TAP and node.bridge is None and node.interface.on is None:
@@ -204,7 +205,7 @@ COLUMNS = (
     Column("drops", "DROPS", "/s", "packets dropped per second, both ways", _figure("drops"), _TRAFFIC, kept=6),
     Column(
         *("addresses", "ADDRESSES", None, "its IP addresses, of leases and this host's ARP table"),
-        _of(_addresses),
+        *(_of(_addresses), Group.ADDRESSES),
         least=8,
         kept=4,
     ),

@@ -18,6 +18,10 @@ def _process(name: str) -> Callable[[Process], Value]:
     return lambda process: processes.figures(process)[name]
 
 
+def _files_limit(process: Process) -> Value:
+    return process.stats.files_limit
+
+
 class Alike(NamedTuple):
     """The threads of a process that do the same."""
 
@@ -78,7 +82,7 @@ SECTIONS = (
             column("write", "WRITE", "B/s", _process("write"), Group.PROCESSES),
             column("threads", "THREADS", "", _process("threads"), Group.PROCESSES),
             column("files", "FILES", "", _process("files"), Group.PROCESSES),
-            column("files_limit", "FILES AT MOST", "", lambda process: process.stats.files_limit),
+            column("files_limit", "FILES AT MOST", "", _files_limit, Group.PROCESSES),
         ),
         _own_processes,
         lambda process: process.unread,

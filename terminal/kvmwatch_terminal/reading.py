@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kvmwatch.command.roster import Roster
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
-from kvmwatch.model.snapshot import Snapshot, texts, timings
+from kvmwatch.model.snapshot import Domain, Snapshot, Unread, texts, timings
 from kvmwatch.model.text import readable, without_password
 from kvmwatch.reading.collect import Reader
 from kvmwatch.reading.deadline import Deadline
@@ -56,7 +56,29 @@ def read(
         snapshot = rated(
             reader, snapshot, command, options, selection, deadline, *readers, oldest=_RECENT, waits=_say_it_waits
         )
-    return placing.with_hostname(reader, snapshot, config, checks)
+    snapshot = placing.with_hostname(reader, snapshot, config, checks)
+    return _with_untold_addresses(snapshot) if Group.ADDRESSES in groups else snapshot
+
+
+def _with_untold_addresses(snapshot: Snapshot) -> Snapshot:
+    """Say of each VM on a network whose leases could not be read that it may have addresses nobody knows of."""
+    of_all = [part.text for part in snapshot.unread if part.group is Group.NETWORKS and not part.absent]
+    of_one = {
+        network.name: [f"network {network.name}: {part.text}" for part in network.unread]
+        for network in snapshot.networks
+        if network.stats.leases is None
+    }
+
+    def marked(domain: Domain) -> Domain:
+        sources = dict.fromkeys(each.source or "" for each in domain.interfaces if each.kind == "network")
+        whys = dict.fromkeys(why for source in sources for why in (*of_all, *of_one.get(source, ())))
+        return domain._replace(
+            unread=(*domain.unread, *(Unread(Group.ADDRESSES, "addresses", why) for why in whys))
+        )
+
+    return snapshot._replace(
+        domains=tuple(marked(domain) if domain.active else domain for domain in snapshot.domains)
+    )
 
 
 def tell(options: argparse.Namespace, snapshot: Snapshot) -> None:

@@ -139,7 +139,7 @@ def _the_one(snapshot: Snapshot, vm: str, called: str = "") -> Domain:
 
 def in_words(vm: Shown, verdicts: list[Said], room: int | None = None, coloured: bool = False) -> str:
     """The VM for people, as wide as the ``room`` in a terminal."""
-    unread = texts(vm.domain.unread)
+    unread = texts(vm.row.unread)
     whole = [column for column in WHOLE if column.name != "reason"]  # which is in the state
     return page.in_words(vm.domain.label, whole, vm.row, _parts(vm, verdicts), unread, room, coloured)
 

@@ -43,6 +43,24 @@ def test_subcommands_and_options(started: Command) -> None:
     assert completed(started, "nagios_kvm pub") == {"publish"}
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("kvmwatch list --sort cp", {"cpu", "cpu_time"}),
+        ("kvmwatch list -o name,sta", {"name,state", "name,status", "name,started"}),
+        ("kvmwatch list -o +ad", {"+addresses"}),
+        ("kvmwatch top --view disks --sort write_l", {"write_latency"}),
+        ("kvmwatch top --sort write_l", set()),
+        ("kvmwatch net --sort dr", {"drops"}),
+        ("kvmwatch net web1 --peers --sort conn", {"connections"}),
+        ("kvmwatch export json --check state,net", {"state,network", "state,net"}),
+        ("nagios_kvm publish --check po", {"pool"}),
+    ],
+)
+def test_words_of_options(started: Command, line: str, words: set[str]) -> None:
+    assert completed(started, line) == words
+
+
 def test_names_of_vms_by_the_last_run(started: Command) -> None:
     assert completed(started, "kvmwatch show w") == set(), "libvirt is not asked"
     started._state.mkdir(exist_ok=True)

@@ -226,6 +226,13 @@ def test_collectd_reads_every_line(name: str, text: str) -> None:
     assert len(re.sub(r"\\(.)", r"\1", message[1]).encode()) <= 255, "what collectd keeps"
 
 
+@pytest.mark.parametrize("name", [".web1", "..", "."])
+def test_a_vm_whose_folder_collectd_does_not_make_has_its_uuid_there(name: str) -> None:
+    made = collectd.told("kvm1", 10, reading(name))
+    assert f'PUTVAL "{UUID}/virt/virt_cpu_total" interval=10 1000.500:1000000000' in made.values
+    assert any(f'"kvm1/kvmwatch-{name}/df_complex-used"' in line for line in made.values)
+
+
 def test_a_vm_whose_name_collectd_refuses_has_its_uuid_there() -> None:
     made = collectd.told("kvm1", 10, reading("n" * 128))
     assert f'PUTVAL "{UUID}/virt/virt_cpu_total" interval=10 1000.500:1000000000' in made.values

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from check_kvm.frame.judging import all_checks, of_hypervisor
 from check_kvm.frame.siteconfig import SiteConfig
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from judging import judged as check_output
-from kvmwatch_terminal import beside, formats
+from kvmwatch_terminal import beside, formats, net_columns, reading
 from kvmwatch_terminal.columns import ASKED, BY_NAME, COLUMNS, DATA, TABLE, WIDE, Column, cell
 from kvmwatch_terminal.filters import FILTERS, filtered
 from kvmwatch_terminal.order import in_order
@@ -35,12 +35,12 @@ from kvmwatch_terminal.table import table
 from kvmwatch_terminal.width import cut, fill, width, wrapped
 from test_golden_output import NOW, snapshot
 
-from kvmwatch.model import states
+from kvmwatch.model import states, topology
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import DiskStats, DomainStats, InterfaceStats
 from kvmwatch.model.policy import Policy
 from kvmwatch.model.rates import samples, with_rates
-from kvmwatch.model.snapshot import Disk, Domain, Interface, Snapshot, Unread
+from kvmwatch.model.snapshot import Disk, Domain, Interface, Network, Snapshot, Unread
 from kvmwatch.model.units import human
 
 CHECKS = tuple(check for check in all_checks() if check.of_each_domain)
@@ -480,10 +480,15 @@ def test_colour_is_on_the_status_alone() -> None:
 # --- for programs
 
 
-def test_csv_holds_every_text() -> None:
-    found = [row(name=HOSTILE, title='a"b,c')]
-    text = formats.as_csv(found, (BY_NAME["name"], BY_NAME["title"]), str)
-    assert list(csv.reader(io.StringIO(text))) == [["name", "title"], [HOSTILE, 'a"b,c']]
+@given(
+    name=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1),
+    title=st.text('a",; \r\n\t', min_size=1),
+)
+@example(HOSTILE, 'a"b,c')
+@example("a\rb", " \r")
+def test_csv_holds_every_text(name: str, title: str) -> None:
+    text = formats.as_csv([row(name=name, title=title)], (BY_NAME["name"], BY_NAME["title"]), str)
+    assert list(csv.reader(io.StringIO(text, newline=""), strict=True)) == [["name", "title"], [name, title]]
 
 
 @given(st.text())
@@ -499,12 +504,41 @@ def test_json_says_why_something_is_null() -> None:
     unread = Unread(Group.MEMORY, "memory", "no answer")
     twice = (unread, unread._replace(group=Group.CPU))
     made = Snapshot("qemu:///system", NOW, 0.0, unread=(Unread(Group.AUTOSTART, "autostart", "refused"),))
-    text = formats.as_json(made, rows(made._replace(domains=(vm(unread=twice),))), (BY_NAME["rss"],))
-    document = json.loads(text)
+    disk = Disk("vda", unread=(Unread(Group.DISK, "statistics", "refused"),))
+    found = rows(made._replace(domains=(vm(unread=twice, disks=(disk,)),)))
+    document = json.loads(formats.as_json(made, found, (BY_NAME["rss"], BY_NAME["read"])))
     assert document["unread"] == ["autostart could not be read: refused"]
-    assert document["domains"] == [
-        {"rss": None, "unread": ["memory could not be read: no answer"], "not_responding": None}
-    ]
+    whys = ["memory could not be read: no answer", "statistics could not be read: refused"]
+    assert document["domains"] == [{"rss": None, "read": None, "unread": whys, "not_responding": None}]
+
+
+LEASES = Unread(Group.NETWORKS, "DHCP leases", "no UTF-8")
+DEFAULT = Network("n", "default", "virbr0", True, True, True)
+
+
+@pytest.mark.parametrize(
+    ("networks", "unread", "shown"),
+    [
+        ((DEFAULT,), (), "-"),
+        ((DEFAULT._replace(unread=(LEASES,)),), (), "?"),
+        ((DEFAULT._replace(name="other", unread=(LEASES,)),), (), "-"),
+        ((), (Unread(Group.NETWORKS, "networks", "virtnetworkd does not run"),), "?"),
+        ((), (Unread(Group.NETWORKS, "networks", "it has no such thing", absent=True),), "-"),
+    ],
+)
+def test_addresses_are_not_known_where_leases_are_not(
+    networks: tuple[Network, ...], unread: tuple[Unread, ...], shown: str
+) -> None:
+    """A guest may call itself so that libvirt's Python cannot read the leases of its network."""
+    on_it = vm(interfaces=(Interface("52:54:00:00:00:01", "vnet0", "network", "default"),))
+    made = Snapshot("qemu:///system", NOW, 0.0, domains=(on_it,), networks=networks, unread=unread)
+    made = reading._with_untold_addresses(made)
+    (found,) = rows(made)
+    assert cell(BY_NAME["addresses"], found) == shown
+    (node,) = (net_columns.thing(node, made) for node in topology.nodes(made) if node.domain)
+    assert cell(net_columns.BY_NAME["addresses"], node) == shown
+    document = json.loads(formats.as_json(made, [found], (BY_NAME["addresses"],)))
+    assert bool(document["domains"][0]["unread"]) == (shown == "?")
 
 
 def test_status_of_one_with_nothing_wrong_is_ok() -> None:

@@ -143,6 +143,12 @@ def test_choice() -> None:
 def test_why_there_is_nothing_of_that_name(what: str, says: str) -> None:
     with pytest.raises(KvmwatchError, match=says):
         chosen(SNAPSHOT, what)
+    leases = Unread(Group.ADDRESSES, "addresses", "network default: no answer")
+    unsure = SNAPSHOT._replace(domains=(vm(TAP0, unread=(leases,)),))
+    with pytest.raises(
+        KvmwatchError, match=r"; addresses could not be read: network default: no answer; 'kvmwatch"
+    ):
+        chosen(unsure, "192.168.122.7")
     held = SNAPSHOT._replace(domains=(*SNAPSHOT.domains, vm(state=0)))
     with pytest.raises(KvmwatchError, match="the interfaces of web1 are not known just now"):
         chosen(held, "vnet7")

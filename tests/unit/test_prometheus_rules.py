@@ -73,6 +73,16 @@ def test_they_last_as_long_as_the_attempts_of_nagios() -> None:
         assert lasts == f"{minutes:g}m", template
 
 
+def test_nothing_of_another_thing_holds_an_alert_back() -> None:
+    """But that nothing is heard of its hypervisor: the verdict on all pools together tells of none alone."""
+    form = r'source_matchers: \["alertname=~([\w|]+)".*\n +target_matchers: .*\n +equal: \[(.*)\]'
+    rules = re.findall(form, FILES["kvmwatch-inhibit.yml"])
+    assert len(rules) == FILES["kvmwatch-inhibit.yml"].count("source_matchers")
+    for sources, equal in rules:
+        unheard = set(sources.split("|")) <= {"KvmUnreadable", "KvmExporterDown", "KvmStale", "KvmMissing"}
+        assert unheard or "uuid" in equal.split(", "), sources
+
+
 @pytest.mark.skipif(not shutil.which("promtool"), reason="needs promtool: tools/setup systems")
 def test_promtool_passes_them() -> None:
     rules, proofs = files.FOLDER / "kvmwatch-rules.yml", sorted((files.FOLDER / "tests").glob("*.yml"))

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from typing import Optional
+from typing import Any, Optional
 
 import pytest
 from check_kvm.frame.judging import all_checks
@@ -14,8 +14,10 @@ from check_kvm.frame.siteconfig import SiteConfig
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kvmwatch_terminal import host_details, show, show_host
-from kvmwatch_terminal.details import CHECKS, SECTIONS, WHOLE, Wanted
-from kvmwatch_terminal.rows import OK, Said, judged, said
+from kvmwatch_terminal.columns import cell
+from kvmwatch_terminal.details import CHECKS, SECTIONS, WHOLE, Pinned, Wanted
+from kvmwatch_terminal.process_sections import Alike
+from kvmwatch_terminal.rows import OK, Said, Thing, judged, said
 from kvmwatch_terminal.sections import Shown, things
 from kvmwatch_terminal.width import width
 from test_golden_output import snapshot
@@ -25,7 +27,7 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import DomainStats
 from kvmwatch.model.policy import OwnThreshold, Policy
 from kvmwatch.model.rates import samples, with_rates
-from kvmwatch.model.snapshot import Domain, Snapshot, Unread
+from kvmwatch.model.snapshot import VCPU, Disk, Domain, Interface, Network, Pool, Process, Snapshot, Unread, Vcpu
 from kvmwatch.reading import domain_xml
 
 OF_THE_HOST = tuple(check for check in all_checks() if not check.of_each_domain)
@@ -108,6 +110,41 @@ def test_what_is_wanted_and_where_it_comes_from(rated: Snapshot) -> None:
         Wanted("cpu.steal", None, None, "2", "--config"),
         Wanted("cpu.usage", None, "1", None, "its metadata"),
     ]
+
+
+EVERYTHING = tuple(Unread(group, "", "no answer") for group in Group)
+PROCESS = Process(4001, 0.0, None, None, 0.0, unread=EVERYTHING)
+#: a record of each section of which nothing is known
+BARE: dict[str, Any] = {
+    "vcpu": Pinned(Vcpu(0), None),
+    "disks": Disk("vda"),
+    "interfaces": Interface("52:54:00:00:00:01", "vnet0"),
+    "processes": PROCESS,
+    "threads": Alike(PROCESS, VCPU, ()),
+    "pools": Pool("u", "nfs", "", 2, True, True, True, unread=EVERYTHING),
+    "networks": Network("u", "default", None, True, True, True, unread=EVERYTHING),
+}
+OF_BARE = [section for section in (*SECTIONS, *host_details.SECTIONS) if section.name in BARE]
+
+
+@pytest.mark.parametrize("section", OF_BARE, ids=lambda section: section.name)
+def test_what_could_not_be_had_is_not_what_there_is_not(section: Any) -> None:
+    """Also latencies and errors, which a disk has none of as a rule."""
+    thing = Thing(BARE[section.name], 0.0, EVERYTHING)
+    # a pool may have no folder, and is known to when its type is
+    assert [each.name for each in section.columns if cell(each, thing) in ("", "-") and each.name != "path"] == []
+
+
+def test_nothing_is_known_of_a_pool_whose_storage_does_not_answer() -> None:
+    (section,) = (each for each in host_details.SECTIONS if each.name == "pools")
+    pool = Pool("u", "nfs", "netfs", 2, True, True, True)
+    for answered, shown_as in ((True, "-"), (False, "?")):
+        made = Snapshot("qemu:///system", 0, 0, pools=(pool._replace(answered=answered),))
+        (thing,) = host_details.things(section, made)
+        texts = {each.name: cell(each, thing) for each in section.columns}
+        figures = ("usage", "capacity", "used", "available", "provisioned", "volumes")
+        assert {texts[name] for name in figures} == {shown_as}
+        assert texts["kind"] == "netfs"
 
 
 def test_verdicts_have_what_is_well_too(rated: Snapshot) -> None:

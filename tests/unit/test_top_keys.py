@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kvmwatch_terminal.columns import cell
-from kvmwatch_terminal.top import model, views
+from kvmwatch_terminal.top import model, taking, views
 from kvmwatch_terminal.top.keys import KEYS, PAGE_KEYS, Sight, delay, pressed
 from kvmwatch_terminal.top.model import Order, State
 from kvmwatch_terminal.top.taking import averaged
@@ -16,6 +16,7 @@ from kvmwatch_terminal.top.views import BY_NAME, HOST, ONE, OWN, REQUESTS, VIEWS
 from test_golden_output import snapshot
 from test_top_drawing import TAKEN
 
+from kvmwatch.model.groups import Group
 from kvmwatch.model.rates import MAX_SECONDS, samples, with_rates
 
 SIGHT = Sight(TAKEN, 5)
@@ -333,6 +334,13 @@ def test_what_is_read_is_what_is_looked_at() -> None:
     assert not State().asked.hypervisor
     assert after("4").asked.groups
     assert after("6").asked.hypervisor
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+def test_all_that_a_view_shows_is_read_for_it(view: views.View) -> None:
+    """Else a column says of every line that it has none."""
+    read = taking._ALWAYS | view.needs | (Group.POOLS if view.hypervisor else Group.NONE)
+    assert [column.name for column in view.columns if column.needs & ~read] == []
 
 
 # --- since the start

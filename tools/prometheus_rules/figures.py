@@ -93,10 +93,11 @@ def _gone() -> Rule:
     return _rule(
         "KvmVmGone",
         f"last_over_time(kvm_domain_autostart[{gone}]) == 1\n"
+        f"and on (job, instance, uuid) last_over_time(kvm_check_status[{gone}])\n"
         f"unless on (uuid) kvm_domain_info\nand {_HERE} kvm_up == 1",
         "2m",
         f"{_WHO}: not defined there any more, nor elsewhere",
-        "one that has autostart; what else its owner expects is not exported",
+        "one that has autostart and is not to be left alone; what else its owner expects is not exported",
     )
 
 

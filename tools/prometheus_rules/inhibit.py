@@ -45,12 +45,6 @@ def render() -> str:
                 _any([*beside_state, "KvmAgentLost"]),
                 (*_HERE, "uuid"),
             ),
-            _rule(
-                "a pool that is full is not told to be so soon",
-                _any([names["pool"]]),
-                _any(["KvmPoolFullSoon"]),
-                _HERE,
-            ),
         )
     )
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from check_kvm.frame import output, perfdata
 from check_kvm.frame.conditions import SEVERITIES
 from check_kvm.frame.siteconfig import SiteConfig, load
 from check_kvm.frame.thresholds import MetricSpec
-from kvmwatch.command.options import Parser, Refused, parser
+from kvmwatch.command.options import Parser, Refused, parser, takes
 
 if TYPE_CHECKING:
     import argparse
@@ -86,7 +87,7 @@ def add_site_options(made: argparse.ArgumentParser) -> None:
 
 def add_choice(made: argparse.ArgumentParser, what: str, default: str) -> None:
     """Add ``--check``, whose names are for :func:`check_kvm.frame.judging.chosen`; ``what`` it chooses."""
-    made.add_argument(
+    option = made.add_argument(
         "--check",
         action="extend",
         type=lambda names: names.split(","),
@@ -94,6 +95,13 @@ def add_choice(made: argparse.ArgumentParser, what: str, default: str) -> None:
         metavar="CHECK",
         help=f"{what}; with commas between them, or repeatable (default: {default})",
     )
+    takes(option, _every_check)
+
+
+def _every_check(_: argparse.Namespace) -> Iterable[str]:
+    from check_kvm.frame import known  # noqa: PLC0415 - only a shell that completes it asks
+
+    return known.checks()
 
 
 def add_state_dir(made: argparse.ArgumentParser) -> None:

@@ -39,6 +39,7 @@ def run(take: Take, state: State, number: int | None, make: Format) -> int:
     samples = NOTHING
     asked = state.asked._replace(hypervisor=state.asked.hypervisor or make is as_text)  # which is in the header
     shown, code = 0, 0
+    said: list[str] = []  # with the reading before
     while True:
         watchdog.renew()
         begun = time.monotonic()
@@ -51,9 +52,13 @@ def run(take: Take, state: State, number: int | None, make: Format) -> int:
             reading.say(str(error))
             code = watchdog.UNKNOWN
         else:
-            for text in () if shown or make is as_text else taken.unmatched:  # that has it in its header
-                reading.say(text)
-            if not _told(make(state, taken, not shown)):
+            told = [] if make is as_text else header.unread(state, taken)  # that has it in its header
+            for text in told:
+                if text not in said:
+                    reading.say(text)
+            said = told
+            made = make(state, taken, not shown)
+            if made and not _told(made):  # of a view without lines CSV has none
                 return 0
         shown += 1
         if number is not None and shown >= number:

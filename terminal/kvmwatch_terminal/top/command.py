@@ -7,7 +7,7 @@ from functools import partial
 
 from kvmwatch.command import apart
 from kvmwatch.command.frame import Outcome
-from kvmwatch.command.options import Parser, add_common
+from kvmwatch.command.options import Parser, add_common, takes
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.rates import Samples
 from kvmwatch.model.selection import Selection
@@ -43,7 +43,8 @@ def add_options(made: Parser) -> None:
     )
     made.add_argument("-n", "--number", type=_number, metavar="N", help="end after so many readings")
     made.add_argument("--view", choices=list(BY_NAME), default=VIEWS[0].name, help="begin with this one")
-    made.add_argument("--sort", metavar="COLUMN", help="begin sorted by this column of it")
+    sort = made.add_argument("--sort", metavar="COLUMN", help="begin sorted by this column of it")
+    takes(sort, lambda options: _names(options.view))
     made.add_argument("--reverse", action="store_true", help="the other way round")
     made.add_argument("--active", action="store_true", help="only lines that do something")
     forms = made.add_mutually_exclusive_group()
@@ -91,12 +92,16 @@ def _form(options: argparse.Namespace) -> batch.Format | None:
 
 def _state(options: argparse.Namespace) -> State:
     state = State(view=options.view, delay=options.delay, active=options.active)
-    names = [column.name for column in state.table.columns]
-    if options.sort and options.sort not in names:
+    names = _names(options.view)
+    if options.sort is not None and options.sort not in names:
         raise UsageError(f"--sort {options.sort}: {options.view} has the columns {', '.join(names)}")
     if options.sort in REQUESTS.values():
         state = keys.pressed(state, "B", keys.Sight(None, 0))
     return state.sorted_by(Order(options.sort or state.order.column, options.reverse))
+
+
+def _names(view: str) -> list[str]:
+    return [column.name for column in BY_NAME[view].columns]
 
 
 def _delay(text: str) -> float:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from kvmwatch.model import states
+from kvmwatch.model.snapshot import texts
 from kvmwatch.model.text import readable
 from kvmwatch.model.units import duration
 from kvmwatch_terminal import host_details
@@ -125,10 +126,15 @@ def _news(state: State, news: News) -> Iterator[Span]:
     parts += [f"only with {state.filter!r}"] if state.filter else []
     parts += ["following"] if state.follows else []
     yield Span("; ".join(parts), OLD)
-    unread = [readable(text, LONGEST) for text in news.taken.unmatched] + [
-        part.text
-        for part in news.taken.snapshot.unread
+    if told := unread(state, news.taken):
+        yield Span(f"{_GAP}{told[0]}", PLAIN)
+
+
+def unread(state: State, taken: Taken) -> list[str]:
+    """What is to be said beside the figures: what could not be had, and each --domain that selects nothing."""
+    parts = (
+        part
+        for part in taken.snapshot.unread
         if not part.absent or part.group in state.table.needs  # of a view that this hypervisor cannot fill
-    ]
-    if unread:
-        yield Span(f"{_GAP}{unread[0]}", PLAIN)
+    )
+    return [readable(text, LONGEST) for text in (*taken.unmatched, *texts(parts))]

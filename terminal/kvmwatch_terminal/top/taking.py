@@ -29,6 +29,7 @@ _ALWAYS = reduce(or_, (column.needs for column in COLUMNS if column.shown == TAB
 
 _FORGOTTEN = 3600.0  # seconds after which counters are of no use
 
+_OF_PROCESSES = Group.PROCESSES | Group.THREADS | Group.PSS
 _ELSEWHERE = "processes can be seen only on the hypervisor itself: run it there"
 
 #: names of the options that a reading needs
@@ -38,7 +39,7 @@ OPTIONS = ("uri", "domain", "exclude", "config", "state_dir")
 class Asked(NamedTuple):
     """What a reading is to give."""
 
-    groups: Group = Group.NONE  # of the processes, beside what is always shown
+    groups: Group = Group.NONE  # of the view, beside what is always shown
     hypervisor: bool = True  # what the checks of the hypervisor say: pools, networks, the host
     vm: str | None = None  # the UUID of the VM whose page is to be given instead
     called: str = ""  # what that VM is called, for when it is gone
@@ -118,7 +119,7 @@ def _all(options: argparse.Namespace, asked: Asked, counters: Counters) -> Taken
     selection = Selection.parse(options.domain, options.exclude)
     of_vms, of_hypervisor = _checks()
     checks = (*of_vms, *(of_hypervisor if asked.hypervisor else ()))
-    unseen = Group.NONE if is_local(options.uri) else asked.groups
+    unseen = Group.NONE if is_local(options.uri) else asked.groups & _OF_PROCESSES
     groups = (asked.groups | _ALWAYS) & ~unseen
     before = reading.read(options, "kvm_top", groups, checks, selection, config, counters=counters)
     snapshot = config.applied(before)

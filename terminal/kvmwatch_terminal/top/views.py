@@ -133,6 +133,10 @@ def _section(name: str) -> tuple[Column, ...]:
     return next(section.columns for section in (*details.SECTIONS, *host_details.SECTIONS) if section.name == name)
 
 
+def _needs(columns: Iterable[Column]) -> Group:
+    return reduce(or_, (each.needs for each in columns))
+
+
 def _based(each: Column, base: str, cpus: Figure) -> Column:
     """A column of CPU use as a percentage of something else, if it is one."""
     if each.name != "cpu" or base == OWN:
@@ -166,7 +170,10 @@ _INTERFACES = _of_vms("interfaces", "rx", "tx", "link", "errors", "drops", "sour
 VIEWS = (
     View("domains", _DOMAINS, lambda taken: taken.rows, "cpu", ("cpu", "read", "write", "rx", "tx")),
     View("vcpus", *_VCPUS, "cpu", ("cpu", "wait")),
-    View("interfaces", *_INTERFACES, "tx", ("rx", "tx", "rx_packets", "tx_packets", "errors", "drops")),
+    View(
+        *("interfaces", *_INTERFACES, "tx", ("rx", "tx", "rx_packets", "tx_packets", "errors", "drops")),
+        needs=_needs(_section("interfaces")),
+    ),
     View("disks", *_DISKS, "write", ("read", "write", "read_iops", "write_iops", "flush_latency")),
     View(
         "processes",
@@ -174,7 +181,7 @@ VIEWS = (
         _processes,
         "cpu",
         busy=("cpu", "read", "write"),
-        needs=reduce(or_, (each.needs for each in _PROCESSES)),
+        needs=_needs(_PROCESSES),
     ),
     View(
         "pools",
