@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +202,65 @@ def test_walk_asks_all_that_can_be_asked(held: set[str]) -> None:
     assert walked.held.keys() == held
     assert walked.answers == {uuid: uuid.upper() for uuid in NAMES.keys() - held}
     assert not walked.unasked
+
+
+@settings(deadline=None, max_examples=30, derandomize=True)
+@given(st.lists(st.sampled_from((0.0, 0.01, 0.03, 0.06)), min_size=3, max_size=8), st.integers(1, 4))
+def test_walk_forgets_nobody_when_a_question_is_answered_late(seconds: list[float], lanes: int) -> None:
+    """A thread that was left behind and goes on must not take another's turn, of which nobody would hear."""
+    asked = {f"uuid-{number}": lasts for number, lasts in enumerate(seconds)}
+
+    def ask(uuid: str) -> str:
+        time.sleep(asked[uuid])
+        return uuid
+
+    walked = walk(asked, lambda: ask, Deadline(30), 0.02, lanes)
+    assert walked.answers.keys() | walked.held.keys() == asked.keys()
+    assert not walked.unasked
+
+
+def test_walk_tells_of_everybody_when_the_time_is_over() -> None:
+    def ask(uuid: str) -> str | None:
+        time.sleep(0.1)
+        return uuid if uuid != "uuid-0" else None  # it is gone
+
+    walked = walk(NAMES, lambda: ask, Deadline(0.7, spare=0), 5, 1)
+    assert walked.answers
+    assert walked.unasked
+    assert walked.answers.keys() | walked.unasked == NAMES.keys() - {"uuid-0"}
+
+
+def test_walk_does_not_wait_for_a_lane_that_has_nothing_to_do() -> None:
+    """When the others have asked all, one that does not come to connect is not needed."""
+    lanes = itertools.count()
+
+    def questioner() -> Any:
+        if next(lanes) == 1:
+            ALL_OVER.wait()
+        return str.upper
+
+    began = time.monotonic()
+    assert len(walk(NAMES, questioner, Deadline(30), 5).answers) == len(NAMES)
+    assert time.monotonic() - began < 10
+
+
+def test_walk_needs_no_lane_that_fails_when_all_is_done() -> None:
+    lanes = itertools.count()
+    done = threading.Event()
+
+    def questioner() -> Any:
+        if next(lanes) == 1:
+            done.wait()
+            time.sleep(0.05)
+            raise RuntimeError("too many clients")
+        return ask
+
+    def ask(uuid: str) -> str:
+        if uuid == list(NAMES)[-1]:
+            done.set()
+        return uuid
+
+    assert len(walk(NAMES, questioner, Deadline(30), 5, 2).answers) == len(NAMES)
 
 
 def test_walk_raises_what_a_question_raises() -> None:
