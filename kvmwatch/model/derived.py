@@ -39,6 +39,11 @@ def vcpu_usage(domain: Domain) -> Value:
     return None if usage is None else min(usage, 100.0)
 
 
+def steal(domain: Domain) -> Value:
+    """The time that vCPUs waited for a physical CPU, in % of those whose rates are known."""
+    return percent(domain.rates.cpu_delay, sum(vcpu.rates.delay is not None for vcpu in domain.vcpus))
+
+
 def emulator_usage(domain: Domain) -> Value:
     """What the emulator and I/O threads take, in % of one physical CPU; None without vCPUs' times."""
     if domain.stats.vcpu_time is None or any(vcpu.rates.time is None for vcpu in domain.vcpus):
