@@ -63,6 +63,7 @@ class Reader:
         self._hypervisor = Hypervisor(uri, deadline)
         self._roster = roster
         self._titles_wait = False
+        self._began = time.monotonic()  # of the last whole reading
 
     def read(self) -> Snapshot:
         """Read all groups once."""
@@ -113,7 +114,7 @@ class Reader:
 
     def again_takes(self, before: Snapshot) -> float:
         """The seconds that another reading will take, which does not wait again for what hung in the last one."""
-        took = time.time() - before.time
+        took = time.monotonic() - self._began
         if any(domain.not_responding for domain in before.domains) or not before.has(Group.NONE):
             took -= control.patience(self._deadline)
         return max(0.1, took)
@@ -130,7 +131,7 @@ class Reader:
         listing = self._listing()
         self._get_ready()
         hypervisor.connect()
-        started = time.monotonic()
+        self._began = started = time.monotonic()
         now = time.time()
         survey = listing.read()
         selected = self._selected(survey)
