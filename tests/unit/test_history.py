@@ -112,6 +112,15 @@ def test_every_user_has_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
+def test_where_a_reboot_cannot_be_seen_they_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a service with ProcSubset=pid: counters of before a reboot would be taken for those of now."""
+    saved = sample()
+    assert history(tmp_path).save(saved) is None
+    monkeypatch.setattr("kvmwatch.command.history._BOOT_ID", str(tmp_path / "none"))
+    assert "No such file or directory; a systemd service" in (history(tmp_path).save(saved) or "")
+    assert history(tmp_path).load() == {}
+
+
 @pytest.mark.parametrize("step", [-3600, 3600])
 def test_a_clock_that_is_set_meanwhile_costs_no_second_reading(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     reader = Reader("test:///default", Group.CPU, Selection(), Deadline(60))
