@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
+
 import pytest
 from check_kvm.frame import output, plugin
 from check_kvm.frame.judging import all_checks
 from check_kvm.frame.siteconfig import SiteConfig
-from zabbix_kvm import master
+from zabbix_kvm import collecting, master
 
+from kvmwatch.model import states
+from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import DomainStats
 from kvmwatch.model.snapshot import Domain, Host, Pool, Snapshot, Unread
@@ -50,6 +54,20 @@ def test_what_is_not_there_is_no_trouble_for_zabbix_but_nothing_to_be_ok_about()
     (pool,) = (check for check in all_checks() if check.name == "pool")
     verdict = plugin.judged(pool, read, plugin.checked_thresholds(pool, SiteConfig()))
     assert output.render("pool", verdict)[1] == 3
+
+
+@pytest.mark.parametrize("kind", ["domains", "vcpus", "disks", "interfaces", "filesystems"])
+def test_a_list_without_what_a_held_vm_has_is_none(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing can be asked of it, so that its disks would be gone for Zabbix."""
+    held = Domain("uuid-2", "db1", None, states.NOSTATE, 0, 0, not_responding=40.0)
+    vm = Domain("uuid-1", "web1", 1, states.RUNNING, 1, 0)
+    host = Host("kvm1", "QEMU", "11", "10", 0)
+    options = argparse.Namespace(kind=kind, pretty=False)
+    monkeypatch.setattr(collecting, "_read", lambda *_: snapshot()._replace(domains=(vm, held), host=host))
+    with pytest.raises(KvmwatchError, match=r"VM db1 is held by .*: what it has is not known"):
+        collecting._discover(options)
+    monkeypatch.setattr(collecting, "_read", lambda *_: snapshot()._replace(domains=(vm,), host=host))
+    assert collecting._discover(options).code == 0
 
 
 NOTE = "counters are not kept: /x: Permission denied"
