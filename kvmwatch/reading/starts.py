@@ -51,12 +51,11 @@ def _with_start(domain: Domain, boot: int, proc: Folder, folders: Sequence[Folde
         return domain._replace(unread=(*domain.unread, unread))
     try:
         stat = _read(f"{proc}/{pid}/stat")
-        cgroup = _read(f"{proc}/{pid}/cgroup").decode(errors="replace")
         name, behind = stat.partition(b"(")[2].rpartition(b")")[::2]
         started = int(behind.split()[_STARTTIME]) // os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, LookupError):  # it has just ended, or is hidden
         return domain
-    if pid_files.cgroup_id(cgroup) != domain.id and not name.startswith(tuple(map(str.encode, _NAMES))):
+    if pid_files.run_of(pid, proc) != domain.id and not name.startswith(tuple(map(str.encode, _NAMES))):
         return domain  # the PID is of another container's count
     return domain._replace(stats=domain.stats._replace(started=boot + started))
 
