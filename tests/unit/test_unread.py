@@ -13,8 +13,9 @@ from zabbix_kvm import collecting, master
 from kvmwatch.model import states
 from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.groups import Group
-from kvmwatch.model.metrics import DomainStats
+from kvmwatch.model.metrics import DomainStats, HostStats
 from kvmwatch.model.snapshot import Domain, Host, Pool, Snapshot, Unread
+from kvmwatch.reading.collect import with_assigned
 
 GROUPS = (Group.HOST, Group.POOLS, Group.NETWORKS)
 
@@ -68,6 +69,23 @@ def test_a_list_without_what_a_held_vm_has_is_none(kind: str, monkeypatch: pytes
         collecting._discover(options)
     monkeypatch.setattr(collecting, "_read", lambda *_: snapshot()._replace(domains=(vm,), host=host))
     assert collecting._discover(options).code == 0
+
+
+@pytest.mark.parametrize("metric", ["vcpu_overcommit", "memory_overcommit"])
+def test_a_sum_without_a_vm_that_is_held_is_none_and_says_whose(metric: str) -> None:
+    """To who set a threshold on it; that it is held is told of the VM itself."""
+    held = Domain("uuid-2", "db1", None, states.NOSTATE, 0, 0, not_responding=40.0)
+    vm = Domain("uuid-1", "web1", 1, states.RUNNING, 1, 0, stats=DomainStats(vcpu_count=2, memory_maximum=8))
+    stats = HostStats(cpus=4, memory_total=16, memory_available=8)
+    host = with_assigned(Host("kvm1", "QEMU", "11", "10", 0, stats), (vm, held), 0.1)
+    (check,) = (check for check in all_checks() if check.name == "host")
+    read = snapshot()._replace(domains=(vm, held), host=host)
+    for given, code in (((), 0), ((f"{metric}=300",), 3)):
+        text, found = output.render(
+            "host", plugin.judged(check, read, plugin.checked_thresholds(check, SiteConfig(), given))
+        )
+        why = f"{metric.replace('_', ' ')} not known: db1 is held for 40 s"
+        assert (found, why in text) == (code, bool(given)), text
 
 
 NOTE = "counters are not kept: /x: Permission denied"
