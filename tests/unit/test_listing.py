@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from hanging import ALL_OVER
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kvmwatch.command import state_files
 from kvmwatch.command.roster import Roster
 from kvmwatch.model.errors import DeadlineExceeded
 from kvmwatch.model.groups import Group
@@ -23,6 +25,7 @@ from kvmwatch.reading.listing import Known, Listing, Waits
 from kvmwatch.reading.walk import walk
 
 NAMES = {f"uuid-{number}": f"vm{number}" for number in range(12)}
+NAMES_OF_UUIDS = {"11111111-0000-4000-8000-000000000001": "web1"}
 NO_DOMAIN = libvirt.VIR_ERR_NO_DOMAIN
 
 
@@ -289,6 +292,17 @@ def test_roster_gives_what_was_saved(tmp_path_factory: Any, known: dict[str, str
     Roster(folder, "qemu:///system").save(Known(known, waits))
     assert Roster(folder, "qemu:///system").load() == Known(known, waits)
     assert Roster(folder, "qemu:///session").load() == Known({})
+
+
+def test_a_roster_that_has_not_changed_for_weeks_is_not_tidied_away(tmp_path: Path) -> None:
+    """Else the list would be missed in the run after that, once a week."""
+    for number in range(3):
+        roster = Roster(str(tmp_path), "qemu:///system")
+        assert roster.load() == Known(NAMES_OF_UUIDS if number else {})
+        roster.save(Known(NAMES_OF_UUIDS))
+        state_files.tidy(str(tmp_path))
+        for file in tmp_path.iterdir():
+            os.utime(file, (time.time() - 8 * 86400,) * 2)
 
 
 @given(st.text())
