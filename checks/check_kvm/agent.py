@@ -31,7 +31,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
         connected += bool(domain.agent_connected)
         if domain.agent_connected is None:
             subject.say(Ok, "has no channel for a guest agent")
-            subject.judge("filesystem", None, why="so nobody tells its file systems")
+            subject.judge("filesystem", None, why="there is no guest agent to tell its file systems")
             subject.spare("filesystem", unless_own=True)
         elif not domain.agent_connected:
             subject.say(DISCONNECTED, "guest agent is not connected")

@@ -8,7 +8,6 @@ from check_kvm.frame.plugin_api import Unknown
 from check_kvm.frame.thresholds import MetricSpec
 from check_kvm.frame.verdict import Verdict
 from kvmwatch.model import derived, states
-from kvmwatch.model.derived import percent
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Snapshot
 
@@ -22,7 +21,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     for domain, subject in verdict.domains(snapshot):
         active += 1
         usage = derived.vcpu_usage(domain)
-        steal = percent(domain.rates.cpu_delay, domain.stats.vcpu_count)
+        steal = derived.steal(domain)
         running = domain.state in (states.RUNNING, states.BLOCKED)
         if running and domain.stats.cpu_time is None and not subject.parts:
             subject.say(Unknown, "libvirt gives no CPU time of it")

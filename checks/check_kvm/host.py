@@ -5,11 +5,13 @@ from __future__ import annotations
 from check_kvm.frame import plugin
 from check_kvm.frame.plugin_api import Unknown
 from check_kvm.frame.thresholds import MetricSpec
-from check_kvm.frame.verdict import Verdict
+from check_kvm.frame.verdict import Verdict, not_responding
 from kvmwatch.model import derived
 from kvmwatch.model.derived import percent
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Host, Snapshot
+
+_PROMISED = ("vcpu_overcommit", "memory_overcommit")  # sums over all active domains
 
 
 def judge(snapshot: Snapshot, verdict: Verdict) -> None:
@@ -21,13 +23,22 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     subject = verdict.subject("", unread=host.unread)
     values = figures(host)
     for metric, value in values.items():
-        subject.measure(metric, value, most=100 if metric in ("cpu", "memory", "hugepages", "swap") else None)
+        most = 100 if metric in ("cpu", "memory", "hugepages", "swap") else None
+        subject.measure(metric, value, most=most, why=_untold(metric, snapshot))
     subject.spare(*_without(host))
     if values["cpu"] is None and values["memory"] is None and not subject.state.code:
         subject.say(Unknown, "neither its CPU use nor its memory is known from here")
     versions = f"libvirt {host.libvirt_version or '?'}, {host.driver or '?'} {host.hypervisor_version or '?'}"
     good = [text for state, text in subject.parts if not state.code]
     verdict.overview = ", ".join([*good, versions])
+
+
+def _untold(metric: str, snapshot: Snapshot) -> str:
+    """Why there is no sum of what the domains were promised; empty: the frame says it, or nothing does."""
+    for domain in snapshot.domains if metric in _PROMISED else ():
+        if domain.active and domain.not_responding is not None and domain.stats.vcpu_count is None:
+            return f"{metric.replace('_', ' ')} not known: {domain.name} is {not_responding(domain)}"
+    return ""
 
 
 def _without(host: Host) -> tuple[str, ...]:

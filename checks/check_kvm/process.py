@@ -13,7 +13,7 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Process, Snapshot
 from kvmwatch.reading.connection import uri_scheme
 
-STRAY = Condition("stray", Warn, "a QEMU process that libvirt does not know, or did not start")
+STRAY = Condition("stray", Warn, "a QEMU process that libvirt does not know, or did not start", own=False)
 
 _OF_ROOT = ("read", "write", "files", "files_usage")  # what the kernel shows to root only
 

@@ -11,6 +11,8 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Snapshot
 from kvmwatch.model.units import duration
 
+_CLOCKS_DIFFER = 300.0  # seconds at most, where this does not run on the hypervisor
+
 
 def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     """Judge every domain, running or not; one whose snapshots libvirt did not tell is UNKNOWN."""
@@ -24,10 +26,12 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
         else:
             total += number
             subject.measure("count", number, text=count(int(number), "snapshot"))
-            ages[domain.name] = age = None if oldest is None else max(0.0, snapshot.time - oldest)
+            ages[domain.name] = age = _age(oldest, snapshot.time)
             subject.rank = age or 0
             if number:
                 subject.measure("age", age, text=None if age is None else f"the oldest {duration(age)} old")
+            if oldest is not None and age is None:
+                subject.say(Unknown, f"the oldest is {_from_now(oldest, snapshot.time)}")
         if not subject.silent:
             _judge_backup(domain, subject, snapshot.time)
     parts = [count(int(total), "snapshot"), *highest("age", ages, "s")]
@@ -37,11 +41,22 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
 def _judge_backup(domain: Domain, subject: Subject, now: float) -> None:
     """Judge the age of the newest checkpoint; that there is none matters only to who set a threshold."""
     newest = domain.stats.newest_checkpoint
-    age = None if newest is None else max(0.0, now - newest)
+    age = _age(newest, now)
     text = None if age is None else f"the newest checkpoint {duration(age)} old"
     known = (part.text for part in domain.unread if part.group is Group.CHECKPOINTS)
     why = next(known, "has no checkpoint, which would tell when it was backed up")
+    if newest is not None and age is None:
+        why = f"the newest checkpoint is {_from_now(newest, now)}"
     subject.measure("backup_age", age, text=text, why=why)
+
+
+def _age(made: float | None, now: float) -> float | None:
+    """Its age in seconds; None where it was made later than clocks may differ, and would be new for ever."""
+    return None if made is None or made - now > _CLOCKS_DIFFER else max(0.0, now - made)
+
+
+def _from_now(made: float, now: float) -> str:
+    return f"of {duration(made - now)} from now: the clock here or on its hypervisor is wrong, or was then"
 
 
 CHECK = plugin.Check(

@@ -151,7 +151,7 @@ CHECK = plugin.Check(
     beside=Group.STARTED | Group.HOSTNAME | Group.LISTS,
     metrics=(
         *(
-            MetricSpec(states.NAMES[state], "", f"number of domains that are {states.LABELS[state]}")
+            MetricSpec(states.NAMES[state], "", f"number of domains that are {states.LABELS[state]}", own=False)
             for state in (
                 *(states.RUNNING, states.NOSTATE, states.BLOCKED, states.PAUSED, states.SHUTDOWN),
                 *(states.SHUTOFF, states.CRASHED, states.PMSUSPENDED),

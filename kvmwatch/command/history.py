@@ -15,6 +15,7 @@ from kvmwatch.model.rates import Sample, Samples
 from kvmwatch.model.selection import Selection
 
 _FORMAT = 2
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
 class History:
@@ -43,7 +44,11 @@ class History:
 
     def save(self, samples: Samples) -> str | None:
         """Replace the stored samples, or tell why they could not be stored and what to do: never an error."""
-        text = json.dumps({"format": _FORMAT, "boot": _boot_id(), "samples": samples}, separators=(",", ":"))
+        try:
+            boot = _boot_id()
+        except OSError as error:
+            return f"counters are not kept: {_BOOT_ID}: {error.strerror}; a systemd service needs ProcSubset=all"
+        text = json.dumps({"format": _FORMAT, "boot": boot, "samples": samples}, separators=(",", ":"))
         problem = state_files.replace(self._path, text)
         return f"counters are not kept: {problem}" if problem else None
 
@@ -74,5 +79,5 @@ def _refuse(constant: str) -> NoReturn:
 
 
 def _boot_id() -> str:
-    with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
+    with open(_BOOT_ID, encoding="utf-8") as file:
         return file.read().strip()

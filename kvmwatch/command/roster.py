@@ -29,11 +29,14 @@ class Roster:
         return Known(names, _waits(head[len(_HEAD) :].split()))
 
     def save(self, known: Known) -> None:
-        """Keep it, if it has changed. What cannot be kept is missed only when libvirt's list does not answer."""
+        """Keep it, if it has changed, and once a day.
+
+        What cannot be kept is missed only when libvirt's list does not answer.
+        """
         head = " ".join([_HEAD, *_words(known.waits)])
         # a name cannot have a line break in libvirt; one that had would only be misread here
         text = "\n".join([head, *(f"{uuid} {name}" for uuid, name in sorted(known.names.items()))])
-        if text != self._text:
+        if text != self._text or not state_files.is_of_today(self._path):
             state_files.replace(self._path, text)
 
 

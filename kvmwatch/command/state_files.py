@@ -88,12 +88,17 @@ def replace(file: str, text: str) -> str | None:
     try:
         folder = os.path.dirname(file)
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        if _last_written(file) // _DAY != time.time() // _DAY:
+        if not is_of_today(file):
             tidy(folder)
         _replace(file, text.encode("utf-8", "surrogatepass"))
     except OSError as error:
         return _problem(file, error)
     return None
+
+
+def is_of_today(file: str) -> bool:
+    """Whether it was written today. What is kept only when it has changed is kept once a day, or tidied away."""
+    return _last_written(file) // _DAY == time.time() // _DAY
 
 
 def tidy(folder: str) -> None:

@@ -39,6 +39,11 @@ def vcpu_usage(domain: Domain) -> Value:
     return None if usage is None else min(usage, 100.0)
 
 
+def steal(domain: Domain) -> Value:
+    """The time that vCPUs waited for a physical CPU, in % of those whose rates are known."""
+    return percent(domain.rates.cpu_delay, sum(vcpu.rates.delay is not None for vcpu in domain.vcpus))
+
+
 def emulator_usage(domain: Domain) -> Value:
     """What the emulator and I/O threads take, in % of one physical CPU; None without vCPUs' times."""
     if domain.stats.vcpu_time is None or any(vcpu.rates.time is None for vcpu in domain.vcpus):
@@ -168,8 +173,19 @@ def _plus(one: Value, other: Value) -> Value:
     return None if one is None or other is None else one + other
 
 
-def _total(pairs: Iterable[tuple[Value, Value]]) -> Value:
-    known = [value for pair in pairs for value in pair if value is not None]
+def _total(domain: Domain, parts: Iterable[Disk | Interface], *names: str) -> Value:
+    """The sum of these counters of a domain's parts that have any.
+
+    None where one should have them and they are not known: the sum of the others would jump when they come back.
+    """
+    from kvmwatch.model import measured  # noqa: PLC0415 - what a check wants of this module needs no sums
+
+    known = []
+    for part in parts:
+        values = [getattr(part.stats, name) for name in names]
+        if None in values and (part.unread or measured.missing(domain, part)):
+            return None
+        known += [value for value in values if value is not None]
     return sum(known) if known else None
 
 
@@ -243,11 +259,13 @@ DERIVED = (
     ),
     Derived(
         *("domain", "disk_bytes", COUNTER, "B", "Bytes read and written, all disks"),
-        lambda domain: _total((d.stats.read_bytes, d.stats.write_bytes) for d in domain.disks if not d.removable),
+        lambda domain: _total(
+            domain, (disk for disk in domain.disks if not disk.removable), "read_bytes", "write_bytes"
+        ),
     ),
     Derived(
         *("domain", "network_bytes", COUNTER, "B", "Bytes received and sent, all interfaces"),
-        lambda domain: _total((i.stats.rx_bytes, i.stats.tx_bytes) for i in domain.interfaces),
+        lambda domain: _total(domain, domain.interfaces, "rx_bytes", "tx_bytes"),
     ),
     Derived("domain", "memory_usage", GAUGE, "%", "Memory the guest cannot give away", memory_usage),
     Derived(

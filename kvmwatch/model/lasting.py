@@ -12,6 +12,8 @@ from kvmwatch.model.snapshot import Disk, Domain, Snapshot, Unread
 
 #: seconds; two looks further apart do not tell that a domain was in the state all the time between
 _FORGOTTEN_AFTER = 12 * 3600
+#: seconds; a run that began after this one may be done before it
+_BESIDE = 60.0
 _SUFFIX = "/since"
 _MIRROR = "/mirror/"
 
@@ -101,4 +103,5 @@ def _with_mirrors(domain: Domain, earlier: Samples, now: float) -> Domain:
 def _unless_forgotten(before: Sample, now: float) -> float:
     kept = before.counters
     seen, since = kept.get("seen", now), kept.get("since", now)
-    return since if since <= seen <= now <= seen + _FORGOTTEN_AFTER else now
+    known = since <= seen and -_BESIDE <= now - seen <= _FORGOTTEN_AFTER
+    return min(since, now) if known else now

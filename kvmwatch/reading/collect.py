@@ -63,6 +63,7 @@ class Reader:
         self._hypervisor = Hypervisor(uri, deadline)
         self._roster = roster
         self._titles_wait = False
+        self._began = time.monotonic()  # of the last whole reading
 
     def read(self) -> Snapshot:
         """Read all groups once."""
@@ -79,10 +80,9 @@ class Reader:
 
         libvirtd may look it up in the DNS each time, so it is not asked as a rule.
         """
-        deadline = Deadline(control.patience(self._deadline), spare=0)
         try:
             with doing("asking libvirt for the name of the host"):
-                name = Started(lambda: self._hypervisor.another().getHostname()).wait(deadline)
+                name = Started(lambda: self._hypervisor.another().getHostname()).wait(self._a_moment())
         except DeadlineExceeded:
             why = "libvirt did not give it in time; does the name server of the hypervisor answer?"
         except (KvmwatchError, libvirt.libvirtError, ValueError) as error:  # ValueError: text that is no UTF-8
@@ -100,18 +100,21 @@ class Reader:
             return {}
         from kvmwatch.reading import titles  # noqa: PLC0415 - only for domains in trouble
 
-        patience = min(control.patience(self._deadline), self._deadline.remaining() / 2)
         try:
             with doing("asking libvirt for the titles of VMs"):
                 connection = self._hypervisor.connection
-                return Started(lambda: titles.read(connection, uuids)).wait(Deadline(patience, spare=0))
+                return Started(lambda: titles.read(connection, uuids)).wait(self._a_moment())
         except DeadlineExceeded:
             self._titles_wait = True
             return {}
 
+    def _a_moment(self) -> Deadline:
+        """For what is asked after all else was read, and must not cost that."""
+        return Deadline(min(control.patience(self._deadline), self._deadline.remaining() / 2), spare=0)
+
     def again_takes(self, before: Snapshot) -> float:
         """The seconds that another reading will take, which does not wait again for what hung in the last one."""
-        took = time.time() - before.time
+        took = time.monotonic() - self._began
         if any(domain.not_responding for domain in before.domains) or not before.has(Group.NONE):
             took -= control.patience(self._deadline)
         return max(0.1, took)
@@ -128,7 +131,7 @@ class Reader:
         listing = self._listing()
         self._get_ready()
         hypervisor.connect()
-        started = time.monotonic()
+        self._began = started = time.monotonic()
         now = time.time()
         survey = listing.read()
         selected = self._selected(survey)

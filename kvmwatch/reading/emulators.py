@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 import psutil
 
 from kvmwatch.model.record import Record
-from kvmwatch.reading.pid_files import Folder, Unfound, cgroup_id, pid_file
+from kvmwatch.reading.pid_files import Folder, Unfound, pid_file, run_of
 from kvmwatch.reading.threads import content
 
 #: what distributions call QEMU, as it stands or with more behind it; kvmwatch is none
@@ -164,15 +163,6 @@ def _by_cgroup(domains: Sequence[Running]) -> Iterator[tuple[str, Emulator]]:
         except OSError:
             continue  # it ended, or is hidden
         domain = wanted.get(uuid_of(words) or "")
-        if domain and _id_of_cgroup(pid) == domain.id:
+        if domain and run_of(pid) == domain.id:
             del wanted[domain.uuid]
             yield domain.uuid, Emulator(pid, words)
-
-
-def _id_of_cgroup(pid: int) -> int | None:
-    """libvirt's number of the run whose control group a process is in. Only root can put one there."""
-    try:
-        text = Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    return cgroup_id(text)

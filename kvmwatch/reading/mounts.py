@@ -30,7 +30,8 @@ Mounts = tuple[Mount, ...]
 
 def table(pid: int | str = "self") -> Mounts:
     """The mounts as a process sees them, in the order of mounting. Raises OSError."""
-    with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
+    # a mount point may hold a carriage return, which ends no line here; whoever may mount makes one (FUSE)
+    with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
         return tuple(_mount(line) for line in lines)
 
 

@@ -63,6 +63,19 @@ def pid_file(name: str, folders: Sequence[Folder]) -> tuple[str, int]:
     raise Missing(f"libvirt has no pid file {folders[0]}/{name}.pid")
 
 
+def run_of(pid: int, proc: Folder = "/proc") -> int | None:
+    """libvirt's number of the run whose control group a process is in; None: in none, or it ended, or is hidden.
+
+    Only root can put one there. Who has a group of his own may call one in it as he likes, but not with a newline;
+    read as text, a carriage return would end a line as well.
+    """
+    try:
+        with open(f"{proc}/{pid}/cgroup", "rb") as file:
+            return cgroup_id(file.read().decode(errors="replace"))
+    except OSError:
+        return None
+
+
 def cgroup_id(text: str) -> int | None:
     """The number in libvirt's group of a ``/proc/PID/cgroup``."""
     named = re.search(_CGROUP, text)

@@ -53,12 +53,10 @@ def _with_start(domain: Domain, boot: int, proc: Folder, folders: Sequence[Folde
         stat = _read(f"{proc}/{pid}/stat")
         name, behind = stat.partition(b"(")[2].rpartition(b")")[::2]
         started = int(behind.split()[_STARTTIME]) // os.sysconf("SC_CLK_TCK")
-        if not name.startswith(_NAMES):
-            cgroup = _read(f"{proc}/{pid}/cgroup").decode(errors="replace")
-            if pid_files.cgroup_id(cgroup) != domain.id:
-                return domain  # the PID is of another container's count
     except (OSError, ValueError, LookupError):  # it has just ended, or is hidden
         return domain
+    if not name.startswith(_NAMES) and pid_files.run_of(pid, proc) != domain.id:
+        return domain  # the PID is of another container's count
     return domain._replace(stats=domain.stats._replace(started=boot + started))
 
 

@@ -51,7 +51,11 @@ def with_strays(
         stats = {stat.pid: stat for stat in _stats(proc)}
     except OSError as error:
         return _unknown(snapshot, one_line(error))
-    looking = {stat.pid: _run(proc, stat.pid) for stat in stats.values() if emulators.is_a_name_of_qemu(stat.name)}
+    looking = {
+        stat.pid: pid_files.run_of(stat.pid, proc)
+        for stat in stats.values()
+        if emulators.is_a_name_of_qemu(stat.name)
+    }
     folders = pid_files.run_folders(uri) if folders is None else folders
     known = {_KTHREADD}
     active = [(d.name(), d.ID()) for d, fields in survey.listed if states.is_active(fields["state.state"])]
@@ -93,11 +97,3 @@ def _of_pid_file(name: str, folders: Sequence[pid_files.Folder]) -> set[int]:
         return {pid_files.pid_file(name, folders)[1]}
     except pid_files.Unfound:
         return set()
-
-
-def _run(proc: Path, pid: int) -> int | None:
-    """libvirt's number of the run whose control group a process is in; only root can put one there."""
-    try:
-        return pid_files.cgroup_id((proc / str(pid) / "cgroup").read_text(encoding="utf-8", errors="replace"))
-    except OSError:
-        return None

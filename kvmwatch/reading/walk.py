@@ -6,6 +6,7 @@ that domain then waits, also libvirt's list of all of them. Each other domain ca
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Collection
@@ -43,7 +44,7 @@ def walk(
     question raises.
     """
     waiting = deque(uuids)
-    answers: dict[str, Answer] = {}
+    answers: dict[str, Answer | None] = {}
     held: dict[str, float] = {}
     clock = Awake(_MOST)
     walkers = [_Walker(waiting, questioner, answers, clock) for _ in range(min(lanes, len(waiting)))]
@@ -55,24 +56,23 @@ def walk(
             if not walker.is_alive():
                 walkers.remove(walker)
                 # one that could not even connect leaves its work to the others
-                if walker.error and (walker.connected or not walkers):
+                if walker.error and (walker.connected or (waiting and not walkers)):
                     raise walker.error
-            elif asking and now - asking[1] >= patience:
+            elif not walker.has_work():  # it is still connecting, and the others have done all
+                walkers.remove(walker)
+            elif asking and now - asking[1] >= patience and walker.leaves(asking):
                 held[asking[0]] = now - asking[1]
                 walkers.remove(walker)
                 if waiting:
                     walkers.append(_Walker(waiting, questioner, answers, clock))
-    unasked = set(waiting)
     waiting.clear()
     for walker in walkers:  # the time is over
-        if asking := walker.asking:
-            seconds = clock.look() - asking[1]
-            if seconds >= patience:
-                held[asking[0]] = seconds
-            else:
-                unasked.add(asking[0])
-    given = {uuid: answer for uuid, answer in dict(answers).items() if uuid not in held}
-    return Walked(given, held, frozenset(unasked - given.keys()))
+        asking, now = walker.asking, clock.look()
+        if asking and now - asking[1] >= patience:
+            held[asking[0]] = now - asking[1]
+    answered = dict(answers)
+    given = {uuid: answer for uuid, answer in answered.items() if answer is not None and uuid not in held}
+    return Walked(given, held, frozenset(set(uuids) - answered.keys() - held.keys()))
 
 
 class _Walker(Generic[Answer]):
@@ -82,7 +82,7 @@ class _Walker(Generic[Answer]):
         self,
         waiting: deque[str],
         questioner: Callable[[], Callable[[str], Answer | None]],
-        answers: dict[str, Answer],
+        answers: dict[str, Answer | None],
         clock: Awake,
     ) -> None:
         self.asking: tuple[str, float] | None = None  # whom, and since when (of the clock)
@@ -92,6 +92,8 @@ class _Walker(Generic[Answer]):
         self._questioner = questioner
         self._answers = answers
         self._clock = clock
+        self._left = False
+        self._turn = threading.Lock()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -101,18 +103,29 @@ class _Walker(Generic[Answer]):
     def is_alive(self) -> bool:
         return self._thread.is_alive()
 
+    def has_work(self) -> bool:
+        with self._turn:
+            return bool(self.asking or self._waiting)
+
+    def leaves(self, asking: tuple[str, float]) -> bool:
+        """Have it take no other UUID after this one, which it would ask unseen; False: it has one already."""
+        with self._turn:
+            self._left = self.asking is asking
+            return self._left
+
     def _run(self) -> None:
         try:
             ask = self._questioner()
             self.connected = True
-            while self._waiting:
-                uuid = self._waiting.popleft()
-                self.asking = uuid, self._clock.seconds
-                answer = ask(uuid)
-                self.asking = None
-                if answer is not None:
-                    self._answers[uuid] = answer
-        except IndexError:
-            return  # another took the last one
+            while uuid := self._next():
+                self._answers[uuid] = ask(uuid)
         except Exception as error:
             self.error = error
+
+    def _next(self) -> str | None:
+        with self._turn:
+            self.asking = None
+            if self._waiting and not self._left:
+                with contextlib.suppress(IndexError):  # another took the last one
+                    self.asking = self._waiting.popleft(), self._clock.seconds
+            return self.asking and self.asking[0]

@@ -226,7 +226,7 @@ COLUMNS = (
     ),
     Column(
         *("steal", "STEAL", "%", "time its vCPUs waited for a physical CPU, % of its vCPUs"),
-        lambda row: derived.percent(row.domain.rates.cpu_delay, row.domain.stats.vcpu_count),
+        lambda row: derived.steal(row.domain),
         needs=Group.CPU,
         kept=4,
         rated=True,

@@ -32,12 +32,22 @@ def judged(*warning: str, **more: Any) -> tuple[str, int]:
     )
 
 
-@pytest.mark.parametrize(("days", "code"), [(0.5, 0), (1.9, 0), (3, 1), (-1, 0)])
+@pytest.mark.parametrize(("days", "code"), [(0.5, 0), (1.9, 0), (3, 1), (-0.003, 0)])
 def test_it_is_judged_by_a_threshold(days: float, code: int) -> None:
     made = DomainStats(snapshots=0.0, newest_checkpoint=NOW - days * DAY)
     text, given = judged("backup_age=2d", stats=made)
     assert (given, "the newest checkpoint" in text, "backup_age=U" in text) == (code, True, False), text
     assert judged(stats=made)[1] == 0
+
+
+def test_one_of_the_future_is_not_new_for_ever() -> None:
+    """Made while the clock was wrong; or that of this machine is."""
+    made = DomainStats(snapshots=1.0, oldest_snapshot=NOW + DAY, newest_checkpoint=NOW + DAY)
+    text, code = judged(stats=made)
+    assert (code, "the oldest is of 24 h from now" in text, " age=U" in text) == (3, True, True)
+    text, code = judged("backup_age=2d", stats=made._replace(snapshots=0.0, oldest_snapshot=None))
+    assert (code, "the newest checkpoint is of 24 h from now" in text) == (3, True), text
+    assert judged(stats=made._replace(snapshots=0.0, oldest_snapshot=None))[1] == 0
 
 
 def test_no_backup_is_unknown_to_whoever_wants_one() -> None:

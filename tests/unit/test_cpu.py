@@ -56,6 +56,7 @@ def test_usage_and_emulator(
     assert derived.emulator_usage(domain) == (None if emulator is None else pytest.approx(emulator))
     if after:
         assert domain.rates.cpu_delay == pytest.approx(usage / 1000 * len(before.keys() & after.keys()))
+        assert derived.steal(domain) == pytest.approx(usage / 10)
     assert not domain.unread
 
 

@@ -289,6 +289,23 @@ def test_what_no_vm_can_have_of_its_own_is_said(name: str, tmp_path: Path) -> No
     assert config_of(tmp_path, f"[defaults]\n{name}.warning = 1\n").thresholds
 
 
+@pytest.mark.parametrize("name", ["state.running", "state.paused", "state.shutoff"])
+def test_nor_a_threshold_on_what_counts_vms(name: str, tmp_path: Path) -> None:
+    """The owner of a VM who wants to be told when it is paused would wait for ever."""
+    (state,) = (check for check in CHECKS if check.name == "state")
+    found = judged(state, vm("web1", Policy(thresholds=(OwnThreshold(name, "", "0"),))))
+    assert (found.code, f"no metric {name} (there are brief, job, uptime)" in found.text) == (1, True), found.text
+    with pytest.raises(UsageError, match="unknown metric of a VM"):
+        config_of(tmp_path, f"[domain web1]\n{name}.warning = 1\n")
+    assert config_of(tmp_path, f"[defaults]\n{name}.warning = 1\n").thresholds
+
+
+def test_nor_a_severity_of_what_is_no_vms(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="unknown condition of a VM 'stray'"):
+        config_of(tmp_path, "[domain web1]\nprocess.stray.severity = ok\n")
+    assert config_of(tmp_path, "[defaults]\nprocess.stray.severity = ok\n").severities
+
+
 @pytest.mark.parametrize("name", ["pool.inactive", "net.bridge"])
 def test_nor_a_severity_of_those(name: str, tmp_path: Path) -> None:
     (state,) = (check for check in CHECKS if check.name == "state")

@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from kvmwatch.command.history import History
+from kvmwatch.model.groups import Group
 from kvmwatch.model.rates import Sample
 from kvmwatch.model.selection import Selection
+from kvmwatch.reading.collect import Reader
+from kvmwatch.reading.deadline import Deadline
 
 
 def history(directory: Path, command: str = "kvm_cpu", **selection: list[str]) -> History:
@@ -107,3 +110,21 @@ def test_every_user_has_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.
     (folder,) = tmp_path.iterdir()
     assert folder.name == pwd.getpwuid(os.geteuid()).pw_name
     assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_where_a_reboot_cannot_be_seen_they_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a service with ProcSubset=pid: counters of before a reboot would be taken for those of now."""
+    saved = sample()
+    assert history(tmp_path).save(saved) is None
+    monkeypatch.setattr("kvmwatch.command.history._BOOT_ID", str(tmp_path / "none"))
+    assert "No such file or directory; a systemd service" in (history(tmp_path).save(saved) or "")
+    assert history(tmp_path).load() == {}
+
+
+@pytest.mark.parametrize("step", [-3600, 3600])
+def test_a_clock_that_is_set_meanwhile_costs_no_second_reading(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    reader = Reader("test:///default", Group.CPU, Selection(), Deadline(60))
+    snapshot = reader.read()
+    time.sleep(0.15)
+    monkeypatch.setattr(time, "time", lambda now=time.time: now() + step)
+    assert 0.15 <= reader.again_takes(snapshot) < 30

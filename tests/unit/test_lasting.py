@@ -64,6 +64,19 @@ def test_all_looks_count_from_the_first() -> None:
     assert "for 55 min since first seen" in told(after(*looks))[0]
 
 
+@pytest.mark.parametrize("later", [0.0, 0.4, 30.0])
+def test_a_run_that_began_later_and_is_done_before_ends_nothing(later: float) -> None:
+    """Two that are under way at once, and read and keep at moments of their own."""
+    seen = after(
+        look(NOW - 3600, states.SHUTDOWN, 1), look(NOW + later, states.SHUTDOWN, 1), look(NOW, states.SHUTDOWN, 1)
+    )
+    assert told(seen)[1] == CRITICAL
+    assert seen.domains[0].since == NOW - 3600
+    first = after(look(NOW + later, states.SHUTDOWN, 1), look(NOW, states.SHUTDOWN, 1))
+    assert first.domains[0].since == NOW
+    assert told(first)[1] == OK
+
+
 @pytest.mark.parametrize(
     "between",
     [

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,7 @@ from hanging import ALL_OVER
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kvmwatch.command import state_files
 from kvmwatch.command.roster import Roster
 from kvmwatch.model.errors import DeadlineExceeded
 from kvmwatch.model.groups import Group
@@ -20,6 +25,7 @@ from kvmwatch.reading.listing import Known, Listing, Waits
 from kvmwatch.reading.walk import walk
 
 NAMES = {f"uuid-{number}": f"vm{number}" for number in range(12)}
+NAMES_OF_UUIDS = {"11111111-0000-4000-8000-000000000001": "web1"}
 NO_DOMAIN = libvirt.VIR_ERR_NO_DOMAIN
 
 
@@ -201,6 +207,65 @@ def test_walk_asks_all_that_can_be_asked(held: set[str]) -> None:
     assert not walked.unasked
 
 
+@settings(deadline=None, max_examples=30, derandomize=True)
+@given(st.lists(st.sampled_from((0.0, 0.01, 0.03, 0.06)), min_size=3, max_size=8), st.integers(1, 4))
+def test_walk_forgets_nobody_when_a_question_is_answered_late(seconds: list[float], lanes: int) -> None:
+    """A thread that was left behind and goes on must not take another's turn, of which nobody would hear."""
+    asked = {f"uuid-{number}": lasts for number, lasts in enumerate(seconds)}
+
+    def ask(uuid: str) -> str:
+        time.sleep(asked[uuid])
+        return uuid
+
+    walked = walk(asked, lambda: ask, Deadline(30), 0.02, lanes)
+    assert walked.answers.keys() | walked.held.keys() == asked.keys()
+    assert not walked.unasked
+
+
+def test_walk_tells_of_everybody_when_the_time_is_over() -> None:
+    def ask(uuid: str) -> str | None:
+        time.sleep(0.1)
+        return uuid if uuid != "uuid-0" else None  # it is gone
+
+    walked = walk(NAMES, lambda: ask, Deadline(0.7, spare=0), 5, 1)
+    assert walked.answers
+    assert walked.unasked
+    assert walked.answers.keys() | walked.unasked == NAMES.keys() - {"uuid-0"}
+
+
+def test_walk_does_not_wait_for_a_lane_that_has_nothing_to_do() -> None:
+    """When the others have asked all, one that does not come to connect is not needed."""
+    lanes = itertools.count()
+
+    def questioner() -> Any:
+        if next(lanes) == 1:
+            ALL_OVER.wait()
+        return str.upper
+
+    began = time.monotonic()
+    assert len(walk(NAMES, questioner, Deadline(30), 5).answers) == len(NAMES)
+    assert time.monotonic() - began < 10
+
+
+def test_walk_needs_no_lane_that_fails_when_all_is_done() -> None:
+    lanes = itertools.count()
+    done = threading.Event()
+
+    def questioner() -> Any:
+        if next(lanes) == 1:
+            done.wait()
+            time.sleep(0.05)
+            raise RuntimeError("too many clients")
+        return ask
+
+    def ask(uuid: str) -> str:
+        if uuid == list(NAMES)[-1]:
+            done.set()
+        return uuid
+
+    assert len(walk(NAMES, questioner, Deadline(30), 5, 2).answers) == len(NAMES)
+
+
 def test_walk_raises_what_a_question_raises() -> None:
     def ask(_uuid: str) -> str:
         raise RuntimeError("the connection is lost")
@@ -227,6 +292,17 @@ def test_roster_gives_what_was_saved(tmp_path_factory: Any, known: dict[str, str
     Roster(folder, "qemu:///system").save(Known(known, waits))
     assert Roster(folder, "qemu:///system").load() == Known(known, waits)
     assert Roster(folder, "qemu:///session").load() == Known({})
+
+
+def test_a_roster_that_has_not_changed_for_weeks_is_not_tidied_away(tmp_path: Path) -> None:
+    """Else the list would be missed in the run after that, once a week."""
+    for number in range(3):
+        roster = Roster(str(tmp_path), "qemu:///system")
+        assert roster.load() == Known(NAMES_OF_UUIDS if number else {})
+        roster.save(Known(NAMES_OF_UUIDS))
+        state_files.tidy(str(tmp_path))
+        for file in tmp_path.iterdir():
+            os.utime(file, (time.time() - 8 * 86400,) * 2)
 
 
 @given(st.text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,17 @@ def test_a_name_server_that_hangs_costs_no_verdict(name: str | None, monkeypatch
     found = placing.with_hostname(reader, bound, SiteConfig(), (CHECK,))
     assert found.hostname == name
     assert [part.group for part in found.unread] == ([] if name else [Group.HOSTNAME])
+
+
+def test_nor_does_one_that_hangs_when_there_is_little_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    deadline = Deadline(60.0)
+    reader = Reader("test:///default", CHECK.reads, Selection(), deadline)
+    snapshot = reader.read()
+    bound = snapshot._replace(domains=tuple(d._replace(policy=BOUND) for d in snapshot.domains))
+    monkeypatch.setattr(reader._hypervisor, "another", lambda: Named(None))
+    monkeypatch.setattr(deadline, "_end", time.monotonic() + 1.0)
+    assert placing.with_hostname(reader, bound, SiteConfig(), (CHECK,)).hostname is None
+    assert deadline.remaining(), "the rest of the time is for telling what was read"
 
 
 def test_a_threshold_on_uptime() -> None:

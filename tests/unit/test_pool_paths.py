@@ -173,6 +173,14 @@ def test_a_line_of_mountinfo() -> None:
     assert mounts.table(os.getpid()) == mounts.table()
 
 
+def test_a_mount_point_that_somebody_calls_oddly_costs_nothing(tmp_path: Path) -> None:
+    names = ["a\rb", "a\r", "\x0b\x0c\x1c\u2028", "\udcff", "-", "a - b"]
+    written = [name.replace(" ", "\\040") for name in names]
+    lines = [f"36 35 98:0 / /{name} rw shared:7 - fuse.x {name} rw\n" for name in written]
+    (tmp_path / "mountinfo").write_bytes("".join(lines).encode("utf-8", "surrogateescape"))
+    assert [mount.point for mount in mounts.table(f"..{tmp_path}")] == [f"/{name}" for name in names]
+
+
 @pytest.mark.parametrize("session", [True, False])
 def test_the_daemon_is_found_by_its_pid_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, session: bool

@@ -297,7 +297,7 @@ def test_the_control_group_tells_where_there_is_no_pid_file(
     tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, fake = start("my-emulator", "-uuid", UUID), start("kvm-fake", "-uuid", UUID)
-    monkeypatch.setattr(emulators, "_id_of_cgroup", {real.pid: 3, fake.pid: None}.get)
+    monkeypatch.setattr(emulators, "run_of", {real.pid: 3, fake.pid: None}.get)
     snapshot = read(tmp_path, survey(Listed("web1", number=3)))
     assert pids(snapshot, known=True) == [real.pid]
     assert pids(snapshot, known=False) == [fake.pid]
@@ -317,12 +317,20 @@ def test_the_control_group_tells_where_there_is_no_pid_file(
         (r"0::/user.slice/user-1000.slice/machine-qemu\x2d3\x2dweb1.scope", None),
         (r"0::/machine.slice/machine-lxc\x2d3\x2dweb1.scope", None),
         (r"0::/machines/machine-qemu\x2d3\x2dweb1.scope", None),
+        ("0::/user.slice/mine\r0::/machine.slice/machine-qemu\\x2d3\\x2dweb1.scope", None),
+        ("0::/user.slice/mine\x850::/machine.slice/machine-qemu\\x2d3\\x2dweb1.scope", None),
         ("0::/init.scope", None),
         ("", None),
     ],
 )
-def test_number_of_the_run_in_a_control_group(text: str, number: int | None) -> None:
-    assert pid_files.cgroup_id(text) == number
+def test_number_of_the_run_in_a_control_group(text: str, number: int | None, tmp_path: Path) -> None:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7/cgroup").write_bytes(text.encode())
+    assert pid_files.run_of(7, tmp_path) == number
+
+
+def test_who_has_ended_is_in_no_control_group(tmp_path: Path) -> None:
+    assert pid_files.run_of(7, tmp_path) is None
 
 
 def test_other_drivers_cannot_have_one(tmp_path: Path, start: Start) -> None:

@@ -40,7 +40,7 @@ class Machine:
         (self.proc / str(pid)).mkdir()
         zeros = " 0" * 17
         (self.proc / str(pid) / "stat").write_text(f"{pid} ({name}) S {parent}{zeros} 4200 0 0\n")
-        (self.proc / str(pid) / "cgroup").write_text(f"0::{cgroup}\n")
+        (self.proc / str(pid) / "cgroup").write_bytes(f"0::{cgroup}\n".encode())
 
     def domain(self, name: str, number: int, pid: int | None = None, state: int = states.RUNNING) -> None:
         self.domains.append((Listed(name, number), {"state.state": state, "state.reason": 1}))
@@ -72,6 +72,13 @@ def test_by_pid_file_and_by_control_group(machine: Machine) -> None:
     found, snapshot = machine.strays()
     assert found == [(12, QEMU)]
     assert master.document(snapshot)["strays"] == f"PID 12 ({QEMU})"
+
+
+def test_nobody_can_call_his_control_group_like_one_of_libvirts(machine: Machine) -> None:
+    machine.domain("db1", 4)
+    machine.process(11, cgroup="/machine.slice/machine-qemu\\x2d4\\x2ddb1.scope")
+    machine.process(12, cgroup="/user.slice/mine\r0::/machine.slice/machine-qemu\\x2d4\\x2ddb1.scope")
+    assert machine.strays()[0] == [(12, QEMU)]
 
 
 @pytest.mark.parametrize(("name", "is_one"), [

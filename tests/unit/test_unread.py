@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
+
 import pytest
 from check_kvm.frame import output, plugin
 from check_kvm.frame.judging import all_checks
 from check_kvm.frame.siteconfig import SiteConfig
-from zabbix_kvm import master
+from zabbix_kvm import collecting, master
 
+from kvmwatch.model import states
+from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.groups import Group
-from kvmwatch.model.metrics import DomainStats
+from kvmwatch.model.metrics import DomainStats, HostStats
 from kvmwatch.model.snapshot import Domain, Host, Pool, Snapshot, Unread
+from kvmwatch.reading.collect import with_assigned
 
 GROUPS = (Group.HOST, Group.POOLS, Group.NETWORKS)
 
@@ -50,6 +55,37 @@ def test_what_is_not_there_is_no_trouble_for_zabbix_but_nothing_to_be_ok_about()
     (pool,) = (check for check in all_checks() if check.name == "pool")
     verdict = plugin.judged(pool, read, plugin.checked_thresholds(pool, SiteConfig()))
     assert output.render("pool", verdict)[1] == 3
+
+
+@pytest.mark.parametrize("kind", ["domains", "vcpus", "disks", "interfaces", "filesystems"])
+def test_a_list_without_what_a_held_vm_has_is_none(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing can be asked of it, so that its disks would be gone for Zabbix."""
+    held = Domain("uuid-2", "db1", None, states.NOSTATE, 0, 0, not_responding=40.0)
+    vm = Domain("uuid-1", "web1", 1, states.RUNNING, 1, 0)
+    host = Host("kvm1", "QEMU", "11", "10", 0)
+    options = argparse.Namespace(kind=kind, pretty=False)
+    monkeypatch.setattr(collecting, "_read", lambda *_: snapshot()._replace(domains=(vm, held), host=host))
+    with pytest.raises(KvmwatchError, match=r"VM db1 is held by .*: what it has is not known"):
+        collecting._discover(options)
+    monkeypatch.setattr(collecting, "_read", lambda *_: snapshot()._replace(domains=(vm,), host=host))
+    assert collecting._discover(options).code == 0
+
+
+@pytest.mark.parametrize("metric", ["vcpu_overcommit", "memory_overcommit"])
+def test_a_sum_without_a_vm_that_is_held_is_none_and_says_whose(metric: str) -> None:
+    """To who set a threshold on it; that it is held is told of the VM itself."""
+    held = Domain("uuid-2", "db1", None, states.NOSTATE, 0, 0, not_responding=40.0)
+    vm = Domain("uuid-1", "web1", 1, states.RUNNING, 1, 0, stats=DomainStats(vcpu_count=2, memory_maximum=8))
+    stats = HostStats(cpus=4, memory_total=16, memory_available=8)
+    host = with_assigned(Host("kvm1", "QEMU", "11", "10", 0, stats), (vm, held), 0.1)
+    (check,) = (check for check in all_checks() if check.name == "host")
+    read = snapshot()._replace(domains=(vm, held), host=host)
+    for given, code in (((), 0), ((f"{metric}=300",), 3)):
+        text, found = output.render(
+            "host", plugin.judged(check, read, plugin.checked_thresholds(check, SiteConfig(), given))
+        )
+        why = f"{metric.replace('_', ' ')} not known: db1 is held for 40 s"
+        assert (found, why in text) == (code, bool(given)), text
 
 
 NOTE = "counters are not kept: /x: Permission denied"

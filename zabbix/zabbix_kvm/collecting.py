@@ -91,6 +91,12 @@ def _discover(options: argparse.Namespace) -> Outcome:
     parts = [part for domain in snapshot.domains for part in domain.unread if part.group in _OF_LISTS]
     for part in (*snapshot.unread, *nameless, *parts):  # a list without them would tell Zabbix that they are gone
         raise KvmwatchError(part.text)
+    for domain in snapshot.domains:
+        if domain.held:
+            raise KvmwatchError(
+                f"VM {domain.name} is held by a start, a stop, a hook or a job that does not end: what it has is "
+                "not known; see 'virsh list', or leave it out with -x"
+            )
     if Group.UPLINKS in groups and snapshot.uplinks is None:
         raise KvmwatchError(
             f"{options.uri}: the interfaces that carry its VMs are not to be seen from here; run this on the "

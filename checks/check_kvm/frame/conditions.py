@@ -20,6 +20,7 @@ class Condition(Record):
     name: str
     state: ServiceState
     help: str
+    own: bool = True  # whether a VM can have a severity of its own for it
 
     @property
     def severity(self) -> str:

@@ -64,8 +64,9 @@ def misspelt(name: str, kind: str = "metric", of_a_domain: bool = False) -> Miss
     if of_a_domain and not importlib.import_module(f"check_kvm.{check}").CHECK.of_domains:
         return Misspelt("check of VMs", check, ", ".join(of_domains()))
     there = getattr(importlib.import_module(f"check_kvm.{check}").CHECK, f"{kind}s")
-    names = [one.name for one in there]
-    return None if word in names else Misspelt(kind, word, ", ".join(names) or "none")
+    names = [one.name for one in there if one.own or not of_a_domain]
+    what = f"{kind} of a VM" if any(one.name == word for one in there) else kind
+    return None if word in names else Misspelt(what, word, ", ".join(names) or "none")
 
 
 def no_option(variable: str) -> str | None:

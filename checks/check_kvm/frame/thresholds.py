@@ -26,6 +26,7 @@ class MetricSpec(Record):
     warning: str = ""
     critical: str = ""
     drawn: bool = True  # whether anybody would draw it, so that it is in perfdata
+    own: bool = True  # whether a VM can have a threshold of its own on it; none can on the number of VMs
 
 
 class Threshold(Record):
@@ -109,8 +110,9 @@ class Thresholds:
                 if self.speaks_for_all and (wrong := known.misspelt(own.metric, of_a_domain=True)):
                     problems.append(wrong.said_of(own.metric))
                 continue
-            if metric not in self.metrics:
-                problems.append(f"no metric {brief(own.metric)} (there are {', '.join(self.metrics)})")
+            there = [name for name, spec in self.metrics.items() if spec.own]
+            if metric not in there:
+                problems.append(f"no metric {brief(own.metric)} (there are {', '.join(there)})")
                 continue
             try:
                 for spec in (own.warning, own.critical):
