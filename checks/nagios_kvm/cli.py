@@ -6,6 +6,7 @@ import argparse
 import socket
 import sys
 from collections.abc import Iterable, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ FORMATS = ("nagios", "icinga2", "director", "director-import")
 _STALE_AFTER = 300
 _REFUSED = 2
 _NOTES = 10  # lines on stderr
+_ASKING = 0.25  # of the time to send, for the question whose hosts they are: without an answer all is sent
 
 
 def main() -> None:
@@ -74,7 +76,7 @@ def _config(options: argparse.Namespace) -> Outcome:
         host=options.host or _host_name(options.uri),
         uri=uri,
         active=options.active,
-        stale_after=int(options.stale_after),
+        stale_after=ceil(options.stale_after),  # Icinga refuses 0, Nagios takes it for any
         selection=_selection(options),
         makes_hosts=not options.vm_host_exists,
         endpoint=options.endpoint,
@@ -173,10 +175,10 @@ def _publish(options: argparse.Namespace) -> Outcome:
             raise KvmwatchError(f"{only.output}; and that could not be told: {failed}") from error
         raise
     notes: list[str] = []
-    if options.vm_host:
-        told, notes = own(told, target.owners(told, deadline))
-    turns = Turns(options.state_dir, to, told)
     budget.start()
+    if options.vm_host:
+        told, notes = own(told, target.owners(told, deadline.share(_ASKING)))
+    turns = Turns(options.state_dir, to, told)
     try:
         taken = target.send(host, turns, deadline)
     finally:

@@ -357,6 +357,14 @@ def test_own_hosts_are_fed_as_they_are_defined(command: Command, tmp_path: Path)
     assert len(nagios.ENTRY.findall(exists)) == EXAMPLE_SERVICES
 
 
+def test_less_than_a_second_is_one(command: Command) -> None:
+    """Icinga refuses all of a file with a check_interval of 0, Nagios takes it for any."""
+    write = ("nagios_kvm", "config", *HOST, "--check", "state", "--stale-after", "0.5", "--format")
+    nagios_has = re.findall(r"freshness_threshold +(.+)", command(*write, "nagios").out)
+    assert set(nagios_has) == {"1"}
+    assert "vars.kvm_stale_after = 1\n" in command(*write, "icinga2").out
+
+
 def test_a_rename_is_told_on_stderr(command: Command, tmp_path: Path) -> None:
     hypervisor, file = tmp_path / "hypervisor.xml", tmp_path / "vms.cfg"
     write = ("nagios_kvm", "config", "--format", "nagios", "--host", "kvm1", "-u", f"test://{hypervisor}")

@@ -113,6 +113,15 @@ def test_whose_it_is(tmp_path: Path, now: tuple[int, str], before: str, ours: bo
     assert [domain.name for domain in kept.domains] == [*(["web1"] if ours else []), "db1"]
 
 
+def test_what_is_remembered_in_vain_hides_no_vm(tmp_path: Path) -> None:
+    shut_off = snapshot(vm("web1", states.SHUTOFF), vm("db1"))
+    for said in ("her", "MOVED", "", "here now", "\0"):
+        Homes(str(tmp_path), "qemu:///system").ours(shut_off)
+        (file,) = tmp_path.iterdir()
+        file.write_text("".join(f"{one.uuid} {said}\n" for one in shut_off.domains))
+        assert Homes(str(tmp_path), "qemu:///system").ours(shut_off).domains == shut_off.domains
+
+
 def test_one_that_is_gone_is_forgotten(tmp_path: Path) -> None:
     homes = Homes(str(tmp_path), "qemu:///system")
     homes.ours(snapshot(vm("web1", states.SHUTOFF, "migrated")))
