@@ -19,6 +19,8 @@ from nagios_kvm.services import FIRST, PARENT, SETTLED, SETTLED_AFTER, Service, 
 ENTRY = re.compile(r"^ *use +.*kvm-service.*\n *host_name +(.+)\n *service_description +(.+)$", re.MULTILINE)
 #: the group of all VMs of the file, before those of a service's own
 _GROUP = re.compile(r"^( *servicegroups +)[^,\n]+", re.MULTILINE)
+#: as the template kvm-service-passive has it
+_FED = (("active_checks_enabled", "0"), ("passive_checks_enabled", "1"), ("check_freshness", "1"))
 #: where site.heading goes
 COMMENT = "#"
 
@@ -118,6 +120,8 @@ def _fields(site: Site, service: Service) -> Iterator[tuple[str, str]]:
         yield "_KVM_UUID", service.domain.uuid
         yield "_KVM_HYPERVISOR", site.host
     if passive:
+        if routing.templates:  # most are on top of one for services that run a check, and nothing else feeds these
+            yield from _FED
         stale_after = site.stale_after_of(service)
         yield "freshness_threshold", str(stale_after)
         yield "check_command", f"kvm_stale!{stale_after}"
