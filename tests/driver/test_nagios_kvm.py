@@ -431,6 +431,10 @@ def test_rejected_definitions_do_not_replace_the_old_ones(command: Command, tmp_
             ("publish", *HOST, "--to", "https://u:p@localhost:1", "--credentials", "/x"),
             "no user, password or token in the URL",
         ),
+        *(
+            (("publish", *HOST, "--to", to, "--ca-file", "/nonexistent"), "--ca-file /nonexistent: no such file")
+            for to in ("https://localhost:1", "nrdp+https://localhost:1")
+        ),
         (("publish", "-u", EXAMPLE_URI, "--host", "a;b", "--to", "/tmp"), "'a;b' is no name of a host"),
         (("config", "--format", "nagios", "-u", EXAMPLE_URI, "--host", "a,b"), "Nagios takes no , in a name"),
         ((), "the following arguments are required: COMMAND"),
