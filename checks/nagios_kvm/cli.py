@@ -42,6 +42,10 @@ FORMATS = ("nagios", "icinga2", "director", "director-import")
 _STALE_AFTER = 300
 _REFUSED = 2
 _NOTES = 10  # lines on stderr
+_NOT_READ = (
+    "the checks of --active services do not read it, so its thresholds, severities and expectations change "
+    "nothing; say them in the VMs' metadata, or let nagios_kvm publish --config judge"
+)
 _ASKING = 0.25  # of the time to send, for the question whose hosts they are: without an answer all is sent
 
 
@@ -87,6 +91,8 @@ def _config(options: argparse.Namespace) -> Outcome:
     if options.vm_host:
         snapshot = homes.ours(snapshot)
     snapshot, notes = wishes.permitted(snapshot, config.allowed)
+    if options.format == "nagios" and options.active and config.judges:  # in Icinga vars.kvm_config may say it
+        notes.append(f"{options.config}: {_NOT_READ}")
 
     def definitions(wanted: Snapshot) -> Definitions:
         listed = services.services(config.applied(wanted), chosen, options.vm_host)

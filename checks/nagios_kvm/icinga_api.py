@@ -223,9 +223,11 @@ def _owners(body: dict[str, Any]) -> Iterator[tuple[str, Collection[str]]]:
     found = body.get("results")
     for one in found if isinstance(found, list) else ():
         try:
-            yield one["attrs"]["host_name"], {str(uuid) for uuid in one["attrs"]["vars"]["kvm_domain"]}
+            host, uuids = one["attrs"]["host_name"], one["attrs"]["vars"]["kvm_domain"]
         except (KeyError, TypeError):
             continue  # not of ours
+        if isinstance(uuids, list):  # as config writes it; what people write is one text, and often a name
+            yield host, set(map(str, uuids))
 
 
 def _asked(host: str, result: Result) -> dict[str, Any]:

@@ -338,6 +338,26 @@ def test_groups_that_metadata_may_not_name_are_told(
     assert re.findall(r"^ +contact_groups +(.*)$", text, re.MULTILINE)[0] == "team-web"
 
 
+@pytest.mark.parametrize(
+    ("text", "more", "told"),
+    [
+        ("[defaults]\ncpu.usage.warning = 50\n", ("--active",), True),
+        ("[domain web*]\nexpect = running\ncontact_groups = team-web\n", ("--active",), True),
+        ("[domain web*]\nstate.held.severity = ok\n", ("--active",), True),
+        ("[domain web*]\ncontact_groups = team-web\nignore = yes\n", ("--active",), False),
+        ("[defaults]\ncpu.usage.warning = 50\n", (), False),
+    ],
+)
+def test_a_file_that_no_check_will_read_is_told(
+    command: Command, tmp_path: Path, text: str, more: tuple[str, ...], told: bool
+) -> None:
+    (file := tmp_path / "limits.ini").write_text(text)
+    ran = command("nagios_kvm", "config", "--format", "nagios", *HOST, "--config", str(file), *more)
+    assert ran.code == 0
+    assert ("the checks of --active services do not read it" in ran.err) == told
+    assert ran.err.count("\n") == told
+
+
 def test_own_hosts_are_fed_as_they_are_defined(command: Command, tmp_path: Path) -> None:
     spool = tmp_path / "spool"
     spool.mkdir()
