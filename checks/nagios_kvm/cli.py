@@ -21,11 +21,11 @@ from kvmwatch.command.frame import Outcome
 from kvmwatch.command.options import Parser, add_allow_http, add_common, seconds
 from kvmwatch.command.roster import Roster
 from kvmwatch.command.watchdog import UNKNOWN
-from kvmwatch.model.errors import KvmwatchError, UsageError
+from kvmwatch.model.errors import LONGEST, KvmwatchError, UsageError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Snapshot
-from kvmwatch.model.text import without_password
+from kvmwatch.model.text import readable, without_password
 from kvmwatch.reading.collect import Reader
 from kvmwatch.reading.connection import DEFAULT_URI, is_local
 from kvmwatch.reading.deadline import Deadline
@@ -126,7 +126,12 @@ def _config(options: argparse.Namespace) -> Outcome:
 def _note(notes: Sequence[str]) -> None:
     """Say on stderr what of the definitions is not as somebody wanted it."""
     for note in _few(notes):
-        print(f"nagios_kvm: {note}", file=sys.stderr)
+        _say(note)
+
+
+def _say(text: str) -> None:
+    """A line on stderr, as errors are printed: what VMs are called and others say may be in it."""
+    print(f"nagios_kvm: {readable(text, LONGEST)}", file=sys.stderr)
 
 
 def _few(notes: Sequence[str]) -> list[str]:
@@ -195,7 +200,7 @@ def _publish(options: argparse.Namespace) -> Outcome:
     reasons = [*taken.reasons(), *_few(notes), *([f"the next run begins with {left}"] if left else [])]
     if not reasons and taken.number == len(told):
         return Outcome(text)
-    print(f"nagios_kvm: {'; '.join([text, *reasons])}", file=sys.stderr)
+    _say("; ".join([text, *reasons]))
     return Outcome("", _REFUSED if taken.failed(len(told)) else 0)
 
 

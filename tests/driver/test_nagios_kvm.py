@@ -385,6 +385,14 @@ def test_less_than_a_second_is_one(command: Command) -> None:
     assert "vars.kvm_stale_after = 1\n" in command(*write, "icinga2").out
 
 
+def test_what_is_told_on_stderr_is_nothing_for_a_terminal_to_obey(command: Command, tmp_path: Path) -> None:
+    hypervisor = tmp_path / "hypervisor.xml"
+    metadata = '<metadata><watch xmlns="urn:kvmwatch:1" contact-groups="admins"/></metadata>'
+    hypervisor.write_text(node(["a\u202eb\x9b31m"]).replace("</name>", f"</name>{metadata}", 1))
+    ran = command("nagios_kvm", "config", "--format", "nagios", "--host", "kvm1", "-u", f"test://{hypervisor}")
+    assert ran.err == "nagios_kvm: metadata of ab 31m: admins is not in allow_metadata of --config\n"
+
+
 def test_a_rename_is_told_on_stderr(command: Command, tmp_path: Path) -> None:
     hypervisor, file = tmp_path / "hypervisor.xml", tmp_path / "vms.cfg"
     write = ("nagios_kvm", "config", "--format", "nagios", "--host", "kvm1", "-u", f"test://{hypervisor}")
