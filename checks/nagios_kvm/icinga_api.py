@@ -226,7 +226,8 @@ def _owners(body: dict[str, Any]) -> Iterator[tuple[str, Collection[str]]]:
             host, uuids = one["attrs"]["host_name"], one["attrs"]["vars"]["kvm_domain"]
         except (KeyError, TypeError):
             continue  # not of ours
-        if isinstance(uuids, list):  # as config writes it; what people write is one text, and often a name
+        # as config writes it; what people write is one text, and often a name
+        if isinstance(host, str) and isinstance(uuids, list):
             yield host, set(map(str, uuids))
 
 
