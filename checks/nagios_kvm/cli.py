@@ -117,7 +117,7 @@ def _config(options: argparse.Namespace) -> Outcome:
         )
         return file, changed
 
-    (file, changed), left_out = wishes.as_accepted(snapshot, write)
+    (file, changed), left_out = wishes.as_accepted(snapshot, write, options.vm_host)
     _note([*left_out, *(note for said in heard for note in file.untold(said)), *file.notes])
     what = f"{file.number} services" if changed else "unchanged"
     return Outcome(f"{options.output}: {what}", _REFUSED if left_out else 0)
