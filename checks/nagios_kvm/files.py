@@ -28,7 +28,6 @@ _KEPT = re.compile(rf"\.(.+)\.before-([0-9a-f]{{{_DIGITS}}})")
 #: so many entries are too many to go at once when they are more than half of all; of a small site a few may
 _FEW = 10
 
-
 #: of a host that is defined twice, Nagios's error has the line alone, and a warning before it the name
 _OF_ERRORS = ("rror", "critical", "Duplicate definition found for host")
 
