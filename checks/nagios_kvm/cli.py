@@ -6,6 +6,7 @@ import argparse
 import socket
 import sys
 from collections.abc import Iterable, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,11 @@ from kvmwatch.command.frame import Outcome
 from kvmwatch.command.options import Parser, add_allow_http, add_common, seconds
 from kvmwatch.command.roster import Roster
 from kvmwatch.command.watchdog import UNKNOWN
-from kvmwatch.model.errors import KvmwatchError, UsageError
+from kvmwatch.model.errors import LONGEST, KvmwatchError, UsageError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Snapshot
-from kvmwatch.model.text import without_password
+from kvmwatch.model.text import readable, without_password
 from kvmwatch.reading.collect import Reader
 from kvmwatch.reading.connection import DEFAULT_URI, is_local
 from kvmwatch.reading.deadline import Deadline
@@ -41,6 +42,11 @@ FORMATS = ("nagios", "icinga2", "director", "director-import")
 _STALE_AFTER = 300
 _REFUSED = 2
 _NOTES = 10  # lines on stderr
+_NOT_READ = (
+    "the checks of --active services do not read it, so its thresholds, severities and expectations change "
+    "nothing; say them in the VMs' metadata, or let nagios_kvm publish --config judge"
+)
+_ASKING = 0.25  # of the time to send, for the question whose hosts they are: without an answer all is sent
 
 
 def main() -> None:
@@ -74,7 +80,7 @@ def _config(options: argparse.Namespace) -> Outcome:
         host=options.host or _host_name(options.uri),
         uri=uri,
         active=options.active,
-        stale_after=int(options.stale_after),
+        stale_after=ceil(options.stale_after),  # Icinga refuses 0, Nagios takes it for any
         selection=_selection(options),
         makes_hosts=not options.vm_host_exists,
         endpoint=options.endpoint,
@@ -85,6 +91,8 @@ def _config(options: argparse.Namespace) -> Outcome:
     if options.vm_host:
         snapshot = homes.ours(snapshot)
     snapshot, notes = wishes.permitted(snapshot, config.allowed)
+    if options.format == "nagios" and options.active and config.judges:  # in Icinga vars.kvm_config may say it
+        notes.append(f"{options.config}: {_NOT_READ}")
 
     def definitions(wanted: Snapshot) -> Definitions:
         listed = services.services(config.applied(wanted), chosen, options.vm_host)
@@ -109,7 +117,7 @@ def _config(options: argparse.Namespace) -> Outcome:
         )
         return file, changed
 
-    (file, changed), left_out = wishes.as_accepted(snapshot, write)
+    (file, changed), left_out = wishes.as_accepted(snapshot, write, options.vm_host)
     _note([*left_out, *(note for said in heard for note in file.untold(said)), *file.notes])
     what = f"{file.number} services" if changed else "unchanged"
     return Outcome(f"{options.output}: {what}", _REFUSED if left_out else 0)
@@ -118,7 +126,12 @@ def _config(options: argparse.Namespace) -> Outcome:
 def _note(notes: Sequence[str]) -> None:
     """Say on stderr what of the definitions is not as somebody wanted it."""
     for note in _few(notes):
-        print(f"nagios_kvm: {note}", file=sys.stderr)
+        _say(note)
+
+
+def _say(text: str) -> None:
+    """A line on stderr, as errors are printed: what VMs are called and others say may be in it."""
+    print(f"nagios_kvm: {readable(text, LONGEST)}", file=sys.stderr)
 
 
 def _few(notes: Sequence[str]) -> list[str]:
@@ -173,10 +186,10 @@ def _publish(options: argparse.Namespace) -> Outcome:
             raise KvmwatchError(f"{only.output}; and that could not be told: {failed}") from error
         raise
     notes: list[str] = []
-    if options.vm_host:
-        told, notes = own(told, target.owners(told, deadline))
-    turns = Turns(options.state_dir, to, told)
     budget.start()
+    if options.vm_host:
+        told, notes = own(told, target.owners(told, deadline.share(_ASKING)))
+    turns = Turns(options.state_dir, to, told)
     try:
         taken = target.send(host, turns, deadline)
     finally:
@@ -187,7 +200,7 @@ def _publish(options: argparse.Namespace) -> Outcome:
     reasons = [*taken.reasons(), *_few(notes), *([f"the next run begins with {left}"] if left else [])]
     if not reasons and taken.number == len(told):
         return Outcome(text)
-    print(f"nagios_kvm: {'; '.join([text, *reasons])}", file=sys.stderr)
+    _say("; ".join([text, *reasons]))
     return Outcome("", _REFUSED if taken.failed(len(told)) else 0)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from kvmwatch.model.errors import KvmwatchError
 from nagios_kvm import files, handing_over, manifest
 from nagios_kvm.definitions import Site
 from nagios_kvm.services import Service
@@ -43,8 +44,11 @@ class Definitions:
 
         Raises KvmwatchError where too much would be gone, or the file is another hypervisor's, or not ours at all.
         """
-        if path and not force:
-            manifest.refuse_foreign(path, before, " ".join(self._site.heading))
+        foreign = manifest.foreign(before, " ".join(self._site.heading))
+        if foreign and path and not force:
+            raise KvmwatchError(f"{path} stays as it is: {foreign}")
+        if foreign:  # nothing of it suits what is to replace it: its hosts may have another parent
+            before = ""
         own = any(service.host for service in self._services) or manifest.has_hosts(before)
         beside = tuple(manifest.beside(path, self._site.host)) if path and own else ()
         gone = [entry for entry in manifest.read(before) if entry.uuid not in self._there]

@@ -28,6 +28,9 @@ _KEPT = re.compile(rf"\.(.+)\.before-([0-9a-f]{{{_DIGITS}}})")
 #: so many entries are too many to go at once when they are more than half of all; of a small site a few may
 _FEW = 10
 
+#: of a host that is defined twice, Nagios's error has the line alone, and a warning before it the name
+_OF_ERRORS = ("rror", "critical", "Duplicate definition found for host")
+
 
 class Failed(KvmwatchError):
     """A command failed: ``why`` in one line, and what it ``said``, of that the lines that tell of errors."""
@@ -292,5 +295,5 @@ def _run(command: str, deadline: Deadline, otherwise: str, failure: type[Failed]
 def _errors(said: str) -> list[str]:
     """The lines that tell of errors, else the last; there is always one."""
     lines = [" ".join(line.split()) for line in said.splitlines() if line.strip()]
-    errors = [line for line in lines if "rror" in line or "critical" in line]
+    errors = [line for line in lines if any(word in line for word in _OF_ERRORS)]
     return errors or lines[-1:] or ["it said nothing"]

@@ -30,7 +30,9 @@ class Homes:
     def ours(self, snapshot: Snapshot) -> Snapshot:
         """Give the snapshot with only the VMs whose home this hypervisor is, and remember."""
         stored = state_files.read(self._path) or ""
-        before = dict(line.split(" ", 1) for line in stored.splitlines() if " " in line)
+        told = (line.partition(" ") for line in stored.splitlines())
+        # a word that is neither would be remembered for ever, and its VM be nobody's
+        before = {uuid: home for uuid, _, home in told if home in (_HERE, _MOVED)}
         seen = {domain.uuid: _seen(domain, before.get(domain.uuid)) for domain in snapshot.domains}
         # those that were not asked for this time are kept, those that are gone are not
         kept = {uuid: home for uuid, home in before.items() if uuid in snapshot.uuids}

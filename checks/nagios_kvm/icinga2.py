@@ -122,10 +122,11 @@ def _service(site: Site, service: Service, domain: Domain, after: bool) -> Itera
     else:
         yield '  import "kvm-passive"'
         yield from paced
-        yield f"  check_interval = {site.stale_after_of(service)}"
-        yield f"  retry_interval = {site.stale_after_of(service)}"
     routing = domain.policy.routing
     yield from _own(routing, routing.service_groups, routing.templates)
+    if not site.active:  # after the site's own templates: most have an interval, and this says when it is stale
+        yield f"  check_interval = {site.stale_after_of(service)}"
+        yield f"  retry_interval = {site.stale_after_of(service)}"
     yield "}"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import configparser
 import contextlib
-import os
 import ssl
 import threading
 from collections.abc import Collection, Iterator, Sequence
@@ -71,6 +70,13 @@ def session(ca_file: str | None = None, limit: int = _LIMIT) -> Session:
     return made
 
 
+def no_answer(whose: str, error: requests.RequestException, secrets: Secrets) -> str:
+    """Why there is none, in one line."""
+    if isinstance(error, requests.exceptions.SSLError):
+        return f"its certificate cannot be verified ({secrets.reason(error)}); name its CA with --ca-file"
+    return f"no {whose} answers: {secrets.reason(error)}"
+
+
 class IcingaApi:
     """A user of the API, by a few connections at once; their certificates are verified."""
 
@@ -89,8 +95,6 @@ class IcingaApi:
         # bytes, because requests has only Latin-1 for text, and Icinga compares with its own UTF-8
         self._login = user.encode(), password.encode()
         self._secrets = Secrets(password, f"{user}:{password}")
-        if ca_file and not os.path.isfile(ca_file):
-            raise UsageError(f"--ca-file {ca_file}: no such file; Icinga's own is /var/lib/icinga2/certs/ca.crt")
 
     def owners(self, results: Sequence[Result], deadline: Deadline) -> Owners:
         """As the services say that these results are for; none where the user may not read them.
@@ -148,12 +152,9 @@ class IcingaApi:
         try:
             answer = made.post(self._url + _ACTION, json=asked, timeout=deadline.remaining())
         except requests.exceptions.SSLError as error:
-            said.failed(
-                f"its certificate cannot be verified ({self._secrets.reason(error)}); name its CA with --ca-file",
-                True,
-            )
+            said.failed(no_answer("Icinga API", error, self._secrets), True)
         except requests.RequestException as error:
-            said.unanswered(f"no Icinga API answers: {self._secrets.reason(error)}")
+            said.unanswered(no_answer("Icinga API", error, self._secrets))
         else:
             said.answered(result, answer)
 
@@ -222,9 +223,12 @@ def _owners(body: dict[str, Any]) -> Iterator[tuple[str, Collection[str]]]:
     found = body.get("results")
     for one in found if isinstance(found, list) else ():
         try:
-            yield one["attrs"]["host_name"], {str(uuid) for uuid in one["attrs"]["vars"]["kvm_domain"]}
+            host, uuids = one["attrs"]["host_name"], one["attrs"]["vars"]["kvm_domain"]
         except (KeyError, TypeError):
             continue  # not of ours
+        # as config writes it; what people write is one text, and often a name
+        if isinstance(host, str) and isinstance(uuids, list):
+            yield host, set(map(str, uuids))
 
 
 def _asked(host: str, result: Result) -> dict[str, Any]:

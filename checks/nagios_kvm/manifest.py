@@ -14,8 +14,6 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from kvmwatch.model.errors import KvmwatchError
-
 VM, HOST, LEAVES = "vm", "host", "leaves"
 
 _MADE_BY = "Made by: nagios_kvm config"
@@ -91,25 +89,24 @@ def _maker(text: str) -> Maker | None:
     return Maker(head[1], frozenset([host] if host else ()))
 
 
-def refuse_foreign(path: Path, before: str, heading: str) -> None:
-    """Raise KvmwatchError when the text of a file is not of the maker that this heading has, who may replace it.
+def foreign(before: str, heading: str) -> str | None:
+    """Why the text of a file is not of the maker that this heading has, who may replace it; None: it is.
 
     An empty file is nobody's.
     """
     made, ours = maker(before), maker(f"# {heading}")
     if not before.strip() or not ours:
-        return
+        return None
     if not made:
-        why = "nagios_kvm config did not make it; name another --output, or give --force to replace it"
-    elif made.of_format != ours.of_format:
-        why = f"it is of --format {made.of_format}; name another --output, or give --force to replace it"
-    elif not made.hypervisors <= ours.hypervisors:
+        return "nagios_kvm config did not make it; name another --output, or give --force to replace it"
+    if made.of_format != ours.of_format:
+        return f"it is of --format {made.of_format}; name another --output, or give --force to replace it"
+    if not made.hypervisors <= ours.hypervisors:
         (other, *more), (host,) = sorted(made.hypervisors - ours.hypervisors), ours.hypervisors
         others = f"{other} and {len(more)} more" if more else other
-        why = f"it is of --host {others}; name another --output, or, if {other} is called {host} now, give --force"
-    else:
-        return
-    raise KvmwatchError(f"{path} stays as it is: {why}")
+        renamed = f"if {other} is called {host} now"
+        return f"it is of --host {others}; name another --output, or, {renamed}, give --force"
+    return None
 
 
 def read(text: str) -> tuple[Entry, ...]:

@@ -17,6 +17,10 @@ from nagios_kvm.services import FIRST, PARENT, SETTLED, SETTLED_AFTER, Service, 
 
 #: the lines that name each service in such a file: its host, and what it is called there
 ENTRY = re.compile(r"^ *use +.*kvm-service.*\n *host_name +(.+)\n *service_description +(.+)$", re.MULTILINE)
+#: the group of all VMs of the file, before those of a service's own
+_GROUP = re.compile(r"^( *servicegroups +)[^,\n]+", re.MULTILINE)
+#: as the template kvm-service-passive has it
+_FED = (("active_checks_enabled", "0"), ("passive_checks_enabled", "1"), ("check_freshness", "1"))
 #: where site.heading goes
 COMMENT = "#"
 
@@ -36,7 +40,8 @@ def render(site: Site, services: Iterable[Service]) -> str:
         objects += [_object("host", *_host(site, host, domain)) for host, domain in vm_hosts(listed).items()]
     objects += [_service(site, service) for service in listed]
     if site.kept:
-        objects.append(site.kept)
+        # their group, which has the options that choose VMs and checks in its name, may have been called otherwise
+        objects.append(_GROUP.sub(rf"\1{site.group}", site.kept))
     objects.append(
         _object(
             "service",
@@ -115,6 +120,8 @@ def _fields(site: Site, service: Service) -> Iterator[tuple[str, str]]:
         yield "_KVM_UUID", service.domain.uuid
         yield "_KVM_HYPERVISOR", site.host
     if passive:
+        if routing.templates:  # most are on top of one for services that run a check, and nothing else feeds these
+            yield from _FED
         stale_after = site.stale_after_of(service)
         yield "freshness_threshold", str(stale_after)
         yield "check_command", f"kvm_stale!{stale_after}"

@@ -17,7 +17,7 @@ ILLEGAL = frozenset("`~!$%^&*|'\"<>?,()=;\\")
 #: what is escaped with: legal in both, and rare in names. The name of a host with "+" in it would be a regular
 #: expression for a Nagios with use_regexp_matching
 ESCAPE, HOST_ESCAPE = "+", "@"
-_CODE = re.compile(r"\+([0-9A-F]+)\.")
+_CODE = re.compile(r"\+([0-9A-F]{1,6})\.")
 
 
 class ServiceName(NamedTuple):

@@ -17,7 +17,7 @@ from kvmwatch.command import given
 from kvmwatch.command.web import Secrets, check_private
 from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.reading.deadline import Deadline
-from nagios_kvm.icinga_api import session
+from nagios_kvm.icinga_api import no_answer, session
 from nagios_kvm.judging import Result
 from nagios_kvm.targets import Owners, Taken
 from nagios_kvm.turns import Turns
@@ -58,7 +58,7 @@ class Nrdp:
                 try:
                     answer = made.post(self._url, data=fields, timeout=deadline.remaining())
                 except requests.RequestException as error:
-                    why = f"no NRDP answers: {self._secrets.reason(error)}"
+                    why = no_answer("NRDP", error, self._secrets)
                     results.give_back(batch)
                     break
                 number, refused = processed(answer.content, answer.status_code, self._secrets)

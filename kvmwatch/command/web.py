@@ -22,6 +22,7 @@ import urllib3
 
 from kvmwatch.command.options import ALLOW_HTTP
 from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError
+from kvmwatch.model.text import readable
 from kvmwatch.reading.deadline import Deadline, Started
 
 _PIECE = 65536
@@ -175,5 +176,5 @@ def _innermost(error: requests.RequestException) -> str:
 
 def one_line(said: object) -> str:
     """What an API or an error says, short enough for one line; where secrets were sent, see :class:`Secrets`."""
-    text = " ".join(str(said)[: 10 * _TOLD].split())
+    text = readable(" ".join(str(said)[: 10 * _TOLD].split()), 10 * _TOLD)  # no escape sequences for a terminal
     return text if len(text) <= _TOLD else text[:_TOLD] + "..."

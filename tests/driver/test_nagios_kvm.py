@@ -338,6 +338,26 @@ def test_groups_that_metadata_may_not_name_are_told(
     assert re.findall(r"^ +contact_groups +(.*)$", text, re.MULTILINE)[0] == "team-web"
 
 
+@pytest.mark.parametrize(
+    ("text", "more", "told"),
+    [
+        ("[defaults]\ncpu.usage.warning = 50\n", ("--active",), True),
+        ("[domain web*]\nexpect = running\ncontact_groups = team-web\n", ("--active",), True),
+        ("[domain web*]\nstate.held.severity = ok\n", ("--active",), True),
+        ("[domain web*]\ncontact_groups = team-web\nignore = yes\n", ("--active",), False),
+        ("[defaults]\ncpu.usage.warning = 50\n", (), False),
+    ],
+)
+def test_a_file_that_no_check_will_read_is_told(
+    command: Command, tmp_path: Path, text: str, more: tuple[str, ...], told: bool
+) -> None:
+    (file := tmp_path / "limits.ini").write_text(text)
+    ran = command("nagios_kvm", "config", "--format", "nagios", *HOST, "--config", str(file), *more)
+    assert ran.code == 0
+    assert ("the checks of --active services do not read it" in ran.err) == told
+    assert ran.err.count("\n") == told
+
+
 def test_own_hosts_are_fed_as_they_are_defined(command: Command, tmp_path: Path) -> None:
     spool = tmp_path / "spool"
     spool.mkdir()
@@ -355,6 +375,22 @@ def test_own_hosts_are_fed_as_they_are_defined(command: Command, tmp_path: Path)
     exists = command("nagios_kvm", "config", "--format", "nagios", *HOST, *own, "--vm-host-exists").out
     assert "define host {" not in exists
     assert len(nagios.ENTRY.findall(exists)) == EXAMPLE_SERVICES
+
+
+def test_less_than_a_second_is_one(command: Command) -> None:
+    """Icinga refuses all of a file with a check_interval of 0, Nagios takes it for any."""
+    write = ("nagios_kvm", "config", *HOST, "--check", "state", "--stale-after", "0.5", "--format")
+    nagios_has = re.findall(r"freshness_threshold +(.+)", command(*write, "nagios").out)
+    assert set(nagios_has) == {"1"}
+    assert "vars.kvm_stale_after = 1\n" in command(*write, "icinga2").out
+
+
+def test_what_is_told_on_stderr_is_nothing_for_a_terminal_to_obey(command: Command, tmp_path: Path) -> None:
+    hypervisor = tmp_path / "hypervisor.xml"
+    metadata = '<metadata><watch xmlns="urn:kvmwatch:1" contact-groups="admins"/></metadata>'
+    hypervisor.write_text(node(["a\u202eb\x9b31m"]).replace("</name>", f"</name>{metadata}", 1))
+    ran = command("nagios_kvm", "config", "--format", "nagios", "--host", "kvm1", "-u", f"test://{hypervisor}")
+    assert ran.err == "nagios_kvm: metadata of ab 31m: admins is not in allow_metadata of --config\n"
 
 
 def test_a_rename_is_told_on_stderr(command: Command, tmp_path: Path) -> None:
@@ -422,6 +458,10 @@ def test_rejected_definitions_do_not_replace_the_old_ones(command: Command, tmp_
         (
             ("publish", *HOST, "--to", "https://u:p@localhost:1", "--credentials", "/x"),
             "no user, password or token in the URL",
+        ),
+        *(
+            (("publish", *HOST, "--to", to, "--ca-file", "/nonexistent"), "--ca-file /nonexistent: no such file")
+            for to in ("https://localhost:1", "nrdp+https://localhost:1")
         ),
         (("publish", "-u", EXAMPLE_URI, "--host", "a;b", "--to", "/tmp"), "'a;b' is no name of a host"),
         (("config", "--format", "nagios", "-u", EXAMPLE_URI, "--host", "a,b"), "Nagios takes no , in a name"),

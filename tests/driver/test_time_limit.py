@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 from commands import CHECKS, EXAMPLE_URI, SET_PIPE_SIZE, Command, Ran
-from hanging import APIS, HYPERVISOR, NAME, PROGRAMS, REGEX, Behaviour, Handler, api, packed, program
+from hanging import ALL_OVER, APIS, HYPERVISOR, NAME, PROGRAMS, REGEX, Behaviour, Handler, api, packed, program
 from testdriver import node
 
 HOST = ("--host", "kvm1")
@@ -370,6 +370,30 @@ def test_only_what_icinga_says_it_took_is_counted(
     assert said in ran.err
     with api(icinga()) as url:
         assert in_process(*publish, url).out == f"{url} took 9 of 9 results for host kvm1\n"
+
+
+def test_a_question_without_an_answer_leaves_time_for_the_results(in_process: Command, credentials: str) -> None:
+    """Whose the hosts are that the VMs have is asked first, and can be done without."""
+
+    def behave(handler: Handler) -> None:
+        if "objects" in handler.path:
+            ALL_OVER.wait(60)
+        ALL_OVER.wait(0.3)
+        icinga()(handler)
+
+    publish = (
+        *PUBLISH,
+        "-u",
+        EXAMPLE_URI,
+        "--check",
+        "state",
+        "--vm-host",
+        "{name}",
+        "--credentials",
+        credentials,
+    )
+    with api(behave) as url:
+        assert in_process(*publish, "-t", "8", "--to", url).out == f"{url} took 9 of 9 results for host kvm1\n"
 
 
 def test_setting_zabbix_up_may_take_longer_than_a_request(command: Command) -> None:

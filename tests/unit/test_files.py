@@ -475,3 +475,9 @@ def test_no_guard_is_left(file: Path) -> None:
             replace(file, f"for {validate}", validate=validate)
     assert text(file) == "for true"
     assert not [child for child in psutil.Process().children() if "guard" in child.cmdline()]
+
+
+def test_what_a_daemon_says_of_a_host_that_is_defined_twice_names_it() -> None:
+    named = "Warning: Duplicate definition found for host 'db-1' (config file 'kvm1.cfg', starting on line 5)"
+    said = f"Nagios Core 4.4.6\n{named}\nError: Could not add object property in file 'kvm1.cfg' on line 7.\n"
+    assert files._errors(said)[0] == named

@@ -13,7 +13,7 @@ from nagios_kvm.turns import Turns
 from nrdp import TOKEN, Receiver
 
 from kvmwatch.command.web import Secrets
-from kvmwatch.model.errors import UsageError
+from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.reading.deadline import Deadline
 
 
@@ -83,3 +83,15 @@ def test_a_batch_without_an_answer_has_its_turn_in_the_next_run(tmp_path: Path) 
     assert taken.why.startswith("no NRDP answers: ")
     assert turns.keep() == "KVM state vm050"
     assert [one.service for one in receiver.taken] == [one.service for one in told[:50]]
+
+
+def test_a_certificate_that_cannot_be_verified_is_told_with_what_to_do(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(f"token = {TOKEN}\n")
+    file.chmod(0o600)
+    turns = Turns(str(tmp_path), (), [Result("KVM host", 0, "OK")])
+    with (
+        api(Receiver()) as url,
+        pytest.raises(KvmwatchError, match=r"verified \(.*\); name its CA with --ca-file$"),
+    ):
+        Nrdp(f"nrdp+{url.replace('http', 'https')}/", str(file), None).send("kvm1", turns, Deadline(60))

@@ -485,11 +485,21 @@ def test_nagios_own_object_cache_tells_whose_a_host_is(nagios: Path, tmp_path: P
             {"web2": {"theirs"}},
         ),
         ({"results": [{"attrs": {"host_name": "web2", "vars": None}}, 1, {"attrs": {}}]}, {}),
+        ({"results": [{"attrs": {"host_name": "web2", "vars": {"kvm_domain": "web2"}}}]}, {}),
+        ({"results": [{"attrs": {"host_name": ["web2"], "vars": {"kvm_domain": ["theirs"]}}}]}, {}),
         ({"error": 403.0, "status": "Missing permission: objects/query/service"}, {}),
         ({"error": 404.0, "status": "No objects found."}, {}),
         ([], {}),
     ],
-    ids=["known", "not of ours", "not allowed", "none", "no answer of Icinga's"],
+    ids=[
+        "known",
+        "not of ours",
+        "written by hand",
+        "no name of a host",
+        "not allowed",
+        "none",
+        "no answer of Icinga's",
+    ],
 )
 def test_icinga_tells_whose_a_host_is(tmp_path: Path, answer: Any, owners: targets.Owners) -> None:
     (credentials := tmp_path / "credentials").write_text("user = u\npassword = p\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
@@ -21,6 +22,7 @@ from kvmwatch.model.policy import Policy
 from kvmwatch.model.routing import Routing
 from kvmwatch.model.snapshot import Domain, Snapshot
 
+ICINGA = Path(__file__).parents[2] / "checks" / "icinga2" / "kvmwatch.conf"
 FILE = """
 [defaults]
 contact_groups = everybody
@@ -144,6 +146,25 @@ def test_all_of_it_is_in_nagios(config: siteconfig.SiteConfig, pattern: VmHost |
         assert (service["host_name"], service["service_description"]) == ("web1", "KVM state")
         assert blocks["servicedependency"]["dependent_servicegroup_name"] == "kvm-vms-of-kvm1"
         assert blocks["servicedependency"]["host_name"] == "kvm1"
+
+
+def test_a_template_of_the_site_leaves_a_fed_service_fed(config: siteconfig.SiteConfig) -> None:
+    """Most are on top of one for services that run a check, every so often: this one would be stale in between."""
+    chosen = checks(["host", "state"])
+    site = Site("kvm1", None, False, 300)
+    applied = config.applied(snapshot(vm("web1")))
+    (block,) = (one for one in nagios.render(site, services(applied, chosen)).split("define ") if "slow," in one)
+    service = dict(_fields(block))
+    assert service["use"] == "slow,kvm-service-passive"
+    assert (service["active_checks_enabled"], service["passive_checks_enabled"]) == ("0", "1")
+    assert (service["check_freshness"], service["freshness_threshold"]) == ("1", "300")
+    text = icinga2.render(site, services(applied, chosen, VmHost("{name}")))
+    assert text.index('import "slow"') < text.index("check_interval = 300") < text.index("retry_interval = 300")
+    rules = re.findall(r"^apply Service .*?^}", ICINGA.read_text(), re.MULTILINE | re.DOTALL)
+    of_vms = [rule for rule in rules if "import of_domain" in rule]
+    assert len(of_vms) == len([check for check in all_checks() if check.of_each_domain])
+    for rule in of_vms:
+        assert rule.index("import of_domain") < rule.index("check_interval = ") < rule.index("retry_interval = ")
 
 
 def _fields(block: str) -> list[tuple[str, str]]:

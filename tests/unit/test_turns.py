@@ -89,7 +89,7 @@ def test_each_target_has_its_own_and_damage_does_no_harm(tmp_path: Path) -> None
     run.keep()
     assert names(turns(tmp_path, target="icinga")) == OF_HOST + OF_VMS
     (file,) = tmp_path.iterdir()
-    for damaged in ("nonsense", "", "\0"):
+    for damaged in ("nonsense", "", "\0", "KVM cpu +FFFFFFFFFFFFFFFF."):
         file.write_text(damaged)
         assert names(turns(tmp_path)) == OF_HOST + OF_VMS
 

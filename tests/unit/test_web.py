@@ -84,6 +84,7 @@ def test_why_says_what_was_not_wrapped() -> None:
 def test_what_others_say_is_one_short_line() -> None:
     assert one_line("a\n  b\tc") == "a b c"
     assert len(one_line("x " * 1_000_000)) < 250
+    assert one_line("a\x1b[2J\u202eb\x9b31m\ud800") == "a [2Jb 31m\ufffd"
 
 
 #: how an API can repeat a secret

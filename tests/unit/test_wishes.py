@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from nagios_kvm import wishes
 from nagios_kvm.files import NotAccepted
+from nagios_kvm.vm_hosts import VmHost
 
 from kvmwatch.model import policy
 from kvmwatch.model.errors import KvmwatchError
@@ -82,3 +85,34 @@ def test_what_has_another_reason_stays_refused(error: KvmwatchError) -> None:
 
     with pytest.raises(type(error), match=str(error)):
         wishes.as_accepted(snapshot(web1="team-a"), write)
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        "critical/config: Error: Object '{}' of type 'Host' re-defined: in kvm1.conf: 1:1; previous: in hosts.conf",
+        "Warning: Duplicate definition found for host '{}' (config file 'kvm1.cfg', starting on line 5)",
+    ],
+)
+def test_a_vm_whose_host_there_is_already_stops_no_other(says: str) -> None:
+    """The site's own, another hypervisor's; in Icinga one that is called as a template of hosts, as generic-host."""
+
+    def refuses(there: set[str]) -> Callable[[Snapshot], list[str]]:
+        def write(wanted: Snapshot) -> list[str]:
+            hosts = [f"vm-{domain.name}" for domain in wanted.domains]
+            if twice := next((host for host in hosts if host in there), None):
+                raise NotAccepted("refused", says.format(twice), [says.format(twice), "Error: see above"])
+            return hosts
+
+        return write
+
+    own = VmHost("vm-{name}")
+    vms = snapshot(web1="", web2="team-a", web3="", **{f"db{number}": "" for number in range(9)})
+    hosts, notes = wishes.as_accepted(vms, refuses({"vm-web1", "vm-web2"}), own)
+    assert hosts == ["vm-web3", *(f"vm-db{number}" for number in range(9))]
+    assert [note.partition(": ")[0] for note in notes] == ["left out web1", "left out web2"]
+    assert notes[0].endswith(f"{says.format('vm-web1')}; rename it, or use another --vm-host")
+    with pytest.raises(NotAccepted):  # all of them, as by a copy of the file
+        wishes.as_accepted(vms, refuses({f"vm-{domain.name}" for domain in vms.domains}), own)
+    with pytest.raises(NotAccepted):  # no host of ours
+        wishes.as_accepted(vms, refuses({"vm-web1"}))

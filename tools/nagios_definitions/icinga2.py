@@ -245,8 +245,6 @@ def _apply(command: Command) -> str:
         "  if (host.vars.kvm_passive) {\n"
         '    import "kvm-passive"\n'
         f"{pace}"
-        f"    check_interval = {stale_after}\n"
-        f"    retry_interval = {stale_after}\n"
         "  } else {\n"
         '    import "kvm-service"\n'
         f"{pace}"
@@ -256,6 +254,11 @@ def _apply(command: Command) -> str:
         "    }\n"
         "  }\n"
         f"{_ROUTED if of_each else ''}"
+        # after the site's own templates: most have a check_interval, and this one says when a result is too old
+        "  if (host.vars.kvm_passive) {\n"
+        f"    check_interval = {stale_after}\n"
+        f"    retry_interval = {stale_after}\n"
+        "  }\n"
         f"  assign where host.vars.kvm_checks{wanted}\n"
         "}\n"
     )

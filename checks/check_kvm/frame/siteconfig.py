@@ -48,6 +48,12 @@ class SiteConfig(Record):
     domains: tuple[tuple[Pattern, Policy], ...] = ()
     allowed: tuple[str, ...] = ()  # globs of the groups, templates and variables that metadata may name
 
+    @property
+    def judges(self) -> bool:
+        """Whether it has anything that a verdict depends on, besides who is told and what is left alone."""
+        said = (policy._replace(routing=Routing(), ignore=False) for _, policy in self.domains)
+        return bool(self.thresholds or self.severities) or any(one != Policy() for one in said)
+
     def applied(self, snapshot: Snapshot) -> Snapshot:
         """Give the snapshot with the policy of each domain, which its own metadata completes and overrides."""
         if not self.domains:
