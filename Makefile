@@ -22,15 +22,22 @@ test: test-quick installed ## Run every test; those of the lab and the systems n
 
 .PHONY: test-quick
 test-quick: $(READY) ## Run what needs no root and no daemon: lint, unit and test driver tests, in about a minute
-	@$(MAKE) --no-print-directory --jobs 2 lint test-unit
+	@$(MAKE) --no-print-directory --output-sync --jobs 3 lint unit driver
 
-# pytest's own compiled tests: twelve processes at once would each make all of them
+.PHONY: test-unit
+test-unit: $(READY) ## Run the unit and test driver tests: no root, no daemon
+	@$(MAKE) --no-print-directory --output-sync --jobs 2 unit driver
+
+# pytest's own compiled tests: all processes at once would each make all of them
 tests/unit/__pycache__: | $(READY)
 	@PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest -q --collect-only tests/driver tests/unit >/dev/null || true
 
-.PHONY: test-unit
-test-unit: $(READY) | tests/unit/__pycache__ ## Run the unit and test driver tests: no root, no daemon
-	@PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest -q --numprocesses 12 --dist worksteal tests/driver tests/unit  # those that wait begin first
+# beside each other, as those of the driver wait most of the time; each process collects only its own tests
+.PHONY: unit driver
+unit: WORKERS := 4
+driver: WORKERS := 10
+unit driver: $(READY) | tests/unit/__pycache__
+	@PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest -q --numprocesses $(WORKERS) --dist worksteal tests/$@
 
 .PHONY: test-lab
 test-lab: $(READY) ## Run the lab tests: a real libvirtd with real QEMU guests, in namespaces of their own

@@ -14,6 +14,8 @@ from generated import assert_up_to_date
 from hanging import ALL_OVER
 from hypothesis import settings
 
+from kvmwatch.reading import deadline
+
 if TYPE_CHECKING:
     from bed import Bed
 
@@ -31,6 +33,11 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 def pytest_collection_finish() -> None:
     """Let pytest's searches for garbage, at the end, pass over what has been collected: that stays."""
     gc.freeze()
+
+
+def pytest_runtest_setup() -> None:
+    """Have the time limit of what runs within this process begin with each test, not with the first that asks."""
+    deadline._begun.cache_clear()
 
 
 def pytest_sessionfinish() -> None:

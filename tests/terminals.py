@@ -32,12 +32,18 @@ class Terminal:
         self._end = end
         self._screen = pyte.Screen(width, height)
         self._stream = pyte.ByteStream(self._screen)
+        self._display: list[str] = []  # the screen's lines since it was changed last; none: not asked for yet
         self.raw = b""
 
     @property
     def lines(self) -> list[str]:
         """The screen, a text for each line."""
-        return [line.rstrip() for line in self._screen.display]
+        return [line.rstrip() for line in self._shown()]
+
+    def _shown(self) -> list[str]:
+        """The whole lines. pyte takes a millisecond to make them, and who waits for something looks again and again."""
+        self._display = self._display or self._screen.display
+        return self._display
 
     @property
     def text(self) -> str:
@@ -46,7 +52,7 @@ class Terminal:
 
     def colour(self, text: str) -> str:
         """The colour of the first place where this stands."""
-        y, line = next((y, line) for y, line in enumerate(self._screen.display) if text in line)
+        y, line = next((y, line) for y, line in enumerate(self._shown()) if text in line)
         cell: Any = self._screen.buffer[y][line.index(text)]
         return str(cell.fg)
 
@@ -70,6 +76,7 @@ class Terminal:
     def resize(self, height: int, width: int) -> None:
         """Give it another size, as a window manager does."""
         self._screen.resize(height, width)
+        self._display = []
         fcntl.ioctl(self._end, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
 
     def hang_up(self) -> None:
@@ -97,6 +104,7 @@ class Terminal:
             self.bytes += len(piece)
             self.raw += piece
             self._stream.feed(piece)
+            self._display = []
         return True
 
     def until(self, holds: Callable[[], object], seconds: float = 20) -> None:

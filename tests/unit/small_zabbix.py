@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import operator
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +27,10 @@ _TOKEN = re.compile(
     r"|(?P<word>[a-z_]+)|(?P<sign><>|<=|>=|[-+*/=<>(),]))"
 )
 _SUFFIXES = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "K": 2**10, "M": 2**20, "G": 2**30}
+_SIGNS: Mapping[str, Callable[[Any, Any], Any]] = {
+    **{"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv},
+    **{"<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge},
+}
 
 
 @cache
@@ -183,7 +188,7 @@ def _calculated(left: Part, sign: str, right: Part, histories: Histories, now: f
     one, other = left(histories, now), right(histories, now)
     if not isinstance(one, float) or not isinstance(other, float) or (sign == "/" and not other):
         return None
-    return {"+": one + other, "-": one - other, "*": one * other, "/": one / other if other else 0}[sign]
+    return float(_SIGNS[sign](one, other))
 
 
 def _end_of_parameter(text: str, start: int) -> int:
@@ -200,13 +205,13 @@ def compare(left: Value, sign: str, right: Value) -> bool:
     """Compare as Zabbix does: equality of texts, all else of numbers."""
     if sign in ("=", "<>"):
         return (left == right) == (sign == "=")
-    return {"<": left < right, ">": left > right, "<=": left <= right, ">=": left >= right}[sign]  # type: ignore[operator]
+    return bool(_SIGNS[sign](left, right))
 
 
 def evaluated(name: str, history: Sequence[Sample], parameters: Sequence[str], now: float) -> float | str | None:
     """A history function; None where there is no value to look at."""
-    window, _, shift = (parameters[0] if parameters else "").partition(":")
-    end = now - seconds(shift.removeprefix("now-")) if shift else now
+    window, shift = _window(parameters[0]) if parameters else ("", 0.0)
+    end = now - shift
     until = _after(history, end)
     if name == "last":
         number = int(window[1:]) if window else 1
@@ -227,6 +232,13 @@ def evaluated(name: str, history: Sequence[Sample], parameters: Sequence[str], n
     if name == "timeleft":
         return _timeleft(within, float(parameters[1]), now)
     return sum(numbers) / len(numbers) if name == "avg" else {"sum": sum, "min": min, "max": max}[name](numbers)
+
+
+@cache
+def _window(text: str) -> tuple[str, float]:
+    """The first parameter of a history function: a time or number of values, and how long ago it ends."""
+    window, _, shift = text.partition(":")
+    return window, seconds(shift.removeprefix("now-")) if shift else 0.0
 
 
 def _after(history: Sequence[Sample], clock: float) -> int:
@@ -423,7 +435,7 @@ class Host:
     def _judge(self, now: float, fresh: set[str]) -> None:
         for name, trigger in self.triggers.items():
             expression, recovery = self._expressions[name]
-            if not expression.keys & fresh and "nodata(" not in trigger.expression:
+            if expression.keys.isdisjoint(fresh) and "nodata(" not in trigger.expression:
                 continue
             is_so = expression.value(self.histories, now)
             if name in self.problems:

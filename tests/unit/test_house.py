@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -27,14 +28,25 @@ FOLDERS = ("kvmwatch", "checks", "terminal", "exporters", "zabbix")
 MODULES = [str(path.relative_to(ROOT)) for top in FOLDERS for path in (ROOT / top).rglob("*.py")]
 
 
-def imported(file: str) -> Iterator[str]:
-    """The modules that a file imports, anywhere in it."""
+class Shape(NamedTuple):
+    """What the tests look at in a file."""
+
+    imported: tuple[str, ...]  # modules, anywhere in it
+    mixed: tuple[str, ...]  # named tuples that inherit from something else, too
+
+
+@cache  # each test asks it of each file
+def shape(file: str) -> Shape:
+    imported: list[str] = []
+    mixed: list[str] = []
     for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            imported += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield node.module or ""
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            imported += (node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names))
+        elif isinstance(node, ast.ClassDef) and len(node.bases) > 1:
+            mixed += [node.name] if "NamedTuple" in map(ast.unparse, node.bases) else []
+    return Shape(tuple(imported), tuple(mixed))
 
 
 def within(module: str, package: str) -> bool:
@@ -46,13 +58,13 @@ def test_imports_go_one_way(file: str) -> None:
     forbidden = [
         package for folder, names in FORBIDDEN.items() if file.startswith(f"{folder}/") for package in names
     ]
-    wrong = [module for module in imported(file) for package in forbidden if within(module, package)]
+    wrong = [module for module in shape(file).imported for package in forbidden if within(module, package)]
     assert not wrong, f"{file} imports what its room may not: {wrong}"
 
 
 @pytest.mark.parametrize("file", [file for file in MODULES if not file.startswith("kvmwatch/reading/")])
 def test_libvirt_is_asked_for_through_collect(file: str) -> None:
-    wings = {module for module in imported(file) if module.startswith("kvmwatch.reading.")}
+    wings = {module for module in shape(file).imported if module.startswith("kvmwatch.reading.")}
     wrong = {module for module in wings if not any(within(module, asked) for asked in ASKED_FOR)}
     assert not wrong, f"{file} asks libvirt past kvmwatch/reading/collect.py: {wrong}"
 
@@ -60,10 +72,5 @@ def test_libvirt_is_asked_for_through_collect(file: str) -> None:
 @pytest.mark.parametrize("file", MODULES)
 def test_named_tuples_inherit_from_nothing_else(file: str) -> None:
     """Python 3.9 and 3.10 refuse it when the module is imported, and no linter knows."""
-    mixed = [
-        node.name
-        for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8")))
-        if isinstance(node, ast.ClassDef) and len(node.bases) > 1
-        if any(isinstance(base, ast.Name) and base.id == "NamedTuple" for base in node.bases)
-    ]
-    assert not mixed, f"{file}: Python 3.9 cannot make {mixed}"
+    mixed = shape(file).mixed
+    assert not mixed, f"{file}: Python 3.9 cannot make {', '.join(mixed)}"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from zabbix_templates import guest, hypervisor
 from zabbix_templates.model import Template
 
 
+@cache
 def templates() -> tuple[Template, ...]:
     """The guest first: the hypervisor's host prototype links it."""
     return (guest.template(), *hypervisor.templates())
