@@ -98,7 +98,8 @@ def test_a_check_imports_no_reader_that_it_does_not_need(check: Check) -> None:
     there = {*subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()}
     reading = {module.rpartition(".")[2] for module in there if module.startswith("kvmwatch.reading.")}
     assert reading == READERS | MORE.get(check.name, set())
-    needed = {*OF_XML} if reading & {"domain_xml", "networks", "storage"} else set()
+    needed = {"json"} if check.remembers else set()
+    needed |= OF_XML if reading & {"domain_xml", "networks", "storage"} else set()
     needed |= OF_THREADS if reading & {"lanes"} else set()
     assert not there & HEAVY - needed, "import it where it is used"
 
