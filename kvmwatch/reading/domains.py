@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable
+from functools import partial
 from typing import TypeVar
 
 import libvirt
@@ -34,6 +35,7 @@ _SKIPPED = Group.MEMORY | Group.DISK  # what NOWAIT leaves out
 _STATISTICS = _ASKS_QEMU | Group.INTERFACE | Group.SIZE
 _DESCRIPTIONS = Group.DEFINITION | Group.POLICY
 _RUNNING = (states.RUNNING, states.BLOCKED)
+_BESIDE = 2  # calls at once where no QEMU is asked: Python works while libvirt does, and the other way round
 _SHARE = 0.8  # of the time that is left may go into asking the QEMUs
 _RETRIES = 8  # for domains whose QEMU another client was asking just then
 _RETRY_PAUSES = 0.9  # seconds, all together
@@ -78,8 +80,11 @@ class DomainReader:
         if surveyed and (asks_qemu or self._descriptions.wait):
             stuck = self._read_in_lanes(surveyed, readings)
         elif surveyed and self._groups & (_STATISTICS | _DESCRIPTIONS):
+            parts = [surveyed[number::_BESIDE] for number in range(min(_BESIDE, len(surveyed)))]
+            calls = [(part, Started(partial(self._read_chunk, part))) for part in parts]
             try:
-                self._take(self._soon(Started(lambda: self._read_chunk(surveyed))), surveyed, readings)
+                for part, call in calls:
+                    self._take(self._soon(call), part, readings)
             except DeadlineExceeded:  # somebody holds one of them since they were listed
                 self._hypervisor.renew()
                 stuck = self._read_in_lanes(surveyed, readings)
