@@ -2,7 +2,6 @@
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
 READY := .venv/.ready
-INSTALLED := installed
 
 .PHONY: help
 help: ## Show this list
@@ -17,8 +16,7 @@ demo: $(READY) ## Judge this machine's VMs (or the example hypervisor's) as Nagi
 	@examples/demo
 
 .PHONY: test
-test: test-quick installed ## Run every test; those of the lab and the systems need root (they bring up their own libvirt, guests and daemons)
-	@$(MAKE) --no-print-directory INSTALLED= --jobs 3 --keep-going --output-sync=target test-systems-others test-systems-zabbix test-lab test-lab-modular  # each waits most of the time
+test: test-quick test-lab test-lab-modular test-systems ## Run every test; those of the lab and the systems need root (they bring up their own libvirt, guests and daemons)
 
 .PHONY: test-quick
 test-quick: $(READY) ## Run what needs no root and no daemon: lint, unit and test driver tests, in about a minute
@@ -44,25 +42,14 @@ test-lab: $(READY) ## Run the lab tests: a real libvirtd with real QEMU guests, 
 	@tests/lab/run $(PYTHON) -m pytest -q tests/lab
 
 .PHONY: test-lab-modular
-test-lab-modular: $(READY) $(INSTALLED) ## Run the lab tests on libvirt's modular daemons, which RHEL 9 and Fedora run (compiles them once)
+test-lab-modular: $(READY) ## Run the lab tests on libvirt's modular daemons, which RHEL 9 and Fedora run (compiles them once)
+	@[ "$$(id -u)" != 0 ] || tools/setup modular
 	@KVMWATCH_LAB_DAEMONS=modular tests/lab/run $(PYTHON) -m pytest -q tests/lab
 
 .PHONY: test-systems
-test-systems: test-systems-zabbix test-systems-others ## Run the systems tests: our packages, and a real Zabbix, Nagios, NRPE and Icinga that watch the lab (root)
-
-# these have all the time that they need: a lab beside them, whose commands have time limits to keep, goes first
-.PHONY: test-systems-zabbix
-test-systems-zabbix: $(READY) $(INSTALLED)
-	@KVMWATCH_LAB_SHARES=128 tests/lab/run $(PYTHON) -m pytest -q tests/systems/test_zabbix*.py
-
-.PHONY: test-systems-others
-test-systems-others: $(READY) $(INSTALLED)
-	@KVMWATCH_LAB_SHARES=128 tests/lab/run $(PYTHON) -m pytest -q --ignore-glob '*_pager.py' --ignore-glob '*/test_zabbix*' tests/systems
-
-# one after the other, as a package manager wants it; "make test" does so before it begins with them all
-.PHONY: installed
-installed: $(READY)
-	@[ "$$(id -u)" != 0 ] || for what in lab modular systems packages; do tools/setup $$what || exit; done
+test-systems: $(READY) ## Run the systems tests: our packages, and a real Zabbix, Nagios, NRPE and Icinga that watch the lab (root)
+	@[ "$$(id -u)" != 0 ] || { tools/setup systems && tools/setup packages; }
+	@tests/lab/run $(PYTHON) -m pytest -q --ignore-glob '*_pager.py' tests/systems
 
 .PHONY: test-pager
 test-pager: $(READY) ## Count what a real Nagios and a real Icinga tell of a dead libvirtd, a reboot, a busy VM and a dead agent (root; a quarter of an hour, on an idle machine)
