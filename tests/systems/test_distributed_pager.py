@@ -27,6 +27,9 @@ def two() -> Iterator[Distributed]:
     from distributed import Distributed
 
     with running(Distributed(MINUTE, " ".join(CHECKS))) as made:
+        # stands for a host that is well: the test driver tells nothing of its own, for which the check is UNKNOWN
+        plugin = made.agent.work / "plugins" / "check_kvm_host"
+        plugin.write_text(plugin.read_text().replace("exec env", "env").rstrip("\n") + " || [ $? = 3 ]\n")
         yield made
 
 
