@@ -73,7 +73,9 @@ def find(to: str, credentials: str | None, ca_file: str | None, allow_http: bool
             "--to: no user, password or token in the URL ('@', '?', '#'), which everybody sees; see --credentials"
         )
     if ca_file and not os.path.isfile(ca_file):
-        raise UsageError(f"--ca-file {ca_file}: no such file; Icinga's own is /var/lib/icinga2/certs/ca.crt there")
+        raise UsageError(
+            f"--ca-file {ca_file}: no such file; Icinga keeps its own as /var/lib/icinga2/certs/ca.crt"
+        )
     if to.lower().startswith(("https://", "http://")):
         from nagios_kvm.icinga_api import IcingaApi  # noqa: PLC0415 - brings requests
 

@@ -27,7 +27,8 @@ from zlib import crc32
 SYSTEM_DIRECTORY = "/var/lib/kvmwatch"
 LIMIT = 64 << 20  # bytes; no file of ours comes near
 
-_OURS = r"(kvm_[a-z]+|roster)-[0-9a-f]{8}(?P<kind>\.json|[a-z0-9_]{8}\.tmp)"
+#: what is behind the kind in the name of a file
+_BEHIND = r"[0-9a-f]{8}(\.json|[a-z0-9_]{8}\.tmp)"
 _SUFFIX, _TEMPORARY = ".json", ".tmp"
 _DAY = 86400
 _FORGOTTEN_AFTER = 7 * _DAY  # seconds; files of command lines that nobody runs any more
@@ -49,12 +50,12 @@ def path(folder: str, kind: str, *identity: object) -> str:
     # all command lines are this user's own, so nobody makes two of them collide; hashlib would bring OpenSSL
     name = f"{kind}-{crc32(repr(identity).encode()):08x}{_SUFFIX}"
     if not _is_kind(kind):
-        raise ValueError(f"{name}: tidy() would not know it for ours; add its kind to _OURS")
+        raise ValueError(f"{name}: tidy() would not know it for ours; see _is_kind")
     return os.path.join(folder, name)
 
 
 def _is_kind(kind: str) -> bool:
-    """Whether it is one of _OURS; that takes half a millisecond to be compiled, for every run of every check."""
+    """Whether it is a kind of our files; a pattern would cost every run of every check half a millisecond."""
     command = kind.removeprefix("kvm_")
     return kind == "roster" or (command != kind and command.isascii() and command.isalpha() and command.islower())
 
@@ -123,9 +124,10 @@ def _named_as_ours(folder: str) -> Iterator[tuple[str, bool]]:
     except OSError:  # it may be written into and not listed
         return
     for name in names:
-        named = re.fullmatch(_OURS, name)
-        if named:
-            yield os.path.join(folder, name), named["kind"] != _SUFFIX
+        kind, _, behind = name.rpartition("-")
+        named = re.fullmatch(_BEHIND, behind)
+        if named and _is_kind(kind):
+            yield os.path.join(folder, name), named[1] != _SUFFIX
 
 
 def _replace(file: str, content: bytes) -> None:
