@@ -46,15 +46,20 @@ _FILES = {
 }
 
 
-def pages() -> dict[str, str]:
-    """File name to text."""
+def parsers() -> dict[str, Parser]:
+    """Command to its parser, with the options of all subcommands."""
     parsers = {f"check_kvm_{check.name}": check_options.parser_of(check) for check in all_checks()}
     parsers |= {"kvmwatch": kvmwatch_terminal.parser(every_option=True)}
     parsers |= {"nagios_kvm": nagios_kvm.parser(), "zabbix_kvm": zabbix_kvm.parser()}
-    parsers |= {"zabbix_kvm_external": external.parser()}
+    return parsers | {"zabbix_kvm_external": external.parser()}
+
+
+def pages() -> dict[str, str]:
+    """File name to text."""
+    made = parsers()
     # argparse wraps usage lines for the terminal it finds, and each Python at other places; man wraps them by itself
     with patch.dict(os.environ, COLUMNS="100000"):
-        return {f"{name}.1": _page(name, parser, sorted(parsers)) for name, parser in parsers.items()}
+        return {f"{name}.1": _page(name, parser, sorted(made)) for name, parser in made.items()}
 
 
 def _page(name: str, parser: Parser, names: list[str]) -> str:

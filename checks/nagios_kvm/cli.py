@@ -18,7 +18,7 @@ from check_kvm.frame.sampling import rated
 from kvmwatch import __version__
 from kvmwatch.command import frame
 from kvmwatch.command.frame import Outcome
-from kvmwatch.command.options import Parser, add_allow_http, add_common, seconds
+from kvmwatch.command.options import Parser, add_allow_http, add_common, path, seconds
 from kvmwatch.command.roster import Roster
 from kvmwatch.command.watchdog import UNKNOWN
 from kvmwatch.model.errors import LONGEST, KvmwatchError, UsageError
@@ -298,7 +298,10 @@ def parser() -> Parser:
     local.set_defaults(run=_local, too_late=_local_too_late, vm_host=None)
     config.add_argument("--format", choices=FORMATS, required=True, help="for which system")
     config.add_argument(
-        "--output", metavar="FILE", help="replace this file, if it changes, instead of printing to stdout"
+        "--output",
+        type=path,
+        metavar="FILE",
+        help="replace this file, if it changes, instead of printing to stdout",
     )
     config.add_argument(
         "--validate",
@@ -343,6 +346,7 @@ def parser() -> Parser:
     config.set_defaults(run=_config, default_uri=config.get_default("uri"))
     publish.add_argument(
         "--to",
+        type=path,
         required=True,
         metavar="FILE-OR-URL",
         help="Nagios's command file (a pipe), its check_result_path (a folder), https://ICINGA:5665, "
@@ -350,12 +354,16 @@ def parser() -> Parser:
     )
     publish.add_argument(
         "--credentials",
+        type=path,
         metavar="FILE",
         help="for a URL, in which none stand: file with 'user = ...' and 'password = ...' (NRDP: 'token = ...'; "
         "NSCA: send_nsca.cfg), in UTF-8, mode 600",
     )
     publish.add_argument(
-        "--ca-file", metavar="FILE", help="for a URL: certificate of the CA that signed Icinga's (its ca.crt)"
+        "--ca-file",
+        type=path,
+        metavar="FILE",
+        help="for a URL: certificate of the CA that signed Icinga's (its ca.crt)",
     )
     add_allow_http(publish)
     publish.add_argument(

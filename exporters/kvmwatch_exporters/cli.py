@@ -19,7 +19,7 @@ from check_kvm.frame.judging import chosen
 from kvmwatch import __version__
 from kvmwatch.command import watchdog
 from kvmwatch.command.frame import Outcome
-from kvmwatch.command.options import Parser, add_common
+from kvmwatch.command.options import Parser, add_common, path
 from kvmwatch.command.telling import tell
 from kvmwatch.command.watchdog import UNKNOWN
 from kvmwatch.model.errors import KvmwatchError, UsageError
@@ -78,7 +78,10 @@ def add_options(made: Parser) -> None:
 def _add_prometheus(made: argparse.ArgumentParser) -> None:
     where = made.add_mutually_exclusive_group()
     where.add_argument(
-        "--output", metavar=f"FILE{_SUFFIX}", help="replace this file, for node_exporter's textfile collector"
+        "--output",
+        type=path,
+        metavar=f"FILE{_SUFFIX}",
+        help="replace this file, for node_exporter's textfile collector",
     )
     where.add_argument(
         "--listen",

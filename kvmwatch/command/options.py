@@ -174,6 +174,13 @@ def uri(text: str) -> str:
     return text
 
 
+def path(text: str) -> str:
+    """Check that a file or folder has a name: with an empty one an option would be as if it were not there."""
+    if not text:
+        raise Refused("the name is empty; is the variable set that should have it?")
+    return text
+
+
 def seconds(text: str) -> float:
     """Read a time limit in seconds: more than 0, less than forever."""
     try:

@@ -147,7 +147,7 @@ def test_a_hypervisor_that_cannot_be_read_is_told(command: Command, format_: str
     [
         ((), "the following arguments are required: FORMAT"),
         (("xml",), "invalid choice: 'xml'"),
-        (("prometheus", "--output", ""), "--output : node_exporter reads only files that end in .prom"),
+        (("prometheus", "--output", ""), "argument --output: the name is empty"),
         (("prometheus", "--output", "/tmp/kvm.txt"), "node_exporter reads only files that end in .prom"),
         (
             ("prometheus", "--output", "/nowhere/kvm.prom"),

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kvmwatch.command.frame import Outcome
-from kvmwatch.command.options import add_common
+from kvmwatch.command.options import add_common, path
 from kvmwatch.command.roster import Roster
 from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.groups import Group
@@ -64,6 +64,7 @@ def add_commands(commands: Any) -> None:
 def _add_send_options(send: argparse.ArgumentParser) -> None:
     send.add_argument(
         "--config",
+        type=path,
         metavar="FILE",
         help="agent configuration with ServerActive, Hostname and TLS settings "
         "(default: the agent's or agent 2's in /etc/zabbix)",

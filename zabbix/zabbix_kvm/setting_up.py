@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kvmwatch.command.frame import Outcome
-from kvmwatch.command.options import add_allow_http, seconds, wait
+from kvmwatch.command.options import add_allow_http, path, seconds, wait
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.text import without_password
 
@@ -34,7 +34,9 @@ def add_commands(commands: Any) -> None:
         metavar="HOST[=ADDRESS]",
         help="a hypervisor to monitor, with its agent's address (default: the host name by DNS); repeatable",
     )
-    provision.add_argument("--hypervisors", metavar="FILE", help="more of them, in an INI file (see the docs)")
+    provision.add_argument(
+        "--hypervisors", type=path, metavar="FILE", help="more of them, in an INI file (see the docs)"
+    )
     provision.add_argument(
         "--way",
         choices=("agent", "active", "trapper", "external"),
@@ -43,6 +45,7 @@ def add_commands(commands: Any) -> None:
     )
     provision.add_argument(
         "--psk",
+        type=path,
         metavar="FILE",
         help="pre-shared keys of hypervisors, in an INI file (see the docs), for their hosts and their VMs'",
     )
@@ -66,7 +69,7 @@ def add_commands(commands: Any) -> None:
         metavar="DAYS",
         help="and delete it, with its history, after so long; inf: never (default: 30)",
     )
-    provision.add_argument("--templates", metavar="DIR", type=Path, help="folder of the templates")
+    provision.add_argument("--templates", metavar="DIR", type=path, help="folder of the templates")
     provision.add_argument(
         "--replace-templates",
         action="store_true",
@@ -103,6 +106,7 @@ def _add_api_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--credentials",
+        type=path,
         metavar="FILE",
         help="file with 'token = ...', or 'user = ...' and 'password = ...' "
         "(default: $ZABBIX_TOKEN, or $ZABBIX_USER and $ZABBIX_PASSWORD)",
@@ -138,7 +142,9 @@ def _provision(options: argparse.Namespace) -> Outcome:
     provisioner = Provisioner(changes)
     try:
         if whole:
-            Importer(changes, options.replace_templates).all(options.templates or default_templates())
+            Importer(changes, options.replace_templates).all(
+                Path(options.templates) if options.templates else default_templates()
+            )
         for site in wanted:
             with changes.contained():
                 provisioner.hypervisor(site, keys.get(site.host))

@@ -9,7 +9,7 @@ from check_kvm.frame import output, perfdata
 from check_kvm.frame.conditions import SEVERITIES
 from check_kvm.frame.siteconfig import SiteConfig, load
 from check_kvm.frame.thresholds import MetricSpec
-from kvmwatch.command.options import Parser, Refused, parser, takes
+from kvmwatch.command.options import Parser, Refused, parser, path, takes
 
 if TYPE_CHECKING:
     import argparse
@@ -80,7 +80,10 @@ def site_config(path: str | None) -> SiteConfig:
 def add_site_options(made: argparse.ArgumentParser) -> None:
     """Add ``--config`` and ``--state-dir``."""
     made.add_argument(
-        "--config", metavar="FILE", help="INI file with thresholds for all VMs, and per VM what metadata can say"
+        "--config",
+        type=path,
+        metavar="FILE",
+        help="INI file with thresholds for all VMs, and per VM what metadata can say",
     )
     add_state_dir(made)
 
@@ -108,6 +111,7 @@ def add_state_dir(made: argparse.ArgumentParser) -> None:
     """Add ``--state-dir``."""
     made.add_argument(
         "--state-dir",
+        type=path,
         metavar="DIR",
         help="where counters and passing states are kept between runs (default: $KVMWATCH_STATE_DIR, else the "
         "user's own folder in /var/lib/kvmwatch, else its cache)",

@@ -94,7 +94,7 @@ def _state(options: argparse.Namespace) -> State:
     state = State(view=options.view, delay=options.delay, active=options.active)
     names = _names(options.view)
     if options.sort is not None and options.sort not in names:
-        raise UsageError(f"--sort {options.sort}: {options.view} has the columns {', '.join(names)}")
+        raise UsageError(f"--sort {options.sort!r}: {options.view} has the columns {', '.join(names)}")
     if options.sort in REQUESTS.values():
         state = keys.pressed(state, "B", keys.Sight(None, 0))
     return state.sorted_by(Order(options.sort or state.order.column, options.reverse))
