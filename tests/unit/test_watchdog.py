@@ -79,11 +79,15 @@ def test_a_start_that_takes_long_counts_but_not_what_was_another_program_before(
     """As where a machine is busy; and as a shell that sleeps before it becomes our command."""
     script_ = f'sleep {before}; exec "$@"'
     work = "watchdog.limit(1000); print(1000 + time.monotonic() - watchdog._watchdog._end); return Said('', 0)"
+    begun = time.monotonic()
     made = subprocess.run(
         ["sh", "-c", script_, "sh", *script(work)], capture_output=True, text=True, timeout=60, check=True
     )
-    counted = float(made.stdout)
-    assert counted >= before if before == 1.0 else counted < before
+    counted, took = float(made.stdout), time.monotonic() - begun
+    if before == 1.0:  # of a machine on which all took longer than a start may, nothing can be said
+        assert counted >= before or took > 3
+    else:
+        assert counted < before
 
 
 @pytest.mark.parametrize("later", range(8))
