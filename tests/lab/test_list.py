@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from commands import Command
@@ -99,26 +99,50 @@ def test_whom_storage_would_hit(command: Command) -> None:
         assert command("kvmwatch", "list", "--format", "names", "--on", pool).code in (0, 3)
 
 
+class Seen(NamedTuple):
+    """What virsh told of web1, and between which moments it was read."""
+
+    begun: float
+    figures: dict[str, float]
+    done: float
+
+
 def test_rates_of_a_guest_under_load(command: Command) -> None:
+    """Each between the least and the most that it can be by what virsh reads around both readings."""
     command("kvmwatch", "list", "-d", "web1")
-    before, begun = stats(), time.monotonic()
+    first = seen()
     command("kvmwatch", "list", "-d", "web1")  # its counters are those that the next one compares with
+    second = seen()
     time.sleep(5)
+    third = seen()
     (domain,) = listed(command, "-d", "web1").values()
-    after, seconds = stats(), time.monotonic() - begun
-    rates = {name: (after[name] - before[name]) / seconds for name in after}
-    close = 0.15  # the readings are some 100 ms apart
-    cpu = (rates["vcpu.0.time"] + rates["vcpu.1.time"]) / 1e9 / 2 * 100
-    assert domain["cpu"] == pytest.approx(cpu, rel=close)
-    written = sum(rate for name, rate in rates.items() if name.endswith(".wr.bytes"))
-    assert domain["write"] == pytest.approx(written, rel=close)
-    assert domain["rx"] == pytest.approx(rates["net.0.rx.bytes"] * 8, rel=close)
-    assert domain["rss"] == pytest.approx(after["balloon.rss"] * 1024, rel=close)
+    fourth = seen()
+
+    def bounds(of: str, factor: float) -> tuple[float, float]:
+        one, two, three, four = (
+            sum(value for name, value in each.figures.items() if re.fullmatch(of, name))
+            for each in (first, second, third, fourth)
+        )
+        least = (three - two) / (fourth.done - first.begun)
+        most = (four - one) / (third.begun - second.done)
+        assert 0 < least < most
+        return least * factor, most * factor
+
+    for column, of, factor in (
+        ("cpu", r"vcpu\.[01]\.time", 100 / 2 / 1e9),
+        ("write", r"block\.\d+\.wr\.bytes", 1),
+        ("rx", r"net\.0\.rx\.bytes", 8),
+    ):
+        least, most = bounds(of, factor)
+        assert least * 0.99 <= domain[column] <= most * 1.01, column
+    assert domain["rss"] == pytest.approx(fourth.figures["balloon.rss"] * 1024, rel=0.15)
 
 
-def stats() -> dict[str, float]:
+def seen() -> Seen:
+    begun = time.monotonic()
     lines = (line.strip().partition("=") for line in virsh("domstats", "--nowait", "web1").splitlines())
-    return {name: float(value) for name, _, value in lines if re.fullmatch("[0-9]+", value)}
+    figures = {name: float(value) for name, _, value in lines if re.fullmatch("[0-9]+", value)}
+    return Seen(begun, figures, time.monotonic())
 
 
 def test_one_that_hangs_says_so_and_the_others_are_told(command: Command, bed: Bed) -> None:
