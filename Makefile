@@ -20,25 +20,29 @@ test: test-quick test-labs test-systems ## Run every test; those of the lab and 
 
 .PHONY: test-quick
 test-quick: $(READY) ## Run what needs no root and no daemon: lint, unit and test driver tests, in about a minute
-	@$(MAKE) --no-print-directory --output-sync --jobs 3 lint unit driver
+	@$(MAKE) --no-print-directory --output-sync --jobs lint unit driver
 
 .PHONY: test-unit
 test-unit: $(READY) ## Run the unit and test driver tests: no root, no daemon
-	@$(MAKE) --no-print-directory --output-sync --jobs 2 unit driver
+	@$(MAKE) --no-print-directory --output-sync --jobs unit driver
 
 # pytest's own compiled tests: all processes at once would each make all of them
 tests/unit/__pycache__: | $(READY)
-	@PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest -q --collect-only tests/driver tests/unit >/dev/null || true
+	@PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest -q --collect-only tests/driver tests/unit tests/waiting >/dev/null || true
 
-# beside each other, as those of the driver wait most of the time; the unit tests in processes that each collect only their
-# own modules, every fourth: a worker of xdist collects all of them, which took a fifth of the CPU
-UNIT := unit-1 unit-2 unit-3 unit-4
-.PHONY: unit driver $(UNIT)
-unit: $(UNIT)
-$(UNIT): unit-%: $(READY) | tests/unit/__pycache__
-	@PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest -q $$(ls tests/unit/test_*.py | sed -n '$*~4p')
-driver: $(READY) | tests/unit/__pycache__
-	@PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest -q --numprocesses 8 --dist worksteal tests/driver
+# Those of the driver, and what waits for processes and threads, with many workers; the others in a few processes, which
+# collect only every third module each: a worker of xdist collects all of them, which took a fifth of the CPU.
+UNIT := unit-1 unit-2 unit-3
+.PHONY: unit $(UNIT) waiting driver
+unit: waiting $(UNIT)
+$(UNIT) waiting driver: export PYTHONDONTWRITEBYTECODE =
+$(UNIT) waiting driver: $(READY) | tests/unit/__pycache__
+$(UNIT): unit-%:
+	@$(PYTHON) -m pytest -q $$(ls tests/unit/test_*.py | sed -n '$*~3p')
+waiting:
+	@$(PYTHON) -m pytest -q --numprocesses 4 --dist worksteal tests/waiting
+driver:
+	@$(PYTHON) -m pytest -q --numprocesses 8 --dist worksteal tests/driver
 
 # the tests of a lab wait half of the time
 .PHONY: test-labs
