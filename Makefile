@@ -48,7 +48,7 @@ driver:
 .PHONY: test-labs
 test-labs: $(READY) ## Run the lab tests on both kinds of daemons, beside each other
 	@[ "$$(id -u)" != 0 ] || { tools/setup lab && tools/setup modular; }
-	@$(MAKE) --no-print-directory --output-sync=line --jobs 2 test-lab test-lab-modular
+	@$(MAKE) --no-print-directory --jobs 2 test-lab test-lab-modular
 
 .PHONY: test-lab
 test-lab: $(READY) ## Run the lab tests: a real libvirtd with real QEMU guests, in namespaces of their own
@@ -62,7 +62,7 @@ test-lab-modular: $(READY) ## Run the lab tests on libvirt's modular daemons, wh
 .PHONY: test-systems
 test-systems: $(READY) ## Run the systems tests: our packages, and a real Zabbix, Nagios, NRPE and Icinga that watch the lab (root)
 	@[ "$$(id -u)" != 0 ] || { tools/setup systems && tools/setup packages; }
-	@$(MAKE) --no-print-directory --output-sync=line --jobs 2 systems-zabbix systems-others
+	@$(MAKE) --no-print-directory --jobs 2 systems-zabbix systems-others
 
 # those that need the Zabbix beside those that do not, each in a lab of its own
 WITH_ZABBIX := tests/systems/test_zabbix*.py tests/systems/test_docs.py
