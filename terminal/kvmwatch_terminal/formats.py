@@ -95,6 +95,13 @@ def columns_help(columns: Sequence[Column]) -> list[tuple[str, str]]:
     return [(column.name, f"{_unit(column)}{column.help}") for column in columns]
 
 
+def columns_epilog(columns: Sequence[Column]) -> str:
+    """The same as lines of a help."""
+    listed = columns_help(columns)
+    widest = max(len(name) for name, _ in listed)
+    return "\n".join(f"  {name:<{widest}}  {text}" for name, text in listed)
+
+
 def _unit(column: Column) -> str:
     return {"": "", None: "", "b/s": "[bit/s] ", "unixtime": "[Unix time] "}.get(column.unit, f"[{column.unit}] ")
 

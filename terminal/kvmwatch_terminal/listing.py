@@ -234,5 +234,4 @@ def _column(text: str) -> Column:
 
 
 def _epilog() -> str:
-    lines = "\n".join(f"  {name:<14}{text}" for name, text in formats.columns_help(COLUMNS))
-    return f"columns, with their units in csv and JSON:\n{lines}\n\n{LEGEND}"
+    return f"columns, with their units in csv and JSON:\n{formats.columns_epilog(COLUMNS)}\n\n{LEGEND}"

@@ -213,8 +213,5 @@ def _column(text: str, columns: Sequence[Column]) -> Column:
 
 
 def _epilog() -> str:
-    lines = (
-        "\n".join(f"  {name:<14}{text}" for name, text in formats.columns_help(columns))
-        for columns in (net_columns.COLUMNS, net_peers.COLUMNS)
-    )
+    lines = map(formats.columns_epilog, (net_columns.COLUMNS, net_peers.COLUMNS))
     return "columns, with their units in csv and JSON:\n{}\n\ncolumns of --peers:\n{}\n\n{}".format(*lines, LEGEND)
