@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -347,6 +347,21 @@ def test_collectd_has_gone(started: Command, tmp_path: Path) -> None:
     )
     os.close(end)
     assert (ran.returncode, ran.stderr) == (3, "")
+
+
+def test_an_exporter_listens_though_nobody_hears_it(started: Command) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    words = [started.bin / EXPORT[0], EXPORT[1], "prometheus", "--listen", str(port), "-u", EXAMPLE_URI]
+    with open("/dev/full", "wb") as full, subprocess.Popen(words, stderr=full) as process:
+        try:
+            while process.poll() is None:
+                with suppress(ConnectionError), socket.create_connection(("127.0.0.1", port)):
+                    break
+                time.sleep(0.02)
+            assert process.returncode is None
+        finally:
+            process.kill()
 
 
 def test_a_full_disk_is_told(started: Command, tmp_path: Path) -> None:
