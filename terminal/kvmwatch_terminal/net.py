@@ -20,7 +20,7 @@ from kvmwatch.model.topology import BRIDGE, PORT, UPLINK, Node
 from kvmwatch.reading.connection import is_local
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch_terminal import formats, net_columns, net_peers, reading
-from kvmwatch_terminal.columns import DATA, TABLE, WIDE, Column
+from kvmwatch_terminal.columns import DATA, TABLE, WIDE, Column, called
 from kvmwatch_terminal.net_columns import NOT_SEEN
 from kvmwatch_terminal.order import in_order
 from kvmwatch_terminal.rows import Thing
@@ -206,7 +206,7 @@ def _by_name(columns: Sequence[Column]) -> dict[str, Column]:
 
 def _column(text: str, columns: Sequence[Column]) -> Column:
     names = _by_name(columns)
-    found = names.get(text.strip().lower().replace("-", "_"))
+    found = called(text, names)
     if not found:
         raise UsageError(f"no column {text!r}; there are {', '.join(names)}")
     return found

@@ -93,7 +93,7 @@ def test_figures_are_in_base_units(command: Command) -> None:
 def test_choice_and_order(command: Command) -> None:
     words = ("kvmwatch", "top", "-u", EXAMPLE_URI, "--csv", "-n", "1")
 
-    chosen = ("--domain", "?b1", "--domain", "off1", "--sort", "vcpus")
+    chosen = ("--domain", "?b1", "--domain", "off1", "--sort", "VCPUS")
     others = ("-x", "*1", "--active", "--sort", "name")
     made = together(command, [(*words, *more) for more in (chosen, (*chosen, "--reverse"), others)])
     assert [[line["name"] for line in csv.DictReader(io.StringIO(ran.out))] for ran in made] == [
