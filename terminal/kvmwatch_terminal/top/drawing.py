@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from kvmwatch.model.text import readable
 from kvmwatch_terminal import show
+from kvmwatch_terminal.reading import LONGEST
 from kvmwatch_terminal.rows import OK
 from kvmwatch_terminal.table import GAP, Layout, cell_texts, laid_out, present
 from kvmwatch_terminal.top import header, keys, model, views
@@ -144,7 +146,7 @@ def _of_vm(state: State, news: News, size: Size) -> tuple[str, list[str]]:
     if not page or page.shown.domain.uuid != state.vm:
         return late or "reading ...", []
     text = show.in_words(page.shown, page.verdicts, size.width)
-    return late or page.shown.domain.label, text.split("\n")
+    return late or readable(page.shown.domain.label, LONGEST), text.split("\n")
 
 
 def _help() -> list[str]:
