@@ -61,7 +61,7 @@ def add_options(made: Parser) -> None:
 
 
 def _run(options: argparse.Namespace) -> Outcome:
-    if (options.vm is not None) + (options.pid is not None) + options.host != 1:
+    if (options.vm is not None) + (options.pid is not None) + options.host != 1 or options.vm == "":
         raise UsageError("name one VM, or give --pid or --host", "usage: kvmwatch show [-h] [OPTION ...] VM")
     if options.host:
         from kvmwatch_terminal import show_host  # noqa: PLC0415 - a VM does without

@@ -250,6 +250,12 @@ def test_execd_reads_once_for_each_line(command: Command, started: Command, tmp_
     assert len([line for line in ran.stdout.splitlines() if line.startswith("kvm up=1,")]) == 2, ran.stderr
 
 
+def test_execd_ends_where_stdin_is_closed_from_the_beginning(started: Command) -> None:
+    line = f"{started.bin}/kvmwatch export influx --execd -u {EXAMPLE_URI} <&-"
+    ran = subprocess.run(["sh", "-c", line], capture_output=True, encoding="utf-8", timeout=60, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
 def collected(started: Command, tmp_path: Path, *words: str, readings: int = 1, interval: str = "1") -> list[str]:
     """The lines of the first readings for collectd."""
     with subprocess.Popen(
