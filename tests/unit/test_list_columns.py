@@ -359,13 +359,15 @@ def chosen(options: str, found: Sequence[Row]) -> str:
         ("--running --autostart", "who"),
         ("--transient", "dead who"),
         ("--with-snapshot", "held who"),
+        ("--with-checkpoint", "on who"),
+        ("--without-checkpoint --running", "who"),
     ],
 )
 def test_filters(options: str, kept: str) -> None:
     """What nobody knows of a VM is no reason to keep it from who looks for it."""
-    none = dict.fromkeys(("autostart", "persistent", "managed_save", "has_snapshots"), False)
+    none = dict.fromkeys(("autostart", "persistent", "managed_save", "has_snapshots", "has_checkpoints"), False)
     found = [
-        row(name="on", **none | {"persistent": True}),
+        row(name="on", **none | {"persistent": True, "has_checkpoints": True}),
         row(name="off", state=states.SHUTOFF, **none | {"autostart": True, "persistent": True}),
         row(name="held", state=states.PAUSED, **none | {"has_snapshots": True, "persistent": True}),
         row(name="dead", state=states.CRASHED, **none),
@@ -544,3 +546,13 @@ def test_addresses_are_not_known_where_leases_are_not(
 def test_status_of_one_with_nothing_wrong_is_ok() -> None:
     assert row().status == OK
     assert Row(vm(), NOW).status is None
+
+
+#: of virsh help list, without those that choose what is printed of a domain
+VIRSH = """--inactive --all --transient --persistent --with-snapshot --without-snapshot --with-checkpoint
+--without-checkpoint --state-running --state-paused --state-shutoff --state-other --autostart --no-autostart
+--with-managed-save --without-managed-save"""
+
+
+def test_filters_are_those_of_virsh() -> None:
+    assert set(VIRSH.split()) <= {"--all", *(option for each in FILTERS for option in each.options)}
