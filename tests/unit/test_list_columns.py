@@ -502,6 +502,16 @@ def test_json_is_the_same_text_again_and_nothing_that_a_terminal_acts_upon(name:
     assert not bad
 
 
+@given(st.floats(allow_nan=False, allow_infinity=False))
+@example(0.00008)
+@example(0.9996)
+def test_a_figure_for_programs_is_never_another_one(figure: float) -> None:
+    """80 us were 0 in JSON and CSV, and 500 us were 0.001."""
+    short = formats.rounded(figure)
+    assert short == pytest.approx(figure, rel=0.006, abs=0)
+    assert isinstance(short, int) == (short == int(short))
+
+
 def test_json_says_why_something_is_null() -> None:
     unread = Unread(Group.MEMORY, "memory", "no answer")
     twice = (unread, unread._replace(group=Group.CPU))
