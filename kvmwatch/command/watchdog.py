@@ -72,7 +72,7 @@ def run(work: Callable[[], Said], too_late: Callable[[str], Said], seconds: floa
     if sys.stdout:
         sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
     else:
-        _keep_closed(1)
+        _have_nothing_in_the_place_of(1, os.O_RDONLY)
     _say_beside()
     _watchdog = _Watchdog(too_late)
     _watchdog.run(work, seconds)
@@ -202,9 +202,9 @@ class _Watchdog:
             os._exit(UNKNOWN if self._code is None else self._code)
 
 
-def _keep_closed(number: int) -> None:
-    """Have no file or socket that is opened from now on get this number: it would be written to as stdout."""
-    null = os.open(os.devnull, os.O_RDONLY)
+def _have_nothing_in_the_place_of(number: int, access: int) -> None:
+    """Have no file or socket that is opened from now on get this number: it would be written to as stdout was."""
+    null = os.open(os.devnull, access)
     if null != number:
         os.dup2(null, number)
         os.close(null)
@@ -217,7 +217,7 @@ def _say_beside() -> None:
     that could not be written ended the command, with all that it had to tell.
     """
     if not sys.stderr:
-        _keep_closed(2)
+        _have_nothing_in_the_place_of(2, os.O_WRONLY)  # which children may write to
     file = io.BufferedWriter(_Losing(2, "w", closefd=False))
     sys.stderr = io.TextIOWrapper(file, "utf-8", "backslashreplace", line_buffering=True)
 
