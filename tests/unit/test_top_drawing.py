@@ -110,6 +110,9 @@ def test_help_has_every_key(golden: Callable[[str, str], None]) -> None:
         assert f"{key.shown} " in seen
         assert key.help in seen
     golden("kvmwatch_top_help.txt", seen)
+    narrow = text(drawn(State(help=True), NEWS, Size(500, 20)))
+    assert "…" not in narrow.partition("\n")[2]
+    assert "".join(narrow.partition("\n")[2].split()) == "".join(seen.partition("\n")[2].split())
 
 
 def test_before_the_first_reading() -> None:

@@ -27,7 +27,7 @@ from kvmwatch_terminal.top.painting import (
 )
 from kvmwatch_terminal.top.taking import Taken
 from kvmwatch_terminal.top.views import VIEWS
-from kvmwatch_terminal.width import fill
+from kvmwatch_terminal.width import fill, wrapped
 
 _LEAST = 3  # lines that the header leaves the table, with the names of its columns
 
@@ -54,7 +54,8 @@ class Drawn(NamedTuple):
 def drawn(state: State, news: News, size: Size) -> Drawn:
     """Draw the screen."""
     if state.help:
-        return _page(state, "kvmwatch top: keys", _help(), size)
+        text = [piece for line in _help() for piece in wrapped(line, max(2, size.width))]
+        return _page(state, "kvmwatch top: keys", text, size)
     if state.vm:
         return _page(state, *_of_vm(state, news, size), size)
     return _table(state, news, size)
