@@ -51,6 +51,7 @@ def add_options(made: Parser) -> None:
     """Add the options of the command to its parser."""
     from check_kvm.frame.check_options import add_state_dir  # noqa: PLC0415 - only when it is used
 
+    made.usage = "kvmwatch net [-h] [OPTION ...] [WHAT]"
     made.description = (
         "Shows every tap, macvtap and bridge of VMs and the uplinks: what each is, whose, and what passes it."
     )
