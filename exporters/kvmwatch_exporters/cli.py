@@ -127,7 +127,7 @@ def _influx(options: argparse.Namespace) -> Outcome:
 def _execd(options: argparse.Namespace) -> Outcome:
     apart.stay(options)
     complaints = Complaints()
-    for _ in sys.stdin:
+    for _ in sys.stdin or ():  # closed: as if it had ended
         watchdog.renew()
         try:
             text, problem = apart.read(options, _influx_lines, complaints, options.timeout), ""

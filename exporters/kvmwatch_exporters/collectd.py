@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple, Optional
 
 from kvmwatch.command.watchdog import UNKNOWN
+from kvmwatch.model.snapshot import Domain, Pool
 from kvmwatch.model.text import LONGEST_LABEL, fitting, readable
 from kvmwatch_exporters.reading import Reading
 from kvmwatch_exporters.rows import Row, rows
@@ -106,9 +107,12 @@ def told(host: str, interval: float, reading: Reading) -> Told:
     """Make of a reading what collectd is told; ``host`` is the hypervisor's name in collectd."""
     made = list(rows(reading))
     time = f"{reading.snapshot.time:.3f}"
+    # without what is not shown of it, it would be another one's name
+    things: list[Domain | Pool] = [*reading.snapshot.domains, *reading.snapshot.pools]
+    odd = frozenset(thing.uuid for thing in things if readable(thing.name, len(thing.name)) != thing.name)
     verdicts = [
         Problem(
-            _host(host, row.labels),
+            _host(host, row.labels, odd),
             row.labels["check"],
             int(row.values["status"]),
             row.text,
@@ -121,7 +125,7 @@ def told(host: str, interval: float, reading: Reading) -> Told:
     values = [
         f"PUTVAL {_quoted(name)} interval={interval:g} {time}:{':'.join(numbers)}"
         for row in made
-        for name, numbers in _values(host, row)
+        for name, numbers in _values(host, row, odd)
     ]
     unread = reading.snapshot.uuids - {domain.uuid for domain in reading.snapshot.domains}
     return Told(values, {(verdict.host, verdict.check): verdict for verdict in verdicts}, unread)
@@ -165,8 +169,8 @@ def up(host: str, interval: float, whether: bool) -> str:
     return f"PUTVAL {_quoted(_name(host, _OURS, 'gauge', 'up'))} interval={interval:g} N:{int(whether)}"
 
 
-def _values(host: str, row: Row) -> Iterator[tuple[str, list[str]]]:
-    of = _host(host, row.labels)
+def _values(host: str, row: Row, odd: Collection[str]) -> Iterator[tuple[str, list[str]]]:
+    of = _host(host, row.labels, odd)
     if row.entity in VIRT:
         label, types = VIRT[row.entity]
         for kind in types:
@@ -182,7 +186,7 @@ def _values(host: str, row: Row) -> Iterator[tuple[str, list[str]]]:
         for instance, value in (("used", "used"), ("free", "available")):
             if value in row.values:
                 yield (
-                    _name(host, _named(f"{_OURS}-{{}}", row.labels, "pool"), "df_complex", instance),
+                    _name(host, _named(f"{_OURS}-{{}}", row.labels, "pool", odd), "df_complex", instance),
                     [repr(row.values[value])],
                 )
 
@@ -191,18 +195,18 @@ def _number(kind: Type, value: float) -> str:
     return str(math.floor(value * kind.times)) if kind.counter else repr(value)
 
 
-def _host(hypervisor: str, labels: Mapping[str, str]) -> str:
+def _host(hypervisor: str, labels: Mapping[str, str], odd: Collection[str]) -> str:
     """What the host of these labels is called in collectd."""
-    return _named("{}", labels, "domain") if "domain" in labels else hypervisor
+    return _named("{}", labels, "domain", odd) if "domain" in labels else hypervisor
 
 
-def _named(form: str, labels: Mapping[str, str], label: str) -> str:
-    """A part of an identifier with a name in it; with the UUID where collectd would refuse that.
+def _named(form: str, labels: Mapping[str, str], label: str, odd: Collection[str]) -> str:
+    """A part of an identifier with a name in it; with the UUID where that is ``odd``, or collectd would refuse it.
 
     Its plugins that write files make no folder that begins with a dot.
     """
     part = form.format(_part(labels[label]))
-    refused = len(part.encode()) > _LONGEST_PART or part.startswith(".")
+    refused = labels["uuid"] in odd or len(part.encode()) > _LONGEST_PART or part.startswith(".")
     return form.format(labels["uuid"]) if refused else part
 
 

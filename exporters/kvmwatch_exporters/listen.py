@@ -92,7 +92,8 @@ def serve(options: argparse.Namespace) -> NoReturn:
     except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or error
         raise UsageError(f"--listen {address.host}:{address.port}: {why}") from None
-    tell(f"listening on {server.url}{_PATH}\n", sys.stderr)
+    with contextlib.suppress(KvmwatchError):  # nobody hears it
+        tell(f"listening on {server.url}{_PATH}\n", sys.stderr, patience=0)
     while True:
         watchdog.renew()
         server.handle_request()

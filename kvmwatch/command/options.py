@@ -15,6 +15,10 @@ from kvmwatch.model.errors import UsageError
 from kvmwatch.reading.connection import authority, default_uri
 
 
+def _as_it_is(text: Any) -> Any:
+    return text  # also None: of a group without a description
+
+
 @contextmanager
 def _untranslated() -> Iterator[None]:
     """Import argparse without gettext, which takes 1 ms, and another one to look for translations by locale.
@@ -22,7 +26,7 @@ def _untranslated() -> Iterator[None]:
     It would ask that for its words in the user's language, of which Python has none.
     """
     words: Any = ModuleType("gettext")
-    words.gettext, words.ngettext = str, lambda one, more, number: one if number == 1 else more
+    words.gettext, words.ngettext = _as_it_is, lambda one, more, number: one if number == 1 else more
     before = sys.modules.setdefault("gettext", words)
     yield
     if before is words:
@@ -32,7 +36,7 @@ def _untranslated() -> Iterator[None]:
 with _untranslated():
     import argparse
 
-vars(argparse)["_"] = str  # it may have been imported by others
+vars(argparse)["_"] = _as_it_is  # it may have been imported by others
 
 Refused = argparse.ArgumentTypeError  # what the type of an option raises
 

@@ -8,14 +8,15 @@ more. For all else there are two ways, because each alone has a gap:
 * A thread ends the process when that did not help: the main thread is in a call that no signal interrupts (a dead
   NFS server), or nobody reads what it prints.
 
-SIGTERM, SIGINT and SIGHUP go the same ways, so that no child outlives us then either. Nothing here can end a call
-that lets neither signals nor threads run; so everything that can be large has a limit where it is read.
+SIGTERM, SIGINT, SIGHUP and SIGQUIT go the same ways, so that no child outlives us then either. Nothing here can
+end a call that lets neither signals nor threads run; so everything that can be large has a limit where it is read.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import select
 import signal
@@ -24,7 +25,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from kvmwatch.command import children
 from kvmwatch.model import doing
@@ -42,7 +43,7 @@ _PRINTING = 0.2  # seconds that it has to print what it was just about to
 
 _NAMED = 300  # characters of what it was doing
 _MOST = select.PIPE_BUF  # bytes that a pipe with room takes without waiting
-_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 
 class Said(Record):
@@ -71,7 +72,8 @@ def run(work: Callable[[], Said], too_late: Callable[[str], Said], seconds: floa
     if sys.stdout:
         sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
     else:
-        _keep_closed(1)
+        _have_nothing_in_the_place_of(1, os.O_RDONLY)
+    _say_beside()
     _watchdog = _Watchdog(too_late)
     _watchdog.run(work, seconds)
 
@@ -200,12 +202,32 @@ class _Watchdog:
             os._exit(UNKNOWN if self._code is None else self._code)
 
 
-def _keep_closed(number: int) -> None:
-    """Have no file or socket that is opened from now on get this number: it would be written to as stdout."""
-    null = os.open(os.devnull, os.O_RDONLY)
+def _have_nothing_in_the_place_of(number: int, access: int) -> None:
+    """Have no file or socket that is opened from now on get this number: it would be written to as stdout was."""
+    null = os.open(os.devnull, access)
     if null != number:
         os.dup2(null, number)
         os.close(null)
+
+
+def _say_beside() -> None:
+    """Make stderr what can be said to whether it is open or not, and lose what it does not take.
+
+    What is closed is None in Python, and print takes that for stdout: a note was a line of the CSV or JSON. One
+    that could not be written ended the command, with all that it had to tell.
+    """
+    if not sys.stderr:
+        _have_nothing_in_the_place_of(2, os.O_WRONLY)  # which children may write to
+    file = io.BufferedWriter(_Losing(2, "w", closefd=False))
+    sys.stderr = io.TextIOWrapper(file, "utf-8", "backslashreplace", line_buffering=True)
+
+
+class _Losing(io.FileIO):
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data) or len(data)
+        except OSError:
+            return len(data)
 
 
 def _unless_stopped(unraisable: sys.UnraisableHookArgs) -> None:

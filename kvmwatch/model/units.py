@@ -4,6 +4,7 @@ from __future__ import annotations
 
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _DECIMAL = ("bit", "kbit", "Mbit", "Gbit", "Tbit")
+_FEW = 0.05  # a second, which would be written as 0
 
 
 def human(value: float, unit: str) -> str:
@@ -16,6 +17,8 @@ def human(value: float, unit: str) -> str:
         return duration(value)
     if unit == "%":
         return f"{_digits(value)} %"
+    if unit == "/s" and 0 < abs(value) < _FEW:
+        return f"{float(f'{value:.1g}'):f}".rstrip("0").rstrip(".") + unit  # one error a minute is not none
     return _digits(value) + unit
 
 
@@ -59,5 +62,5 @@ def _below(value: float, limit: float) -> bool:
 
 def _digits(value: float) -> str:
     """One decimal below ten, where it says something; else none."""
-    text = f"{value:.1f}" if abs(value) < 9.95 else f"{value:.0f}"
+    text = f"{round(value, 1) + 0.0:.1f}" if abs(value) < 9.95 else f"{value:.0f}"  # no -0
     return text[:-2] if text.endswith(".0") else text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Union
 
 from kvmwatch.model import derived, measured, states
@@ -51,6 +51,11 @@ class Column(NamedTuple):
     def is_number(self) -> bool:
         """Whether it is a figure, which stands to the right and is sorted from the highest."""
         return self.unit is not None
+
+
+def called(text: str, columns: Mapping[str, Column]) -> Column | None:
+    """The one of these by name that somebody calls so: also CPU, or read-iops."""
+    return columns.get(text.strip().lower().replace("-", "_"))
 
 
 def unknown(column: Column, row: Row | Thing) -> bool:

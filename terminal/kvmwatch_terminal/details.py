@@ -11,11 +11,12 @@ from check_kvm import network as interfaces
 
 from kvmwatch.model import derived
 from kvmwatch.model.groups import Group
-from kvmwatch.model.snapshot import Console, Disk, Interface, Vcpu
+from kvmwatch.model.snapshot import Console, Disk, Domain, Interface, Vcpu
 from kvmwatch_terminal import process_sections
 from kvmwatch_terminal.columns import BY_NAME, Column, Value, ago, link, state_in_words
 from kvmwatch_terminal.rows import Row
 from kvmwatch_terminal.sections import Section, Shown, column
+from kvmwatch_terminal.whose import is_number
 
 
 class Wanted(NamedTuple):
@@ -148,8 +149,14 @@ class Way(NamedTuple):
     command: str | None
 
 
+def _in_a_command(domain: Domain) -> str:
+    """What a VM is called where virsh and virt-viewer take it for no Id or option, and a terminal shows it all."""
+    name = domain.name
+    return shlex.quote(domain.uuid if is_number(name) or name[0] == "-" or not name.isprintable() else name)
+
+
 def _consoles(shown: Shown) -> Iterator[Way]:
-    name = shlex.quote(shown.domain.name)
+    name = _in_a_command(shown.domain)
     for console in shown.domain.consoles:
         command = f"virt-viewer {name}" if console.kind in ("vnc", "spice") else None
         if console.way == "pty":

@@ -35,10 +35,11 @@ class Devices:
         self._known: dict[str | Mount | None, set[str]] = {}
         self._sys, self._dev = Path(sys), dev.rstrip("/") + "/"
         try:
-            text = Path(mounts).read_text(encoding="utf-8", errors="surrogateescape")
+            text = Path(mounts).read_bytes().decode("utf-8", "surrogateescape")
         except OSError:
             text = ""
-        self._mounts = [mount for mount in map(_mount, text.splitlines()) if mount]
+        # a mount point may hold a carriage return, which ends no line here
+        self._mounts = [mount for mount in map(_mount, text.split("\n")) if mount]
 
     def mounted_from(self, source: str) -> list[str]:
         """Where this is mounted, as ``nas:/export``."""

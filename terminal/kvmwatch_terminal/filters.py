@@ -76,6 +76,14 @@ FILTERS = (
         *("snapshot", ("--without-snapshot",), "without snapshots"),
         *(lambda domain: _negated(domain.has_snapshots), Group.SNAPSHOTS),
     ),
+    Filter(
+        *("checkpoint", ("--with-checkpoint",), "with checkpoints, of incremental backups"),
+        *(lambda domain: domain.has_checkpoints, Group.CHECKPOINTS),
+    ),
+    Filter(
+        *("checkpoint", ("--without-checkpoint",), "without checkpoints"),
+        *(lambda domain: _negated(domain.has_checkpoints), Group.CHECKPOINTS),
+    ),
 )
 
 

@@ -15,7 +15,7 @@ from kvmwatch_terminal import beside
 from kvmwatch_terminal.columns import Column, Value
 from kvmwatch_terminal.rows import Problem, Row, Thing
 
-_DIGITS = 3  # after the point, of a rate or a percentage
+_DIGITS = 3  # after the point; of what is below 1, that say something
 #: Unicode's categories of characters that a terminal may act upon: JSON can escape them
 _ESCAPED = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
@@ -87,12 +87,21 @@ def rounded(value: Value) -> Value:
     """A figure with no more digits than anybody needs; whole where it is."""
     if not isinstance(value, float):
         return value
-    return int(value) if value.is_integer() else round(value, _DIGITS)
+    # 80 us are not 0 s
+    short = round(value, _DIGITS) if abs(value) >= 1 else float(f"{value:.{_DIGITS}g}")
+    return int(short) if short.is_integer() else short
 
 
 def columns_help(columns: Sequence[Column]) -> list[tuple[str, str]]:
     """The columns, each with its unit in csv and JSON and what it shows."""
     return [(column.name, f"{_unit(column)}{column.help}") for column in columns]
+
+
+def columns_epilog(columns: Sequence[Column]) -> str:
+    """The same as lines of a help."""
+    listed = columns_help(columns)
+    widest = max(len(name) for name, _ in listed)
+    return "\n".join(f"  {name:<{widest}}  {text}" for name, text in listed)
 
 
 def _unit(column: Column) -> str:

@@ -18,7 +18,7 @@ from kvmwatch.model.text import readable
 from kvmwatch.reading.connection import is_local
 from kvmwatch_terminal import beside, formats, reading, storage
 from kvmwatch_terminal.beside import Line
-from kvmwatch_terminal.columns import BY_NAME, COLUMNS, DATA, TABLE, WIDE, Column
+from kvmwatch_terminal.columns import BY_NAME, COLUMNS, DATA, TABLE, WIDE, Column, called
 from kvmwatch_terminal.devices import Devices
 from kvmwatch_terminal.filters import FILTERS, Filter, filtered
 from kvmwatch_terminal.order import BY_PROBLEM, in_order
@@ -227,12 +227,11 @@ def _limit(text: str) -> int:
 
 
 def _column(text: str) -> Column:
-    found = BY_NAME.get(text.strip().lower().replace("-", "_"))
+    found = called(text, BY_NAME)
     if not found:
         raise argparse.ArgumentTypeError(f"no column {text!r}; there are {', '.join(BY_NAME)}")
     return found
 
 
 def _epilog() -> str:
-    lines = "\n".join(f"  {name:<14}{text}" for name, text in formats.columns_help(COLUMNS))
-    return f"columns, with their units in csv and JSON:\n{lines}\n\n{LEGEND}"
+    return f"columns, with their units in csv and JSON:\n{formats.columns_epilog(COLUMNS)}\n\n{LEGEND}"

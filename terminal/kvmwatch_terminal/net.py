@@ -20,7 +20,7 @@ from kvmwatch.model.topology import BRIDGE, PORT, UPLINK, Node
 from kvmwatch.reading.connection import is_local
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch_terminal import formats, net_columns, net_peers, reading
-from kvmwatch_terminal.columns import DATA, TABLE, WIDE, Column
+from kvmwatch_terminal.columns import DATA, TABLE, WIDE, Column, called
 from kvmwatch_terminal.net_columns import NOT_SEEN
 from kvmwatch_terminal.order import in_order
 from kvmwatch_terminal.rows import Thing
@@ -51,6 +51,7 @@ def add_options(made: Parser) -> None:
     """Add the options of the command to its parser."""
     from check_kvm.frame.check_options import add_state_dir  # noqa: PLC0415 - only when it is used
 
+    made.usage = "kvmwatch net [-h] [OPTION ...] [WHAT]"
     made.description = (
         "Shows every tap, macvtap and bridge of VMs and the uplinks: what each is, whose, and what passes it."
     )
@@ -206,15 +207,12 @@ def _by_name(columns: Sequence[Column]) -> dict[str, Column]:
 
 def _column(text: str, columns: Sequence[Column]) -> Column:
     names = _by_name(columns)
-    found = names.get(text.strip().lower().replace("-", "_"))
+    found = called(text, names)
     if not found:
         raise UsageError(f"no column {text!r}; there are {', '.join(names)}")
     return found
 
 
 def _epilog() -> str:
-    lines = (
-        "\n".join(f"  {name:<14}{text}" for name, text in formats.columns_help(columns))
-        for columns in (net_columns.COLUMNS, net_peers.COLUMNS)
-    )
+    lines = map(formats.columns_epilog, (net_columns.COLUMNS, net_peers.COLUMNS))
     return "columns, with their units in csv and JSON:\n{}\n\ncolumns of --peers:\n{}\n\n{}".format(*lines, LEGEND)

@@ -109,7 +109,8 @@ def _mac(node: Node) -> Value:
 
 
 def _network(node: Node) -> Value:
-    return list(node.networks) or (node.interface.source if node.interface else None)
+    source = node.interface.source if node.interface else None
+    return list(node.networks) or ([source] if source else None)
 
 
 def _uuid(node: Node) -> Value:

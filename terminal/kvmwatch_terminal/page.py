@@ -15,7 +15,8 @@ from kvmwatch_terminal.table import GAP, stacked, table
 from kvmwatch_terminal.width import cut, fill, width, wrapped
 
 _INDENT = "  "
-_LEAST = 8  # columns of a text that goes on in the next line
+_LEAST = 8  # columns of a text that goes on in the next line; with less it begins there
+_NARROWEST = 2  # a wide character
 
 
 class Part(NamedTuple):
@@ -55,7 +56,7 @@ def in_words(
             lines += _fitting(text, room, f"{_INDENT}{fill(label, widest)}{GAP}")
     for part in parts:
         if part.rows:
-            lines += ["", part.title, *(_INDENT + line for line in _table(part, room, coloured))]
+            lines += ["", *_fitting(part.title, room), *(_INDENT + line for line in _table(part, room, coloured))]
     if unread:
         lines += ["", "Could not be had", *(line for text in unread for line in _fitting(text, room, _INDENT))]
     return "\n".join(lines)
@@ -70,10 +71,12 @@ def _table(part: Part, room: int | None, coloured: bool) -> list[str]:
 
 
 def _fitting(text: str, room: int | None, before: str = "") -> list[str]:
-    """A text in lines that fit, each as far in as what stands ``before`` the first."""
+    """A text in lines that fit, each as far in as what stands ``before`` the first; or below that."""
     if room is None:
         return [before + text]
-    first, *others = wrapped(text, max(_LEAST, room - width(before)))
+    if before.strip() and room - width(before) < _LEAST:
+        return [*_fitting(before.strip(), room, _INDENT), *_fitting(text, room, _INDENT * 2)]
+    first, *others = wrapped(text, max(_NARROWEST, room - width(before)))
     return [cut(line, room) for line in (before + first, *(" " * width(before) + line for line in others))]
 
 

@@ -42,6 +42,7 @@ def add_options(made: Parser) -> None:
     """Add the options of the command to its parser."""
     from check_kvm.frame.check_options import add_site_options  # noqa: PLC0415 - only when it is used
 
+    made.usage = "kvmwatch show [-h] [OPTION ...] [VM]"
     made.description = "Shows all that is known of one VM or of the hypervisor, and what each check says of it."
     made.epilog = (
         "Exit: 0 it was shown, whatever is wrong with it; 3 there is no such VM, or it could not be read.\n"
@@ -61,8 +62,8 @@ def add_options(made: Parser) -> None:
 
 
 def _run(options: argparse.Namespace) -> Outcome:
-    if (options.vm is not None) + (options.pid is not None) + options.host != 1:
-        raise UsageError("name one VM, or give --pid or --host", "usage: kvmwatch show [-h] [OPTION ...] VM")
+    if (options.vm is not None) + (options.pid is not None) + options.host != 1 or options.vm == "":
+        raise UsageError("name one VM, or give --pid or --host")
     if options.host:
         from kvmwatch_terminal import show_host  # noqa: PLC0415 - a VM does without
 

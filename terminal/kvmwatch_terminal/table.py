@@ -14,6 +14,7 @@ from kvmwatch_terminal.width import cut, fill, width, wrapped
 
 GAP = "  "
 _LONGEST_CELL = 2000  # characters; what is longer nobody reads
+_NARROWEST = 2  # columns of a text that goes on in the next line: a wide character
 _RESET = "\x1b[0m"
 _COLOURS = {CRITICAL: "\x1b[31m", WARNING: "\x1b[33m", UNKNOWN: "\x1b[35m"}
 
@@ -74,22 +75,20 @@ def stacked(
     texts = {column.name: cell_texts(rows, column) for column in columns}
     lines = []
     for part in _parts(columns, texts, room):
-        shown = [column if column.is_number else column._replace(least=TIGHT) for column in part]
+        shown = [column if column.is_number else column._replace(least=_NARROWEST) for column in part]
         widths = _widths(shown, texts)
         _shrink(widths, {column.name: _least(column, widths) for column in shown}, room)
         layout = Layout(shown, widths, [])
-        lines.append(_joined(layout.cells([column.header for column in shown])))
-        for number, row in enumerate(rows):
+        heads = [column.header for column in shown]
+        for row, line_of in ((None, heads), *zip(rows, zip(*(texts[column.name] for column in shown)))):
             whole = [
-                [texts[column.name][number]]
-                if column.is_number
-                else wrapped(texts[column.name][number], layout.widths[column.name])
-                for column in shown
+                [text] if column.is_number else wrapped(text, widths[column.name])
+                for column, text in zip(shown, line_of)
             ]
             for each in zip_longest(*whole, fillvalue=""):
                 cells = layout.cells(each)
                 line = _joined(cells)
-                lines.append(_painted(line, row, cells, shown) if coloured else line)
+                lines.append(_painted(line, row, cells, shown) if coloured and row else line)
     return [line if "\x1b" in line else cut(line, room) for line in lines]  # a colour takes no room
 
 

@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -250,6 +250,12 @@ def test_execd_reads_once_for_each_line(command: Command, started: Command, tmp_
     assert len([line for line in ran.stdout.splitlines() if line.startswith("kvm up=1,")]) == 2, ran.stderr
 
 
+def test_execd_ends_where_stdin_is_closed_from_the_beginning(started: Command) -> None:
+    line = f"{started.bin}/kvmwatch export influx --execd -u {EXAMPLE_URI} <&-"
+    ran = subprocess.run(["sh", "-c", line], capture_output=True, encoding="utf-8", timeout=60, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
 def collected(started: Command, tmp_path: Path, *words: str, readings: int = 1, interval: str = "1") -> list[str]:
     """The lines of the first readings for collectd."""
     with subprocess.Popen(
@@ -347,6 +353,21 @@ def test_collectd_has_gone(started: Command, tmp_path: Path) -> None:
     )
     os.close(end)
     assert (ran.returncode, ran.stderr) == (3, "")
+
+
+def test_an_exporter_listens_though_nobody_hears_it(started: Command) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    words = [started.bin / EXPORT[0], EXPORT[1], "prometheus", "--listen", str(port), "-u", EXAMPLE_URI]
+    with open("/dev/full", "wb") as full, subprocess.Popen(words, stderr=full) as process:
+        try:
+            while process.poll() is None:
+                with suppress(ConnectionError), socket.create_connection(("127.0.0.1", port)):
+                    break
+                time.sleep(0.02)
+            assert process.returncode is None
+        finally:
+            process.kill()
 
 
 def test_a_full_disk_is_told(started: Command, tmp_path: Path) -> None:

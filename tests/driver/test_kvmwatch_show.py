@@ -85,7 +85,7 @@ def test_by_the_id_unless_it_is_a_name(command: Command, tmp_path: Path) -> None
         (("--pid", "1"), "a PID is known only on the hypervisor itself; run it there\n"),
         (("4711",), "kvmwatch: no VM 4711 here, neither a name nor an Id; 'kvmwatch list -o name,id' tells which"),
         (("web1", "-d", "x"), "unrecognized arguments: -d x"),
-        (("",), "an empty domain pattern selects nothing"),
+        (("",), "kvmwatch: name one VM, or give --pid or --host\n"),
     ],
 )
 def test_errors(command: Command, arguments: tuple[str, ...], says: str) -> None:

@@ -93,7 +93,7 @@ def test_figures_are_in_base_units(command: Command) -> None:
 def test_choice_and_order(command: Command) -> None:
     words = ("kvmwatch", "top", "-u", EXAMPLE_URI, "--csv", "-n", "1")
 
-    chosen = ("--domain", "?b1", "--domain", "off1", "--sort", "vcpus")
+    chosen = ("--domain", "?b1", "--domain", "off1", "--sort", "VCPUS")
     others = ("-x", "*1", "--active", "--sort", "name")
     made = together(command, [(*words, *more) for more in (chosen, (*chosen, "--reverse"), others)])
     assert [[line["name"] for line in csv.DictReader(io.StringIO(ran.out))] for ran in made] == [
@@ -155,13 +155,13 @@ def test_nobody_reads_any_more(started: Command) -> None:
     assert ran.stderr == ""
 
 
-def test_what_cannot_be_written_is_one_line(started: Command) -> None:
-    line = f"{started.bin}/kvmwatch top -u {EXAMPLE_URI} -b -n 1 > /dev/full"
+@pytest.mark.parametrize(
+    ("to", "why"), [("> /dev/full", "No space left on device"), (">&-", "Bad file descriptor")]
+)
+def test_what_cannot_be_written_is_one_line(started: Command, to: str, why: str) -> None:
+    line = f"{started.bin}/kvmwatch top -u {EXAMPLE_URI} -b {to}"
     ran = subprocess.run(["sh", "-c", line], capture_output=True, encoding="utf-8", timeout=30, check=False)
-    assert (ran.returncode, ran.stderr) == (
-        3,
-        "kvmwatch: the output could not be written: No space left on device\n",
-    )
+    assert (ran.returncode, ran.stderr) == (3, f"kvmwatch: the output could not be written: {why}\n")
 
 
 # --- on a terminal
@@ -351,7 +351,7 @@ def given_back(top: Terminal) -> bool:
     return top.settings() == fresh() and b"\x1b[?1049l" in top.raw and shows
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
 def test_a_signal_gives_the_terminal_back_too(started: Command, number: signal.Signals) -> None:
     with terminal(started, *SIZE, "kvmwatch", "top", "-u", EXAMPLE_URI, TERM="xterm") as top:
         top.until(lambda: "web1" in top.text)

@@ -102,7 +102,17 @@ def test_one_that_does_not_run_has_none() -> None:
     ],
 )
 def test_the_command_that_opens_it(devices: str, commands: list[str | None]) -> None:
-    domain = Domain("u", "a b", 1, states.RUNNING, 1, 0.0, consoles=of(devices))
+    assert opened_by("a b", devices) == commands
+
+
+@pytest.mark.parametrize("name", ["7", "-x", "--help", "a\u202eb", "a\tb"])
+def test_a_name_that_is_an_id_or_an_option_there_is_not_in_the_command(name: str) -> None:
+    """virsh console 7 opens the VM that runs as number 7, whatever it is called."""
+    assert opened_by(name, SERIAL) == ["virsh console u"]
+
+
+def opened_by(name: str, devices: str) -> list[str | None]:
+    domain = Domain("u", name, 1, states.RUNNING, 1, 0.0, consoles=of(devices))
     (section,) = (section for section in SECTIONS if section.name == "consoles")
     shown = Shown(Row(domain, 0.0), Snapshot("qemu:///system", 0, 0), Policy())
-    assert [thing.of.command for thing in things(section, shown)] == commands
+    return [thing.of.command for thing in things(section, shown)]

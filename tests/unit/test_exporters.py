@@ -233,6 +233,15 @@ def test_a_vm_whose_folder_collectd_does_not_make_has_its_uuid_there(name: str) 
     assert any(f'"kvm1/kvmwatch-{name}/df_complex-used"' in line for line in made.values)
 
 
+@pytest.mark.parametrize("name", ["web\u200b1", "web\t1", "\u202e"])
+def test_a_vm_has_not_the_name_of_another_one_in_collectd(name: str) -> None:
+    """One that differs from it by what nobody sees: its verdicts took the place of the other's."""
+    made = collectd.told("kvm1", 10, reading(name))
+    assert f'PUTVAL "{UUID}/virt/virt_cpu_total" interval=10 1000.500:1000000000' in made.values
+    assert any(f'"kvm1/kvmwatch-{UUID}/df_complex-used"' in line for line in made.values)
+    assert set(made.verdicts) == {(UUID, "cpu"), ("kvm1", "host")}
+
+
 def test_a_vm_whose_name_collectd_refuses_has_its_uuid_there() -> None:
     made = collectd.told("kvm1", 10, reading("n" * 128))
     assert f'PUTVAL "{UUID}/virt/virt_cpu_total" interval=10 1000.500:1000000000' in made.values

@@ -359,13 +359,15 @@ def chosen(options: str, found: Sequence[Row]) -> str:
         ("--running --autostart", "who"),
         ("--transient", "dead who"),
         ("--with-snapshot", "held who"),
+        ("--with-checkpoint", "on who"),
+        ("--without-checkpoint --running", "who"),
     ],
 )
 def test_filters(options: str, kept: str) -> None:
     """What nobody knows of a VM is no reason to keep it from who looks for it."""
-    none = dict.fromkeys(("autostart", "persistent", "managed_save", "has_snapshots"), False)
+    none = dict.fromkeys(("autostart", "persistent", "managed_save", "has_snapshots", "has_checkpoints"), False)
     found = [
-        row(name="on", **none | {"persistent": True}),
+        row(name="on", **none | {"persistent": True, "has_checkpoints": True}),
         row(name="off", state=states.SHUTOFF, **none | {"autostart": True, "persistent": True}),
         row(name="held", state=states.PAUSED, **none | {"has_snapshots": True, "persistent": True}),
         row(name="dead", state=states.CRASHED, **none),
@@ -500,6 +502,16 @@ def test_json_is_the_same_text_again_and_nothing_that_a_terminal_acts_upon(name:
     assert not bad
 
 
+@given(st.floats(allow_nan=False, allow_infinity=False))
+@example(0.00008)
+@example(0.9996)
+def test_a_figure_for_programs_is_never_another_one(figure: float) -> None:
+    """80 us were 0 in JSON and CSV, and 500 us were 0.001."""
+    short = formats.rounded(figure)
+    assert short == pytest.approx(figure, rel=0.006, abs=0)
+    assert isinstance(short, int) == (short == int(short))
+
+
 def test_json_says_why_something_is_null() -> None:
     unread = Unread(Group.MEMORY, "memory", "no answer")
     twice = (unread, unread._replace(group=Group.CPU))
@@ -544,3 +556,13 @@ def test_addresses_are_not_known_where_leases_are_not(
 def test_status_of_one_with_nothing_wrong_is_ok() -> None:
     assert row().status == OK
     assert Row(vm(), NOW).status is None
+
+
+#: of virsh help list, without those that choose what is printed of a domain
+VIRSH = """--inactive --all --transient --persistent --with-snapshot --without-snapshot --with-checkpoint
+--without-checkpoint --state-running --state-paused --state-shutoff --state-other --autostart --no-autostart
+--with-managed-save --without-managed-save"""
+
+
+def test_filters_are_those_of_virsh() -> None:
+    assert set(VIRSH.split()) <= {"--all", *(option for each in FILTERS for option in each.options)}

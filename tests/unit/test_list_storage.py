@@ -153,11 +153,12 @@ def devices(tmp_path: Path) -> Devices:
     for link, name in (("vg0/images", "dm-0"), ("vg0/db", "dm-1"), ("mapper/vg0-db", "dm-1")):
         (dev / link).symlink_to(dev / name)
     mounts = tmp_path / "mountinfo"
-    mounts.write_text(
+    mounts.write_bytes(
         f"20 1 0:30 / / rw - btrfs {dev}/sda rw\n"
         f"21 20 253:0 / /srv/my\\040images rw,noatime shared:1 - ext4 {dev}/mapper/vg0-images rw\n"
         "22 20 0:50 / /srv/nfs rw - nfs4 nas:/export rw\n"
-        "not a mount\n"
+        "23 20 0:51 / /srv/a\r\u2028b rw - nfs4 nas:/odd rw\n"
+        "not a mount\n".encode()
     )
     return Devices(str(mounts), str(sys), str(dev))
 
@@ -171,6 +172,7 @@ def test_what_storage_stands_on(devices: Devices, tmp_path: Path) -> None:
     assert devices.named(f"{dev}/vg0") == {"dm-0", "dm-1"}
     assert devices.named(f"{dev}/none") == devices.named("/srv") == set()
     assert devices.mounted_from("nas:/export") == ["/srv/nfs"]
+    assert devices.mounted_from("nas:/odd") == ["/srv/a\r\u2028b"]
     assert Devices(str(tmp_path / "none")).below("/srv") == set()
 
 

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kvmwatch_terminal import conntrack, net, net_peers
-from kvmwatch_terminal.columns import NONE, NOT_KNOWN, cell
+from kvmwatch_terminal.columns import NONE, NOT_KNOWN, Column, cell
 from kvmwatch_terminal.conntrack import Flow, Flows
 from kvmwatch_terminal.net_columns import BY_NAME, COLUMNS, thing
 from kvmwatch_terminal.net_peers import pairs
+from kvmwatch_terminal.order import in_order
 
 from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.groups import Group
@@ -152,6 +153,15 @@ def test_why_there_is_nothing_of_that_name(what: str, says: str) -> None:
     held = SNAPSHOT._replace(domains=(*SNAPSHOT.domains, vm(state=0)))
     with pytest.raises(KvmwatchError, match="the interfaces of web1 are not known just now"):
         chosen(held, "vnet7")
+
+
+@pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.name)
+def test_a_column_has_values_of_one_kind(column: Column) -> None:
+    """Of a bridge there was a list of networks, of a tap a word: to sort by it was an internal error."""
+    tap, bridge = node_of(vm(TAP0._replace(source="br0"))), Node(BRIDGE, "virbr0", networks=("default", "lan"))
+    things = [thing(node, SEEN) for node in (tap, bridge)]
+    assert len({type(value) for value in map(column.of, things) if value is not None}) < 2
+    assert len(in_order(things, column)) == 2
 
 
 def test_columns_have_different_names() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator
 
 import man_pages
@@ -19,6 +20,24 @@ def of_files(made: argparse.ArgumentParser) -> Iterator[argparse.Action]:
                 yield from of_files(subcommand)
         elif str(action.metavar).startswith(("FILE", "DIR")):
             yield action
+
+
+def and_subcommands(made: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """A parser and those of its subcommands, and of theirs."""
+    yield made
+    for action in made._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for subcommand in action.choices.values():
+                yield from and_subcommands(subcommand)
+
+
+@pytest.mark.parametrize("command", man_pages.parsers())
+def test_help_says_nothing_of_python(command: str) -> None:
+    """A list of subcommands began with a line that said None, and a column's name ran into its unit."""
+    for made in and_subcommands(man_pages.parsers()[command]):
+        help_ = made.format_help()
+        assert "None" not in help_
+        assert not re.search(r"\w\[\w", help_.partition("columns, with")[2])
 
 
 @pytest.mark.parametrize("command", man_pages.parsers())

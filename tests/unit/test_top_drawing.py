@@ -86,6 +86,18 @@ def test_page_of_a_vm(golden: Callable[[str, str], None]) -> None:
     assert "".join(span.text for span in end.lines[-1]) == whole[-1]
 
 
+def test_a_vm_is_called_on_its_page_by_what_a_terminal_shows() -> None:
+    """curses ends a line at what it cannot show, and leaves there what stood on it."""
+    assert PAGE.page
+    assert PAGE.page.page
+    shown, verdicts = PAGE.page.page
+    row = shown.row._replace(domain=shown.domain._replace(name="x\u202ey\x85\x9b2J", title=None))
+    news = NEWS._replace(page=Taken(Asked(), TAKEN.snapshot, page=Page(shown._replace(row=row), verdicts)))
+    screen = drawn(State(vm=WEB1), news, Size(50, 100))
+    assert screen.lines[0][0].text == "xy  2J   (q: back)"
+    assert all(span.text.isprintable() for line in screen.lines for span in line)
+
+
 def test_a_page_that_is_not_there_yet() -> None:
     assert text(drawn(State(vm="other"), page("web1"), Size(3, 40))).startswith("⟦bar:reading ...   (q: back)⟧")
     late = NEWS._replace(old=9.0)
@@ -98,6 +110,9 @@ def test_help_has_every_key(golden: Callable[[str, str], None]) -> None:
         assert f"{key.shown} " in seen
         assert key.help in seen
     golden("kvmwatch_top_help.txt", seen)
+    narrow = text(drawn(State(help=True), NEWS, Size(500, 20)))
+    assert "…" not in narrow.partition("\n")[2]
+    assert "".join(narrow.partition("\n")[2].split()) == "".join(seen.partition("\n")[2].split())
 
 
 def test_before_the_first_reading() -> None:

@@ -105,7 +105,7 @@ def test_it_has_the_last_word_from_its_first_moment(later: float) -> None:
     assert (code, out.partition(":")[0], err) in ((0, "done\n", ""), (3, "late", ""))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
 @pytest.mark.parametrize("held", HELD.values(), ids=HELD)
 def test_a_signal_ends_it_too_and_its_children(tmp_path: Path, number: signal.Signals, held: str) -> None:
     begun, mark = tmp_path / "begun", f"KVMWATCH_TEST={uuid.uuid4()}"
@@ -167,3 +167,25 @@ def test_nobody_there_to_read() -> None:
         )
         assert made.returncode == 3, closing
         assert made.stderr == (f"-c: cannot write what there is to say: {why}\n" if why else ""), closing
+
+
+@pytest.mark.parametrize("closing", ["2>&-", "2> /dev/full", "0<&- 2>&-", "2> >(true)"])
+def test_what_is_said_beside_is_not_output_and_costs_none(closing: str) -> None:
+    """Of a stderr that is closed, print made stdout; one that takes nothing ended the command."""
+    work = "time.sleep(0.3); print('beside', file=sys.stderr); return Said('x\\n', 0)"
+    made = subprocess.run(
+        ["bash", "-c", f'"$@" {closing}', "bash", *script(work, 60)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert (made.returncode, made.stdout) == (0, "x\n")
+
+
+def test_a_closed_stderr_has_nothing_else_in_its_place() -> None:
+    """What is opened then would be told what goes wrong: a file, or libvirt's socket."""
+    work = "return Said(f'{os.open(os.devnull, os.O_RDONLY) > 2}\\n', 0)"
+    made = subprocess.run(
+        ["bash", "-c", '"$@" 2>&-', "bash", *script(work, 60)], stdout=subprocess.PIPE, text=True, check=False
+    )
+    assert (made.returncode, made.stdout) == (0, "True\n")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -69,6 +71,8 @@ def run(take: Take, state: State, number: int | None, make: Format) -> int:
 def _told(text: str) -> bool:
     """Print it, and tell whether somebody still reads. Raises KvmwatchError when it cannot be written."""
     try:
+        if not sys.stdout:  # closed: print would write nothing, again and again
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         print(text, flush=True)
     except OSError as error:
         sys.stdout = None  # or what it has kept is tried again

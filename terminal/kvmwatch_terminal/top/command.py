@@ -11,6 +11,7 @@ from kvmwatch.command.options import Parser, add_common, takes
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.rates import Samples
 from kvmwatch.model.selection import Selection
+from kvmwatch_terminal.columns import Column, called
 from kvmwatch_terminal.top import batch, keys
 from kvmwatch_terminal.top.feed import Feed
 from kvmwatch_terminal.top.model import Order, State
@@ -44,7 +45,7 @@ def add_options(made: Parser) -> None:
     made.add_argument("-n", "--number", type=_number, metavar="N", help="end after so many readings")
     made.add_argument("--view", choices=list(BY_NAME), default=VIEWS[0].name, help="begin with this one")
     sort = made.add_argument("--sort", metavar="COLUMN", help="begin sorted by this column of it")
-    takes(sort, lambda options: _names(options.view))
+    takes(sort, lambda options: _columns(options.view))
     made.add_argument("--reverse", action="store_true", help="the other way round")
     made.add_argument("--active", action="store_true", help="only lines that do something")
     forms = made.add_mutually_exclusive_group()
@@ -92,16 +93,20 @@ def _form(options: argparse.Namespace) -> batch.Format | None:
 
 def _state(options: argparse.Namespace) -> State:
     state = State(view=options.view, delay=options.delay, active=options.active)
-    names = _names(options.view)
-    if options.sort is not None and options.sort not in names:
-        raise UsageError(f"--sort {options.sort!r}: {options.view} has the columns {', '.join(names)}")
-    if options.sort in REQUESTS.values():
+    by = state.order.column
+    if options.sort is not None:
+        column = called(options.sort, _columns(options.view))
+        if not column:
+            there = ", ".join(_columns(options.view))
+            raise UsageError(f"--sort {options.sort!r}: {options.view} has the columns {there}")
+        by = column.name
+    if by in REQUESTS.values():
         state = keys.pressed(state, "B", keys.Sight(None, 0))
-    return state.sorted_by(Order(options.sort or state.order.column, options.reverse))
+    return state.sorted_by(Order(by, options.reverse))
 
 
-def _names(view: str) -> list[str]:
-    return [column.name for column in BY_NAME[view].columns]
+def _columns(view: str) -> dict[str, Column]:
+    return {column.name: column for column in BY_NAME[view].columns}
 
 
 def _delay(text: str) -> float:

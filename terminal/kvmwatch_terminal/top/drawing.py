@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from kvmwatch.model.text import readable
 from kvmwatch_terminal import show
+from kvmwatch_terminal.reading import LONGEST
 from kvmwatch_terminal.rows import OK
 from kvmwatch_terminal.table import GAP, Layout, cell_texts, laid_out, present
 from kvmwatch_terminal.top import header, keys, model, views
@@ -25,7 +27,7 @@ from kvmwatch_terminal.top.painting import (
 )
 from kvmwatch_terminal.top.taking import Taken
 from kvmwatch_terminal.top.views import VIEWS
-from kvmwatch_terminal.width import fill
+from kvmwatch_terminal.width import fill, wrapped
 
 _LEAST = 3  # lines that the header leaves the table, with the names of its columns
 
@@ -52,7 +54,8 @@ class Drawn(NamedTuple):
 def drawn(state: State, news: News, size: Size) -> Drawn:
     """Draw the screen."""
     if state.help:
-        return _page(state, "kvmwatch top: keys", _help(), size)
+        text = [piece for line in _help() for piece in wrapped(line, max(2, size.width))]
+        return _page(state, "kvmwatch top: keys", text, size)
     if state.vm:
         return _page(state, *_of_vm(state, news, size), size)
     return _table(state, news, size)
@@ -144,7 +147,7 @@ def _of_vm(state: State, news: News, size: Size) -> tuple[str, list[str]]:
     if not page or page.shown.domain.uuid != state.vm:
         return late or "reading ...", []
     text = show.in_words(page.shown, page.verdicts, size.width)
-    return late or page.shown.domain.label, text.split("\n")
+    return late or readable(page.shown.domain.label, LONGEST), text.split("\n")
 
 
 def _help() -> list[str]:
