@@ -266,9 +266,15 @@ def _rates(
     # the host's idle and iowait times are known to step back by a tick
     slack = _TICK if isinstance(stats, HostStats) else 0
     changes = {name: value - before.counters[name] for name, value in counters.items() if name in before.counters}
-    if any(change < -slack for change in changes.values()):
+    went_back = {_group(stats, name) for name, change in changes.items() if change < -slack}
+    if went_back - {Group.MEMORY}:
         return {}  # the thing was replaced (a disk, a NIC), and no counter of it can be trusted
-    return {name: max(0.0, change) / seconds for name, change in changes.items()}
+    # a guest that boots begins its own counters anew; those of its QEMU go on
+    return {
+        name: max(0.0, change) / seconds
+        for name, change in changes.items()
+        if not went_back or _group(stats, name) is not Group.MEMORY
+    }
 
 
 def _group(stats: Any, counter: str) -> Group:

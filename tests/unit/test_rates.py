@@ -49,6 +49,29 @@ def test_no_rate_rather_than_a_wrong_one(before: Snapshot, after: Snapshot) -> N
     assert rates(before, after).rates.cpu_time is None
 
 
+@pytest.mark.parametrize(
+    ("cpu", "swap", "faults", "told"),
+    [
+        pytest.param(15, 5, 70, {"cpu_time": 0.5}, id="it booted: a counter of the guest's went back"),
+        pytest.param(5, 20, 70, {}, id="it was replaced: one of its QEMU's did"),
+        pytest.param(15, 20, 70, {"cpu_time": 0.5, "swap_in": 1.0, "major_faults": 2.0}, id="none did"),
+    ],
+)
+def test_what_the_guest_counts_costs_nothing_of_what_its_host_does(
+    cpu: float, swap: float, faults: float, told: dict[str, float]
+) -> None:
+    """A guest can set its own as it likes, and would not be seen using the CPU."""
+
+    def counted(time: float, cpu: float, swap: float, faults: float) -> Snapshot:
+        stats = DomainStats(cpu_time=cpu, swap_in=swap, major_faults=faults)
+        return Snapshot("test", time, 0, domains=(Domain("uuid", "a", 1, 1, 1, time, stats=stats),))
+
+    rated = rates(counted(100, 10, 10, 50), counted(110, cpu, swap, faults))
+    assert {name: rate for name, rate in rated.rates._asdict().items() if rate is not None} == told
+    lost = {group for group in (Group.CPU, Group.MEMORY) if lacking(Snapshot("", 0, 0, domains=(rated,)), group)}
+    assert lost == ({Group.CPU, Group.MEMORY} if not told else set() if len(told) > 1 else {Group.MEMORY})
+
+
 @given(st.floats(-10, MAX_SECONDS + 10))
 @example(MIN_SECONDS)
 @example(MAX_SECONDS)
