@@ -65,8 +65,8 @@ class Sample(Record):
     counters: dict[str, float]
 
 
-#: keys: "host", UUID, "UUID/disk/vda", "UUID/interface/MAC", "UUID/vcpu/0", "process/PID", "process/PID/TID",
-#: "net/eth0"
+#: keys: "host", UUID, "UUID/disk/vda", "UUID/interface/MAC/vnet0", "UUID/vcpu/0", "process/PID",
+#: "process/PID/TID", "net/eth0"
 Samples = dict[str, Sample]
 
 
@@ -189,7 +189,8 @@ def _key(domain: Domain, part: Vcpu | Disk | Interface) -> str:
         return f"{domain.uuid}/vcpu/{part.number}"
     if isinstance(part, Disk):
         return f"{domain.uuid}/disk/{part.name}"
-    return f"{domain.uuid}/interface/{part.key}"
+    # the tap counts, and one that is plugged anew has another, though it may have the same MAC
+    return f"{domain.uuid}/interface/{part.key}/{part.name}"
 
 
 #: counters of a domain that are sums over its vCPUs: they jump when one is plugged or unplugged, so their rates

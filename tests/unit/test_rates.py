@@ -7,9 +7,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kvmwatch.model.groups import Group
-from kvmwatch.model.metrics import DiskStats, DomainStats, HostStats
+from kvmwatch.model.metrics import DiskStats, DomainStats, HostStats, InterfaceStats
 from kvmwatch.model.rates import MAX_SECONDS, MIN_SECONDS, NO_RATE, lacking, samples, with_rates
 from kvmwatch.model.snapshot import Disk, Domain, Host, Snapshot
+from kvmwatch.reading import domain_xml
 
 
 def snapshot(time: float, cpu: float | None, run: int = 1, read: float = 0, name: str = "a") -> Snapshot:
@@ -70,6 +71,31 @@ def test_what_the_guest_counts_costs_nothing_of_what_its_host_does(
     assert {name: rate for name, rate in rated.rates._asdict().items() if rate is not None} == told
     lost = {group for group in (Group.CPU, Group.MEMORY) if lacking(Snapshot("", 0, 0, domains=(rated,)), group)}
     assert lost == ({Group.CPU, Group.MEMORY} if not told else set() if len(told) > 1 else {Group.MEMORY})
+
+
+def test_an_interface_that_is_plugged_anew_is_another_one() -> None:
+    """Its MAC may be the same, or that of one which was unplugged (which is legal, of two at once, too)."""
+
+    def plugged(time: float, *taps: tuple[str, float]) -> Snapshot:
+        xml = "".join(
+            f"<interface type='bridge'><mac address='52:54:00:00:00:01'/><target dev='{tap}'/></interface>"
+            for tap, _ in taps
+        )
+        interfaces = tuple(
+            interface._replace(stats=InterfaceStats(rx_bytes=count))
+            for interface, (_, count) in zip(
+                domain_xml.parse(f"<domain><devices>{xml}</devices></domain>").interfaces, taps
+            )
+        )
+        return Snapshot("test", time, 0, domains=(Domain("uuid", "a", 1, 1, 1, time, interfaces=interfaces),))
+
+    def rx(before: Snapshot, after: Snapshot) -> list[float | None]:
+        return [interface.rates.rx_bytes for interface in rates(before, after).interfaces]
+
+    both = plugged(100, ("vnet0", 10), ("vnet1", 5_000_000))
+    assert rx(both, plugged(110, ("vnet0", 20), ("vnet1", 5_000_010))) == [1, 1]
+    assert rx(both, plugged(110, ("vnet1", 5_000_010))) == [None]
+    assert rx(plugged(100, ("vnet0", 10)), plugged(110, ("vnet2", 700))) == [None]
 
 
 @given(st.floats(-10, MAX_SECONDS + 10))
