@@ -108,6 +108,16 @@ def test_a_note_is_at_the_end_of_the_first_line_and_changes_no_verdict(
         assert (code, noted.split("\n")[0].split(" | ")[0]) == (code_without, expected)
 
 
+@pytest.mark.parametrize(("load", "code"), [(0.0, 3), (3.0, 3), (5.0, 2)])
+def test_a_host_of_which_neither_cpu_nor_memory_is_known_is_unknown(load: float, code: int) -> None:
+    """Whatever else is wrong with it, unless that is worse."""
+    (check,) = (check for check in all_checks() if check.name == "host")
+    host = Host("kvm1", "QEMU", "10.0.0", "9.0.0", 0, HostStats(cpus=1, load5=load, latency=0.01))
+    verdict = plugin.judged(check, snapshot()._replace(host=host), plugin.checked_thresholds(check, SiteConfig()))
+    text, found = output.render("host", verdict)
+    assert (found, "neither its CPU use nor its memory is known" in text) == (code, True), text
+
+
 def test_a_domain_that_could_not_be_read_is_unknown_and_told() -> None:
     domain = Domain("uuid", "web1", 1, 1, 1, 0, unread=(Unread(Group.POLICY, "metadata", "denied"),))
     read = snapshot()._replace(domains=(domain,), host=Host("kvm1", "QEMU", "11", "10", 0))
