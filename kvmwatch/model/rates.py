@@ -58,7 +58,11 @@ OfNetwork = TypeVar("OfNetwork", Uplink, Netdev)
 
 
 class Sample(Record):
-    """The counters of one thing at one moment; ``generation`` is the id of the domain's run, a process's start."""
+    """The counters of one thing at one moment.
+
+    ``generation`` is the id of the domain's run, a process's start, of the host the number of its CPUs: one that
+    comes online brings all the time along that it has been idle.
+    """
 
     time: float
     generation: Optional[float]
@@ -74,7 +78,8 @@ def samples(snapshot: Snapshot) -> Samples:
     """Take all counters out of a snapshot, to be compared with a later one."""
     taken = {}
     if snapshot.host:
-        taken["host"] = Sample(snapshot.host.time, None, _counters(snapshot.host.stats))
+        stats = snapshot.host.stats
+        taken["host"] = Sample(snapshot.host.time, stats.cpus, _counters(stats))
     for domain in snapshot.domains:
         for key, record in _parts(domain):
             counters = _counters(record.stats)
@@ -100,7 +105,7 @@ def with_rates(snapshot: Snapshot, *earlier: Samples, longest: float = MAX_SECON
     """
     host = snapshot.host
     if host:
-        host = _rated(host, earlier, longest, "host", host.time, None)
+        host = _rated(host, earlier, longest, "host", host.time, host.stats.cpus)
     return snapshot._replace(
         host=host,
         domains=tuple(_rated_domain(domain, earlier, longest) for domain in snapshot.domains),

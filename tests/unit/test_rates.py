@@ -148,3 +148,17 @@ def test_host_keeps_its_rates_when_idle_steps_back_by_a_tick() -> None:
     assert rated.rates.cpu_user == 0.5
     assert rated.rates.cpu_idle == 0
     assert rated.unread == ()
+
+
+def test_a_cpu_that_comes_or_goes_costs_the_hosts_rates() -> None:
+    """It brings along for how long it has been idle: the host would be as good as idle itself, once."""
+
+    def at(time: float, cpus: int, idle: float) -> Snapshot:
+        stats = HostStats(cpus=cpus, cpu_user=time, cpu_system=0, cpu_idle=idle)
+        return Snapshot("test", time, 0, host=Host("h", None, None, None, time, stats))
+
+    for cpus, idle in ((8, 9_000), (2, 110)):
+        host = with_rates(at(110, cpus, idle), samples(at(100, 4, 100))).host
+        assert host is not None
+        assert host.rates == HostStats()
+        assert [(part.group, part.why) for part in host.unread] == [(Group.HOST, NO_RATE)]
