@@ -42,7 +42,8 @@ def with_since(snapshot: Snapshot, earlier: Samples) -> Snapshot:
 def samples(snapshot: Snapshot, earlier: Samples) -> Samples:
     """What the next run needs to go on.
 
-    Of what does not tell its state or its disks just now that is what the ``earlier`` run left: it has not ended.
+    Of what does not tell its state or its XML just now that is what the ``earlier`` run left: it has not ended.
+    The disks of such a domain are those that are remembered (:mod:`~kvmwatch.model.remembered`).
     """
     mirrors = {
         domain.uuid + _MIRROR + disk.name: Sample(
@@ -90,13 +91,10 @@ def passing(domain: Domain) -> bool:
 
 
 def _untold(snapshot: Snapshot, earlier: Samples) -> Samples:
-    stateless = {domain.uuid + _SUFFIX for domain in snapshot.domains if domain.state == states.NOSTATE}
-    without_xml = {domain.uuid for domain in snapshot.domains if domain.defined_vcpus is None}
-    return {
-        key: sample
-        for key, sample in earlier.items()
-        if key in stateless or (_MIRROR in key and key.partition(_MIRROR)[0] in without_xml)
-    }
+    keys = [domain.uuid + _SUFFIX for domain in snapshot.domains if domain.state == states.NOSTATE]
+    without_xml = (domain for domain in snapshot.domains if domain.defined_vcpus is None)
+    keys += [domain.uuid + _MIRROR + disk.name for domain in without_xml for disk in domain.disks]
+    return {key: earlier[key] for key in keys if key in earlier}
 
 
 def _since(domain: Domain, before: Sample | None, now: float) -> float:
