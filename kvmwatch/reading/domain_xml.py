@@ -6,7 +6,7 @@ through all there are, which takes as long as to read the document.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Optional
 from xml.etree import ElementTree
@@ -31,7 +31,7 @@ class Definition(Record):
     """The parts of a domain's XML that monitoring needs; its devices have no figures yet."""
 
     title: Optional[str]
-    vcpus: int
+    vcpus: Sequence[int]  # their numbers
     balloon_period: int  # seconds; 0: the guest reports its memory only once
     agent_connected: Optional[bool]  # None: it has no channel for a guest agent
     policy: policy.Policy
@@ -60,7 +60,7 @@ def parse(xml: str) -> Definition:
     names = (found.findtext(cloud.path("name")) for cloud, found in clouds)
     return Definition(
         title=first_text((root.findtext("title"), *names)),
-        vcpus=int(vcpu.get("current") or vcpu.text or 1) if vcpu is not None else 1,
+        vcpus=_vcpus(root, vcpu),
         balloon_period=int(stats.get("period") or 0) if stats is not None else 0,
         agent_connected=None if channel is None else channel.get("state") == "connected",
         policy=policy.Policy() if watch is None else _policy(watch, len(xml)),
@@ -84,6 +84,14 @@ def _of_kubevirt(root: ElementTree.Element, metadata: ElementTree.Element) -> Op
     """Its namespace in KubeVirt, whose names are NAMESPACE_NAME."""
     namespace, _, name = (root.findtext("name") or "").partition("_")
     return readable(namespace, LONGEST_TITLE) if name and metadata.find(_KUBEVIRT) is not None else None
+
+
+def _vcpus(root: ElementTree.Element, vcpu: Optional[ElementTree.Element]) -> Sequence[int]:
+    """The first ones, unless each was plugged by itself (virsh setvcpu), which leaves gaps."""
+    each = _child(root, "vcpus").findall("vcpu")
+    if each:
+        return tuple(int(one.get("id") or 0) for one in each if one.get("enabled") == "yes")
+    return range(1 if vcpu is None else int(vcpu.get("current") or vcpu.text or 1))
 
 
 def _pinned(root: ElementTree.Element, vcpu: Optional[ElementTree.Element]) -> Iterator[tuple[int, str]]:

@@ -74,7 +74,7 @@ def domain(reading: Reading, now: float) -> Domain:
         project=defined.project if defined else None,
         owner=defined.owner if defined else None,
         pinned=defined.pinned if defined else (),
-        defined_vcpus=defined.vcpus if defined else None,
+        vcpu_numbers=defined.vcpus if defined else None,
         balloon_period=period,
         agent_connected=defined.agent_connected if defined and active else None,
         consoles=defined.consoles if defined and active else (),

@@ -40,8 +40,8 @@ def runs(*looks: tuple[float, str | None, int]) -> Snapshot:
     kept: Samples = {}
     for at, job, run in looks:
         disks = (Disk("vda", mirror=None if job == UNTOLD else job), Disk("vdb"))
-        vcpus = None if job == UNTOLD else 1
-        domain = Domain("uuid", "db1", run, states.RUNNING, 1, at, disks=disks, defined_vcpus=vcpus)
+        vcpus = None if job == UNTOLD else (0,)
+        domain = Domain("uuid", "db1", run, states.RUNNING, 1, at, disks=disks, vcpu_numbers=vcpus)
         seen = lasting.with_since(Snapshot("qemu:///system", at, 0, domains=(domain,)), kept)
         kept = lasting.samples(seen, kept)
     return seen
