@@ -11,7 +11,7 @@ import os
 from functools import cached_property
 from typing import Optional
 
-from kvmwatch.model import pool_kinds
+from kvmwatch.model import pool_kinds, users
 from kvmwatch.model.groups import Group
 from kvmwatch.model.pool_kinds import Kind
 from kvmwatch.model.record import Record
@@ -86,7 +86,7 @@ def examine(path: str, kind: Kind, views: Views) -> Found:
         where, figures, fault = _look(path, kind, views)
     except OSError as error:
         if error.errno in _FORBIDDEN:
-            return Found(dated=f"{path} cannot be looked into by user {_user()}")
+            return Found(dated=f"{path} cannot be looked into by user {users.name()}")
         where, figures, fault = os.path.realpath(path), None, _fault(path, kind, error)
     if views.differ(where):
         return Found(unread=elsewhere(path))
@@ -133,12 +133,6 @@ def _fault(path: str, kind: Kind, error: OSError) -> str:
     else:  # a stale NFS handle, an I/O error, a FUSE program that ended: mounted, and of no use
         return f"its directory {path} does not work: {error.strerror}"
     return f"nothing is mounted at {path}: {what}" if kind.path == pool_kinds.MOUNT else what
-
-
-def _user() -> str:
-    import getpass  # noqa: PLC0415 - only to tell of an error
-
-    return getpass.getuser()
 
 
 def _read(file: str) -> str:
