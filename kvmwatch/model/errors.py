@@ -32,6 +32,13 @@ class DeadlineExceeded(KvmwatchError):
     """The hypervisor did not answer within the time limit of the command."""
 
 
+def what_ended(error: Exception) -> str:
+    """What is said of an error that has ended something; one that is none of these is a mistake of ours."""
+    if isinstance(error, KvmwatchError):
+        return str(error)
+    return without_password(f"internal error, please report it: {type(error).__name__}: {error}")
+
+
 def advised(error: OSError, advice: str, *of: int) -> str:
     """Why the system refused something, and what to do where the errno is one of these.
 

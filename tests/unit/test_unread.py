@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 
 import pytest
 from check_kvm.frame import output, plugin
@@ -69,6 +70,26 @@ def test_a_list_without_what_a_held_vm_has_is_none(kind: str, monkeypatch: pytes
         collecting._discover(options)
     monkeypatch.setattr(collecting, "_read", lambda *_: snapshot()._replace(domains=(vm,), host=host))
     assert collecting._discover(options).code == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (KvmwatchError("libvirt is not running"), "libvirt is not running"),
+        (ZeroDivisionError("of ours"), "internal error, please report it: ZeroDivisionError: of ours"),
+    ],
+)
+def test_an_agent_is_told_in_the_document_also_of_a_mistake_of_ours(
+    error: Exception, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(collecting, "_read", failing)
+    outcome = collecting._collect(argparse.Namespace(pretty=False, for_agent=True))
+    assert (outcome.code, json.loads(outcome.text)["error"]) == (0, told)
+    with pytest.raises(type(error)):
+        collecting._collect(argparse.Namespace(pretty=False, for_agent=False))
 
 
 @pytest.mark.parametrize("metric", ["vcpu_overcommit", "memory_overcommit"])
