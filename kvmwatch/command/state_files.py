@@ -175,4 +175,5 @@ def _default_directory() -> str:
     if os.access(own, os.W_OK) or os.access(SYSTEM_DIRECTORY, os.W_OK):
         return own
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return os.path.join(cache, "kvmwatch")
+    # who has no home (a user without a name) would have one called ~ wherever this runs
+    return os.path.join(cache, "kvmwatch") if os.path.isabs(cache) else own
