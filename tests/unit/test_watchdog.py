@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from kvmwatch.model.errors import what_ended
+from kvmwatch.reading import deadline
 
 _BEGIN = """
 import ctypes, os, sys, time
@@ -65,6 +66,13 @@ def refused(*_):
     raise RuntimeError("can't start new thread")
 threading.Thread.start = refused
 """
+
+
+def test_without_proc_its_time_begins_when_it_is_first_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a chroot; it was an internal error of every command."""
+    monkeypatch.setattr(deadline, "_STAT", "/proc/nowhere")
+    before = time.monotonic()
+    assert before <= deadline._begun.__wrapped__(1) <= time.monotonic()
 
 
 def test_where_no_thread_can_be_started_it_is_said_and_the_signal_ends_it() -> None:
