@@ -19,7 +19,7 @@ from kvmwatch.reading import consoles
 from kvmwatch.reading.titles import CLOUDS, LONGEST_TITLE, first_text
 
 _KUBEVIRT = "{http://kubevirt.io}kubevirt"
-_WATCH = f"{{{policy.NAMESPACE}}}watch"
+_OURS = f"{{{policy.NAMESPACE}}}"
 _AGENT = "org.qemu.guest_agent.0"
 _REMEMBERED = (
     4096  # documents, of some KiB each: more than the domains of a hypervisor, or none would be met again
@@ -51,7 +51,8 @@ def parse(xml: str) -> Definition:
     """
     root = ElementTree.fromstring(xml)
     metadata, devices = _child(root, "metadata"), _child(root, "devices")
-    watch = metadata.find(_WATCH)
+    # as libvirt finds what it gives as metadata: the first of our namespace, whatever it is called
+    watch = next((found for found in metadata if found.tag.startswith(_OURS)), None)
     stats = _child(devices, "memballoon").find("stats")
     vcpu = root.find("vcpu")
     channels = (_child(channel, "target") for channel in devices.findall("channel"))
@@ -111,11 +112,12 @@ def _policy(watch: ElementTree.Element, size: int) -> policy.Policy:
         if size > policy.LIMIT:
             return policy.too_large(size)
 
-    def local(element: ElementTree.Element) -> str:
-        return element.tag.rsplit("}", 1)[-1]
+    def local(element: ElementTree.Element) -> tuple[str, policy.Attributes]:
+        attributes = {name.removeprefix(_OURS): value for name, value in element.attrib.items()}
+        return element.tag.rsplit("}", 1)[-1], attributes
 
-    within = [(local(child), child.attrib) for child in watch.iter() if child is not watch]
-    return policy.read(local(watch), watch.attrib, within, "".join(watch.itertext()))
+    within = [local(child) for child in watch.iter() if child is not watch]
+    return policy.read(*local(watch), within, "".join(watch.itertext()))
 
 
 def _attribute(element: ElementTree.Element, child: str, *names: str) -> Optional[str]:
