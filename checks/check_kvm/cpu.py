@@ -23,8 +23,10 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
         usage = derived.vcpu_usage(domain)
         steal = derived.steal(domain)
         running = domain.state in (states.RUNNING, states.BLOCKED)
-        if running and domain.stats.cpu_time is None and not subject.parts:
-            subject.say(Unknown, "libvirt gives no CPU time of it")
+        if running and None in (domain.stats.cpu_time, usage) and subject.state is not Unknown:
+            subject.say(
+                Unknown, f"libvirt gives no CPU {'time' if domain.stats.cpu_time is None else 'use'} of it"
+            )
         subject.measure("usage", usage)
         subject.measure("steal", steal, why=_NO_STEAL)
         subject.measure("emulator", derived.emulator_usage(domain))

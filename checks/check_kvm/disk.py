@@ -40,8 +40,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
             for metric, value in values.items() if measured.ever(disk) else ():
                 if value is None and _idle(disk, metric):
                     continue
-                # a thin image with its metadata may take more than it holds
-                most = 100 if metric == "allocation" and (value or 0) <= 100 else None
+                most = 100 if metric == "allocation" else None
                 subject.measure(metric, value, most=most, unjudged=_too_few(disk, metric))
             if measured.missing(domain, disk):
                 subject.say(Unknown, "libvirt gives no statistics of it")

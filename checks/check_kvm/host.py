@@ -26,7 +26,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
         most = 100 if metric in ("cpu", "memory", "hugepages", "swap") else None
         subject.measure(metric, value, most=most, why=_untold(metric, snapshot))
     subject.spare(*_without(host))
-    if values["cpu"] is None and values["memory"] is None and not subject.state.code:
+    if values["cpu"] is None and values["memory"] is None and subject.state is not Unknown:
         subject.say(Unknown, "neither its CPU use nor its memory is known from here")
     versions = f"libvirt {host.libvirt_version or '?'}, {host.driver or '?'} {host.hypervisor_version or '?'}"
     good = [text for state, text in subject.parts if not state.code]

@@ -21,7 +21,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     for domain, subject in verdict.domains(snapshot, active_only=False):
         number, oldest = domain.stats.snapshots, domain.stats.oldest_snapshot
         if number is None:
-            if not subject.parts:  # else the reason is said
+            if subject.state is not Unknown:  # else the reason is said
                 subject.say(Unknown, "libvirt does not tell its snapshots")
         else:
             total += number

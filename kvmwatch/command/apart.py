@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 
 from kvmwatch.command import watchdog
-from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError
+from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError, what_ended
 
 T = TypeVar("T")
 
@@ -165,10 +165,8 @@ def _outcome(work: Callable[[float], Any], seconds: float) -> tuple[type[Kvmwatc
         return None, work(seconds)
     except DeadlineExceeded as error:
         return DeadlineExceeded, str(error)
-    except KvmwatchError as error:
-        return KvmwatchError, str(error)
     except Exception as error:
-        return KvmwatchError, f"internal error, please report it: {type(error).__name__}: {error}"
+        return KvmwatchError, what_ended(error)
 
 
 def _is_over() -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from kvmwatch.command import watchdog
 from kvmwatch.command.options import DEFAULT_TIMEOUT, Parser, complete
 from kvmwatch.command.watchdog import UNKNOWN, Said
-from kvmwatch.model.errors import LONGEST, KvmwatchError, UsageError
+from kvmwatch.model.errors import LONGEST, UsageError, what_ended
 from kvmwatch.model.record import Record
 from kvmwatch.model.text import readable, without_password
 
@@ -49,11 +49,8 @@ class Run:
             return _said(options.run(options))
         except UsageError as error:
             return self._failed(str(error), (error.usage or self._parser.usage_of(self._options)).rstrip() + "\n")
-        except KvmwatchError as error:
-            return self._failed(str(error), self._traceback())
-        except Exception as error:  # anything else is our mistake: still one line
-            what = f"internal error, please report it: {type(error).__name__}: {error}"
-            return self._failed(what, self._traceback())
+        except Exception as error:  # also where it is our mistake: one line
+            return self._failed(what_ended(error), self._traceback())
 
     def too_late(self, message: str) -> Said:
         """What it says when the time limit is over."""

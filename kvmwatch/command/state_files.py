@@ -17,12 +17,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import pwd
 import re
 import stat
 import time
 from collections.abc import Iterator
 from zlib import crc32
+
+from kvmwatch.model import users
 
 SYSTEM_DIRECTORY = "/var/lib/kvmwatch"
 LIMIT = 64 << 20  # bytes; no file of ours comes near
@@ -155,7 +156,7 @@ def _last_written(file: str) -> float:
 def _problem(file: str, error: OSError) -> str:
     owner = _owner(file)
     if owner not in (None, os.geteuid()):
-        return f"{file} is of user {_user(owner)}; give each user a --state-dir of its own"
+        return f"{file} is of user {users.name(owner)}; give each user a --state-dir of its own"
     if error.errno == errno.EISDIR:
         return f"{file}: {error.strerror}; remove it"
     advice = "make room there" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "make it writable"
@@ -170,16 +171,9 @@ def _owner(file: str) -> int | None:
 
 
 def _default_directory() -> str:
-    own = os.path.join(SYSTEM_DIRECTORY, _user())  # the packages make those of the users nagios and zabbix
+    own = os.path.join(SYSTEM_DIRECTORY, users.name())  # the packages make those of the users nagios and zabbix
     if os.access(own, os.W_OK) or os.access(SYSTEM_DIRECTORY, os.W_OK):
         return own
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return os.path.join(cache, "kvmwatch")
-
-
-def _user(number: int | None = None) -> str:
-    number = os.geteuid() if number is None else number
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:  # a user without a name
-        return str(number)
+    # who has no home (a user without a name) would have one called ~ wherever this runs
+    return os.path.join(cache, "kvmwatch") if os.path.isabs(cache) else own

@@ -109,7 +109,8 @@ class _Watchdog:
                 signal.signal(number, self._interrupt)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
         self._until(time.monotonic(), min(seconds, LONGEST))
-        threading.Thread(target=self._watch, daemon=True).start()
+        with contextlib.suppress(RuntimeError):  # no thread is to be had: what needs one will tell
+            threading.Thread(target=self._watch, daemon=True).start()
 
     def limit(self, seconds: float) -> None:
         self._until(begun(), min(seconds, LONGEST))

@@ -6,6 +6,7 @@ from kvmwatch.model.text import readable, without_password
 
 LONGEST = 4096  # characters of a message; one's own arguments and a driver's words may be in it
 
+_NO_THREAD = "start new thread"  # of Python's message
 #: errno of what a user may not do, which another user or group may
 DENIED = (errno.EACCES, errno.EPERM)
 
@@ -30,6 +31,15 @@ class UsageError(KvmwatchError):
 
 class DeadlineExceeded(KvmwatchError):
     """The hypervisor did not answer within the time limit of the command."""
+
+
+def what_ended(error: Exception) -> str:
+    """What is said of an error that has ended something; one that is none of these is a mistake of ours."""
+    if isinstance(error, KvmwatchError):
+        return str(error)
+    if isinstance(error, RuntimeError) and _NO_THREAD in str(error):
+        return "no thread can be started: raise the limit of this user (ulimit -u) or service (systemd: TasksMax=)"
+    return without_password(f"internal error, please report it: {type(error).__name__}: {error}")
 
 
 def advised(error: OSError, advice: str, *of: int) -> str:

@@ -39,8 +39,12 @@ def with_since(snapshot: Snapshot, earlier: Samples) -> Snapshot:
     )
 
 
-def samples(snapshot: Snapshot) -> Samples:
-    """What the next run needs to go on."""
+def samples(snapshot: Snapshot, earlier: Samples) -> Samples:
+    """What the next run needs to go on.
+
+    Of what does not tell its state or its XML just now that is what the ``earlier`` run left: it has not ended.
+    The disks of such a domain are those that are remembered (:mod:`~kvmwatch.model.remembered`).
+    """
     mirrors = {
         domain.uuid + _MIRROR + disk.name: Sample(
             domain.time, domain.id, {"since": disk.mirror_since, "seen": snapshot.time}
@@ -49,7 +53,7 @@ def samples(snapshot: Snapshot) -> Samples:
         for disk in domain.disks
         if disk.mirror_since is not None
     }
-    return mirrors | {
+    passed = {
         domain.uuid + _SUFFIX: Sample(
             domain.time,
             domain.id,
@@ -58,24 +62,39 @@ def samples(snapshot: Snapshot) -> Samples:
         for domain in snapshot.domains
         if domain.since is not None
     }
+    return _untold(snapshot, earlier) | mirrors | passed
 
 
 def unkept(snapshot: Snapshot, problem: str | None) -> Snapshot:
-    """Say of domains that were first seen just now that the next run will see them for the first time, too."""
+    """Say of what was first seen just now that the next run will see it for the first time, too."""
     if not problem:
         return snapshot
-    unread = Unread(Group.SINCE, "", f"how long that lasts cannot be told: {problem}")
-    return snapshot._replace(
-        domains=tuple(
-            domain._replace(unread=(*domain.unread, unread)) if domain.since == snapshot.time else domain
-            for domain in snapshot.domains
-        )
+    of_state, of_job = (
+        Unread(group, "", f"how long {what} lasts cannot be told: {problem}")
+        for group, what in ((Group.SINCE, "that"), (Group.DISK, "its block job"))
     )
+
+    def told(domain: Domain) -> Domain:
+        disks = tuple(
+            disk._replace(unread=(*disk.unread, of_job)) if disk.mirror_since == snapshot.time else disk
+            for disk in domain.disks
+        )
+        unread = (*domain.unread, of_state) if domain.since == snapshot.time else domain.unread
+        return domain._replace(disks=disks, unread=unread)
+
+    return snapshot._replace(domains=tuple(map(told, snapshot.domains)))
 
 
 def passing(domain: Domain) -> bool:
     """Whether it is in a state that passes."""
     return domain.why.meaning is states.PASSING
+
+
+def _untold(snapshot: Snapshot, earlier: Samples) -> Samples:
+    keys = [domain.uuid + _SUFFIX for domain in snapshot.domains if domain.state == states.NOSTATE]
+    without_xml = (domain for domain in snapshot.domains if domain.defined_vcpus is None)
+    keys += [domain.uuid + _MIRROR + disk.name for domain in without_xml for disk in domain.disks]
+    return {key: earlier[key] for key in keys if key in earlier}
 
 
 def _since(domain: Domain, before: Sample | None, now: float) -> float:

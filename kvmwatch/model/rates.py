@@ -58,15 +58,19 @@ OfNetwork = TypeVar("OfNetwork", Uplink, Netdev)
 
 
 class Sample(Record):
-    """The counters of one thing at one moment; ``generation`` is the id of the domain's run, a process's start."""
+    """The counters of one thing at one moment.
+
+    ``generation`` is the id of the domain's run, a process's start, of the host the number of its CPUs: one that
+    comes online brings all the time along that it has been idle.
+    """
 
     time: float
     generation: Optional[float]
     counters: dict[str, float]
 
 
-#: keys: "host", UUID, "UUID/disk/vda", "UUID/interface/MAC", "UUID/vcpu/0", "process/PID", "process/PID/TID",
-#: "net/eth0"
+#: keys: "host", UUID, "UUID/disk/vda", "UUID/interface/MAC/vnet0", "UUID/vcpu/0", "process/PID",
+#: "process/PID/TID", "net/eth0"
 Samples = dict[str, Sample]
 
 
@@ -74,7 +78,8 @@ def samples(snapshot: Snapshot) -> Samples:
     """Take all counters out of a snapshot, to be compared with a later one."""
     taken = {}
     if snapshot.host:
-        taken["host"] = Sample(snapshot.host.time, None, _counters(snapshot.host.stats))
+        stats = snapshot.host.stats
+        taken["host"] = Sample(snapshot.host.time, stats.cpus, _counters(stats))
     for domain in snapshot.domains:
         for key, record in _parts(domain):
             counters = _counters(record.stats)
@@ -100,7 +105,7 @@ def with_rates(snapshot: Snapshot, *earlier: Samples, longest: float = MAX_SECON
     """
     host = snapshot.host
     if host:
-        host = _rated(host, earlier, longest, "host", host.time, None)
+        host = _rated(host, earlier, longest, "host", host.time, host.stats.cpus)
     return snapshot._replace(
         host=host,
         domains=tuple(_rated_domain(domain, earlier, longest) for domain in snapshot.domains),
@@ -189,7 +194,8 @@ def _key(domain: Domain, part: Vcpu | Disk | Interface) -> str:
         return f"{domain.uuid}/vcpu/{part.number}"
     if isinstance(part, Disk):
         return f"{domain.uuid}/disk/{part.name}"
-    return f"{domain.uuid}/interface/{part.key}"
+    # the tap counts, and one that is plugged anew has another, though it may have the same MAC
+    return f"{domain.uuid}/interface/{part.key}/{part.name}"
 
 
 #: counters of a domain that are sums over its vCPUs: they jump when one is plugged or unplugged, so their rates
@@ -266,9 +272,15 @@ def _rates(
     # the host's idle and iowait times are known to step back by a tick
     slack = _TICK if isinstance(stats, HostStats) else 0
     changes = {name: value - before.counters[name] for name, value in counters.items() if name in before.counters}
-    if any(change < -slack for change in changes.values()):
+    went_back = {_group(stats, name) for name, change in changes.items() if change < -slack}
+    if went_back - {Group.MEMORY}:
         return {}  # the thing was replaced (a disk, a NIC), and no counter of it can be trusted
-    return {name: max(0.0, change) / seconds for name, change in changes.items()}
+    # a guest that boots begins its own counters anew; those of its QEMU go on
+    return {
+        name: max(0.0, change) / seconds
+        for name, change in changes.items()
+        if not went_back or _group(stats, name) is not Group.MEMORY
+    }
 
 
 def _group(stats: Any, counter: str) -> Group:

@@ -8,7 +8,7 @@ have and could not be had is in ``unread``; a value that is None without that is
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Optional
 
 from kvmwatch.model import states
@@ -168,7 +168,7 @@ class Domain(Record):
     managed_save: Optional[bool] = None
     has_snapshots: Optional[bool] = None
     has_checkpoints: Optional[bool] = None
-    defined_vcpus: Optional[int] = None  # what its XML gives it, running or not
+    vcpu_numbers: Optional[Sequence[int]] = None  # of those that its XML gives it, running or not
     balloon_period: Optional[int] = None  # seconds; 0 or None: the guest reports only once
     agent_connected: Optional[bool] = None  # None: it does not run, or has no channel for a guest agent
     policy: Policy = Policy()
@@ -188,6 +188,11 @@ class Domain(Record):
     def label(self) -> str:
         """What it is called where people read it: NAME, or NAME (TITLE)."""
         return labelled(self.name, self.title)
+
+    @property
+    def defined_vcpus(self) -> Optional[int]:
+        """How many vCPUs its XML gives it."""
+        return None if self.vcpu_numbers is None else len(self.vcpu_numbers)
 
     @property
     def active(self) -> bool:

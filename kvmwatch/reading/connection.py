@@ -9,6 +9,7 @@ from typing import Any
 
 import libvirt
 
+from kvmwatch.model import users
 from kvmwatch.model.errors import KvmwatchError
 
 Connection = Any  # libvirt.virConnect; the binding has no type hints
@@ -101,7 +102,7 @@ def explained(error: libvirt.libvirtError, uri: str) -> KvmwatchError:
     if is_ssh(uri) and any(words in text for words in _SSH_FAILED):
         text, advice = _explained_ssh(text, uri)
     elif "Permission denied" in text:
-        advice = f"let user {_user()} read the socket (group libvirt, or unix_sock_ro_perms)"
+        advice = f"let user {users.name()} read the socket (group libvirt, or unix_sock_ro_perms)"
     elif "onnect socket to" in text and ("No such file" in text or "Connection refused" in text):
         text, advice = _explained_socket(text, uri)
     elif "Connection refused" in text or "unable to connect to server" in text:
@@ -164,14 +165,9 @@ def _explained_ssh(text: str, uri: str) -> tuple[str, str]:
     from urllib.parse import urlsplit  # noqa: PLC0415 - only to tell of an error
 
     parts = urlsplit(uri)
+    host = parts.hostname or "localhost"
     if "unix connect failed" in text or "onnect socket to" in text:
-        return f"libvirt is not running on {parts.hostname}: {text}", "start it there"
-    target = f"{parts.username}@{parts.hostname}" if parts.username else str(parts.hostname)
+        return f"libvirt is not running on {host}: {text}", "start it there"
+    target = f"{parts.username}@{host}" if parts.username else host
     port = f" -p {parts.port}" if parts.port else ""
-    return f"no way there by ssh: {text}", f"try 'ssh{port} {target}' as user {_user()}"
-
-
-def _user() -> str:
-    import getpass  # noqa: PLC0415 - only to tell of an error
-
-    return getpass.getuser()
+    return f"no way there by ssh: {text}", f"try 'ssh{port} {target}' as user {users.name()}"

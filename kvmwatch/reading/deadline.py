@@ -18,6 +18,7 @@ from kvmwatch.model.errors import DeadlineExceeded
 
 T = TypeVar("T")
 
+_STAT = "/proc/self/stat"
 LONGEST = 86400.0  # seconds; timers take no infinite ones
 #: seconds that a start may take; a process that is older was another program before (a shell that slept, say)
 _STARTING = 3.0
@@ -27,15 +28,18 @@ def begun() -> float:
     """When this process began, by time.monotonic(): whoever waits for a command, counts from there.
 
     Source: starttime of /proc/self/stat. It is the first time that this is asked where that is longer ago than a
-    start takes.
+    start takes, or not to be seen (a chroot without /proc).
     """
     return _begun(os.getpid())
 
 
 @lru_cache(maxsize=1)
 def _begun(_process: int) -> float:
-    with open("/proc/self/stat", "rb") as file:
-        fields = file.read().rpartition(b")")[2].split()
+    try:
+        with open(_STAT, "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return time.monotonic()
     age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
     return time.monotonic() - (age if 0 < age < _STARTING else 0.0)
 

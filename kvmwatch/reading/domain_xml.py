@@ -6,7 +6,7 @@ through all there are, which takes as long as to read the document.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Optional
 from xml.etree import ElementTree
@@ -19,7 +19,7 @@ from kvmwatch.reading import consoles
 from kvmwatch.reading.titles import CLOUDS, LONGEST_TITLE, first_text
 
 _KUBEVIRT = "{http://kubevirt.io}kubevirt"
-_WATCH = f"{{{policy.NAMESPACE}}}watch"
+_OURS = f"{{{policy.NAMESPACE}}}"
 _AGENT = "org.qemu.guest_agent.0"
 _REMEMBERED = (
     4096  # documents, of some KiB each: more than the domains of a hypervisor, or none would be met again
@@ -31,7 +31,7 @@ class Definition(Record):
     """The parts of a domain's XML that monitoring needs; its devices have no figures yet."""
 
     title: Optional[str]
-    vcpus: int
+    vcpus: Sequence[int]  # their numbers
     balloon_period: int  # seconds; 0: the guest reports its memory only once
     agent_connected: Optional[bool]  # None: it has no channel for a guest agent
     policy: policy.Policy
@@ -51,7 +51,8 @@ def parse(xml: str) -> Definition:
     """
     root = ElementTree.fromstring(xml)
     metadata, devices = _child(root, "metadata"), _child(root, "devices")
-    watch = metadata.find(_WATCH)
+    # as libvirt finds what it gives as metadata: the first of our namespace, whatever it is called
+    watch = next((found for found in metadata if found.tag.startswith(_OURS)), None)
     stats = _child(devices, "memballoon").find("stats")
     vcpu = root.find("vcpu")
     channels = (_child(channel, "target") for channel in devices.findall("channel"))
@@ -60,7 +61,7 @@ def parse(xml: str) -> Definition:
     names = (found.findtext(cloud.path("name")) for cloud, found in clouds)
     return Definition(
         title=first_text((root.findtext("title"), *names)),
-        vcpus=int(vcpu.get("current") or vcpu.text or 1) if vcpu is not None else 1,
+        vcpus=_vcpus(root, vcpu),
         balloon_period=int(stats.get("period") or 0) if stats is not None else 0,
         agent_connected=None if channel is None else channel.get("state") == "connected",
         policy=policy.Policy() if watch is None else _policy(watch, len(xml)),
@@ -86,6 +87,14 @@ def _of_kubevirt(root: ElementTree.Element, metadata: ElementTree.Element) -> Op
     return readable(namespace, LONGEST_TITLE) if name and metadata.find(_KUBEVIRT) is not None else None
 
 
+def _vcpus(root: ElementTree.Element, vcpu: Optional[ElementTree.Element]) -> Sequence[int]:
+    """The first ones, unless each was plugged by itself (virsh setvcpu), which leaves gaps."""
+    each = _child(root, "vcpus").findall("vcpu")
+    if each:
+        return tuple(int(one.get("id") or 0) for one in each if one.get("enabled") == "yes")
+    return range(1 if vcpu is None else int(vcpu.get("current") or vcpu.text or 1))
+
+
 def _pinned(root: ElementTree.Element, vcpu: Optional[ElementTree.Element]) -> Iterator[tuple[int, str]]:
     """Each vCPU with a pinning of its own; else all have that of <vcpu cpuset>, if any."""
     own = {
@@ -103,11 +112,12 @@ def _policy(watch: ElementTree.Element, size: int) -> policy.Policy:
         if size > policy.LIMIT:
             return policy.too_large(size)
 
-    def local(element: ElementTree.Element) -> str:
-        return element.tag.rsplit("}", 1)[-1]
+    def local(element: ElementTree.Element) -> tuple[str, policy.Attributes]:
+        attributes = {name.removeprefix(_OURS): value for name, value in element.attrib.items()}
+        return element.tag.rsplit("}", 1)[-1], attributes
 
-    within = [(local(child), child.attrib) for child in watch.iter() if child is not watch]
-    return policy.read(local(watch), watch.attrib, within, "".join(watch.itertext()))
+    within = [local(child) for child in watch.iter() if child is not watch]
+    return policy.read(*local(watch), within, "".join(watch.itertext()))
 
 
 def _attribute(element: ElementTree.Element, child: str, *names: str) -> Optional[str]:

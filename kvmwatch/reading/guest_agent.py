@@ -13,6 +13,7 @@ from kvmwatch.reading.connection import LibvirtDomain, one_line, open_readwrite
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch.reading.hypervisor import Hypervisor
 
+_NO_SIZES = "the guest agent tells no sizes; one of QEMU 3.0 or later does"
 _SHARE = 0.5  # of the time that is left may go into waiting for agents that do not answer
 
 
@@ -46,6 +47,8 @@ def with_filesystems(
 def _with(domain: Domain, told: Fields | str) -> Domain:
     if isinstance(told, str):
         return domain._replace(unread=(*domain.unread, Unread(Group.FILESYSTEM, "file systems", told)))
+    if told.get("fs.count") and not any(field.endswith(".total-bytes") for field in told):
+        return _with(domain, _NO_SIZES)
     found = tuple(records.filesystems(told))
     more = len(found) - records.MOST_FILESYSTEMS
     if more > 0:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import libvirt
-import psutil
 
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import HostStats
@@ -37,7 +37,7 @@ def read(hypervisor: Hypervisor, proc: Path = Path("/proc"), sys: Path = Path("/
     def asked(what: str, question: Callable[[], T]) -> T | None:
         try:
             return question()
-        except (libvirt.libvirtError, OSError, ValueError, LookupError, SyntaxError, psutil.Error) as error:
+        except (libvirt.libvirtError, OSError, ValueError, LookupError, SyntaxError) as error:
             supported = not isinstance(error, libvirt.libvirtError) or error.get_error_code() not in UNSUPPORTED
             if not connection.isAlive():
                 raise
@@ -63,8 +63,8 @@ def read(hypervisor: Hypervisor, proc: Path = Path("/proc"), sys: Path = Path("/
         stats = stats._replace(memory_total=info[1] * _KIB * _KIB)
     here: tuple[tuple[str, Callable[[], Stats]], ...] = (
         ("memory", lambda: memory_of(proc, sys)),
-        ("swap space", _swap),
-        ("load average", _load),
+        ("swap space", lambda: swap_of(proc)),
+        ("load average", lambda: dict(zip(("load1", "load5", "load15"), os.getloadavg()))),
         ("pressure", lambda: shortage.pressure(proc)),
         ("swapping", lambda: shortage.swapping(proc)),
         ("what KSM saves", lambda: shortage.shared(sys)),
@@ -92,8 +92,7 @@ def read(hypervisor: Hypervisor, proc: Path = Path("/proc"), sys: Path = Path("/
 
 def memory_of(proc: Path, sys: Path) -> Stats:
     """Memory and huge pages of a machine with these /proc and /sys, in bytes. Raises OSError, ValueError."""
-    lines = (line.split() for line in (proc / "meminfo").read_text(encoding="ascii").splitlines())
-    meminfo = {line[0].rstrip(":"): int(line[1]) for line in lines if len(line) > 1}
+    meminfo = _meminfo(proc)
     # kernels before 3.14 have no estimate of their own
     guessed = sum(meminfo.get(part, 0) for part in ("MemFree", "Buffers", "Cached"))
     total = meminfo["MemTotal"] * _KIB
@@ -107,6 +106,21 @@ def memory_of(proc: Path, sys: Path) -> Stats:
         "hugepages_total": sum(size * count for size, count, _free, _promised in pages),
         "hugepages_free": sum(size * max(0, free - promised) for size, _count, free, promised in pages),
     }
+
+
+def swap_of(proc: Path) -> Stats:
+    """Swap space of a machine with this /proc, in bytes; 0 where the kernel has none. Raises OSError, ValueError.
+
+    psutil would read what was swapped as well, and print a warning where the kernel does not tell that.
+    """
+    meminfo = _meminfo(proc)
+    total, free = (meminfo.get(f"Swap{part}", 0) for part in ("Total", "Free"))
+    return {"swap_total": total * _KIB, "swap_used": (total - free) * _KIB}
+
+
+def _meminfo(proc: Path) -> dict[str, int]:
+    lines = (line.split() for line in (proc / "meminfo").read_text(encoding="ascii").splitlines())
+    return {line[0].rstrip(":"): int(line[1]) for line in lines if len(line) > 1}
 
 
 def _hugepages(sys: Path) -> Iterator[tuple[int, int, int, int]]:
@@ -144,15 +158,6 @@ def _remote_hugepages(connection: libvirt.virConnect) -> Stats:
         "hugepages_total": sum(size * counted[size] for size in huge) * _KIB,
         "hugepages_free": sum(int(size) * count for cell in free.values() for size, count in cell.items()) * _KIB,
     }
-
-
-def _swap() -> Stats:
-    swap = psutil.swap_memory()
-    return {"swap_total": swap.total, "swap_used": swap.used}
-
-
-def _load() -> Stats:
-    return dict(zip(("load1", "load5", "load15"), psutil.getloadavg()))
 
 
 def _scaled(cpu: dict[str, int] | None, name: str) -> float | None:

@@ -48,7 +48,7 @@ class _Part(Record):
 
 
 def _hosts(hypervisor: Hypervisor, _deadline: Deadline) -> Host:
-    from kvmwatch.reading import hosts  # noqa: PLC0415 - brings psutil, which few commands need
+    from kvmwatch.reading import hosts  # noqa: PLC0415 - few commands ask for it
 
     return hosts.read(hypervisor)
 

@@ -11,7 +11,7 @@ import os
 from functools import cached_property
 from typing import Optional
 
-from kvmwatch.model import pool_kinds
+from kvmwatch.model import pool_kinds, users
 from kvmwatch.model.groups import Group
 from kvmwatch.model.pool_kinds import Kind
 from kvmwatch.model.record import Record
@@ -86,8 +86,8 @@ def examine(path: str, kind: Kind, views: Views) -> Found:
         where, figures, fault = _look(path, kind, views)
     except OSError as error:
         if error.errno in _FORBIDDEN:
-            return Found(dated=f"{path} cannot be looked into by user {_user()}")
-        where, figures, fault = os.path.realpath(path), None, _fault(path, kind, error)
+            return Found(dated=f"{path} cannot be looked into by user {users.name()}")
+        where, figures, fault = _text(os.path.realpath(_bytes(path))), None, _fault(path, kind, error)
     if views.differ(where):
         return Found(unread=elsewhere(path))
     return Found(figures, fault, compared=views.theirs is not None)
@@ -106,9 +106,9 @@ def elsewhere(path: str) -> Unread:
 def _look(path: str, kind: Kind, views: Views) -> tuple[str, os.statvfs_result | None, str | None]:
     """The path without symlinks, the figures of its file system, and what is wrong. Raises OSError."""
     # opened once, so that all of it is about the same directory; no right to read that is needed
-    handle = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    handle = os.open(_bytes(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        where = os.readlink(f"/proc/self/fd/{handle}")
+        where = _text(os.readlink(b"/proc/self/fd/%d" % handle))
         if kind.path == pool_kinds.MOUNT and not _is_mount_point(handle, where, views):
             return where, None, f"nothing is mounted at {path}"
         return where, os.statvfs(handle), None
@@ -124,7 +124,7 @@ def _is_mount_point(handle: int, where: str, views: Views) -> bool:
 
 
 def _fault(path: str, kind: Kind, error: OSError) -> str:
-    if error.errno == errno.ENOENT and os.path.islink(path):
+    if error.errno == errno.ENOENT and os.path.islink(_bytes(path)):
         what = f"its directory {path} is a symlink to nothing"
     elif error.errno == errno.ENOENT:
         what = f"its directory {path} is gone"
@@ -135,10 +135,13 @@ def _fault(path: str, kind: Kind, error: OSError) -> str:
     return f"nothing is mounted at {path}: {what}" if kind.path == pool_kinds.MOUNT else what
 
 
-def _user() -> str:
-    import getpass  # noqa: PLC0415 - only to tell of an error
+def _bytes(path: str) -> bytes:
+    """A path as libvirt has it, in UTF-8: by a locale that has another encoding it would be gone."""
+    return path.encode("utf-8", "surrogateescape")
 
-    return getpass.getuser()
+
+def _text(path: bytes) -> str:
+    return path.decode("utf-8", "surrogateescape")
 
 
 def _read(file: str) -> str:

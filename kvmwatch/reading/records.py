@@ -74,7 +74,7 @@ def domain(reading: Reading, now: float) -> Domain:
         project=defined.project if defined else None,
         owner=defined.owner if defined else None,
         pinned=defined.pinned if defined else (),
-        defined_vcpus=defined.vcpus if defined else None,
+        vcpu_numbers=defined.vcpus if defined else None,
         balloon_period=period,
         agent_connected=defined.agent_connected if defined and active else None,
         consoles=defined.consoles if defined and active else (),
@@ -215,13 +215,18 @@ MOST_FILESYSTEMS = 200
 
 
 def filesystems(fields: Fields) -> Iterator[Filesystem]:
-    """The file systems of virDomainGetGuestInfo's fields that can be written to, each with a name of its own."""
+    """The file systems of virDomainGetGuestInfo's fields that can be written to, each with a name of its own.
+
+    One without a size (0, or not told: a volume of Windows without a letter) can have no use, and is left out.
+    """
     keys: set[str] = set()
     for number in range(fields.get("fs.count", 0)):
         mountpoint, kind = fields.get(f"fs.{number}.mountpoint"), fields.get(f"fs.{number}.fstype") or ""
         if not mountpoint or kind.lower() in (*_READ_ONLY, *_ELSEWHERE) or kind.lower().startswith("fuse."):
             continue
         stats = _fill(FilesystemStats, fields, f"fs.{number}.")
+        if not stats.total or stats.used is None:
+            continue
         found = _named_apart(Filesystem(mountpoint, readable(kind, _LONGEST_KIND), stats), keys)
         keys.add(found.key)
         yield found

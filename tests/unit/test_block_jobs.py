@@ -14,6 +14,7 @@ from kvmwatch.reading import domain_xml
 
 NOW = 1_000_000.0
 HOUR = 3600.0
+UNTOLD = "untold"
 XML = "<domain><devices><disk type='file'><source file='/a'/>{}<target dev='vda'/></disk></devices></domain>"
 
 
@@ -32,13 +33,17 @@ def test_it_is_in_the_domains_xml(xml: str, job: str | None) -> None:
 
 
 def runs(*looks: tuple[float, str | None, int]) -> Snapshot:
-    """The last of looks at these times, at a job, in this run of the domain; with what each left for the next."""
+    """The last of looks at these times, at a job, in this run of the domain; with what each left for the next.
+
+    UNTOLD is one at a domain whose XML could not be read.
+    """
     kept: Samples = {}
     for at, job, run in looks:
-        disks = (Disk("vda", mirror=job), Disk("vdb"))
-        domain = Domain("uuid", "db1", run, states.RUNNING, 1, at, disks=disks)
+        disks = (Disk("vda", mirror=None if job == UNTOLD else job), Disk("vdb"))
+        vcpus = None if job == UNTOLD else (0,)
+        domain = Domain("uuid", "db1", run, states.RUNNING, 1, at, disks=disks, vcpu_numbers=vcpus)
         seen = lasting.with_since(Snapshot("qemu:///system", at, 0, domains=(domain,)), kept)
-        kept = lasting.samples(seen)
+        kept = lasting.samples(seen, kept)
     return seen
 
 
@@ -64,3 +69,25 @@ def test_how_long_it_has_been_seen() -> None:
     assert judged(runs(*long, (NOW + 40 * HOUR, "copy", 7)))[0].endswith("first seen now"), (
         "nobody looked for long"
     )
+
+
+def test_a_look_without_the_xml_ends_nothing() -> None:
+    untold = [(NOW + hours * HOUR, UNTOLD, 7) for hours in (5, 6)]
+    late = (NOW + 11 * HOUR, "copy", 7)
+    assert judged(runs((NOW, "copy", 7), *untold, late)) == (
+        "block job (copy) for 11 h since first seen (over 10 h)",
+        1,
+    )
+    assert judged(runs((NOW, None, 7), *untold, late))[0].endswith("first seen now")
+    assert judged(runs((NOW, "copy", 7), *untold, (NOW + 7 * HOUR, None, 7), late))[0].endswith("first seen now")
+
+
+def test_one_that_cannot_be_remembered_is_not_ok() -> None:
+    unkept = lasting.unkept(runs((NOW, "copy", 7)), "cannot keep counters in /nowhere")
+    verdict = plugin.judged(CHECK, unkept, plugin.checked_thresholds(CHECK, SiteConfig()))
+    said = {
+        subject.name: [text for state, text in subject.parts if state.code == 3] for subject in verdict.subjects
+    }
+    why = "how long its block job lasts cannot be told: cannot keep counters in /nowhere"
+    assert why in said["db1 vda"]
+    assert why not in said["db1 vdb"]

@@ -30,7 +30,7 @@ TYPICAL = Domain(
     reason=1,
     time=0.0,
     autostart=True,
-    defined_vcpus=2,
+    vcpu_numbers=range(2),
     disks=tuple(Disk(name, device="disk", bus="virtio", stats=DiskStats(1)) for name in ("vda", "vdb")),
     interfaces=tuple(
         Interface(f"52:54:00:00:00:0{n}", f"vnet{n}", "bridge", "br0", stats=InterfaceStats(1)) for n in (1, 2)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from judging import UNKNOWN, judged
 
 from kvmwatch.model import derived
 from kvmwatch.model.groups import Group
+from kvmwatch.model.policy import Policy
 from kvmwatch.model.rates import NO_RATE, lacking, samples, with_rates
 from kvmwatch.model.snapshot import Domain, Snapshot
 from kvmwatch.reading import records
@@ -16,8 +18,10 @@ from kvmwatch.reading.records import Reading
 SECOND = 1_000_000_000
 
 
-def snapshot(at: float, cpu: float, vcpus: dict[int, float], count: int | None = None) -> Snapshot:
-    """Of a domain that has used so many seconds, and each vCPU."""
+def snapshot(
+    at: float, cpu: float, vcpus: dict[int, float], count: int | None = None, without: str = "-"
+) -> Snapshot:
+    """Of a domain that has used so many seconds, and each vCPU; ``without`` the fields that begin with this."""
     fields: dict[str, Any] = {
         "state.state": 1,
         "state.reason": 1,
@@ -27,6 +31,7 @@ def snapshot(at: float, cpu: float, vcpus: dict[int, float], count: int | None =
     fields["vcpu.current"] = count or len(vcpus)
     fields |= {f"vcpu.{number}.time": int(used * SECOND) for number, used in vcpus.items()}
     fields |= {f"vcpu.{number}.delay": int(used * SECOND) // 10 for number, used in vcpus.items()}
+    fields = {name: value for name, value in fields.items() if not name.startswith(without)}
     return Snapshot("qemu:///system", at, 0, domains=(records.domain(Reading("uuid", "web1", 1, at, fields), at),))
 
 
@@ -70,3 +75,14 @@ def test_a_domain_none_of_whose_vcpus_has_a_rate_says_so() -> None:
     after = with_rates(snapshot(110, 5, {2: 1}), samples(snapshot(100, 0, {0: 0})))
     assert [part.why for part in after.domains[0].unread] == [NO_RATE]
     assert lacking(after, Group.CPU) == {"uuid"}
+
+
+@pytest.mark.parametrize("policy", [Policy(), Policy(error="not XML")])
+@pytest.mark.parametrize(("left_out", "says"), [("cpu.", "no CPU time of it"), ("vcpu.", "no CPU use of it")])
+def test_without_what_its_use_is_made_of_it_is_unknown(left_out: str, says: str, policy: Policy) -> None:
+    def look(at: float, used: float) -> Snapshot:
+        read = snapshot(at, used, {0: used}, without=left_out)
+        return read._replace(domains=(read.domains[0]._replace(policy=policy),))
+
+    text, code = judged("cpu", with_rates(look(110, 15), samples(look(100, 10))))
+    assert (code, says in text) == (UNKNOWN, True), text

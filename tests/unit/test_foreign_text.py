@@ -23,6 +23,7 @@ from kvmwatch.reading import guest_agent, records
 from kvmwatch.reading.domain_xml import parse
 from kvmwatch.reading.titles import LONGEST_TITLE
 
+UNKNOWN = 3
 #: any text that a guest's root or an owner may write, lone surrogates among it
 anything = st.text(st.characters(), max_size=300)
 mountpoints = st.lists(anything | st.text('C:\\/"{}#2', min_size=1, max_size=4), max_size=12)
@@ -102,6 +103,26 @@ def test_a_mount_point_of_600_kb_is_cut() -> None:
 @pytest.mark.parametrize("kind", ["tmpfs", "devtmpfs", "overlay", "nfs4", "cifs", "fuse.sshfs", "squashfs", "UDF"])
 def test_room_that_is_not_the_guests_is_left_out(kind: str) -> None:
     assert found(["/mnt"], kind) == []
+
+
+@pytest.mark.parametrize("size", [{}, {"total-bytes": 0, "used-bytes": 0}, {"total-bytes": 100}])
+def test_a_file_system_without_a_size_is_left_out(size: dict[str, int]) -> None:
+    """A volume of Windows without a letter: it would be discovered, and never have a value."""
+    told = fields(["C:\\"]) | {"fs.count": 2, "fs.1.mountpoint": "System Reserved", "fs.1.fstype": "NTFS"}
+    told |= {f"fs.1.{field}": value for field, value in size.items()}
+    assert [filesystem.mountpoint for filesystem in records.filesystems(told)] == ["C:\\"]
+
+
+def test_an_agent_that_tells_no_sizes_at_all_is_not_ok() -> None:
+    mounts = {field: value for field, value in fields(["/", "/boot"]).items() if not field.endswith("-bytes")}
+    domain = guest_agent._with(Domain("uuid", "el7", 1, 1, 1, 0, agent_connected=True), mounts)
+    snapshot = Snapshot("", 0, 0, domains=(domain,))
+    text, code = output.render(
+        "agent", plugin.judged(agent.CHECK, snapshot, Thresholds("agent", agent.CHECK.metrics))
+    )
+    assert code == UNKNOWN
+    assert "the guest agent tells no sizes; one of QEMU 3.0 or later does" in text
+    assert list(discovery.PARTS["filesystems"].rows(domain)) == []
 
 
 def test_what_is_too_much_is_left_out_and_said() -> None:

@@ -118,7 +118,7 @@ def fields(state: int, reason: int, second: int, **more: Any) -> dict[str, Any]:
 def defined(policy: Policy = Policy()) -> Definition:
     return Definition(
         title=None,
-        vcpus=2,
+        vcpus=range(2),
         balloon_period=5,
         agent_connected=False,
         policy=policy,

@@ -112,6 +112,21 @@ def test_every_user_has_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.parametrize("variable", ["XDG_CACHE_HOME", "HOME"])
+def test_who_has_no_home_has_no_folder_wherever_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """It would be called ~, and whoever cleans up there may remove their own home."""
+    monkeypatch.delenv("KVMWATCH_STATE_DIR", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv(variable, "~")
+    monkeypatch.setattr("kvmwatch.command.state_files.SYSTEM_DIRECTORY", "/proc/nowhere")
+    monkeypatch.chdir(tmp_path)
+    problem = History(None, "kvm_cpu", "test:///default", Selection()).save(sample())
+    assert (problem or "").startswith("counters are not kept: /proc/nowhere/")
+    assert not list(tmp_path.iterdir())
+
+
 def test_where_a_reboot_cannot_be_seen_they_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a service with ProcSubset=pid: counters of before a reboot would be taken for those of now."""
     saved = sample()

@@ -112,5 +112,20 @@ def test_the_cache_of_zfs_can_be_given_out(machine: Path, size: int, least: int,
     assert read(machine, PLAIN, ARC.format(size, least)).memory_available == available
 
 
+@pytest.mark.parametrize(
+    ("lines", "total", "used"),
+    [
+        ("SwapTotal: 2097152 kB\nSwapFree: 524288 kB\n", 2 * GIB, 1536 * MIB),
+        ("SwapTotal: 0 kB\n", 0, 0),
+        ("", 0, 0),
+    ],
+)
+def test_swap_space(machine: Path, lines: str, total: int, used: int, recwarn: pytest.WarningsRecorder) -> None:
+    """A warning would be on stderr, which agents take for output."""
+    (machine / "proc/meminfo").write_text(PLAIN + lines)
+    assert hosts.swap_of(machine / "proc") == {"swap_total": total, "swap_used": used}
+    assert not recwarn.list
+
+
 def test_old_kernels_have_no_estimate(machine: Path) -> None:
     assert read(machine, OLD).memory_available == 205824 * KIB

@@ -101,6 +101,7 @@ def test_file_systems_that_are_full_by_design_are_left_out() -> None:
     fields = {"fs.count": len(kinds)}
     for number, kind in enumerate(kinds):
         fields |= {f"fs.{number}.mountpoint": f"/{number}", f"fs.{number}.fstype": kind}  # type: ignore[dict-item]
+        fields |= {f"fs.{number}.total-bytes": 100, f"fs.{number}.used-bytes": 100}
     assert [found.kind for found in records.filesystems(fields)] == ["ext4", "NTFS"]
 
 

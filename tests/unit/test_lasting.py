@@ -36,7 +36,7 @@ def after(*looks: Snapshot) -> Snapshot:
     kept: dict[str, lasting.Sample] = {}
     for read in looks:
         seen = lasting.with_since(read, kept)
-        kept = lasting.samples(seen)
+        kept = lasting.samples(seen, kept)
     return seen
 
 
@@ -91,6 +91,15 @@ def test_what_is_not_known_to_have_lasted_begins_again(between: Snapshot) -> Non
     seen = after(look(NOW - 200_000, states.PAUSED, 2), between, look(NOW + 40_000, states.PAUSED, 2))
     assert told(seen)[1] == OK
     assert seen.domains[0].since == NOW + 40_000
+
+
+def test_a_look_that_could_not_tell_its_state_ends_nothing() -> None:
+    """A destroy that hangs holds it for a while, and then it is shutting down as before."""
+    untold = look(NOW + 600, states.NOSTATE, 0)
+    seen = after(look(NOW, states.SHUTDOWN, 1), untold, untold, look(NOW + 1200, states.SHUTDOWN, 1))
+    assert told(seen)[1] == CRITICAL
+    assert "for 20 min since first seen" in told(seen)[0]
+    assert after(look(NOW, states.SHUTDOWN, 1), untold).domains[0].since is None
 
 
 class Reader:

@@ -31,11 +31,13 @@ limits = st.floats(min_value=0, max_value=1e15, allow_nan=False)
 
 
 @given(values, limits, st.sampled_from(["%", "B", "B/s", "b/s", "s", "/s", ""]))
-def test_grammar(value: float, limit: float, unit: str) -> None:
+def test_grammar(value: float | None, limit: float, unit: str) -> None:
     thresholds = Thresholds("x", [MetricSpec("m", unit, "", decimal(limit), f"{decimal(limit)}:")])
     verdict = Verdict(thresholds)
     verdict.subject("VM", "a VM").measure("m", value, most=100)
-    assert PERFDATA.fullmatch(str(verdict.perfdata[0].performance)), verdict.perfdata[0]
+    printed = verdict.perfdata[0].performance
+    assert PERFDATA.fullmatch(str(printed)), verdict.perfdata[0]
+    assert printed.max == ("" if value is not None and value > 100 else 100), "a value over its maximum"
 
 
 @pytest.mark.parametrize(("check", "spec"), METRICS)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import libvirt
 import pytest
+from testdriver import node
 
 from kvmwatch.model import policy as policies
 from kvmwatch.model.policy import OwnThreshold, Policy, listed, parse
-from kvmwatch.reading import domain_xml
+from kvmwatch.reading import descriptions, domain_xml
 
 
 def test_all_of_it() -> None:
@@ -28,6 +32,29 @@ def test_the_same_from_the_domains_xml() -> None:
     assert domain_xml.parse(xml).policy == Policy(
         expect="running", thresholds=(OwnThreshold("cpu.usage", "80", None),)
     )
+
+
+OURS, OTHERS = f"xmlns:k='{policies.NAMESPACE}'", "xmlns:o='urn:other'"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        f"<k:watch {OURS} k:expect='shutoff'/>",
+        f"<k:wathc {OURS} expect='shutoff' ignore='yes'/>",
+        f"<o:x {OTHERS}/><k:other {OURS}/><k:watch {OURS} expect='shutoff'/>",
+        f"<k:watch {OURS} expect='shutoff'/><k:watch {OURS} expect='running'/>",
+        f"<o:x {OTHERS}><k:watch {OURS} expect='shutoff'/></o:x>",
+        f"<k:watch {OURS}><k:threshold k:metric='cpu.usage' warning='5'/><severity condition='x' is='y'/></k:watch>",
+        f"<k:watch {OURS}><![CDATA[ text ]]><!-- said --></k:watch>",
+    ],
+)
+def test_whatever_is_written_both_ways_to_it_read_the_same(written: str, tmp_path: Path) -> None:
+    """Or a VM would be left alone by some checks, and a typing error be said by these alone."""
+    file = tmp_path / "node.xml"
+    file.write_text(node(["a"]).replace("<memory", f"<metadata>{written}</metadata><memory"))
+    domain = libvirt.openReadOnly(f"test://{file}").lookupByName("a")
+    assert descriptions._metadata(domain).policy == domain_xml.parse(domain.XMLDesc(0)).policy
 
 
 def test_what_is_wrong_is_said_and_the_rest_counts() -> None:

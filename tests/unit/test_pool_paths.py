@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,18 @@ def test_what_is_found(tmp_path: Path, kind: pool_kinds.Kind, situation: str) ->
     assert said in found.fault
     if kind.path == pool_kinds.MOUNT and "does not work" not in said:
         assert found.fault.startswith(f"nothing is mounted at {path}")
+
+
+def test_a_path_is_there_whatever_the_locale(tmp_path: Path) -> None:
+    """libvirt's are UTF-8, and by LANG=de_DE, which is ISO 8859, one was gone and CRITICAL."""
+    here(tmp_path / "büro")
+    look = f"""from kvmwatch.reading.pool_paths import Views, examine
+from kvmwatch.model.pool_kinds import KINDS
+for name in ("b\\xfcro", "\\u65e5"):
+    print(examine({str(tmp_path)!a} + "/" + name, KINDS["dir"], Views(None)).fault is None)"""
+    plain = {**os.environ, "LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    ran = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=False, env=plain)
+    assert (ran.stdout.split(), ran.stderr) == (["True", "False"], "")
 
 
 @pytest.mark.parametrize("kind", MOUNTED, ids=lambda kind: kind.name)

@@ -7,9 +7,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kvmwatch.model.groups import Group
-from kvmwatch.model.metrics import DiskStats, DomainStats, HostStats
+from kvmwatch.model.metrics import DiskStats, DomainStats, HostStats, InterfaceStats
 from kvmwatch.model.rates import MAX_SECONDS, MIN_SECONDS, NO_RATE, lacking, samples, with_rates
 from kvmwatch.model.snapshot import Disk, Domain, Host, Snapshot
+from kvmwatch.reading import domain_xml
 
 
 def snapshot(time: float, cpu: float | None, run: int = 1, read: float = 0, name: str = "a") -> Snapshot:
@@ -47,6 +48,54 @@ def test_gauges_have_no_rate() -> None:
 )
 def test_no_rate_rather_than_a_wrong_one(before: Snapshot, after: Snapshot) -> None:
     assert rates(before, after).rates.cpu_time is None
+
+
+@pytest.mark.parametrize(
+    ("cpu", "swap", "faults", "told"),
+    [
+        pytest.param(15, 5, 70, {"cpu_time": 0.5}, id="it booted: a counter of the guest's went back"),
+        pytest.param(5, 20, 70, {}, id="it was replaced: one of its QEMU's did"),
+        pytest.param(15, 20, 70, {"cpu_time": 0.5, "swap_in": 1.0, "major_faults": 2.0}, id="none did"),
+    ],
+)
+def test_what_the_guest_counts_costs_nothing_of_what_its_host_does(
+    cpu: float, swap: float, faults: float, told: dict[str, float]
+) -> None:
+    """A guest can set its own as it likes, and would not be seen using the CPU."""
+
+    def counted(time: float, cpu: float, swap: float, faults: float) -> Snapshot:
+        stats = DomainStats(cpu_time=cpu, swap_in=swap, major_faults=faults)
+        return Snapshot("test", time, 0, domains=(Domain("uuid", "a", 1, 1, 1, time, stats=stats),))
+
+    rated = rates(counted(100, 10, 10, 50), counted(110, cpu, swap, faults))
+    assert {name: rate for name, rate in rated.rates._asdict().items() if rate is not None} == told
+    lost = {group for group in (Group.CPU, Group.MEMORY) if lacking(Snapshot("", 0, 0, domains=(rated,)), group)}
+    assert lost == ({Group.CPU, Group.MEMORY} if not told else set() if len(told) > 1 else {Group.MEMORY})
+
+
+def test_an_interface_that_is_plugged_anew_is_another_one() -> None:
+    """Its MAC may be the same, or that of one which was unplugged (which is legal, of two at once, too)."""
+
+    def plugged(time: float, *taps: tuple[str, float]) -> Snapshot:
+        xml = "".join(
+            f"<interface type='bridge'><mac address='52:54:00:00:00:01'/><target dev='{tap}'/></interface>"
+            for tap, _ in taps
+        )
+        interfaces = tuple(
+            interface._replace(stats=InterfaceStats(rx_bytes=count))
+            for interface, (_, count) in zip(
+                domain_xml.parse(f"<domain><devices>{xml}</devices></domain>").interfaces, taps
+            )
+        )
+        return Snapshot("test", time, 0, domains=(Domain("uuid", "a", 1, 1, 1, time, interfaces=interfaces),))
+
+    def rx(before: Snapshot, after: Snapshot) -> list[float | None]:
+        return [interface.rates.rx_bytes for interface in rates(before, after).interfaces]
+
+    both = plugged(100, ("vnet0", 10), ("vnet1", 5_000_000))
+    assert rx(both, plugged(110, ("vnet0", 20), ("vnet1", 5_000_010))) == [1, 1]
+    assert rx(both, plugged(110, ("vnet1", 5_000_010))) == [None]
+    assert rx(plugged(100, ("vnet0", 10)), plugged(110, ("vnet2", 700))) == [None]
 
 
 @given(st.floats(-10, MAX_SECONDS + 10))
@@ -99,3 +148,17 @@ def test_host_keeps_its_rates_when_idle_steps_back_by_a_tick() -> None:
     assert rated.rates.cpu_user == 0.5
     assert rated.rates.cpu_idle == 0
     assert rated.unread == ()
+
+
+def test_a_cpu_that_comes_or_goes_costs_the_hosts_rates() -> None:
+    """It brings along for how long it has been idle: the host would be as good as idle itself, once."""
+
+    def at(time: float, cpus: int, idle: float) -> Snapshot:
+        stats = HostStats(cpus=cpus, cpu_user=time, cpu_system=0, cpu_idle=idle)
+        return Snapshot("test", time, 0, host=Host("h", None, None, None, time, stats))
+
+    for cpus, idle in ((8, 9_000), (2, 110)):
+        host = with_rates(at(110, cpus, idle), samples(at(100, 4, 100))).host
+        assert host is not None
+        assert host.rates == HostStats()
+        assert [(part.group, part.why) for part in host.unread] == [(Group.HOST, NO_RATE)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from zabbix_kvm import discovery, master
 
 from kvmwatch.model.snapshot import Domain
 from kvmwatch.reading import records
@@ -187,4 +188,16 @@ def test_disk_errors_are_named() -> None:
 
 def test_unplugged_vcpus_leave_gaps() -> None:
     fields = without(WEB1, "vcpu.") | {"vcpu.maximum": 4, "vcpu.current": 2, "vcpu.0.time": 1, "vcpu.3.time": 1}
-    assert [vcpu.number for vcpu in domain(fields).vcpus] == [0, 3]
+    each = "".join(f"<vcpu id='{number}' enabled='{'yes' if number in (0, 3) else 'no'}'/>" for number in range(4))
+    web1 = domain(fields, f"<vcpu current='2'>4</vcpu><vcpus>{each}</vcpus>")
+    assert [vcpu.number for vcpu in web1.vcpus] == [0, 3]
+    assert web1.defined_vcpus == 2
+    rows = [row["{#VCPU.ID}"] for row in discovery.PARTS["vcpus"].rows(web1)]
+    assert rows == [vcpu["id"] for vcpu in master._domain(web1, NOW)["vcpus"]], "discovered is what has values"
+
+
+@pytest.mark.parametrize(
+    ("xml", "numbers"), [("", [0]), ("<vcpu>2</vcpu>", [0, 1]), ("<vcpu current='1'>4</vcpu>", [0])]
+)
+def test_vcpus_that_the_xml_gives(xml: str, numbers: list[int]) -> None:
+    assert list(domain(WEB1, xml).vcpu_numbers or ()) == numbers

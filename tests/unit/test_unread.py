@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 
 import pytest
 from check_kvm.frame import output, plugin
@@ -71,6 +72,26 @@ def test_a_list_without_what_a_held_vm_has_is_none(kind: str, monkeypatch: pytes
     assert collecting._discover(options).code == 0
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (KvmwatchError("libvirt is not running"), "libvirt is not running"),
+        (ZeroDivisionError("of ours"), "internal error, please report it: ZeroDivisionError: of ours"),
+    ],
+)
+def test_an_agent_is_told_in_the_document_also_of_a_mistake_of_ours(
+    error: Exception, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(collecting, "_read", failing)
+    outcome = collecting._collect(argparse.Namespace(pretty=False, for_agent=True))
+    assert (outcome.code, json.loads(outcome.text)["error"]) == (0, told)
+    with pytest.raises(type(error)):
+        collecting._collect(argparse.Namespace(pretty=False, for_agent=False))
+
+
 @pytest.mark.parametrize("metric", ["vcpu_overcommit", "memory_overcommit"])
 def test_a_sum_without_a_vm_that_is_held_is_none_and_says_whose(metric: str) -> None:
     """To who set a threshold on it; that it is held is told of the VM itself."""
@@ -106,6 +127,16 @@ def test_a_note_is_at_the_end_of_the_first_line_and_changes_no_verdict(
         first = text.split("\n")[0].split(" | ")[0]
         expected = f"{first}; {NOTE}" if check.needs_rates else first
         assert (code, noted.split("\n")[0].split(" | ")[0]) == (code_without, expected)
+
+
+@pytest.mark.parametrize(("load", "code"), [(0.0, 3), (3.0, 3), (5.0, 2)])
+def test_a_host_of_which_neither_cpu_nor_memory_is_known_is_unknown(load: float, code: int) -> None:
+    """Whatever else is wrong with it, unless that is worse."""
+    (check,) = (check for check in all_checks() if check.name == "host")
+    host = Host("kvm1", "QEMU", "10.0.0", "9.0.0", 0, HostStats(cpus=1, load5=load, latency=0.01))
+    verdict = plugin.judged(check, snapshot()._replace(host=host), plugin.checked_thresholds(check, SiteConfig()))
+    text, found = output.render("host", verdict)
+    assert (found, "neither its CPU use nor its memory is known" in text) == (code, True), text
 
 
 def test_a_domain_that_could_not_be_read_is_unknown_and_told() -> None:

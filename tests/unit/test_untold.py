@@ -27,6 +27,11 @@ def vm(**more: Any) -> Domain:
     return Domain("uuid", "web1", 1, states.RUNNING, 1, 1000.0)._replace(**more)
 
 
+def used() -> Domain:
+    """One whose driver gives no times of vCPUs."""
+    return vm(stats=DomainStats(cpu_time=1.0, vcpu_count=1.0), rates=DomainStats(cpu_time=0.5))
+
+
 def disk(**more: Any) -> Domain:
     return vm(disks=(Disk("vda", device="disk", kind="file", stats=COUNTED, rates=RATED._replace(**more)),))
 
@@ -55,8 +60,8 @@ def judged(check: str, *domains: Domain, given: Sequence[str] = (), **more: Any)
 NOBODY, ALL, OWN = "nobody", "-w", "metadata"
 TABLE = [
     # what of the VM, metric, and the code when nobody asked for it, when -w does, when its own metadata do
-    ("cpu", vm(stats=DomainStats(cpu_time=1.0)), "steal", (OK, UNKNOWN, UNKNOWN)),
-    ("cpu", vm(stats=DomainStats(cpu_time=1.0)), "emulator", (OK, UNKNOWN, UNKNOWN)),
+    ("cpu", used(), "steal", (OK, UNKNOWN, UNKNOWN)),
+    ("cpu", used(), "emulator", (OK, UNKNOWN, UNKNOWN)),
     ("cpu", vm(state=states.SHUTOFF, id=None), "steal", (OK, OK, OK)),
     ("cpu", vm(state=states.PAUSED, reason=11), "usage", (OK, OK, OK)),  # being started
     ("disk", disk(flush_requests=0.0), "flush_latency", (OK, OK, OK)),

@@ -34,7 +34,8 @@ IDENTIFYING = ("{#VM.NAME}", "{#POOL.NAME}", "{#NET.NAME}", "{#UPLINK.NAME}", "{
 
 
 def mounted(point: str) -> tuple[Filesystem, ...]:
-    return tuple(records.filesystems({"fs.count": 1, "fs.0.mountpoint": point, "fs.0.fstype": "ntfs"}))
+    sizes = {"fs.0.total-bytes": 100, "fs.0.used-bytes": 50}
+    return tuple(records.filesystems({"fs.count": 1, "fs.0.mountpoint": point, "fs.0.fstype": "ntfs", **sizes}))
 
 
 def hypervisor(name: str) -> Snapshot:

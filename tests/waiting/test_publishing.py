@@ -178,12 +178,14 @@ def test_it_is_waited_for_while_nobody_listens(
 ) -> None:
     """Icinga has its port again a second or two after it began to load another configuration."""
     refused = []
+    turn = threading.Lock()  # several are refused at once, and only one may begin to listen
     with late_api(Icinga()) as (url, listen):
 
         def sleep(*_retry: object) -> None:
-            if not refused:
-                listen()
-            refused.append(1)
+            with turn:
+                if not refused:
+                    listen()
+                refused.append(1)
 
         monkeypatch.setattr(Retry, "sleep", sleep)
         assert send(url) == (20, [], "")

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from kvmwatch.model.errors import what_ended
+from kvmwatch.reading import deadline
+
 _BEGIN = """
 import ctypes, os, sys, time
 from kvmwatch.command import watchdog
@@ -55,6 +58,37 @@ def test_what_the_work_gives_is_printed() -> None:
     assert ran("return Said('no\\n', 1, on_stderr=True)") == (1, "", "no\n")
     assert ran("return Said('x' * 1_000_000, 0)") == (0, "x" * 1_000_000, "")
     assert ran("return Said('')") == (3, "", "")
+
+
+NO_THREADS = """
+import threading
+def refused(*_):
+    raise RuntimeError("can't start new thread")
+threading.Thread.start = refused
+"""
+
+
+def test_without_proc_its_time_begins_when_it_is_first_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a chroot; it was an internal error of every command."""
+    monkeypatch.setattr(deadline, "_STAT", "/proc/nowhere")
+    before = time.monotonic()
+    assert before <= deadline._begun.__wrapped__(1) <= time.monotonic()
+
+
+def test_where_no_thread_can_be_started_it_is_said_and_the_signal_ends_it() -> None:
+    """As where a user has as many processes as it may; there was a traceback, and code 1 is WARNING."""
+    for work, told in (
+        ("return Said('well\\n', 0)", (0, "well\n")),
+        ("time.sleep(600)", (3, "late: not done within 1 s\n")),
+    ):
+        text = f"{_BEGIN}{NO_THREADS}def work():\n    {work}\nwatchdog.run(work, late, 1)"
+        made = subprocess.run(
+            [sys.executable, "-c", text], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert (made.returncode, made.stdout, made.stderr) == (*told, "")
+    assert what_ended(RuntimeError("can't start new thread")).startswith(
+        "no thread can be started: raise the limit"
+    )
 
 
 @pytest.mark.parametrize("held", HELD.values(), ids=HELD)

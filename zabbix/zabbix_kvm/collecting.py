@@ -12,7 +12,7 @@ from typing import Any
 from kvmwatch.command.frame import Outcome
 from kvmwatch.command.options import add_common, path
 from kvmwatch.command.roster import Roster
-from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.model.errors import KvmwatchError, what_ended
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Snapshot, timings
@@ -108,11 +108,15 @@ def _discover(options: argparse.Namespace) -> Outcome:
 
 def _collect(options: argparse.Namespace) -> Outcome:
     try:
-        snapshot = _read(options, master.GROUPS)
-    except KvmwatchError as error:
+        return _collected(options)
+    except Exception as error:  # also where it is our mistake: an agent makes items unsupported for anything else
         if not options.for_agent:
             raise
-        return _failed(options, str(error))
+        return _failed(options, what_ended(error))
+
+
+def _collected(options: argparse.Namespace) -> Outcome:
+    snapshot = _read(options, master.GROUPS)
     text = _json(master.document(snapshot), options.pretty)
     size = len(text.encode())
     if options.for_agent and size >= AGENT_LIMIT:

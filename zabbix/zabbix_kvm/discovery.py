@@ -39,7 +39,7 @@ class Part(NamedTuple):
 
 def _vcpus(domain: Domain) -> Iterator[Values]:
     """The vCPUs that the domain's XML gives it."""
-    return ((number,) for number in range(domain.defined_vcpus or 0))
+    return ((number,) for number in domain.vcpu_numbers or ())
 
 
 def _disks(domain: Domain) -> Iterator[Values]:

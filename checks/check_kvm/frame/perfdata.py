@@ -92,6 +92,8 @@ def _performance(
     least: float | None,
     most: float | None,
 ) -> Performance:
+    if value is not None and most is not None and value > most:
+        most = None  # a thin image with its metadata, files that were opened before their limit was lowered
     return Performance(
         label,
         _NOT_KNOWN if value is None else decimal(value, _DIGITS.get(spec.unit, 2)),

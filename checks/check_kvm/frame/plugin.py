@@ -18,7 +18,7 @@ from kvmwatch.command.options import DEFAULT_TIMEOUT, complete
 from kvmwatch.command.roster import Roster
 from kvmwatch.command.watchdog import Said
 from kvmwatch.model.doing import doing
-from kvmwatch.model.errors import KvmwatchError, UsageError
+from kvmwatch.model.errors import UsageError, what_ended
 from kvmwatch.model.groups import Group
 from kvmwatch.model.record import Record
 from kvmwatch.model.selection import Selection
@@ -97,13 +97,7 @@ def said(check: Check, arguments: Sequence[str]) -> Said:
 
 def unknown(check: Check, error: Exception) -> str:
     """What a check says that an error has ended: one line and UNKNOWN, also where the mistake is ours."""
-    return _ended(check, _what(error))
-
-
-def _what(error: Exception) -> str:
-    if isinstance(error, KvmwatchError):
-        return str(error)
-    return without_password(f"internal error, please report it: {type(error).__name__}: {error}")
+    return _ended(check, what_ended(error))
 
 
 def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
@@ -187,7 +181,7 @@ def _contained(check: Check, snapshot: Snapshot, thresholds: Thresholds, alone: 
     verdict = verdict_of(*(thing for thing in things if thing.uuid not in errors))
     for thing in things:
         if thing.uuid in errors:
-            verdict.subject(thing.name, thing.name).say(Unknown, _what(errors[thing.uuid]))
+            verdict.subject(thing.name, thing.name).say(Unknown, what_ended(errors[thing.uuid]))
     return verdict
 
 

@@ -67,7 +67,7 @@ def rated_by(
     """The same by these counters, which are replaced."""
     previous = counters.load()
     snapshot = with_parts(with_since(snapshot, previous), previous)
-    counted = _kept(snapshot)
+    counted = _kept(snapshot, previous)
     recent = {key: sample for key, sample in previous.items() if time.monotonic() - sample.time <= oldest}
     if not counted:
         if previous:  # else what passed meanwhile would be taken for what comes back
@@ -79,7 +79,7 @@ def rated_by(
         waits()
         deadline.sleep(_SAMPLING)
         snapshot = with_parts(with_since(reader.read_again(snapshot, without), previous), previous)
-        problem = counters.save(_kept(snapshot) | parts(snapshot))
+        problem = counters.save(_kept(snapshot, previous) | parts(snapshot))
         return unkept(with_rates(snapshot, recent, counted), problem)._replace(note=problem)
     problem = counters.save(counted | parts(snapshot))
     if not without or with_rates(snapshot) != first:
@@ -90,6 +90,6 @@ def rated_by(
     )
 
 
-def _kept(snapshot: Snapshot) -> Samples:
+def _kept(snapshot: Snapshot, previous: Samples) -> Samples:
     """What the next run compares with."""
-    return rates.samples(snapshot) | lasting.samples(snapshot)
+    return rates.samples(snapshot) | lasting.samples(snapshot, previous)
