@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kvmwatch.model import measured, topology
+from kvmwatch.model import measured
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import Value as Figure
 from kvmwatch.model.snapshot import Snapshot, Unread, Unreads
@@ -25,10 +25,10 @@ def thing(node: Node, snapshot: Snapshot) -> Thing:
     """A node as a line of a table, with what of it is not known."""
     domain = node.domain
     silent = domain is not None and domain.not_responding is not None
-    return Thing(node, snapshot.time, _unread(node, snapshot), silent)
+    return Thing(node, snapshot.time, _unread(node), silent)
 
 
-def _unread(node: Node, snapshot: Snapshot) -> Unreads:
+def _unread(node: Node) -> Unreads:
     found: list[Unread] = []
     if node.domain:
         found += (part for part in node.domain.unread if part.group in _WHO | _TRAFFIC)
@@ -105,7 +105,7 @@ def _link(node: Node) -> Value:
 
 def _mac(node: Node) -> Value:
     # one whose XML could not be had is known by its tap
-    return topology.mac(node.interface) if node.interface and node.interface.kind else None
+    return node.interface.mac if node.interface and node.interface.kind else None
 
 
 def _network(node: Node) -> Value:

@@ -64,9 +64,8 @@ class Home(NamedTuple):
     name: str
     collected: int  # Unix time of its newest collection; 0: none
     enabled: bool
-    macros: dict[
-        str, str
-    ]  # for a new guest's host: how often data comes, where the hypervisor's says so, and windows
+    #: for a new guest's host: how often data comes, where the hypervisor's says so, and windows
+    macros: dict[str, str]
     shared: Record  # proxy and TLS, which its guests' hosts have, too
     psk: Optional[Psk]
 
