@@ -101,7 +101,7 @@ def explained(error: libvirt.libvirtError, uri: str) -> KvmwatchError:
     if is_ssh(uri) and any(words in text for words in _SSH_FAILED):
         text, advice = _explained_ssh(text, uri)
     elif "Permission denied" in text:
-        advice = f"let user {_user()} read the socket (group libvirt, or unix_sock_ro_perms)"
+        advice = f"let user {user()} read the socket (group libvirt, or unix_sock_ro_perms)"
     elif "onnect socket to" in text and ("No such file" in text or "Connection refused" in text):
         text, advice = _explained_socket(text, uri)
     elif "Connection refused" in text or "unable to connect to server" in text:
@@ -168,10 +168,11 @@ def _explained_ssh(text: str, uri: str) -> tuple[str, str]:
         return f"libvirt is not running on {parts.hostname}: {text}", "start it there"
     target = f"{parts.username}@{parts.hostname}" if parts.username else str(parts.hostname)
     port = f" -p {parts.port}" if parts.port else ""
-    return f"no way there by ssh: {text}", f"try 'ssh{port} {target}' as user {_user()}"
+    return f"no way there by ssh: {text}", f"try 'ssh{port} {target}' as user {user()}"
 
 
-def _user() -> str:
+def user() -> str:
+    """The name of who runs this, for errors."""
     import getpass  # noqa: PLC0415 - only to tell of an error
 
     return getpass.getuser()
