@@ -21,7 +21,7 @@ from kvmwatch.command.frame import Outcome
 from kvmwatch.command.options import Parser, add_allow_http, add_common, path, seconds
 from kvmwatch.command.roster import Roster
 from kvmwatch.command.watchdog import UNKNOWN
-from kvmwatch.model.errors import LONGEST, KvmwatchError, UsageError
+from kvmwatch.model.errors import LONGEST_MESSAGE, KvmwatchError, UsageError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Snapshot
@@ -145,7 +145,7 @@ def _note(notes: Sequence[str]) -> None:
 
 def _say(text: str) -> None:
     """A line on stderr, as errors are printed: what VMs are called and others say may be in it."""
-    print(f"nagios_kvm: {readable(text, LONGEST)}", file=sys.stderr)
+    print(f"nagios_kvm: {readable(text, LONGEST_MESSAGE)}", file=sys.stderr)
 
 
 def _few(notes: Sequence[str]) -> list[str]:

@@ -321,7 +321,7 @@ class Process(Record):
     unread: Unreads = ()
 
 
-class Node(Record):
+class NumaNode(Record):
     """One NUMA node of the host."""
 
     number: int
@@ -340,7 +340,7 @@ class Host(Record):
     stats: HostStats = HostStats()
     rates: HostStats = HostStats()
     unread: Unreads = ()
-    nodes: tuple[Node, ...] = ()  # none: it has no NUMA, or they are not to be seen from here
+    nodes: tuple[NumaNode, ...] = ()  # none: it has no NUMA, or they are not to be seen from here
 
 
 class Snapshot(Record):
