@@ -52,27 +52,17 @@ class Flag(Record):
 
 
 FLAGS = (
-    Flag(
-        *(Group.AUTOSTART, "autostart", libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART),
-        lambda domain: domain.autostart(),
-    ),
-    Flag(
-        *(Group.LISTS, "persistent", libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT),
-        lambda domain: domain.isPersistent(),
-    ),
-    Flag(
-        *(Group.LISTS, "managed_save", libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE),
-        lambda domain: domain.hasManagedSaveImage(),
-    ),
-    Flag(
-        *(Group.SNAPSHOTS, "has_snapshots", libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT),
-        lambda domain: domain.snapshotNum() > 0,
-    ),
-    Flag(
-        *(Group.CHECKPOINTS, "has_checkpoints", libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_CHECKPOINT),
-        lambda domain: bool(domain.listAllCheckpoints()),
-    ),
-)
+    Flag(Group.AUTOSTART, "autostart", libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART,
+         lambda domain: domain.autostart()),
+    Flag(Group.LISTS, "persistent", libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT,
+         lambda domain: domain.isPersistent()),
+    Flag(Group.LISTS, "managed_save", libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE,
+         lambda domain: domain.hasManagedSaveImage()),
+    Flag(Group.SNAPSHOTS, "has_snapshots", libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT,
+         lambda domain: domain.snapshotNum() > 0),
+    Flag(Group.CHECKPOINTS, "has_checkpoints", libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_CHECKPOINT,
+         lambda domain: bool(domain.listAllCheckpoints())),
+)  # fmt: skip
 
 
 class Survey(Record):

@@ -105,10 +105,9 @@ WHOLE = (
     _of_host("libvirt", "LIBVIRT", None, lambda host: host.libvirt_version),
     _of_host("driver", "DRIVER", None, lambda host: host.driver),
     _of_host("hypervisor", "HYPERVISOR", None, lambda host: host.hypervisor_version),
-    column(
-        *("uptime", "UP", "s", lambda hypervisor: hypervisor.host.stats.uptime, Group.HOST),
-        text=lambda thing: two_units(thing.of.host.stats.uptime),
-    ),
+    column("uptime", "UP", "s",
+           lambda hypervisor: hypervisor.host.stats.uptime, Group.HOST,
+           text=lambda thing: two_units(thing.of.host.stats.uptime)),
     _stat("latency", "LIBVIRT ANSWERS IN", "s"),
     _stat("cpus", "CPUS", ""),
     _figure("cpu", "CPU"),
@@ -134,16 +133,12 @@ WHOLE = (
     _stat("memory_assigned", "MEMORY PROMISED", "B"),
     _figure("memory_overcommit", "PROMISED, % OF MEMORY"),
     _of_host("fits", "LARGEST VM THAT FITS", "B", lambda host: _fits(host, host.stats.memory_assigned)),
-    column(
-        *("vcpus_with_autostart", "VCPUS, WITH ALL AUTOSTARTED", ""),
-        *(lambda hypervisor: _promised(hypervisor.snapshot, _vcpus), Group.SIZE | Group.AUTOSTART),
-    ),
-    column(
-        *("memory_with_autostart", "MEMORY, WITH ALL AUTOSTARTED", "B"),
-        lambda hypervisor: _promised(hypervisor.snapshot, lambda domain: domain.stats.memory_maximum),
-        needs=Group.SIZE | Group.AUTOSTART,
-    ),
-)
+    column("vcpus_with_autostart", "VCPUS, WITH ALL AUTOSTARTED", "",
+           lambda hypervisor: _promised(hypervisor.snapshot, _vcpus), Group.SIZE | Group.AUTOSTART),
+    column("memory_with_autostart", "MEMORY, WITH ALL AUTOSTARTED", "B",
+           lambda hypervisor: _promised(hypervisor.snapshot, lambda domain: domain.stats.memory_maximum),
+           needs=Group.SIZE | Group.AUTOSTART),
+)  # fmt: skip
 
 
 def _states(snapshot: Snapshot) -> Iterator[tuple[str, int]]:
@@ -160,7 +155,8 @@ def _pool_state(pool: Pool) -> Value:
 
 SECTIONS = (
     Section(
-        *("nodes", "NUMA nodes"),
+        "nodes",
+        "NUMA nodes",
         (
             column("node", "NODE", "", lambda node: node.number),
             column("cpus", "CPUS", None, lambda node: node.cpus or None, least=12),
@@ -172,7 +168,8 @@ SECTIONS = (
         lambda snapshot: snapshot.host.nodes if snapshot.host else (),
     ),
     Section(
-        *("states", "VMs"),
+        "states",
+        "VMs",
         (
             column("state", "STATE", None, lambda counted: counted[0]),
             column("vms", "VMS", "", lambda counted: counted[1]),
@@ -180,7 +177,8 @@ SECTIONS = (
         _states,
     ),
     Section(
-        *("pools", "Storage pools"),
+        "pools",
+        "Storage pools",
         (
             column("name", "POOL", None, lambda pool: pool.name, least=12),
             column("kind", "TYPE", None, lambda pool: pool.kind or None, Group.POOLS),
@@ -198,7 +196,8 @@ SECTIONS = (
         lambda snapshot: snapshot.pools,
     ),
     Section(
-        *("networks", "Networks"),
+        "networks",
+        "Networks",
         (
             column("name", "NETWORK", None, lambda network: network.name, least=12),
             column("active", "ACTIVE", None, lambda network: network.active),
@@ -211,7 +210,8 @@ SECTIONS = (
         lambda snapshot: snapshot.networks,
     ),
     Section(
-        *("uplinks", "Interfaces of the host that carry VMs"),
+        "uplinks",
+        "Interfaces of the host that carry VMs",
         (
             column("name", "INTERFACE", None, lambda uplink: uplink.name),
             column("up", "UP", None, lambda uplink: None if uplink.stats.up is None else bool(uplink.stats.up)),
