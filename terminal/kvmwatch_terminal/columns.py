@@ -10,7 +10,7 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Disk, Interface
 from kvmwatch.model.units import human, two_units
 from kvmwatch_terminal import rows
-from kvmwatch_terminal.rows import Row, Thing
+from kvmwatch_terminal.rows import Line, Row
 
 #: in base units; None: it has none, or it could not be had (see ``unknown``)
 Value = Union[str, float, bool, list[str], None]
@@ -53,7 +53,7 @@ class Column(NamedTuple):
         return self.unit is not None
 
 
-def unknown(column: Column, row: Row | Thing) -> bool:
+def unknown(column: Column, row: Line) -> bool:
     """Whether a value is missing though there should be one."""
     if column.of(row) is not None:
         return False
@@ -64,7 +64,7 @@ def unknown(column: Column, row: Row | Thing) -> bool:
     return (row.silent and bool(column.needs & _OF_QEMU)) or any(part.group in column.needs for part in row.unread)
 
 
-def cell(column: Column, row: Row | Thing) -> str:
+def cell(column: Column, row: Line) -> str:
     """The value for people; it may have control characters that others wrote."""
     value = column.of(row)
     if value is None or value == []:
@@ -87,7 +87,7 @@ def link(interface: Interface) -> Value:
     return interface.detached or (None if number is None else derived.LINKS[int(number)])
 
 
-def ago(row: Row | Thing, at: float | None) -> str:
+def ago(row: Line, at: float | None) -> str:
     """How long ago a Unix time was when it was read."""
     return f"{two_units(max(0.0, row.now - (at or 0)))} ago"
 

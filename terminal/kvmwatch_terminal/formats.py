@@ -13,7 +13,7 @@ from typing import Any
 from kvmwatch.model.snapshot import Snapshot, texts
 from kvmwatch_terminal import beside
 from kvmwatch_terminal.columns import Column, Value
-from kvmwatch_terminal.rows import Problem, Row, Thing
+from kvmwatch_terminal.rows import Line, Problem, Row
 
 _DIGITS = 3  # after the point, of a rate or a percentage
 #: Unicode's categories of characters that a terminal may act upon: JSON can escape them
@@ -34,7 +34,7 @@ def add_options(made: argparse.ArgumentParser, forms: Sequence[str], help_text: 
         )
 
 
-def as_csv(rows: Sequence[Row | Thing], columns: Sequence[Column], shown: Callable[[str], str]) -> str:
+def as_csv(rows: Sequence[Line], columns: Sequence[Column], shown: Callable[[str], str]) -> str:
     """A line with the columns' names and one for each row; what there is not, or is not known, is empty."""
     lines = [[column.name for column in columns]]
     lines += ([shown(_plain(column.of(row))) for column in columns] for row in rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from check_kvm import host as host_check
@@ -14,29 +14,20 @@ from kvmwatch.model.snapshot import Domain, Host, Pool, Snapshot, Unread, Unread
 from kvmwatch.model.units import two_units
 from kvmwatch_terminal.columns import Column, Value
 from kvmwatch_terminal.rows import Thing
-from kvmwatch_terminal.sections import column
+from kvmwatch_terminal.sections import Section, column
 
 
-class Hypervisor(NamedTuple):
+class Whole(NamedTuple):
     """What the lines of the whole look at."""
 
     host: Host
     snapshot: Snapshot
 
 
-class Section(NamedTuple):
-    """Things of one kind, a line each; ``name`` is the key in JSON."""
-
-    name: str
-    title: str
-    columns: tuple[Column, ...]
-    of: Callable[[Snapshot], Iterable[Any]]  # the records that its columns look at
-
-
 def whole(snapshot: Snapshot) -> Thing | None:
     """The hypervisor; None: its host could not be read."""
     host = snapshot.host
-    return Thing(Hypervisor(host, snapshot), snapshot.time, (*snapshot.unread, *host.unread)) if host else None
+    return Thing(Whole(host, snapshot), snapshot.time, (*snapshot.unread, *host.unread)) if host else None
 
 
 def things(section: Section, snapshot: Snapshot) -> list[Thing]:
@@ -52,7 +43,7 @@ def _unread(thing: Any) -> Unreads:
 
 
 def _of_host(name: str, header: str, unit: str | None, of: Callable[[Host], Value]) -> Column:
-    return column(name, header, unit, lambda hypervisor: of(hypervisor.host), Group.HOST)
+    return column(name, header, unit, lambda whole: of(whole.host), Group.HOST)
 
 
 def _stat(name: str, header: str, unit: str) -> Column:
@@ -106,7 +97,7 @@ WHOLE = (
     _of_host("driver", "DRIVER", None, lambda host: host.driver),
     _of_host("hypervisor", "HYPERVISOR", None, lambda host: host.hypervisor_version),
     column("uptime", "UP", "s",
-           lambda hypervisor: hypervisor.host.stats.uptime, Group.HOST,
+           lambda whole: whole.host.stats.uptime, Group.HOST,
            text=lambda thing: two_units(thing.of.host.stats.uptime)),
     _stat("latency", "LIBVIRT ANSWERS IN", "s"),
     _stat("cpus", "CPUS", ""),
@@ -134,9 +125,9 @@ WHOLE = (
     _figure("memory_overcommit", "PROMISED, % OF MEMORY"),
     _of_host("fits", "LARGEST VM THAT FITS", "B", lambda host: _fits(host, host.stats.memory_assigned)),
     column("vcpus_with_autostart", "VCPUS, WITH ALL AUTOSTARTED", "",
-           lambda hypervisor: _promised(hypervisor.snapshot, _vcpus), Group.SIZE | Group.AUTOSTART),
+           lambda whole: _promised(whole.snapshot, _vcpus), Group.SIZE | Group.AUTOSTART),
     column("memory_with_autostart", "MEMORY, WITH ALL AUTOSTARTED", "B",
-           lambda hypervisor: _promised(hypervisor.snapshot, lambda domain: domain.stats.memory_maximum),
+           lambda whole: _promised(whole.snapshot, lambda domain: domain.stats.memory_maximum),
            needs=Group.SIZE | Group.AUTOSTART),
 )  # fmt: skip
 

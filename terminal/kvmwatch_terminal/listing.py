@@ -14,15 +14,13 @@ from kvmwatch.command.options import Parser, add_common, takes
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Snapshot
-from kvmwatch.model.text import readable
 from kvmwatch.reading.connection import is_local
 from kvmwatch_terminal import beside, formats, reading, storage
-from kvmwatch_terminal.beside import Line
 from kvmwatch_terminal.columns import BY_NAME, COLUMNS, DATA, TABLE, WIDE, Column
 from kvmwatch_terminal.devices import Devices
 from kvmwatch_terminal.filters import FILTERS, Filter, filtered
 from kvmwatch_terminal.order import BY_PROBLEM, in_order
-from kvmwatch_terminal.rows import SEVERITIES, Problem, Row, hypervisor_problems, judged, rows
+from kvmwatch_terminal.rows import SEVERITIES, Line, Problem, Row, rows
 from kvmwatch_terminal.table import table
 from kvmwatch_terminal.width import cut
 
@@ -140,6 +138,8 @@ def _read(options: argparse.Namespace, columns: set[Column]) -> Listed:
     from check_kvm.frame.check_options import site_config  # noqa: PLC0415 - only when it is used
     from check_kvm.frame.judging import of_domains, of_hypervisor  # noqa: PLC0415
 
+    from kvmwatch_terminal.verdicts import hypervisor_problems, judged  # noqa: PLC0415
+
     config = site_config(options.config)
     selection = Selection.parse(options.domain, options.exclude)
     judges = options.problems or any(column.judged for column in columns)
@@ -180,7 +180,7 @@ def _printed(options: argparse.Namespace, listed: Listed, columns: tuple[Column,
     snapshot, found, problems = listed
     if options.format == "json":
         return formats.as_json(snapshot, found, columns, problems, options.limit)
-    shown = (lambda text: readable(text, reading.LONGEST)) if reading.on_terminal() else str
+    shown = reading.fit()
     if options.format == "names":
         if more := _more(found, options.limit):
             reading.say(more)

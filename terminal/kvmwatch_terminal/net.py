@@ -15,7 +15,6 @@ from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Snapshot, texts
-from kvmwatch.model.text import readable
 from kvmwatch.model.topology import BRIDGE, PORT, UPLINK, Node
 from kvmwatch.reading.connection import is_local
 from kvmwatch.reading.deadline import Deadline
@@ -184,8 +183,7 @@ def _printed(
     if options.format == "json":
         return formats.json_text({**head, key: [_as_json(row, columns) for row in rows]})
     if options.format == "csv":
-        shown = (lambda text: readable(text, reading.LONGEST)) if reading.on_terminal() else str
-        return formats.as_csv(rows, columns, shown)
+        return formats.as_csv(rows, columns, reading.fit())
     most = WIDE if options.wide else TABLE
     usual = [column for column in columns if column.shown <= most]
     return table(rows, usual, None if options.wide else reading.room())

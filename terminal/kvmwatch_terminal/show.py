@@ -17,8 +17,9 @@ from kvmwatch.reading.connection import is_local
 from kvmwatch_terminal import page, reading, whose
 from kvmwatch_terminal.details import SECTIONS, WHOLE
 from kvmwatch_terminal.formats import json_text, rounded
-from kvmwatch_terminal.rows import Said, judged, said
+from kvmwatch_terminal.rows import Said
 from kvmwatch_terminal.sections import Shown, things
+from kvmwatch_terminal.verdicts import judged, said
 
 if TYPE_CHECKING:
     from check_kvm.frame.plugin import Check

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from kvmwatch_terminal import show
-from kvmwatch_terminal.rows import OK
+from kvmwatch_terminal.rows import OK, Line
 from kvmwatch_terminal.table import GAP, Layout, cell_texts, laid_out, present
 from kvmwatch_terminal.top import header, keys, model, views
 from kvmwatch_terminal.top.feed import News
@@ -100,7 +100,7 @@ def _heads(state: State, layout: Layout, width: int) -> Spans:
 
 
 def _line(
-    state: State, line: views.Line, cells: Sequence[str], layout: Layout, width: int, selected: bool, old: bool
+    state: State, line: Line, cells: Sequence[str], layout: Layout, width: int, selected: bool, old: bool
 ) -> Spans:
     if selected:
         return filled(fitted([Span(GAP.join(cells), SELECTED)], width), width, SELECTED)
