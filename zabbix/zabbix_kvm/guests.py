@@ -323,6 +323,6 @@ def _is_ours(host: Record) -> bool:
 
 def _without_mark(host: Record) -> list[Record] | None:
     """The tags of a host whose VM was missing, without the mark; None when it was not."""
-    tags = [{"tag": tag["tag"], "value": tag["value"]} for tag in host["tags"]]
+    tags = Api.tags_of(host)
     kept = [tag for tag in tags if tag["tag"] != MARK]
     return kept if len(kept) < len(tags) else None
