@@ -25,11 +25,11 @@ def names(rows: Sequence[Row], shown: Callable[[str], str]) -> str:
     return "\n".join(shown(row.domain.name) for row in rows)
 
 
-def add_options(made: argparse.ArgumentParser, forms: Sequence[str], help_text: str) -> None:
+def add_options(command: argparse.ArgumentParser, forms: Sequence[str], help_text: str) -> None:
     """Add ``--format``, of which the table is the default, and what other commands of ours call two of them."""
-    made.add_argument("--format", choices=forms, default="table", help=f"{help_text} (default: table)")
+    command.add_argument("--format", choices=forms, default="table", help=f"{help_text} (default: table)")
     for name in ("csv", "json"):
-        made.add_argument(
+        command.add_argument(
             f"--{name}", dest="format", action="store_const", const=name, help=f"the same as --format {name}"
         )
 

@@ -34,22 +34,22 @@ than a minute ago, else of a second. Colours: only on a terminal, and not with N
 Exit: 0 the list was printed, whatever is wrong with the VMs; 3 the hypervisor or an option could not be read."""
 
 
-def add_options(made: Parser) -> None:
+def add_options(command: Parser) -> None:
     """Add the options of the command to its parser."""
     from check_kvm.frame.check_options import add_site_options  # noqa: PLC0415 - only when it is used
 
-    made.description = "Lists all VMs, running or not, those with the worst problem first."
-    made.epilog = _epilog()
-    add_common(made)
-    add_site_options(made)
-    columns = made.add_argument(
+    command.description = "Lists all VMs, running or not, those with the worst problem first."
+    command.epilog = _epilog()
+    add_common(command)
+    add_site_options(command)
+    columns = command.add_argument(
         "-o",
         "--columns",
         type=_columns,
         metavar="[+]COLUMN,...",
         help="these columns, or with + these as well: see below; only what they show is read",
     )
-    sort = made.add_argument(
+    sort = command.add_argument(
         "--sort",
         type=_column,
         metavar="COLUMN",
@@ -58,17 +58,17 @@ def add_options(made: Parser) -> None:
     )
     for option in (columns, sort):
         takes(option, lambda _: BY_NAME)
-    made.add_argument("--reverse", action="store_true", help="the other way round")
-    made.add_argument(
+    command.add_argument("--reverse", action="store_true", help="the other way round")
+    command.add_argument(
         "-n", "--limit", type=_limit, metavar="N", help="only the first N; how many more there are is said"
     )
-    made.add_argument("--wide", action="store_true", help="more columns, and nothing cut")
+    command.add_argument("--wide", action="store_true", help="more columns, and nothing cut")
     formats.add_options(
-        made, FORMATS, "a table for people; csv or json with all columns in base units; or just the names"
+        command, FORMATS, "a table for people; csv or json with all columns in base units; or just the names"
     )
-    made.add_argument("--all", action="store_true", help="running or not, which is the default")
+    command.add_argument("--all", action="store_true", help="running or not, which is the default")
     for each in FILTERS:
-        made.add_argument(
+        command.add_argument(
             *each.options,
             dest="filters",
             action="append_const",
@@ -76,7 +76,7 @@ def add_options(made: Parser) -> None:
             default=[],
             help=f"only VMs {each.help}",
         )
-    made.add_argument(
+    command.add_argument(
         "--on",
         action="append",
         default=[],
@@ -84,12 +84,12 @@ def add_options(made: Parser) -> None:
         help="only VMs with a disk there, backing images counted: a storage pool, a path with what is below it, a "
         "device with what stands on it, what is mounted (nas:/export); repeatable",
     )
-    made.add_argument(
+    command.add_argument(
         "--problems",
         action="store_true",
         help="only what something is wrong with: VMs, and where none are chosen, the host, its pools and networks",
     )
-    made.set_defaults(run=_run)
+    command.set_defaults(run=_run)
 
 
 class Listed(NamedTuple):

@@ -39,26 +39,26 @@ _GROUPS = (
 _LOCAL = (Group.PROCESSES, Group.THREADS, Group.PSS)
 
 
-def add_options(made: Parser) -> None:
+def add_options(command: Parser) -> None:
     """Add the options of the command to its parser."""
     from check_kvm.frame.check_options import add_site_options  # noqa: PLC0415 - only when it is used
 
-    made.description = "Shows all that is known of one VM or of the hypervisor, and what each check says of it."
-    made.epilog = (
+    command.description = "Shows all that is known of one VM or of the hypervisor, and what each check says of it."
+    command.epilog = (
         "Exit: 0 it was shown, whatever is wrong with it; 3 there is no such VM, or it could not be read.\n"
         "? stands for what it should have and could not be had; what it does not have is left out, or is -."
     )
-    made.add_argument(
+    command.add_argument(
         "vm", metavar="VM", nargs="?", help="its name or UUID, or libvirt's Id where no VM is called so"
     )
-    made.add_argument(
+    command.add_argument(
         "--pid", type=_pid, metavar="PID", help="the VM whose QEMU process, or a thread of it, this is"
     )
-    made.add_argument("--host", action="store_true", help="the hypervisor, instead of a VM")
-    add_common(made, selects=False)
-    add_site_options(made)
-    made.add_argument("--json", action="store_true", help="as JSON, in base units")
-    made.set_defaults(run=_run)
+    command.add_argument("--host", action="store_true", help="the hypervisor, instead of a VM")
+    add_common(command, selects=False)
+    add_site_options(command)
+    command.add_argument("--json", action="store_true", help="as JSON, in base units")
+    command.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> Outcome:
