@@ -164,12 +164,14 @@ def test_it_is_waited_for_while_nobody_listens(
 ) -> None:
     """Icinga has its port again a second or two after it began to load another configuration."""
     refused = []
+    one_at_a_time = threading.Lock()  # several connections are refused at once
     with late_api(Icinga()) as (url, listen):
 
         def sleep(*_retry: object) -> None:
-            if not refused:
-                listen()
-            refused.append(1)
+            with one_at_a_time:
+                if not refused:
+                    listen()
+                refused.append(1)
 
         monkeypatch.setattr(Retry, "sleep", sleep)
         assert send(url) == (20, [], "")
