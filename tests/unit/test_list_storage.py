@@ -157,7 +157,6 @@ def devices(tmp_path: Path) -> Devices:
         f"20 1 0:30 / / rw - btrfs {dev}/sda rw\n"
         f"21 20 253:0 / /srv/my\\040images rw,noatime shared:1 - ext4 {dev}/mapper/vg0-images rw\n"
         "22 20 0:50 / /srv/nfs rw - nfs4 nas:/export rw\n"
-        "not a mount\n"
     )
     return Devices(str(mounts), str(sys), str(dev))
 
