@@ -56,8 +56,8 @@ def run(take: Take, state: State, number: int | None, make: Format) -> int:
                 if text not in said:
                     reading.say(text)
             said = told
-            made = make(state, taken, not shown)
-            if made and not _told(made):  # of a view without lines CSV has none
+            page = make(state, taken, not shown)
+            if page and not _told(page):  # of a view without lines CSV has none
                 return 0
         shown += 1
         if number is not None and shown >= number:
@@ -111,8 +111,8 @@ def _columns(state: State) -> tuple[Column, ...]:
 
 
 def _object(line: Line, columns: tuple[Column, ...]) -> dict[str, Any]:
-    made: dict[str, Any] = {column.name: formats.rounded(column.of(line)) for column in columns}
+    document: dict[str, Any] = {column.name: formats.rounded(column.of(line)) for column in columns}
     if isinstance(line, Row):
-        made["unread"] = texts(line.unread)
-        made["not_responding"] = formats.rounded(line.domain.not_responding)
-    return made
+        document["unread"] = texts(line.unread)
+        document["not_responding"] = formats.rounded(line.domain.not_responding)
+    return document
