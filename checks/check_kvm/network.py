@@ -85,10 +85,7 @@ CHECK = plugin.Check(
         MetricSpec("tx_packets", "/s", "packets sent per second"),
     ),
     judge=judge,
-    conditions=(
-        DETACHED,
-        LINK_DOWN,
-    ),
+    conditions=(DETACHED, LINK_DOWN),
     needs_rates=True,
 )
 

@@ -38,7 +38,10 @@ NOT_ANSWERING = Condition("not_answering", Unknown, "its storage does not answer
 
 STATES = (
     StateVerdict(
-        *(states.POOL_INACTIVE, True, Critical, "inactive though it should be active (autostart)"),
+        states.POOL_INACTIVE,
+        True,
+        Critical,
+        "inactive though it should be active (autostart)",
         "VMs on it cannot be started",
         INACTIVE,
     ),
@@ -54,7 +57,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     """Judge every pool."""
     usages: dict[str, float | None] = {}
     for pool in snapshot.pools:
-        verdict.owe(pool.name, metrics=_figures(pool))
+        verdict.owe(pool.name, metrics=_metrics(pool))
         subject = verdict.subject(pool.name, pool.name, unread=pool.unread)
         for found, text in _said(pool):
             subject.say(found, text)
@@ -62,7 +65,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
         values = figures(pool)
         usages[pool.name] = usage = values["usage"]
         subject.rank = usage or 0
-        for metric in _figures(pool):
+        for metric in _metrics(pool):
             _measure(subject, metric, values)
         if is_local(snapshot.uri):  # where one is seen, or said why not
             subject.spare("thin_data", "thin_metadata")
@@ -90,7 +93,7 @@ def figures(pool: Pool) -> dict[str, float | None]:
     }
 
 
-def _figures(pool: Pool) -> Iterable[str]:
+def _metrics(pool: Pool) -> Iterable[str]:
     """The metrics that pools of its type have; of a type that could not be read just now, those of most."""
     kind = pool_kinds.of(pool.kind)
     if kind.use == pool_kinds.LUNS:

@@ -26,7 +26,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     for domain, subject in verdict.domains(snapshot, needs_answer=False):
         process = processes.get(domain.uuid)
         if process is None:
-            if not _why(domain):  # else the frame says it
+            if not _is_explained(domain):
                 subject.say(*_without_process(snapshot))
             continue
         values = figures(process)
@@ -59,7 +59,8 @@ def _without_process(snapshot: Snapshot) -> tuple[ServiceState, str]:
     return Unknown, "has no QEMU process that could be found"
 
 
-def _why(domain: Domain) -> bool:
+def _is_explained(domain: Domain) -> bool:
+    """Whether its record says why it has no process that is known: then the frame tells it."""
     return any(part.group is Group.PROCESSES for part in domain.unread)
 
 
@@ -67,7 +68,7 @@ def stray(process: Process, snapshot: Snapshot) -> str:
     """What is said of a process that looks like a QEMU, and is none that this libvirt is known to have started."""
     for domain in snapshot.domains:
         if domain.uuid == process.uuid:
-            if _why(domain):
+            if _is_explained(domain):
                 return f"claims the UUID of {domain.name}, and nothing shows that libvirt started it"
             return f"claims the UUID of {domain.name}, but libvirt did not start it"
     return "is not one of this libvirt's: started by hand, by another libvirt (a user's), or left behind by one"

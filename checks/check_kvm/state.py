@@ -165,7 +165,15 @@ CHECK = plugin.Check(
     ),
     judge=judge,
     conditions=(
-        *(FAULT, NOT_RUNNING, NOT_SHUTOFF, HELD, NOT_RESPONDING, HUNG, WRONG_HOST, NO_AUTOSTART, TRANSIENT),
+        FAULT,
+        NOT_RUNNING,
+        NOT_SHUTOFF,
+        HELD,
+        NOT_RESPONDING,
+        HUNG,
+        WRONG_HOST,
+        NO_AUTOSTART,
+        TRANSIENT,
     ),
 )
 

@@ -8,12 +8,12 @@ import sys
 from collections.abc import Iterable, Sequence
 from math import ceil
 from pathlib import Path
-from typing import Any
 
 from check_kvm.frame import judging, output, perfdata, placing
 from check_kvm.frame.check_options import add_choice, add_site_options, site_config
 from check_kvm.frame.plugin import Check, unknown
 from check_kvm.frame.sampling import rated
+from check_kvm.frame.siteconfig import SiteConfig
 
 from kvmwatch import __version__
 from kvmwatch.command import frame
@@ -21,7 +21,7 @@ from kvmwatch.command.frame import Outcome
 from kvmwatch.command.options import Parser, add_allow_http, add_common, path, seconds
 from kvmwatch.command.roster import Roster
 from kvmwatch.command.watchdog import UNKNOWN
-from kvmwatch.model.errors import LONGEST, KvmwatchError, UsageError
+from kvmwatch.model.errors import LONGEST_MESSAGE, KvmwatchError, UsageError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Snapshot
@@ -31,7 +31,7 @@ from kvmwatch.reading.connection import DEFAULT_URI, is_local
 from kvmwatch.reading.deadline import Deadline
 from nagios_kvm import services
 from nagios_kvm.budget import Budget
-from nagios_kvm.definitions import Site, check_uri, host_name
+from nagios_kvm.definitions import Renderer, Site, check_uri, host_name
 from nagios_kvm.homes import Homes, own
 from nagios_kvm.judging import Result, results
 from nagios_kvm.turns import Turns
@@ -61,21 +61,12 @@ def _config(options: argparse.Namespace) -> Outcome:
     deadline = Deadline.of_command(options.timeout)
     if options.format == "director-import" and not options.vm_host:
         options.vm_host = VmHost("{name}")  # a list of hosts
-    if (options.validate or options.reload) and not options.output:
-        raise UsageError("--validate and --reload go with --output FILE")
+    _refuse_alone(options)
     uri = _uri_of_checks(options)
     check_uri(uri or "")
     # an agent at an endpoint is on the hypervisor itself
     chosen = services.checks(options.check, uri or (DEFAULT_URI if options.endpoint else options.uri))
-    if options.vm_host_exists and not options.vm_host:
-        raise UsageError("--vm-host-exists goes with --vm-host PATTERN, which says how these hosts are called")
-    selection = Selection.parse(options.domain, options.exclude)
-    # names and metadata are all that is needed
-    groups = Group.SHUT_OFF | Group.POLICY
-    snapshot = Reader(options.uri, groups, selection, deadline, Roster(options.state_dir, options.uri)).read()
-    unread = [part for domain in snapshot.domains for part in domain.unread]  # whether it is to be left alone
-    for part in (*snapshot.unread, *unread):  # without them their services would be removed, or made
-        raise KvmwatchError(part.text)
+    snapshot = _named(options, deadline)
     site = Site(
         host=options.host or _host_name(options.uri),
         uri=uri,
@@ -103,14 +94,14 @@ def _config(options: argparse.Namespace) -> Outcome:
         text = file.text().rstrip("\n")
         _note(file.notes)
         return Outcome(text)
-    path = Path(options.output)
+    output_file = Path(options.output)
     heard: list[str] = []
 
     def write(wanted: Snapshot) -> tuple[Definitions, bool]:
         file = definitions(wanted)
         changed = files.replace(
-            path,
-            lambda before: file.text(before, path, force=options.force),
+            output_file,
+            lambda before: file.text(before, output_file, force=options.force),
             *(options.validate, options.reload, deadline),
             also=lambda: file.others,
             hear=heard.append,
@@ -123,6 +114,29 @@ def _config(options: argparse.Namespace) -> Outcome:
     return Outcome(f"{options.output}: {what}", _REFUSED if left_out else 0)
 
 
+def _refuse_alone(options: argparse.Namespace) -> None:
+    """Raise UsageError for options of config that mean nothing without another one."""
+    if (options.validate or options.reload) and not options.output:
+        raise UsageError("--validate and --reload go with --output FILE")
+    if (options.endpoint or options.check_uri) and not options.active:
+        raise UsageError("--endpoint and --check-uri go with --active: passive services run no check")
+    if options.endpoint and options.format != "icinga2":
+        raise UsageError("--endpoint goes with --format icinga2")
+    if options.vm_host_exists and not options.vm_host:
+        raise UsageError("--vm-host-exists goes with --vm-host PATTERN, which says how these hosts are called")
+
+
+def _named(options: argparse.Namespace, deadline: Deadline) -> Snapshot:
+    """The VMs with their names and metadata. Raises KvmwatchError where not all of that is known."""
+    selection = Selection.parse(options.domain, options.exclude)
+    groups = Group.SHUT_OFF | Group.POLICY
+    snapshot = Reader(options.uri, groups, selection, deadline, Roster(options.state_dir, options.uri)).read()
+    unread = [part for domain in snapshot.domains for part in domain.unread]  # whether it is to be left alone
+    for part in (*snapshot.unread, *unread):  # without them their services would be removed, or made
+        raise KvmwatchError(part.text)
+    return snapshot
+
+
 def _note(notes: Sequence[str]) -> None:
     """Say on stderr what of the definitions is not as somebody wanted it."""
     for note in _few(notes):
@@ -131,7 +145,7 @@ def _note(notes: Sequence[str]) -> None:
 
 def _say(text: str) -> None:
     """A line on stderr, as errors are printed: what VMs are called and others say may be in it."""
-    print(f"nagios_kvm: {readable(text, LONGEST)}", file=sys.stderr)
+    print(f"nagios_kvm: {readable(text, LONGEST_MESSAGE)}", file=sys.stderr)
 
 
 def _few(notes: Sequence[str]) -> list[str]:
@@ -141,10 +155,6 @@ def _few(notes: Sequence[str]) -> list[str]:
 
 def _uri_of_checks(options: argparse.Namespace) -> str | None:
     """What the checks read, None: their own default. At an endpoint that is another URI than what is read here."""
-    if (options.endpoint or options.check_uri) and not options.active:
-        raise UsageError("--endpoint and --check-uri go with --active: passive services run no check")
-    if options.endpoint and options.format != "icinga2":
-        raise UsageError("--endpoint goes with --format icinga2")
     read_here = None if options.endpoint or options.uri == options.default_uri else options.uri
     uri: str | None = options.check_uri or read_here
     return uri
@@ -156,10 +166,15 @@ def _selection(options: argparse.Namespace) -> tuple[str, ...]:
     return tuple(f"{kind}={word}" for kind, words in given for word in sorted(set(words)))
 
 
-def _renderer(name: str) -> Any:
+def _renderer(name: str) -> Renderer:
     from nagios_kvm import director, director_import, icinga2, nagios  # noqa: PLC0415 - publish does without
 
-    renderers = {"nagios": nagios, "icinga2": icinga2, "director": director, "director-import": director_import}
+    renderers: dict[str, Renderer] = {
+        "nagios": nagios,
+        "icinga2": icinga2,
+        "director": director,
+        "director-import": director_import,
+    }
     return renderers[name]
 
 
@@ -217,15 +232,15 @@ def _local(options: argparse.Namespace) -> Outcome:
             import traceback  # noqa: PLC0415 - costs 3 ms
 
             print(without_password(traceback.format_exc()), file=sys.stderr)
-        return _local_failed(options, error)
+        return _local_failed(error)
     return Outcome(checkmk.lines(told))
 
 
-def _local_too_late(options: argparse.Namespace, message: str) -> Outcome:
-    return _local_failed(options, KvmwatchError(message))
+def _local_too_late(_options: argparse.Namespace, message: str) -> Outcome:
+    return _local_failed(KvmwatchError(message))
 
 
-def _local_failed(_options: argparse.Namespace, error: Exception) -> Outcome:
+def _local_failed(error: Exception) -> Outcome:
     """What Checkmk is told when there are no results; its agent looks at no exit code."""
     from nagios_kvm import checkmk  # noqa: PLC0415
 
@@ -249,13 +264,14 @@ def _only(error: Exception) -> Result:
 
 def _judged(
     options: argparse.Namespace,
-    chosen: Any,
-    config: Any,
+    chosen: Sequence[Check],
+    config: SiteConfig,
     style: output.Style,
     deadline: Deadline,
     counters: str,
     *readers: str,
-) -> Any:
+) -> list[Result]:
+    """Read the hypervisor with rates since the counters of these readers, and give the result of every service."""
     selection = Selection.parse(options.domain, options.exclude)
     reader = Reader(
         options.uri, judging.groups(chosen), selection, deadline, Roster(options.state_dir, options.uri)
@@ -277,25 +293,59 @@ def _host_name(uri: str) -> str:
 
 def parser() -> Parser:
     """The options."""
-    made = Parser(prog="nagios_kvm", description=__doc__, allow_abbrev=False)
-    made.add_argument("-V", "--version", action="version", version=f"kvmwatch {__version__}")
-    commands: argparse._SubParsersAction[Parser] = made.add_subparsers(
+    command = Parser(prog="nagios_kvm", description=__doc__, allow_abbrev=False)
+    command.add_argument("-V", "--version", action="version", version=f"kvmwatch {__version__}")
+    subcommands: argparse._SubParsersAction[Parser] = command.add_subparsers(
         title="commands", dest="command", required=True, metavar="COMMAND"
     )
-    config = commands.add_parser("config", help="write service definitions for the VMs", allow_abbrev=False)
-    publish = commands.add_parser(
+    config = subcommands.add_parser("config", help="write service definitions for the VMs", allow_abbrev=False)
+    publish = subcommands.add_parser(
         "publish", help="judge all VMs once and send passive results", allow_abbrev=False
     )
-    local = commands.add_parser(
+    local = subcommands.add_parser(
         "local",
         help="judge all VMs once and print the lines of a Checkmk local check",
         allow_abbrev=False,
     )
     for subcommand in (config, publish, local):
-        _add_choice(subcommand)
+        _add_shared(subcommand)
     for subcommand in (config, publish):
         _add_host(subcommand)
+    _add_config(config)
+    _add_publish(publish)
+    config.set_defaults(run=_config, default_uri=config.get_default("uri"))
+    publish.set_defaults(run=_publish)
     local.set_defaults(run=_local, too_late=_local_too_late, vm_host=None)
+    return command
+
+
+def _add_shared(subcommand: argparse.ArgumentParser) -> None:
+    add_common(subcommand)
+    add_site_options(subcommand)
+    add_choice(
+        subcommand,
+        f"only these, and host, on which they depend: {_names(judging.all_checks())}",
+        _names(services.checks([])),
+    )
+
+
+def _add_host(subcommand: argparse.ArgumentParser) -> None:
+    subcommand.add_argument(
+        "--host",
+        type=host_name,
+        metavar="NAME",
+        help="the hypervisor's host in the monitoring system (default: this host's name)",
+    )
+    subcommand.add_argument(
+        "--vm-host",
+        type=VmHost.parse,
+        metavar="PATTERN",
+        help="put each VM's services on a host of its own that is called by this, with {name} or {uuid} in it; "
+        "it stays when the VM moves to another hypervisor. The same for config and publish (default: none)",
+    )
+
+
+def _add_config(config: argparse.ArgumentParser) -> None:
     config.add_argument("--format", choices=FORMATS, required=True, help="for which system")
     config.add_argument(
         "--output",
@@ -343,7 +393,9 @@ def parser() -> Parser:
         action="store_true",
         help="the monitoring system has the hosts of --vm-host already: make their services alone",
     )
-    config.set_defaults(run=_config, default_uri=config.get_default("uri"))
+
+
+def _add_publish(publish: argparse.ArgumentParser) -> None:
     publish.add_argument(
         "--to",
         type=path,
@@ -371,35 +423,7 @@ def parser() -> Parser:
         choices=perfdata.STYLES,
         help="as the checks have it (default: full, and known for a URL, for Icinga)",
     )
-    publish.set_defaults(run=_publish)
-    return made
 
 
 def _names(checks: Iterable[Check]) -> str:
     return ", ".join(check.name for check in checks)
-
-
-def _add_host(made: argparse.ArgumentParser) -> None:
-    made.add_argument(
-        "--host",
-        type=host_name,
-        metavar="NAME",
-        help="the hypervisor's host in the monitoring system (default: this host's name)",
-    )
-    made.add_argument(
-        "--vm-host",
-        type=VmHost.parse,
-        metavar="PATTERN",
-        help="put each VM's services on a host of its own that is called by this, with {name} or {uuid} in it; "
-        "it stays when the VM moves to another hypervisor. The same for config and publish (default: none)",
-    )
-
-
-def _add_choice(made: argparse.ArgumentParser) -> None:
-    add_common(made)
-    add_site_options(made)
-    add_choice(
-        made,
-        f"only these, and host, on which they depend: {_names(judging.all_checks())}",
-        _names(services.checks([])),
-    )

@@ -6,18 +6,13 @@ import errno
 import os
 import select
 import time
-from collections.abc import Sequence
-from functools import cached_property
-from pathlib import Path
-
-from check_kvm.frame.perfdata import FULL
 
 from kvmwatch.model.errors import DENIED, KvmwatchError, advised
 from kvmwatch.reading.deadline import Deadline
-from nagios_kvm import nagios_objects
 from nagios_kvm.fitting import fitted
 from nagios_kvm.judging import Result
-from nagios_kvm.targets import Owners, Taken
+from nagios_kvm.nagios_objects import OfNagios
+from nagios_kvm.targets import Taken
 from nagios_kvm.turns import Turns
 
 #: bytes that a pipe takes of a writer in one piece: a longer line could be torn apart by those of others
@@ -25,24 +20,10 @@ LINE = select.PIPE_BUF
 _HEAD = 512  # of these for what stands before the output, and for what is escaped in it
 
 
-class CommandFile:
+class CommandFile(OfNagios):
     """A command_file. What is written there is read by Nagios, which tells nobody what it makes of it."""
 
     limit = LINE - _HEAD
-    words = "{to}: {number} of {total} results for host {host} written"
-    perfdata = FULL
-
-    def __init__(self, path: Path) -> None:
-        """``path``: a pipe."""
-        self._path = path
-
-    @cached_property
-    def _objects(self) -> nagios_objects.Objects | None:
-        return nagios_objects.find(self._path)
-
-    def owners(self, _results: Sequence[Result], _deadline: Deadline) -> Owners:
-        """Of all hosts that its Nagios has, where it is known which that is."""
-        return self._objects.owners if self._objects else {}
 
     def send(self, host: str, results: Turns, deadline: Deadline) -> Taken:
         """Write PROCESS_SERVICE_CHECK_RESULT commands.

@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from kvmwatch.model.errors import KvmwatchError
 from nagios_kvm import files, handing_over, manifest
-from nagios_kvm.definitions import Site
+from nagios_kvm.definitions import Renderer, Site
 from nagios_kvm.services import Service
 
 
@@ -18,17 +17,14 @@ class Definitions:
 
     def __init__(
         self,
-        renderer: Any,
+        renderer: Renderer,
         site: Site,
         services: Iterable[Service],
         notes: Iterable[str] = (),
         there: Collection[str] = (),
         moved: Collection[str] = (),
     ) -> None:
-        """``renderer``: one of the modules nagios, icinga2, director, director_import.
-
-        ``there``: UUIDs of all VMs that the hypervisor has, ``moved``: of those of them that moved away.
-        """
+        """``there``: UUIDs of all VMs that the hypervisor has; ``moved``: of those of them that moved away."""
         self._renderer = renderer
         self._site = site
         self._services = tuple(services)
@@ -56,7 +52,7 @@ class Definitions:
         site = self._site
         if self._renderer.COMMENT:
             site = site._replace(heading=(*site.heading, *settled.lines), kept=settled.kept)
-        text: str = self._renderer.render(site, settled.services)
+        text = self._renderer.render(site, settled.services)
         if path and not force:
             empty = not any(service.domain for service in settled.services)
             moved = {entry.name for entry in manifest.read(before) if entry.uuid in self._moved}

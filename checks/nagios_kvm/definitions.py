@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from zlib import crc32
 
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.snapshot import Domain
 from kvmwatch.model.text import without_password
 from nagios_kvm.services import PARENT, Service
+
+#: WITHOUT_CONTACTS of a format where who is told is for rules of the site's own: its validation does not say it
+UNSEEN = re.compile(r"(?!)(.)(.)")
 
 
 class Site(NamedTuple):
@@ -35,6 +39,20 @@ class Site(NamedTuple):
         """A name for the VMs of this file, which no other file of the host has."""
         of_file = f"-{crc32(repr(self.selection).encode()):08x}" if self.selection else ""
         return f"kvm-vms-of-{self.host}{of_file}"
+
+
+class Renderer(Protocol):
+    """A format: one of the modules nagios, icinga2, director, director_import."""
+
+    #: finds what there is in such a file: by its groups the names of each service, or of a VM
+    ENTRY: re.Pattern[str]
+    #: what begins a comment, where ``site.heading`` goes; empty: JSON has none
+    COMMENT: str
+    #: finds of whom nobody is told in what a validation says: a service's name, empty for a host, and the host's
+    WITHOUT_CONTACTS: re.Pattern[str]
+
+    def render(self, site: Site, services: Iterable[Service]) -> str:
+        """Give the file. Raises UsageError for what the format cannot have."""
 
 
 def host_name(text: str) -> str:

@@ -13,18 +13,15 @@ from typing import Any
 from urllib.parse import quote
 
 from kvmwatch.model.errors import UsageError
-from nagios_kvm.definitions import Site, check_name, in_macro, vm_hosts
+from nagios_kvm.definitions import UNSEEN, Site, check_name, in_macro, vm_hosts
 from nagios_kvm.services import Service, pace
 
 Json = dict[str, Any]
 
 #: the line of each service in such a file
 ENTRY = re.compile(r'^ {10}"object_name": "(KVM .*)"', re.MULTILINE)
-#: where all of site.heading goes; None: JSON has no comments
-COMMENT = None
-
-#: who is told is for rules of the site's own, which nobody can see in the validation
-WITHOUT_CONTACTS = re.compile(r"(?!)(.)(.)")
+COMMENT = ""
+WITHOUT_CONTACTS = UNSEEN
 
 
 def render(site: Site, services: Iterable[Service]) -> str:

@@ -12,18 +12,15 @@ from typing import Any
 
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.snapshot import Domain
-from nagios_kvm.definitions import Site, in_macro, vm_hosts
+from nagios_kvm.definitions import UNSEEN, Site, in_macro, vm_hosts
 from nagios_kvm.services import Service
 
 Json = dict[str, Any]
 
 #: the line of each VM in such a file
 ENTRY = re.compile(r'^    "host": "(.*)"', re.MULTILINE)
-#: where all of site.heading goes; None: JSON has no comments
-COMMENT = None
-
-#: who is told is for rules of the site's own, which nobody can see in the validation
-WITHOUT_CONTACTS = re.compile(r"(?!)(.)(.)")
+COMMENT = ""
+WITHOUT_CONTACTS = UNSEEN
 
 
 def render(site: Site, services: Iterable[Service]) -> str:

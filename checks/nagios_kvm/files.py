@@ -18,8 +18,8 @@ from kvmwatch.model.doing import doing
 from kvmwatch.model.errors import DENIED, DeadlineExceeded, KvmwatchError, advised
 from kvmwatch.reading.deadline import Deadline
 from nagios_kvm.guard import guarded
+from nagios_kvm.manifest import LIMIT
 
-_LIMIT = 256 * 1024 * 1024  # bytes; 100,000 services have a fifth of it
 _LOOK = 0.05  # seconds between looks whether another run has ended
 _DIGITS = 16  # of a text's SHA-256, in hexadecimal
 #: the old file while the new one is not accepted: the name of the file, and the digits of the new text
@@ -216,8 +216,8 @@ def _locked(number: int) -> bool | None:
 def _text(path: Path) -> str | None:
     if not path.exists():
         return None
-    if path.stat().st_size > _LIMIT:
-        raise KvmwatchError(f"{path} is larger than {_LIMIT >> 20} MiB, so not one of ours; name another --output")
+    if path.stat().st_size > LIMIT:
+        raise KvmwatchError(f"{path} is larger than {LIMIT >> 20} MiB, so not one of ours; name another --output")
     return path.read_text(encoding="utf-8")
 
 

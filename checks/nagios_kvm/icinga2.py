@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from kvmwatch.model.routing import Routing
 from kvmwatch.model.snapshot import Domain
-from nagios_kvm.definitions import Site, check_name, in_macro, vm_hosts
+from nagios_kvm.definitions import UNSEEN, Site, check_name, in_macro, vm_hosts
 from nagios_kvm.names import ServiceName, encode
 from nagios_kvm.services import FIRST, Service, after_first, pace
 
@@ -22,11 +22,8 @@ ENTRY = re.compile(
     r'|^(?:object|apply) Service (".*") \{\n  (?:host_name =|assign where host\.name ==) (".*")$',
     re.MULTILINE,
 )
-#: where site.heading goes
 COMMENT = "//"
-
-#: who is told is for rules of the site's own, which nobody can see in the validation
-WITHOUT_CONTACTS = re.compile(r"(?!)(.)(.)")
+WITHOUT_CONTACTS = UNSEEN
 
 
 def render(site: Site, services: Iterable[Service]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import configparser
 import contextlib
-import ssl
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
@@ -12,22 +11,19 @@ from typing import Any
 import requests
 from check_kvm.frame.output import DEFAULT_LIMIT
 from check_kvm.frame.perfdata import KNOWN
-from requests.adapters import HTTPAdapter
-from urllib3.util.retry import Retry
-from urllib3.util.ssl_ import create_urllib3_context
 
 from kvmwatch.command import given
 from kvmwatch.command.web import Secrets, Session, check_private
 from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError, UsageError
 from kvmwatch.reading.deadline import Deadline, Started
 from nagios_kvm import fitting
+from nagios_kvm.https import no_answer, session
 from nagios_kvm.judging import Result
 from nagios_kvm.targets import Owners, Taken
 from nagios_kvm.turns import Turns
 
 _ACTION = "/v1/actions/process-check-result"
 _SERVICES = "/v1/objects/services"
-_LIMIT = 1024 * 1024  # bytes of an answer
 _LIMIT_OF_OBJECTS = 64 * 1024 * 1024  # the custom variables of a service of each VM
 _OK = 200
 _NOT_FOUND = 404
@@ -35,46 +31,6 @@ _NO_OBJECTS = "No objects found"
 _UNAUTHORIZED = 401
 _CONNECTIONS = 4  # at once: Icinga works on as many requests as it has CPUs, and has others to serve
 _UNANSWERED = 3  # results in a row without an answer: nobody is there
-
-
-# Icinga closes its connections when it loads another configuration, and for a second or two takes no new ones;
-# what it had taken before may then come twice. Between the tries: 0, 1 and 2 s.
-_RELOADS = Retry(
-    total=3, connect=3, read=1, redirect=0, status=0, other=0, backoff_factor=0.5, allowed_methods=None
-)
-
-
-class _Adapter(HTTPAdapter):  # type: ignore[misc]
-    """Outlives a reload of Icinga, and takes certificates as Icinga makes them: without identifiers of their keys.
-
-    Python 3.13 with urllib3 2.4 asks for these (VERIFY_X509_STRICT), and refuses every Icinga with its own CA.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(max_retries=_RELOADS)
-
-    def init_poolmanager(self, *arguments: Any, **more: Any) -> None:
-        context = create_urllib3_context()
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        super().init_poolmanager(*arguments, ssl_context=context, **more)
-
-
-def session(ca_file: str | None = None, limit: int = _LIMIT) -> Session:
-    """A session that trusts this CA, or else those of the system; an answer may have ``limit`` bytes."""
-    made = Session(limit)
-    for scheme in ("https://", "http://"):
-        made.mount(scheme, _Adapter())
-    made.verify = ca_file or True
-    made.trust_env = False  # no proxy or CA bundle of the environment between a hypervisor and its Icinga
-    made.headers["Accept"] = "application/json"
-    return made
-
-
-def no_answer(whose: str, error: requests.RequestException, secrets: Secrets) -> str:
-    """Why there is none, in one line."""
-    if isinstance(error, requests.exceptions.SSLError):
-        return f"its certificate cannot be verified ({secrets.reason(error)}); name its CA with --ca-file"
-    return f"no {whose} answers: {secrets.reason(error)}"
 
 
 class IcingaApi:
@@ -108,10 +64,10 @@ class IcingaApi:
             "filter_vars": {"services": sorted(set(of_each.values())), "hosts": sorted(of_each)},
         }
         try:
-            with session(self._ca_file, _LIMIT_OF_OBJECTS) as made:
-                made.auth = self._login
-                made.headers["X-HTTP-Method-Override"] = "GET"
-                answer = made.post(self._url + _SERVICES, json=asked, timeout=deadline.remaining())
+            with session(self._ca_file, _LIMIT_OF_OBJECTS) as connection:
+                connection.auth = self._login
+                connection.headers["X-HTTP-Method-Override"] = "GET"
+                answer = connection.post(self._url + _SERVICES, json=asked, timeout=deadline.remaining())
         except requests.RequestException:
             return {}  # the results will say why
         return dict(_owners(_json(answer)))
@@ -138,19 +94,19 @@ class IcingaApi:
 
     def _work(self, host: str, results: Turns, deadline: Deadline, said: _Said) -> None:
         """Send results by a connection of its own until there are no more, or no use."""
-        with session(self._ca_file) as made:
-            made.auth = self._login
+        with session(self._ca_file) as connection:
+            connection.auth = self._login
             while deadline.remaining() and not said.over:
                 result = next(results, None)
                 if result is None:
                     return
-                self._send(made, host, result, deadline, said)
+                self._send(connection, host, result, deadline, said)
 
-    def _send(self, made: Session, host: str, result: Result, deadline: Deadline, said: _Said) -> None:
+    def _send(self, connection: Session, host: str, result: Result, deadline: Deadline, said: _Said) -> None:
         asked = _asked(host, result)
         said.asking(result)
         try:
-            answer = made.post(self._url + _ACTION, json=asked, timeout=deadline.remaining())
+            answer = connection.post(self._url + _ACTION, json=asked, timeout=deadline.remaining())
         except requests.exceptions.SSLError as error:
             said.failed(no_answer("Icinga API", error, self._secrets), True)
         except requests.RequestException as error:

@@ -21,10 +21,7 @@ ENTRY = re.compile(r"^ *use +.*kvm-service.*\n *host_name +(.+)\n *service_descr
 _GROUP = re.compile(r"^( *servicegroups +)[^,\n]+", re.MULTILINE)
 #: as the template kvm-service-passive has it
 _FED = (("active_checks_enabled", "0"), ("passive_checks_enabled", "1"), ("check_freshness", "1"))
-#: where site.heading goes
 COMMENT = "#"
-
-#: what Nagios's validation says of a service (its name comes first) or a host that notifies nobody
 WITHOUT_CONTACTS = re.compile(
     r"(?:Service '([^'\n]+)' on host|Host) '([^'\n]+)' has no default contacts or contactgroups"
 )

@@ -7,9 +7,16 @@ Nagios writes when it starts.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
+
+from check_kvm.frame.perfdata import FULL
+
+from kvmwatch.reading.deadline import Deadline
+from nagios_kvm.judging import Result
+from nagios_kvm.targets import Owners
 
 MAIN_FILES = (
     *("/etc/nagios4/nagios.cfg", "/etc/nagios/nagios.cfg", "/etc/nagios3/nagios.cfg"),
@@ -25,6 +32,25 @@ class Objects(NamedTuple):
 
     services: frozenset[tuple[str, str]]
     owners: Mapping[str, frozenset[str]]
+
+
+class OfNagios:
+    """What both targets on a Nagios's own machine have in common."""
+
+    words = "{to}: {number} of {total} results for host {host} written"
+    perfdata = FULL
+
+    def __init__(self, path: Path) -> None:
+        """``path``: where its results go, by which its main file is known."""
+        self._path = path
+
+    @cached_property
+    def _objects(self) -> Objects | None:
+        return find(self._path)
+
+    def owners(self, _results: Sequence[Result], _deadline: Deadline) -> Owners:
+        """Of all hosts that its Nagios has, where it is known which that is."""
+        return self._objects.owners if self._objects else {}
 
 
 def find(to: Path) -> Objects | None:

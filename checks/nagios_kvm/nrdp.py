@@ -17,7 +17,7 @@ from kvmwatch.command import given
 from kvmwatch.command.web import Secrets, check_private
 from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.reading.deadline import Deadline
-from nagios_kvm.icinga_api import no_answer, session
+from nagios_kvm.https import no_answer, session
 from nagios_kvm.judging import Result
 from nagios_kvm.targets import Owners, Taken
 from nagios_kvm.turns import Turns
@@ -52,11 +52,11 @@ class Nrdp:
     def send(self, host: str, results: Turns, deadline: Deadline) -> Taken:
         """Send results in batches; what the receiver does not say it processed was not taken."""
         taken, why = 0, ""
-        with session(self._ca_file) as made:
+        with session(self._ca_file) as connection:
             while deadline.remaining() and (batch := list(islice(results, _BATCH))):
                 fields = {"token": self._token, "cmd": "submitcheck", "XMLDATA": document(host, batch)}
                 try:
-                    answer = made.post(self._url, data=fields, timeout=deadline.remaining())
+                    answer = connection.post(self._url, data=fields, timeout=deadline.remaining())
                 except requests.RequestException as error:
                     why = no_answer("NRDP", error, self._secrets)
                     results.give_back(batch)

@@ -6,40 +6,23 @@ import contextlib
 import os
 import tempfile
 import time
-from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 
 from check_kvm.frame.output import DEFAULT_LIMIT
-from check_kvm.frame.perfdata import FULL
 
 from kvmwatch.model.errors import DENIED, KvmwatchError, advised
 from kvmwatch.reading.deadline import Deadline
-from nagios_kvm import nagios_objects
 from nagios_kvm.fitting import escaped
 from nagios_kvm.judging import Result
-from nagios_kvm.targets import Owners, Taken
+from nagios_kvm.nagios_objects import OfNagios
+from nagios_kvm.targets import Taken
 from nagios_kvm.turns import Turns
 
 
-class Spool:
+class Spool(OfNagios):
     """A check_result_path. Nagios reads what is there, and tells nobody what it makes of it."""
 
     limit = DEFAULT_LIMIT
-    words = "{to}: {number} of {total} results for host {host} written"
-    perfdata = FULL
-
-    def __init__(self, folder: Path) -> None:
-        """``folder``: of a Nagios on this machine."""
-        self._folder = folder
-
-    @cached_property
-    def _objects(self) -> nagios_objects.Objects | None:
-        return nagios_objects.find(self._folder)
-
-    def owners(self, _results: Sequence[Result], _deadline: Deadline) -> Owners:
-        """Of all hosts that its Nagios has, where it is known which that is."""
-        return self._objects.owners if self._objects else {}
 
     def send(self, host: str, results: Turns, _deadline: Deadline) -> Taken:
         """Write one file with all results, and the .ok that releases it. Raises KvmwatchError."""
@@ -52,10 +35,10 @@ class Spool:
             *(_block(one.host or host, one, now) for one in listed),
         ]
         try:
-            _write(self._folder, "".join(blocks))
+            _write(self._path, "".join(blocks))
         except OSError as error:
             why = advised(error, "add the user to its group", *DENIED)
-            raise KvmwatchError(f"cannot write into {self._folder}: {why}") from None
+            raise KvmwatchError(f"cannot write into {self._path}: {why}") from None
         unknown = [
             one.name for one in listed if known is not None and (one.host or host, one.service) not in known
         ]

@@ -1,4 +1,4 @@
-"""Where passive results go: Nagios's command file or check-result spool, or Icinga 2's API."""
+"""Where passive results go: Nagios's command file or check-result spool, Icinga 2's API, NRDP, or NSCA."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def _listed(domains: Sequence[Domain]) -> str:
     for domain in domains[:_NAMED]:
         wished = domain.policy.routing
         words = [name for field in routing.LISTS for name in getattr(wished, field)]
-        words += [f"vars.{name}" for name, _ in wished.variables]
+        words += [f"{routing.VARS}{name}" for name, _ in wished.variables]
         listed.append(f"{domain.name} ({', '.join(dict.fromkeys(words))})")
     more = [f"{len(domains) - _NAMED} more"] if len(domains) > _NAMED else []
     return ", ".join([*listed, *more])

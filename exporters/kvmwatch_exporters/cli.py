@@ -40,11 +40,11 @@ _FOR_RATES = 3.0  # seconds of a first reading, which waits for a second one; th
 _UNREAD = Outcome("", UNKNOWN)  # nobody reads any more
 
 
-def add_options(made: Parser) -> None:
+def add_options(command: Parser) -> None:
     """Add a subcommand for each format to the command's parser."""
-    made.usage = f"{PROG} [-h] FORMAT [OPTION ...]"
-    made.description = "Tells other systems what the checks see: every figure, and the verdict of every check."
-    formats: argparse._SubParsersAction[Any] = made.add_subparsers(
+    command.usage = f"{PROG} [-h] FORMAT [OPTION ...]"
+    command.description = "Tells other systems what the checks see: every figure, and the verdict of every check."
+    formats: argparse._SubParsersAction[Any] = command.add_subparsers(
         title="formats",
         dest="format",
         required=True,
@@ -75,8 +75,8 @@ def add_options(made: Parser) -> None:
             )
 
 
-def _add_prometheus(made: argparse.ArgumentParser) -> None:
-    where = made.add_mutually_exclusive_group()
+def _add_prometheus(command: argparse.ArgumentParser) -> None:
+    where = command.add_mutually_exclusive_group()
     where.add_argument(
         "--output",
         type=path,
@@ -104,13 +104,13 @@ def _prometheus(options: argparse.Namespace) -> Outcome:
         options.reader = f"listen {options.listen}"
         listen.serve(options)
     if options.output is None:
-        made, problem, _ = _read(options)
-        return _said("prometheus", prometheus.text(made, problem), problem, UNKNOWN)
+        exported, problem, _ = _read(options)
+        return _said("prometheus", prometheus.text(exported, problem), problem, UNKNOWN)
     if not options.output.endswith(_SUFFIX):
         raise UsageError(f"--output {options.output}: node_exporter reads only files that end in {_SUFFIX}")
     options.reader = os.path.abspath(options.output)
-    made, problem, _ = _read(options)
-    prometheus.write(options.output, prometheus.text(made, problem))
+    exported, problem, _ = _read(options)
+    prometheus.write(options.output, prometheus.text(exported, problem))
     if problem:
         raise KvmwatchError(problem)
     return Outcome("")
@@ -120,8 +120,8 @@ def _influx(options: argparse.Namespace) -> Outcome:
     if options.execd:
         options.reader = "execd"
         return _execd(options)
-    made, problem, when = _read(options)
-    return _said("influx", influx.text(made, when), problem, 0)  # Telegraf drops all of a command that fails
+    exported, problem, when = _read(options)
+    return _said("influx", influx.text(exported, when), problem, 0)  # Telegraf drops all of a command that fails
 
 
 def _execd(options: argparse.Namespace) -> Outcome:
@@ -157,8 +157,8 @@ def _collectd(options: argparse.Namespace) -> Outcome:
     while True:
         watchdog.renew()
         try:
-            made = apart.read(options, make, complaints, seconds)
-            now, values = collectd.following(before, made), made.values
+            told = apart.read(options, make, complaints, seconds)
+            now, values = collectd.following(before, told), told.values
             now[unread] = collectd.Problem(*unread, 0, "the hypervisor can be read", host)
         except KvmwatchError as error:
             now, values = {**before, unread: collectd.Problem(*unread, 2, str(error), host)}, []
@@ -181,12 +181,14 @@ def _interval(word: str) -> float:
 
 
 def _json(options: argparse.Namespace) -> Outcome:
-    made, problem, when = _read(options)
+    exported, problem, when = _read(options)
     document = {
         "version": __version__,
         "time": round(when, 3),
         **({"error": problem} if problem else {}),
-        "rows": [{key: value for key, value in row._asdict().items() if value or key == "entity"} for row in made],
+        "rows": [
+            {key: value for key, value in row._asdict().items() if value or key == "entity"} for row in exported
+        ],
     }
     return _said("json", json.dumps(document, ensure_ascii=False, separators=(",", ":")), problem, UNKNOWN)
 

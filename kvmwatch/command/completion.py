@@ -20,7 +20,7 @@ _SECONDS = 2  # after which a TAB gives nothing, whatever hangs
 _VMS = ("domain", "exclude", "vm", "what")  # options and arguments that name VMs
 
 
-def answer(made: Parser) -> None:
+def answer(command: Parser) -> None:
     """Print what the command line that is in the environment can go on with, and end the process."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(_SECONDS)
@@ -28,15 +28,15 @@ def answer(made: Parser) -> None:
         import argcomplete  # noqa: PLC0415 - optional
     except ImportError:
         os._exit(1)
-    _with_words(made)
-    argcomplete.autocomplete(made)
+    _with_words(command)
+    argcomplete.autocomplete(command)
 
 
-def _with_words(made: argparse.ArgumentParser) -> None:
+def _with_words(command: argparse.ArgumentParser) -> None:
     """Say of each option that names VMs, or takes words of ours, how to complete it, also of subcommands."""
-    load: Callable[[], None] = getattr(made, "load", lambda: None)
+    load: Callable[[], None] = getattr(command, "load", lambda: None)
     load()
-    for action in made._actions:
+    for action in command._actions:
         if isinstance(action, argparse._SubParsersAction):
             for subcommand in action.choices.values():
                 _with_words(subcommand)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from kvmwatch.command import watchdog
 from kvmwatch.command.options import DEFAULT_TIMEOUT, Parser, complete
 from kvmwatch.command.watchdog import UNKNOWN, Said
-from kvmwatch.model.errors import LONGEST, UsageError, what_ended
+from kvmwatch.model.errors import LONGEST_MESSAGE, UsageError, what_ended
 from kvmwatch.model.record import Record
 from kvmwatch.model.text import readable, without_password
 
@@ -60,7 +60,7 @@ class Run:
 
     def _failed(self, message: str, more: str = "") -> Said:
         """One line, and whole lines after it."""
-        line = f"{self._parser.prog}: {readable(message, LONGEST)}\n"
+        line = f"{self._parser.prog}: {readable(message, LONGEST_MESSAGE)}\n"
         return Said(without_password(line + more), UNKNOWN, on_stderr=True)
 
     def _traceback(self) -> str:

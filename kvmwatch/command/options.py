@@ -65,10 +65,10 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """Parse all there is. Raises UsageError: what is left over is refused here, where the usage is known."""
-        made, left = super().parse_known_args(args, namespace)
+        parsed, left = super().parse_known_args(args, namespace)
         if left:
             self.error(f"unrecognized arguments: {' '.join(left)}")
-        return made, left
+        return parsed, left
 
     def usage_of(self, options: argparse.Namespace) -> str:
         """The usage line of the subcommand that these options are of."""
@@ -86,23 +86,23 @@ class Parser(argparse.ArgumentParser):
 
 def parser(name: str, description: str, epilog: str = "") -> Parser:
     """Make a parser with the common options."""
-    made = Parser(
+    command = Parser(
         prog=name,
         description=description,
         epilog=epilog,
         allow_abbrev=False,
         formatter_class=_Narrow,
     )
-    add_common(made)
-    return made
+    add_common(command)
+    return command
 
 
-def complete(made: Callable[[], Parser]) -> None:
+def complete(make: Callable[[], Parser]) -> None:
     """Where it is a shell that runs the command, to complete its command line: answer, and end the process."""
     if "_ARGCOMPLETE" in os.environ:
         from kvmwatch.command import completion  # noqa: PLC0415 - nothing else needs it
 
-        completion.answer(made())
+        completion.answer(make())
 
 
 def takes(option: argparse.Action, words: Callable[[argparse.Namespace], Iterable[str]]) -> None:
@@ -114,13 +114,13 @@ def takes(option: argparse.Action, words: Callable[[argparse.Namespace], Iterabl
 
 
 def add_common(
-    made: argparse.ArgumentParser, selects: bool = True, domain: tuple[str, ...] = ("-d", "--domain")
+    command: argparse.ArgumentParser, selects: bool = True, domain: tuple[str, ...] = ("-d", "--domain")
 ) -> None:
     """Add ``-u -d -x -t -v -V`` to a parser (or a subcommand's); ``-d -x`` only where it selects domains.
 
     ``domain``: how ``-d`` is called there.
     """
-    made.add_argument(
+    command.add_argument(
         "-u",
         "--uri",
         type=uri,
@@ -128,8 +128,8 @@ def add_common(
         help="libvirt URI, opened read-only (default: $LIBVIRT_DEFAULT_URI, else qemu:///system)",
     )
     if selects:
-        _add_selection(made, domain)
-    made.add_argument(
+        _add_selection(command, domain)
+    command.add_argument(
         "-t",
         "--timeout",
         type=seconds,
@@ -137,28 +137,38 @@ def add_common(
         metavar="SECONDS",
         help="answer within this time, whatever hangs (default: 10)",
     )
-    made.add_argument(
+    command.add_argument(
         "-v", "--verbose", action="count", default=0, help="say more; -vv adds tracebacks, -vvv timings"
     )
-    made.add_argument("-V", "--version", action="version", version=f"kvmwatch {__version__}")
+    command.add_argument("-V", "--version", action="version", version=f"kvmwatch {__version__}")
 
 
-def _add_selection(made: argparse.ArgumentParser, domain: tuple[str, ...]) -> None:
-    made.add_argument(
+def _add_selection(command: argparse.ArgumentParser, domain: tuple[str, ...]) -> None:
+    command.add_argument(
         *domain,
         action="append",
         default=[],
         metavar="PATTERN",
         help="only these domains: a shell glob over the name, a UUID, or re:REGEX; repeatable",
     )
-    made.add_argument(
+    command.add_argument(
         "-x", "--exclude", action="append", default=[], metavar="PATTERN", help="not these; repeatable"
     )
 
 
-def add_allow_http(made: argparse.ArgumentParser) -> None:
+def add_guest_agent(command: argparse.ArgumentParser) -> None:
+    """Add the option with which guest agents are asked."""
+    command.add_argument(
+        "--guest-agent",
+        action="store_true",
+        help="ask the QEMU guest agents for file systems; libvirt allows that only to a connection that "
+        "is not read-only, so this opens one",
+    )
+
+
+def add_allow_http(command: argparse.ArgumentParser) -> None:
     """Add the option that lets ``web.check_private`` pass."""
-    made.add_argument(
+    command.add_argument(
         ALLOW_HTTP,
         action="store_true",
         help="send the credentials unencrypted, where the URL is http:// and not this machine's",

@@ -30,7 +30,7 @@ from typing import Any, NoReturn
 from kvmwatch.command import children
 from kvmwatch.model import doing
 from kvmwatch.model.record import Record
-from kvmwatch.reading.deadline import LONGEST, begun
+from kvmwatch.reading.deadline import LONGEST_SECONDS, begun
 
 UNKNOWN = 3
 
@@ -108,12 +108,12 @@ class _Watchdog:
             if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGALRM:
                 signal.signal(number, self._interrupt)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
-        self._until(time.monotonic(), min(seconds, LONGEST))
+        self._until(time.monotonic(), min(seconds, LONGEST_SECONDS))
         with contextlib.suppress(RuntimeError):  # no thread is to be had: what needs one will tell
             threading.Thread(target=self._watch, daemon=True).start()
 
     def limit(self, seconds: float) -> None:
-        self._until(begun(), min(seconds, LONGEST))
+        self._until(begun(), min(seconds, LONGEST_SECONDS))
 
     def renew(self) -> None:
         self._until(time.monotonic(), self._seconds)

@@ -189,6 +189,11 @@ def _total(domain: Domain, parts: Iterable[Disk | Interface], *names: str) -> Va
     return sum(known) if known else None
 
 
+def _storage(domain: Domain) -> list[Disk]:
+    """Its disks without the drives, whose media are not its own."""
+    return [disk for disk in domain.disks if not disk.removable]
+
+
 def _minus(one: Value, other: Value) -> Value:
     return None if one is None or other is None else one - other
 
@@ -215,82 +220,46 @@ class Derived(Record):
 
 #: what the master item carries besides the measured values
 DERIVED = (
-    Derived(
-        *("host", "cpu_busy_per_cpu", COUNTER, "s", "CPU time in user mode and kernel, per CPU"),
-        lambda host: _per(_plus(host.stats.cpu_user, host.stats.cpu_system), host.stats.cpus),
-    ),
-    Derived(
-        *("host", "cpu_iowait_per_cpu", COUNTER, "s", "CPU time idle with I/O outstanding, per CPU"),
-        lambda host: _per(host.stats.cpu_iowait, host.stats.cpus),
-    ),
-    Derived(
-        "host",
-        "memory_usage",
-        GAUGE,
-        "%",
-        "Memory that is not available any more, huge pages apart",
-        host_memory_usage,
-    ),
+    Derived("host", "cpu_busy_per_cpu", COUNTER, "s", "CPU time in user mode and kernel, per CPU",
+            lambda host: _per(_plus(host.stats.cpu_user, host.stats.cpu_system), host.stats.cpus)),
+    Derived("host", "cpu_iowait_per_cpu", COUNTER, "s", "CPU time idle with I/O outstanding, per CPU",
+            lambda host: _per(host.stats.cpu_iowait, host.stats.cpus)),
+    Derived("host", "memory_usage", GAUGE, "%", "Memory that is not available any more, huge pages apart",
+            host_memory_usage),
     Derived("host", "hugepages_usage", GAUGE, "%", "Huge pages in use or promised", hugepages_usage),
-    Derived(
-        *("host", "swap_usage", GAUGE, "%", "Swap space in use"),
-        lambda host: percent(host.stats.swap_used, host.stats.swap_total),
-    ),
+    Derived("host", "swap_usage", GAUGE, "%", "Swap space in use",
+            lambda host: percent(host.stats.swap_used, host.stats.swap_total)),
     Derived("host", "load_per_cpu", GAUGE, "", "Load average over 5 minutes, per CPU", load_per_cpu),
-    Derived(
-        *("host", "vcpu_overcommit", GAUGE, "%", "vCPUs of active domains, of the CPUs"),
-        lambda host: percent(host.stats.vcpus_assigned, host.stats.cpus),
-    ),
-    Derived(
-        *("host", "memory_overcommit", GAUGE, "%", "Memory that active domains can take, of the host's"),
-        lambda host: percent(host.stats.memory_assigned, host.stats.memory_total),
-    ),
-    Derived(
-        *("domain", "cpu_time_per_vcpu", COUNTER, "s", "CPU time its vCPUs used, per vCPU the domain has"),
-        lambda domain: _per(_vcpu_time(domain), domain.stats.vcpu_count),
-    ),
-    Derived(
-        *("domain", "emulator_time", COUNTER, "s", "CPU time that QEMU's emulator and I/O threads used"),
-        lambda domain: _minus(domain.stats.cpu_time, domain.stats.vcpu_time),
-    ),
-    Derived(
-        *("domain", "cpu_delay_per_vcpu", COUNTER, "s", "Time waited for a physical CPU, per vCPU the domain has"),
-        lambda domain: _per(domain.stats.cpu_delay, domain.stats.vcpu_count),
-    ),
-    Derived(
-        *("domain", "disk_bytes", COUNTER, "B", "Bytes read and written, all disks"),
-        lambda domain: _total(
-            domain, (disk for disk in domain.disks if not disk.removable), "read_bytes", "write_bytes"
-        ),
-    ),
-    Derived(
-        *("domain", "network_bytes", COUNTER, "B", "Bytes received and sent, all interfaces"),
-        lambda domain: _total(domain, domain.interfaces, "rx_bytes", "tx_bytes"),
-    ),
+    Derived("host", "vcpu_overcommit", GAUGE, "%", "vCPUs of active domains, of the CPUs",
+            lambda host: percent(host.stats.vcpus_assigned, host.stats.cpus)),
+    Derived("host", "memory_overcommit", GAUGE, "%", "Memory that active domains can take, of the host's",
+            lambda host: percent(host.stats.memory_assigned, host.stats.memory_total)),
+    Derived("domain", "cpu_time_per_vcpu", COUNTER, "s", "CPU time its vCPUs used, per vCPU the domain has",
+            lambda domain: _per(_vcpu_time(domain), domain.stats.vcpu_count)),
+    Derived("domain", "emulator_time", COUNTER, "s", "CPU time that QEMU's emulator and I/O threads used",
+            lambda domain: _minus(domain.stats.cpu_time, domain.stats.vcpu_time)),
+    Derived("domain", "cpu_delay_per_vcpu", COUNTER, "s",
+            "Time waited for a physical CPU, per vCPU the domain has",
+            lambda domain: _per(domain.stats.cpu_delay, domain.stats.vcpu_count)),
+    Derived("domain", "disk_bytes", COUNTER, "B", "Bytes read and written, all disks",
+            lambda domain: _total(domain, _storage(domain), "read_bytes", "write_bytes")),
+    Derived("domain", "network_bytes", COUNTER, "B", "Bytes received and sent, all interfaces",
+            lambda domain: _total(domain, domain.interfaces, "rx_bytes", "tx_bytes")),
     Derived("domain", "memory_usage", GAUGE, "%", "Memory the guest cannot give away", memory_usage),
-    Derived(
-        *("domain", "swap", COUNTER, "B", "Memory the guest swapped in and out"),
-        lambda domain: _plus(domain.stats.swap_in, domain.stats.swap_out),
-    ),
-    Derived(
-        *("disk", "bytes", COUNTER, "B", "Bytes the guest read and wrote"),
-        lambda disk: _plus(disk.stats.read_bytes, disk.stats.write_bytes),
-    ),
-    Derived(
-        *("interface", "errors", COUNTER, "", "Errors, both directions"),
-        lambda interface: _plus(interface.stats.rx_errors, interface.stats.tx_errors),
-    ),
-    Derived(
-        *("interface", "drops", COUNTER, "", "Packets dropped, both directions"),
-        lambda interface: _plus(interface.stats.rx_drops, interface.stats.tx_drops),
-    ),
+    Derived("domain", "swap", COUNTER, "B", "Memory the guest swapped in and out",
+            lambda domain: _plus(domain.stats.swap_in, domain.stats.swap_out)),
+    Derived("disk", "bytes", COUNTER, "B", "Bytes the guest read and wrote",
+            lambda disk: _plus(disk.stats.read_bytes, disk.stats.write_bytes)),
+    Derived("interface", "errors", COUNTER, "", "Errors, both directions",
+            lambda interface: _plus(interface.stats.rx_errors, interface.stats.tx_errors)),
+    Derived("interface", "drops", COUNTER, "", "Packets dropped, both directions",
+            lambda interface: _plus(interface.stats.rx_drops, interface.stats.tx_drops)),
     Derived("interface", "link", GAUGE, "", f"Way to the network: {numbered(LINKS)}", link),
     Derived("disk", "allocation_usage", GAUGE, "%", "Room the image takes, of the capacity", allocation_usage),
     Derived("filesystem", "usage", GAUGE, "%", "Bytes in use, of the size", filesystem_usage),
     Derived("pool", "usage", GAUGE, "%", "Bytes in use, of those used or still to be written", pool_usage),
-    Derived(
-        "pool", "allocation", GAUGE, "%", "Made volumes of, of a volume group's or disk's size", pool_allocation
-    ),
+    Derived("pool", "allocation", GAUGE, "%", "Made volumes of, of a volume group's or disk's size",
+            pool_allocation),
     Derived("pool", "overcommit", GAUGE, "%", "Bytes promised to volumes, of the pool's size", pool_overcommit),
     Derived("network", "usage", GAUGE, "%", "DHCP leases, of the addresses in its ranges", network_usage),
-)
+)  # fmt: skip

@@ -4,7 +4,7 @@ import errno
 
 from kvmwatch.model.text import readable, without_password
 
-LONGEST = 4096  # characters of a message; one's own arguments and a driver's words may be in it
+LONGEST_MESSAGE = 4096  # characters; one's own arguments and a driver's words may be in it
 
 _NO_THREAD = "start new thread"  # of Python's message
 #: errno of what a user may not do, which another user or group may
@@ -15,7 +15,7 @@ class KvmwatchError(Exception):
     """Something the user can act on; its text is one line and says what to do, fit for a terminal and for logs."""
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(readable(without_password(message), LONGEST))
+        super().__init__(readable(without_password(message), LONGEST_MESSAGE))
 
 
 class UsageError(KvmwatchError):

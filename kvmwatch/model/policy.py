@@ -22,7 +22,8 @@ EXPECTATIONS = ("running", "shutoff", "paused", "any")
 LIMIT = 64 * 1024  # characters of the element; a threshold takes about 60
 _NAMED = 10
 _LONGEST = 200  # characters of one problem: it has in it what an owner wrote
-_FLAGS = {"yes": True, "no": False}
+#: how a flag is written
+FLAGS = {"yes": True, "no": False}
 #: of lists of names: attribute to field
 _ROUTING = {name.replace("_", "-"): name for name in routing.LISTS}
 _ATTRIBUTES = {"expect", "expect-host", "ignore", *_ROUTING}
@@ -108,7 +109,7 @@ def read(tag: str, attributes: Attributes, children: Iterable[tuple[str, Attribu
         errors.append(f"expect={quoted(expect)} is none of {', '.join(EXPECTATIONS)}")
         expect = None
     ignore = attributes.get("ignore", "no")
-    if ignore not in _FLAGS:
+    if ignore not in FLAGS:
         errors.append(f"ignore={quoted(ignore)} is neither yes nor no")
     hosts = _tried(host_names, attributes, "expect-host", errors)
     lists = {
@@ -118,7 +119,7 @@ def read(tag: str, attributes: Attributes, children: Iterable[tuple[str, Attribu
     within = _within(children, errors)
     return Policy(
         expect,
-        _FLAGS.get(ignore, False),
+        FLAGS.get(ignore, False),
         tuple(within.thresholds),
         listed(errors),
         Routing(**lists, variables=tuple(within.variables)),

@@ -26,8 +26,8 @@ RESERVED = (
     *("address*", "backup_downtime", "check_*", "command_endpoint", "disks", "dummy_*", "enable_*", "event_*"),
     *("http_vhosts", "notes*", "notification*", "zone"),
 )
-#: what a variable is called in allow_metadata
-_AS_ALLOWED = "vars."
+#: before the name of a variable, in allow_metadata and in the files of --config
+VARS = "vars."
 _LONGEST = 1000  # characters of a value
 
 
@@ -107,7 +107,7 @@ def permitted(routing: Routing, allowed: Collection[str]) -> tuple[Routing, Refu
     variables, reserved = [], []
     small = [glob.lower() for glob in allowed]
     for name, value in routing.variables:
-        called = f"{_AS_ALLOWED}{name}"
+        called = f"{VARS}{name}"
         if re.fullmatch(OF_A_CHECK, name):
             variables.append((name, value))
         elif any(fnmatchcase(name.lower(), glob) for glob in RESERVED):

@@ -111,6 +111,11 @@ class Interface(Record):
     rates: InterfaceStats = InterfaceStats()
     unread: Unreads = ()
 
+    @property
+    def mac(self) -> str:
+        """Its MAC in small letters; in its key, a second one of the VM with the same has a number behind it."""
+        return self.key.partition("#")[0].lower()
+
 
 class Console(Record):
     """A way to what a domain shows: its screen (vnc, spice, ...) or a serial console, as its XML has it."""
@@ -300,9 +305,7 @@ class Thread(Record):
     started: float  # seconds from the boot of the host
     name: str
     kind: str
-    apart: bool = (
-        False  # whether it is the kernel's own, whose time is not in the process's (vhost before Linux 6.4)
-    )
+    apart: bool = False  # it is the kernel's own, whose time is not in the process's (vhost before Linux 6.4)
     stats: ThreadStats = ThreadStats()
     rates: ThreadStats = ThreadStats()
     unread: Unreads = ()
@@ -323,7 +326,7 @@ class Process(Record):
     unread: Unreads = ()
 
 
-class Node(Record):
+class NumaNode(Record):
     """One NUMA node of the host."""
 
     number: int
@@ -342,7 +345,7 @@ class Host(Record):
     stats: HostStats = HostStats()
     rates: HostStats = HostStats()
     unread: Unreads = ()
-    nodes: tuple[Node, ...] = ()  # none: it has no NUMA, or they are not to be seen from here
+    nodes: tuple[NumaNode, ...] = ()  # none: it has no NUMA, or they are not to be seen from here
 
 
 class Snapshot(Record):

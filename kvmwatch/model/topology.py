@@ -110,12 +110,7 @@ def belongs_to(domain: Domain, called: str) -> bool:
 
 
 def _is_interface(interface: Interface, called: str) -> bool:
-    return called == interface.name or _canonical(called) in (mac(interface), *interface.addresses)
-
-
-def mac(interface: Interface) -> str:
-    """Its MAC; a second one of the VM with the same has a number in its key."""
-    return interface.key.partition("#")[0].lower()
+    return called == interface.name or _canonical(called) in (interface.mac, *interface.addresses)
 
 
 def _canonical(called: str) -> str:

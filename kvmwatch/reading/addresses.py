@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from kvmwatch.model.groups import Group
-from kvmwatch.model.snapshot import Domain, Interface, Snapshot, Unread
+from kvmwatch.model.snapshot import Domain, Snapshot, Unread
 from kvmwatch.reading.connection import is_local, one_line
 
 ARP = Path("/proc/net/arp")
@@ -59,21 +59,17 @@ def _answered(lines: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def _macs(domain: Domain) -> set[str]:
-    return {_mac(interface) for interface in domain.interfaces} if domain.active else set()
-
-
-def _mac(interface: Interface) -> str:
-    return interface.key.partition("#")[0].lower()  # a second one with the same MAC has a number
+    return {interface.mac for interface in domain.interfaces} if domain.active else set()
 
 
 def _sorted(addresses: set[str]) -> tuple[str, ...]:
-    made = set()
+    parsed = set()
     for text in addresses:
         try:
-            made.add(ip_address(text.partition("%")[0]))
+            parsed.add(ip_address(text.partition("%")[0]))
         except ValueError:
             continue
-    return tuple(map(str, sorted(made, key=lambda address: (address.version, address.packed))[:_MOST]))
+    return tuple(map(str, sorted(parsed, key=lambda address: (address.version, address.packed))[:_MOST]))
 
 
 def _with(domain: Domain, known: dict[str, tuple[str, ...]]) -> Domain:
@@ -81,6 +77,6 @@ def _with(domain: Domain, known: dict[str, tuple[str, ...]]) -> Domain:
         return domain
     return domain._replace(
         interfaces=tuple(
-            interface._replace(addresses=known.get(_mac(interface), ())) for interface in domain.interfaces
+            interface._replace(addresses=known.get(interface.mac, ())) for interface in domain.interfaces
         )
     )

@@ -58,7 +58,7 @@ def _bridges(domains: Iterable[Domain], networks: Iterable[Network]) -> set[str]
             if interface.kind == "direct":
                 continue
             # a tap of Open vSwitch is in the one switch of all its bridges
-            elsewhere = interface.on and interface.on != uplinks.OPEN_VSWITCH
+            elsewhere = interface.on and interface.on != uplinks.OVS_SWITCH
             named.add(interface.on if elsewhere else interface.bridge)
     return {name for name in named if name}
 

@@ -269,25 +269,25 @@ class Reader:
             domain = records.domain(reading, now)
             unread = (*domain.unread, *survey.unlisted)
             read.append(domain._replace(not_responding=stuck.get(reading.uuid), unread=unread, **flags))
-        made = tuple(sorted(read, key=lambda domain: domain.name))
+        domains = tuple(sorted(read, key=lambda domain: domain.name))
         if self.groups & (Group.SNAPSHOTS | Group.CHECKPOINTS):
             from kvmwatch.reading import domain_snapshots  # noqa: PLC0415 - few commands ask for them
 
-            made = domain_snapshots.with_snapshots(self._hypervisor, made, self._deadline)
-            made = domain_snapshots.with_checkpoints(self._hypervisor, made, self._deadline)
+            domains = domain_snapshots.with_snapshots(self._hypervisor, domains, self._deadline)
+            domains = domain_snapshots.with_checkpoints(self._hypervisor, domains, self._deadline)
         if Group.STARTED in self.groups:
             from kvmwatch.reading import starts  # noqa: PLC0415 - few commands ask for them
 
-            made = starts.with_starts(made, self._hypervisor.uri)
+            domains = starts.with_starts(domains, self._hypervisor.uri)
         if Group.JOB in self.groups:
             from kvmwatch.reading import jobs  # noqa: PLC0415 - few commands ask for them
 
-            made = jobs.with_jobs(self._hypervisor, made, self._deadline)
+            domains = jobs.with_jobs(self._hypervisor, domains, self._deadline)
         if Group.FILESYSTEM in self.groups:
             from kvmwatch.reading import guest_agent  # noqa: PLC0415 - only on request
 
-            made = guest_agent.with_filesystems(self._hypervisor, made, self._deadline)
-        return made
+            domains = guest_agent.with_filesystems(self._hypervisor, domains, self._deadline)
+        return domains
 
 
 def _held(uuid: str, name: str, seconds: float) -> Domain:

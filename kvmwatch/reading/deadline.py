@@ -19,7 +19,7 @@ from kvmwatch.model.errors import DeadlineExceeded
 T = TypeVar("T")
 
 _STAT = "/proc/self/stat"
-LONGEST = 86400.0  # seconds; timers take no infinite ones
+LONGEST_SECONDS = 86400.0  # timers take no infinite ones
 #: seconds that a start may take; a process that is older was another program before (a shell that slept, say)
 _STARTING = 3.0
 
@@ -54,7 +54,7 @@ class Deadline:
     def __init__(self, seconds: float, spare: float | None = None, since: float | None = None) -> None:
         self.seconds = seconds
         since = time.monotonic() if since is None else since
-        self._end = since + min(seconds, LONGEST) - (min(0.5, seconds / 10) if spare is None else spare)
+        self._end = since + min(seconds, LONGEST_SECONDS) - (min(0.5, seconds / 10) if spare is None else spare)
 
     @classmethod
     def of_command(cls, seconds: float) -> Deadline:

@@ -21,9 +21,8 @@ from kvmwatch.reading.titles import CLOUDS, LONGEST_TITLE, first_text
 _KUBEVIRT = "{http://kubevirt.io}kubevirt"
 _OURS = f"{{{policy.NAMESPACE}}}"
 _AGENT = "org.qemu.guest_agent.0"
-_REMEMBERED = (
-    4096  # documents, of some KiB each: more than the domains of a hypervisor, or none would be met again
-)
+#: documents, of some KiB each: more than the domains of a hypervisor, or none would be met again
+_REMEMBERED = 4096
 _LONGEST_NAME = 255  # of a bridge, a model, a path: for people and for filters
 
 

@@ -121,7 +121,7 @@ class DomainReader:
         for attempt in range(_RETRIES):
             if attempt:
                 deadline.sleep(_RETRY_PAUSES * 2**attempt / 2**_RETRIES)
-            results, outcome = each_chunk(
+            results, unanswered = each_chunk(
                 self._hypervisor.crew,
                 sorted(left),
                 lambda domains, waiting: self._read_chunk(
@@ -132,8 +132,8 @@ class DomainReader:
                 control.patience(deadline),
                 listed=not attempt and self._listing.is_quicker_than(len(left)),
             )
-            stuck.update(outcome.stuck)
-            unread = outcome.unread - stuck.keys()
+            stuck.update(unanswered.stuck)
+            unread = unanswered.unread - stuck.keys()
             asked = self._groups & (_STATISTICS | _DESCRIPTIONS)
             asked |= Group.POLICY if asked & _DESCRIPTIONS else Group.NONE  # which the XML has, too
             why = f"not read within {self._deadline.seconds:g} s: give a longer -t"

@@ -39,7 +39,7 @@ class Emulator(Record):
     arguments: list[str]
 
 
-class Found(Record):
+class Emulators(Record):
     """UUIDs of domains to their processes, or to why there is none; and the PIDs that are libvirt's in any way."""
 
     processes: dict[str, Emulator]
@@ -47,9 +47,9 @@ class Found(Record):
     pids: set[int]
 
 
-def find(domains: Iterable[Running], folders: Sequence[Folder]) -> Found:
+def find(domains: Iterable[Running], folders: Sequence[Folder]) -> Emulators:
     """Find the process of each domain by its pid file, else by its control group."""
-    found = Found({}, {}, set())
+    found = Emulators({}, {}, set())
     without = []
     for domain in domains:
         try:

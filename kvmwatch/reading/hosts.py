@@ -19,6 +19,7 @@ from kvmwatch.reading.hypervisor import Hypervisor
 
 T = TypeVar("T")
 Stats = dict[str, float]
+Questions = tuple[tuple[str, Callable[[], Stats]], ...]  # what is asked, for people, and what gives the figures
 
 _NANO = 1_000_000_000
 _KIB = 1024
@@ -61,21 +62,15 @@ def read(hypervisor: Hypervisor, proc: Path = Path("/proc"), sys: Path = Path("/
         stats = stats._replace(memory_total=memory["total"] * _KIB, memory_available=available * _KIB)
     elif driver == "TEST" and info:  # it has no memory statistics, and its node info is what the file says
         stats = stats._replace(memory_total=info[1] * _KIB * _KIB)
-    here: tuple[tuple[str, Callable[[], Stats]], ...] = (
-        ("memory", lambda: memory_of(proc, sys)),
-        ("swap space", lambda: swap_of(proc)),
-        ("load average", lambda: dict(zip(("load1", "load5", "load15"), os.getloadavg()))),
-        ("pressure", lambda: shortage.pressure(proc)),
-        ("swapping", lambda: shortage.swapping(proc)),
-        ("what KSM saves", lambda: shortage.shared(sys)),
-        ("uptime", lambda: {"uptime": float((proc / "uptime").read_text(encoding="ascii").split()[0])}),
-    )
-    there: tuple[tuple[str, Callable[[], Stats]], ...] = (("huge pages", lambda: _remote_hugepages(connection)),)
-    if driver == "TEST":  # its cells and their pages are constants
-        there = ()
-    for what, figures in here if is_local(hypervisor.uri) else there:
+    more: Questions = ()
+    local = is_local(hypervisor.uri)
+    if local:
+        more = _of_this_machine(proc, sys)
+    elif driver != "TEST":  # its cells and their pages are constants
+        more = (("huge pages", lambda: _remote_hugepages(connection)),)
+    for what, figures in more:
         stats = stats._replace(**(asked(what, figures) or {}))
-    nodes = asked("NUMA nodes", lambda: numa.nodes(sys)) if is_local(hypervisor.uri) else None
+    nodes = asked("NUMA nodes", lambda: numa.nodes(sys)) if local else None
     libvirt_version = asked("version of libvirt", connection.getLibVersion)
     version = asked("version of the hypervisor", connection.getVersion)
     return Host(
@@ -87,6 +82,19 @@ def read(hypervisor: Hypervisor, proc: Path = Path("/proc"), sys: Path = Path("/
         stats,
         unread=tuple(unread),
         nodes=nodes or (),
+    )
+
+
+def _of_this_machine(proc: Path, sys: Path) -> Questions:
+    """What libvirt does not tell, or tells less of."""
+    return (
+        ("memory", lambda: memory_of(proc, sys)),
+        ("swap space", lambda: swap_of(proc)),
+        ("load average", lambda: dict(zip(("load1", "load5", "load15"), os.getloadavg()))),
+        ("pressure", lambda: shortage.pressure(proc)),
+        ("swapping", lambda: shortage.swapping(proc)),
+        ("what KSM saves", lambda: shortage.shared(sys)),
+        ("uptime", lambda: {"uptime": float((proc / "uptime").read_text(encoding="ascii").split()[0])}),
     )
 
 

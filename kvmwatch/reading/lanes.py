@@ -74,7 +74,7 @@ class Crew:
         return self._local.connection
 
 
-class Outcome(Record):
+class Unanswered(Record):
     """UUIDs of domains that hang, with the seconds for which they have, and of those whose turn did not come."""
 
     stuck: dict[str, float]
@@ -90,7 +90,7 @@ def each_chunk(
     patience: float,
     size: int = CHUNK,
     listed: bool = False,
-) -> tuple[list[T], Outcome]:
+) -> tuple[list[T], Unanswered]:
     """Call *read* for chunks of domains in a few lanes, and give all results.
 
     ``hung`` tells which of some domains hang (see :func:`kvmwatch.reading.control.hung`). *read* gets the UUIDs of
@@ -144,7 +144,7 @@ def each_chunk(
     left = {uuid for chunk in pending.values() for uuid in chunk}
     now = clock.look()
     stuck = {**{uuid: now - waiting[uuid] for uuid in left & waiting.keys()}, **stuck}
-    return results, Outcome(stuck, left - stuck.keys())
+    return results, Unanswered(stuck, left - stuck.keys())
 
 
 def _chunks(uuids: list[str], most: int) -> list[list[str]]:

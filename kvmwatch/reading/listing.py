@@ -52,27 +52,17 @@ class Flag(Record):
 
 
 FLAGS = (
-    Flag(
-        *(Group.AUTOSTART, "autostart", libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART),
-        lambda domain: domain.autostart(),
-    ),
-    Flag(
-        *(Group.LISTS, "persistent", libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT),
-        lambda domain: domain.isPersistent(),
-    ),
-    Flag(
-        *(Group.LISTS, "managed_save", libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE),
-        lambda domain: domain.hasManagedSaveImage(),
-    ),
-    Flag(
-        *(Group.SNAPSHOTS, "has_snapshots", libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT),
-        lambda domain: domain.snapshotNum() > 0,
-    ),
-    Flag(
-        *(Group.CHECKPOINTS, "has_checkpoints", libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_CHECKPOINT),
-        lambda domain: bool(domain.listAllCheckpoints()),
-    ),
-)
+    Flag(Group.AUTOSTART, "autostart", libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART,
+         lambda domain: domain.autostart()),
+    Flag(Group.LISTS, "persistent", libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT,
+         lambda domain: domain.isPersistent()),
+    Flag(Group.LISTS, "managed_save", libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE,
+         lambda domain: domain.hasManagedSaveImage()),
+    Flag(Group.SNAPSHOTS, "has_snapshots", libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT,
+         lambda domain: domain.snapshotNum() > 0),
+    Flag(Group.CHECKPOINTS, "has_checkpoints", libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_CHECKPOINT,
+         lambda domain: bool(domain.listAllCheckpoints())),
+)  # fmt: skip
 
 
 class Survey(Record):
@@ -141,7 +131,7 @@ class Listing:
         """List them once more, with their states only, in the same run."""
         last = self._last
         if last and not last.held and not last.unread:
-            list_ = Started(lambda: Survey(survey(self._hypervisor.connection), {}))
+            list_ = Started(lambda: Survey(_listed(self._hypervisor.connection), {}))
             with contextlib.suppress(DeadlineExceeded):
                 return list_.wait(Deadline(control.patience(self._deadline), spare=0))
         names, held = _names(last) if last else {}, last.held if last else {}
@@ -152,7 +142,7 @@ class Listing:
         connection = self._hypervisor.connection
         flags = {flag.name: _flagged(connection, flag) for flag in self._flags}
         return Survey(
-            survey(connection),
+            _listed(connection),
             {name: uuids for name, uuids in flags.items() if isinstance(uuids, set)},
             unlisted=tuple(why for why in flags.values() if isinstance(why, Unread)),
         )
@@ -209,7 +199,7 @@ def _names(survey: Survey) -> dict[str, str]:
     return names | {uuid: name for uuid, (name, _) in survey.held.items()}
 
 
-def survey(connection: Connection) -> Listed:
+def _listed(connection: Connection) -> Listed:
     """All domains with ``state.state`` and ``state.reason``, in one call that asks no QEMU where there is one."""
     try:
         listed: Listed = connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)

@@ -23,6 +23,7 @@ class Mount(Record):
     root: str
     point: str
     kind: str  # ext4, nfs4, autofs, ...
+    source: str = ""  # /dev/mapper/vg0-images, nas:/export, ...
 
 
 Mounts = tuple[Mount, ...]
@@ -30,15 +31,20 @@ Mounts = tuple[Mount, ...]
 
 def table(pid: int | str = "self") -> Mounts:
     """The mounts as a process sees them, in the order of mounting. Raises OSError."""
+    return of_file(f"/proc/{pid}/mountinfo")
+
+
+def of_file(path: str) -> Mounts:
+    """The same of a file of that form. Raises OSError."""
     # a mount point may hold a carriage return, which ends no line here; whoever may mount makes one (FUSE)
-    with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
+    with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
         return tuple(_mount(line) for line in lines)
 
 
 def _mount(line: str) -> Mount:
     fields = line.rstrip("\n").split(" ")
-    kind = fields[fields.index("-") + 1]  # optional fields of any number end with it
-    return Mount(int(fields[0]), fields[2], _plain(fields[3]), _plain(fields[4]), kind)
+    kind, source = fields[fields.index("-") + 1 :][:2]  # optional fields of any number end with it
+    return Mount(int(fields[0]), fields[2], _plain(fields[3]), _plain(fields[4]), kind, _plain(source))
 
 
 def _plain(text: str) -> str:

@@ -12,7 +12,7 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import Network, Unread
 from kvmwatch.reading import control
-from kvmwatch.reading.connection import Connection, is_local, of_it_alone, one_line
+from kvmwatch.reading.connection import UNSUPPORTED, Connection, is_local, of_it_alone, one_line
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch.reading.hypervisor import Hypervisor
 from kvmwatch.reading.links import FOLDER, Link, Links
@@ -20,7 +20,7 @@ from kvmwatch.reading.walk import walk
 from kvmwatch.reading.ways import OPEN_VSWITCH
 
 #: what this kind of hypervisor cannot tell, and what a network cannot that was stopped meanwhile
-_CANNOT = (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_OPERATION_UNSUPPORTED, libvirt.VIR_ERR_OPERATION_INVALID)
+_CANNOT = (*UNSUPPORTED, libvirt.VIR_ERR_OPERATION_INVALID)
 
 
 class _Defined(Record):

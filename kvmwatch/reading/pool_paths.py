@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Optional
 
 from kvmwatch.model import pool_kinds, users
+from kvmwatch.model.errors import DENIED
 from kvmwatch.model.groups import Group
 from kvmwatch.model.pool_kinds import Kind
 from kvmwatch.model.record import Record
@@ -22,11 +23,9 @@ from kvmwatch.reading.mounts import Mounts
 #: which has the pools: where the modular daemons run, libvirtd does not
 _DAEMONS = ("virtstoraged", "libvirtd")
 _COMM = 15  # bytes of a program's name that the kernel keeps
-#: what the kernel says where it is the user who may not look, and not the storage that is broken
-_FORBIDDEN = (errno.EACCES, errno.EPERM)
 
 
-class Found(Record):
+class AtPath(Record):
     """What was found at a pool's path: figures, or what is wrong, or why it is not known."""
 
     figures: Optional[os.statvfs_result] = None
@@ -80,17 +79,17 @@ def daemon(run: str, session: bool = False) -> int | None:
     return None
 
 
-def examine(path: str, kind: Kind, views: Views) -> Found:
+def examine(path: str, kind: Kind, views: Views) -> AtPath:
     """Look at the path of an active pool of this kind. May hang with its storage."""
     try:
         where, figures, fault = _look(path, kind, views)
     except OSError as error:
-        if error.errno in _FORBIDDEN:
-            return Found(dated=f"{path} cannot be looked into by user {users.name()}")
+        if error.errno in DENIED:  # it is not the storage that is broken
+            return AtPath(dated=f"{path} cannot be looked into by user {users.name()}")
         where, figures, fault = _text(os.path.realpath(_bytes(path))), None, _fault(path, kind, error)
     if views.differ(where):
-        return Found(unread=elsewhere(path))
-    return Found(figures, fault, compared=views.theirs is not None)
+        return AtPath(unread=elsewhere(path))
+    return AtPath(figures, fault, compared=views.theirs is not None)
 
 
 def elsewhere(path: str) -> Unread:

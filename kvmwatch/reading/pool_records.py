@@ -10,14 +10,14 @@ from kvmwatch.model.metrics import PoolStats
 from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import Pool, Unread, Unreads
 from kvmwatch.reading import pool_paths, thin_pools
-from kvmwatch.reading.pool_paths import Found
+from kvmwatch.reading.pool_paths import AtPath
 from kvmwatch.reading.pool_questions import Described, Volumes
 
 
 class Local(Record):
     """What this machine itself can tell of a pool."""
 
-    found: Found = Found()
+    at_path: AtPath = AtPath()
     thin: thin_pools.Use = thin_pools.Use()
     unread: Unreads = ()
 
@@ -33,7 +33,7 @@ class Progress:
         self.failure: str = ""  # what ended a step that nothing in it expected
 
 
-def made(progress: Progress, of_files: bool) -> Pool | None:
+def record(progress: Progress, of_files: bool) -> Pool | None:
     """The record of all that is known of a pool; None when it is gone. ``of_files``: its volumes are real ones."""
     described, local = progress.described, progress.local
     pool = described.pool if described else progress.listed
@@ -45,37 +45,37 @@ def made(progress: Progress, of_files: bool) -> Pool | None:
         return pool
     if not described or not local:
         return pool._replace(answered=False, stats=PoolStats())
-    found = _judged(described, local.found, progress.volumes, of_files)
-    pool = _with(pool, *local.unread, *([found.unread] if found.unread else []))
-    if found.fault:
-        return pool._replace(stats=PoolStats(), fault=found.fault)
-    stats, unread = _stats(pool, local, found, progress.volumes)
-    return _with(pool, *unread)._replace(stats=stats, dated=found.dated)
+    at_path = _judged(described, local.at_path, progress.volumes, of_files)
+    pool = _with(pool, *local.unread, *([at_path.unread] if at_path.unread else []))
+    if at_path.fault:
+        return pool._replace(stats=PoolStats(), fault=at_path.fault)
+    stats, unread = _stats(pool, local, at_path, progress.volumes)
+    return _with(pool, *unread)._replace(stats=stats, dated=at_path.dated)
 
 
-def _judged(described: Described, found: Found, volumes: Volumes | None, of_files: bool) -> Found:
+def _judged(described: Described, at_path: AtPath, volumes: Volumes | None, of_files: bool) -> AtPath:
     """What was found at the pool's path, in the light of what libvirt says of the volumes that are there."""
     path, refreshed = described.path, described.pool.stats if described.pool else PoolStats()
     if not volumes or not of_files:
-        return found
-    if found.fault and not found.compared and volumes.there:
-        return Found(unread=pool_paths.elsewhere(path))  # its daemon is not to be seen, but sees them
-    another = found.figures and refreshed.capacity is not None and _size(found.figures) != refreshed.capacity
+        return at_path
+    if at_path.fault and not at_path.compared and volumes.there:
+        return AtPath(unread=pool_paths.elsewhere(path))  # its daemon is not to be seen, but sees them
+    another = at_path.figures and refreshed.capacity is not None and _size(at_path.figures) != refreshed.capacity
     if another and volumes.all_gone:
-        return Found(
+        return AtPath(
             fault=f"none of its {volumes.listed} volumes is at {path}, which is another file system "
             "than at libvirt's last refresh"
         )
-    return found
+    return at_path
 
 
-def _stats(pool: Pool, local: Local, found: Found, volumes: Volumes | None) -> tuple[PoolStats, Unreads]:
+def _stats(pool: Pool, local: Local, at_path: AtPath, volumes: Volumes | None) -> tuple[PoolStats, Unreads]:
     """The figures of a pool, and which of them could not be had."""
     stats = pool.stats._replace(thin_data=local.thin.data, thin_metadata=local.thin.metadata)
     unread: list[Unread] = []
     kind = pool_kinds.of(pool.kind)
-    if found.figures:
-        stats = _of_filesystem(stats, found.figures)
+    if at_path.figures:
+        stats = _of_filesystem(stats, at_path.figures)
     elif stats.capacity == 0 and not kind.local and kind.use in (pool_kinds.FILLS, pool_kinds.SHARED):
         stats = stats._replace(capacity=None, used=None, available=None)
         unread.append(Unread(Group.POOLS, "size", "libvirt has none; see what 'virsh pool-refresh' says"))

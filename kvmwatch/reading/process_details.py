@@ -11,14 +11,12 @@ from kvmwatch.model.snapshot import Process, Snapshot, Unread
 from kvmwatch.reading import process_stats, threads
 from kvmwatch.reading.deadline import Deadline, Started
 
-PROC = Path("/proc")
-
 _SHARE = 0.25  # of the time that is left may go into waiting for the PSS of one process
 _NOT_YET = "some of its threads have not waited, or are older than the kernel's accounting of it"
 _NOT_ACCOUNTED = "the kernel does not account it: sysctl kernel.task_delayacct=1, and start the VM anew"
 
 
-def with_details(snapshot: Snapshot, groups: Group, deadline: Deadline, proc: Path = PROC) -> Snapshot:
+def with_details(snapshot: Snapshot, groups: Group, deadline: Deadline, proc: Path = threads.PROC) -> Snapshot:
     """Give the processes of domains what is asked for (THREADS, PSS), or in ``unread`` why it is not."""
     return snapshot._replace(processes=tuple(_detailed(snapshot.processes, groups, deadline, proc)))
 

@@ -11,13 +11,11 @@ from kvmwatch.model.metrics import ProcessStats, Value
 from kvmwatch.model.snapshot import Unread, Unreads
 from kvmwatch.reading import threads
 
-PROC = Path("/proc")
-
 _KIB = 1024
 _HIDDEN = Unread(Group.PROCESSES, "what it reads, writes and has open", "the kernel shows it to root only")
 
 
-def of(pid: int, proc: Path = PROC) -> tuple[float, ProcessStats, Unreads]:
+def of(pid: int, proc: Path = threads.PROC) -> tuple[float, ProcessStats, Unreads]:
     """When it was started (seconds from the boot of the host), what it takes, and what of that is hidden.
 
     What another user may not see (io, fd) is None. Raises OSError when it has ended.

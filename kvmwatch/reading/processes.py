@@ -117,11 +117,10 @@ def _settled(before: Sequence[Domain], survey: Survey) -> Iterator[Domain]:
         fields = now.get(domain.uuid)
         if domain.uuid in survey.held:
             yield domain
-        if fields is None:
-            continue
-        ended = domain.active and not states.is_active(fields["state.state"])
-        state, reason = fields["state.state"], fields["state.reason"]
-        yield domain._replace(id=None, state=state, reason=reason) if ended else domain
+        elif fields is not None:
+            state, reason = fields["state.state"], fields["state.reason"]
+            ended = domain.active and not states.is_active(state)
+            yield domain._replace(id=None, state=state, reason=reason) if ended else domain
 
 
 def _process(pid: int, arguments: Sequence[str], uuid: str | None) -> Process:

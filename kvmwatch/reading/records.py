@@ -87,13 +87,14 @@ def domain(reading: Reading, now: float) -> Domain:
     )
 
 
-#: what the guest's balloon driver tells, apart from when it did
-_UNTOLD: dict[str, None] = dict.fromkeys(
-    (
-        *("memory_available", "memory_usable", "memory_unused", "memory_caches"),
-        *("swap_in", "swap_out", "major_faults", "minor_faults"),
-    )
-)
+#: what QEMU knows of the balloon, and when the guest's driver told the rest
+_KNOWN_TO_QEMU = ("balloon.current", "balloon.maximum", "balloon.rss", "balloon.last-update")
+#: what only the guest's balloon driver tells
+_UNTOLD: dict[str, None] = {
+    name: None
+    for name, declared in declarations(DomainStats).items()
+    if (declared.field or "").startswith("balloon.") and declared.field not in _KNOWN_TO_QEMU
+}
 
 
 def _balloon_stale(stats: DomainStats, period: Optional[int], now: float) -> bool:

@@ -20,13 +20,13 @@ from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Pool, Unread
 from kvmwatch.reading import pool_paths, thin_pools
-from kvmwatch.reading.connection import Connection, is_local, is_ssh, one_line, uri_scheme
+from kvmwatch.reading.connection import Connection, is_local, is_of_session, is_ssh, one_line, uri_scheme
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch.reading.hypervisor import Hypervisor
 from kvmwatch.reading.lanes import PATIENCE, Crew
 from kvmwatch.reading.pool_paths import Views
 from kvmwatch.reading.pool_questions import Described, Volumes, count_volumes, describe
-from kvmwatch.reading.pool_records import Local, Progress, made
+from kvmwatch.reading.pool_records import Local, Progress, record
 
 _LANES = 2  # libvirt answers for a pool from memory; what may hang is given new lanes, twice as many
 _SHARE = 0.5  # of the remaining time that all pools together may take
@@ -45,7 +45,7 @@ def read(hypervisor: Hypervisor, deadline: Deadline) -> tuple[Pool, ...]:
     known = [Progress(pool) for pool in _listed(hypervisor.connection)]
     _Reading(hypervisor, deadline.share(_SHARE), known).run()
     of_files = uri_scheme(hypervisor.uri) != "test"
-    pools = (made(progress, of_files) for progress in known)
+    pools = (record(progress, of_files) for progress in known)
     return tuple(sorted((pool for pool in pools if pool), key=lambda pool: pool.name))
 
 
@@ -150,7 +150,7 @@ class _Reading:
 
 
 def _daemon(uri: str) -> int | None:
-    session = uri.split("?", maxsplit=1)[0].endswith("/session")
+    session = is_of_session(uri)
     run = os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}") if session else "/run"
     return pool_paths.daemon(run, session)
 

@@ -19,7 +19,7 @@ PROC = Path("/proc")
 #: how the names begin; "IO mon_iothread" is the monitor's, and moves no data
 _KINDS = (("CPU ", VCPU), ("ALL CPUs", VCPU), ("IO iothread", IOTHREAD), ("vhost-", VHOST))
 _PIECE = 16384  # bytes that are read at once
-_KTHREADD = 2  # the parent of all threads of the kernel
+KTHREADD = 2  # the parent of all threads of the kernel, of which some are called kvm-...
 _TICKS = os.sysconf("SC_CLK_TCK")  # in a second
 #: of /proc/PID/stat, behind the name
 _PPID, _UTIME, _STIME, _STARTTIME, _BLKIO = 1, 11, 12, 19, 39
@@ -79,7 +79,7 @@ def vhosts_of_the_kernel(proc: Path = PROC, release: str = "") -> dict[int, list
         except OSError:
             continue  # it has ended
         owner = of.name.partition("-")[2]
-        if of.ppid == _KTHREADD and of.name.startswith("vhost-") and owner.isdecimal():
+        if of.ppid == KTHREADD and of.name.startswith("vhost-") and owner.isdecimal():
             found.setdefault(int(owner), []).append(int(tid))
     return found
 

@@ -17,7 +17,7 @@ from kvmwatch.reading.connection import is_local
 from kvmwatch.reading.links import Links
 
 _MEGA = 1_000_000
-OPEN_VSWITCH = "ovs-system"  # below which the ports of all its bridges are
+OVS_SWITCH = "ovs-system"  # Open vSwitch's, below which the ports of all its bridges are
 #: fields of UplinkStats, and the files that have them
 _COUNTERS = {
     f"{way}_{field}": f"{way}_{file}"
@@ -75,7 +75,7 @@ def _below(top: str, links: Links) -> set[str]:
             continue
         seen.add(name)
         looking += link.below
-        switch = name == OPEN_VSWITCH or os.path.isdir(f"{path}/bridge")
+        switch = name == OVS_SWITCH or os.path.isdir(f"{path}/bridge")
         if not switch and (link.below or os.path.exists(f"{path}/device")):
             found.add(name)
     return found

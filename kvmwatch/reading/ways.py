@@ -29,9 +29,9 @@ _WITH_TAP = (*_ON_BRIDGES, "direct", "ethernet")
 #: there when Open vSwitch forwards in its own process: its taps have no master then
 _OVS_USERSPACE = "ovs-netdev"
 
-_TAP = r"net\.\d+\.name"
-
+#: the type of a <virtualport>
 OPEN_VSWITCH = "openvswitch"
+_TAP = r"net\.\d+\.name"
 
 
 def with_ways(

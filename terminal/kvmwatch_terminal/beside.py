@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import groupby
-from typing import NamedTuple, Union
+from typing import NamedTuple
 
 from kvmwatch_terminal.columns import Column, Value
-from kvmwatch_terminal.rows import SEVERITIES, Problem, Row, Thing, in_words
-
-Line = Union[Row, Thing]
+from kvmwatch_terminal.rows import SEVERITIES, Line, Problem, Row, Thing, in_words
 
 
 class Wrong(NamedTuple):

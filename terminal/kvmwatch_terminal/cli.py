@@ -36,9 +36,9 @@ def main() -> None:
 
 def parser(every_option: bool = False) -> Parser:
     """The options; those of each subcommand when it is used, or at once (``every_option``, for the man page)."""
-    made = Parser(prog="kvmwatch", description=__doc__, allow_abbrev=False)
-    made.add_argument("-V", "--version", action="version", version=f"kvmwatch {__version__}")
-    commands: argparse._SubParsersAction[_Later] = made.add_subparsers(
+    command = Parser(prog="kvmwatch", description=__doc__, allow_abbrev=False)
+    command.add_argument("-V", "--version", action="version", version=f"kvmwatch {__version__}")
+    commands: argparse._SubParsersAction[_Later] = command.add_subparsers(
         title="commands", dest="command", required=True, metavar="COMMAND", parser_class=_Later
     )
     for name, subcommand in SUBCOMMANDS.items():
@@ -52,7 +52,7 @@ def parser(every_option: bool = False) -> Parser:
         later.module = subcommand.module
         if every_option:
             later.load()
-    return made
+    return command
 
 
 class _Later(Parser):

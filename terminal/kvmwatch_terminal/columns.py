@@ -10,7 +10,7 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Disk, Interface
 from kvmwatch.model.units import human, two_units
 from kvmwatch_terminal import rows
-from kvmwatch_terminal.rows import Row, Thing
+from kvmwatch_terminal.rows import Line, Row
 
 #: in base units; None: it has none, or it could not be had (see ``unknown``)
 Value = Union[str, float, bool, list[str], None]
@@ -58,7 +58,7 @@ def called(text: str, columns: Mapping[str, Column]) -> Column | None:
     return columns.get(text.strip().lower().replace("-", "_"))
 
 
-def unknown(column: Column, row: Row | Thing) -> bool:
+def unknown(column: Column, row: Line) -> bool:
     """Whether a value is missing though there should be one."""
     if column.of(row) is not None:
         return False
@@ -69,7 +69,7 @@ def unknown(column: Column, row: Row | Thing) -> bool:
     return (row.silent and bool(column.needs & _OF_QEMU)) or any(part.group in column.needs for part in row.unread)
 
 
-def cell(column: Column, row: Row | Thing) -> str:
+def cell(column: Column, row: Line) -> str:
     """The value for people; it may have control characters that others wrote."""
     value = column.of(row)
     if value is None or value == []:
@@ -92,7 +92,7 @@ def link(interface: Interface) -> Value:
     return interface.detached or (None if number is None else derived.LINKS[int(number)])
 
 
-def ago(row: Row | Thing, at: float | None) -> str:
+def ago(row: Line, at: float | None) -> str:
     """How long ago a Unix time was when it was read."""
     return f"{two_units(max(0.0, row.now - (at or 0)))} ago"
 
@@ -170,211 +170,74 @@ def _problems(row: Row) -> Value:
 _XML = Group.DEFINED | Group.DEFINITION
 
 COLUMNS = (
-    Column(
-        *("name", "NAME", None, "what libvirt calls it; in a table with the name that people know, in brackets"),
-        lambda row: row.domain.name,
-        text=lambda row: row.domain.label,
-        least=24,
-        kept=ALWAYS,
-    ),
-    Column(
-        *("title", "TITLE", None, "the name that people know: its title, or its name in OpenStack or OpenNebula"),
-        lambda row: row.domain.title,
-        needs=_XML,
-        shown=DATA,
-        least=8,
-    ),
-    Column(
-        *("project", "PROJECT", None, "its project in OpenStack, group in OpenNebula or namespace in KubeVirt"),
-        lambda row: row.domain.project,
-        needs=_XML,
-        least=8,
-        if_any=True,
-        kept=2,
-    ),
-    Column(
-        *("owner", "OWNER", None, "the user whose it is in its cloud", lambda row: row.domain.owner),
-        needs=_XML,
-        shown=ASKED,
-        least=8,
-    ),
+    Column("name", "NAME", None, "what libvirt calls it; in a table with the name that people know, in brackets",
+           lambda row: row.domain.name, text=lambda row: row.domain.label, least=24, kept=ALWAYS),
+    Column("title", "TITLE", None, "the name that people know: its title, or its name in OpenStack or OpenNebula",
+           lambda row: row.domain.title, needs=_XML, shown=DATA, least=8),
+    Column("project", "PROJECT", None, "its project in OpenStack, group in OpenNebula or namespace in KubeVirt",
+           lambda row: row.domain.project, needs=_XML, least=8, if_any=True, kept=2),
+    Column("owner", "OWNER", None, "the user whose it is in its cloud",
+           lambda row: row.domain.owner, needs=_XML, shown=ASKED, least=8),
     Column("uuid", "UUID", None, "its UUID", lambda row: row.domain.uuid, shown=WIDE),
     Column("id", "ID", "", "libvirt's number of this run", lambda row: row.domain.id, shown=WIDE),
-    Column(
-        *("status", "STATUS", None, "the worst that the checks find: OK, WARNING, UNKNOWN or CRITICAL"),
-        _status,
-        needs=Group.POLICY,
-        kept=ALWAYS,
-        judged=True,
-    ),
-    Column(
-        *("state", "STATE", None, "its state; in a table with the reason, and whether its QEMU answers"),
-        _state_name,
-        needs=Group.CONTROL,
-        text=lambda row: state_in_words(row, every_reason=False),
-        least=10,
-        kept=HELD,  # what is wrong with it tells more
-    ),
+    Column("status", "STATUS", None, "the worst that the checks find: OK, WARNING, UNKNOWN or CRITICAL",
+           _status, needs=Group.POLICY, kept=ALWAYS, judged=True),
+    Column("state", "STATE", None, "its state; in a table with the reason, and whether its QEMU answers",
+           _state_name, needs=Group.CONTROL, text=lambda row: state_in_words(row, every_reason=False), least=10,
+           kept=HELD),  # what is wrong with it tells more
     Column("reason", "REASON", None, "the reason of its state", lambda row: row.domain.why.text, shown=DATA),
-    Column(
-        *("vcpus", "VCPUS", "", "vCPUs that it has, or would have"),
-        _vcpus,
-        needs=_XML | Group.SHUT_OFF | Group.SIZE,
-        kept=3,
-    ),
-    Column(
-        *("cpu", "CPU", "%", "CPU use, % of its vCPUs"),
-        lambda row: derived.vcpu_usage(row.domain),
-        needs=Group.CPU,
-        kept=9,
-        rated=True,
-    ),
-    Column(
-        *("steal", "STEAL", "%", "time its vCPUs waited for a physical CPU, % of its vCPUs"),
-        lambda row: derived.steal(row.domain),
-        needs=Group.CPU,
-        kept=4,
-        rated=True,
-    ),
-    Column(
-        *("host_cpu", "CPU/1", "%", "CPU of the host that it takes, QEMU's own threads included, % of one CPU"),
-        lambda row: derived.percent(row.domain.rates.cpu_time, 1),
-        needs=Group.CPU,
-        shown=ASKED,
-        rated=True,
-    ),
-    Column(
-        *("cpu_time", "CPU TIME", "s", "CPU time that it has used in this run, QEMU's own threads included"),
-        *(lambda row: row.domain.stats.cpu_time, Group.CPU),
-        shown=ASKED,
-    ),
-    Column(
-        *("used", "USED", "B", "memory that the guest uses, as it says itself"),
-        lambda row: derived.memory_used(row.domain),
-        needs=Group.MEMORY | _XML,
-        kept=6,
-    ),
-    Column(
-        *("memory", "MEMORY", "B", "memory given to the guest, or that it would have"),
-        lambda row: row.domain.stats.memory_current,
-        needs=Group.MEMORY | Group.SHUT_OFF,
-        kept=6,
-    ),
-    Column(
-        *("rss", "RSS", "B", "memory of the host that its QEMU takes"),
-        lambda row: row.domain.stats.memory_rss,
-        needs=Group.MEMORY,
-        kept=5,
-    ),
-    Column(
-        *("read", "READ", "B/s", "bytes read from all its disks per second"),
-        _of_disks("read_bytes"),
-        needs=Group.DISK | _XML,
-        kept=8,
-        rated=True,
-    ),
-    Column(
-        *("write", "WRITE", "B/s", "bytes written to all its disks per second"),
-        _of_disks("write_bytes"),
-        needs=Group.DISK | _XML,
-        kept=8,
-        rated=True,
-    ),
-    Column(
-        *("read_iops", "READS", "/s", "reads from all its disks per second"),
-        _of_disks("read_requests"),
-        needs=Group.DISK | _XML,
-        shown=WIDE,
-        rated=True,
-    ),
-    Column(
-        *("write_iops", "WRITES", "/s", "writes to all its disks per second"),
-        _of_disks("write_requests"),
-        needs=Group.DISK | _XML,
-        shown=WIDE,
-        rated=True,
-    ),
-    Column(
-        *("rx", "NET IN", "b/s", "bits that it receives per second, all interfaces"),
-        _bits("rx_bytes"),
-        needs=Group.INTERFACE | _XML,
-        kept=7,
-        rated=True,
-    ),
-    Column(
-        *("tx", "NET OUT", "b/s", "bits that it sends per second, all interfaces"),
-        _bits("tx_bytes"),
-        needs=Group.INTERFACE | _XML,
-        kept=7,
-        rated=True,
-    ),
+    Column("vcpus", "VCPUS", "", "vCPUs that it has, or would have",
+           _vcpus, needs=_XML | Group.SHUT_OFF | Group.SIZE, kept=3),
+    Column("cpu", "CPU", "%", "CPU use, % of its vCPUs",
+           lambda row: derived.vcpu_usage(row.domain), needs=Group.CPU, kept=9, rated=True),
+    Column("steal", "STEAL", "%", "time its vCPUs waited for a physical CPU, % of its vCPUs",
+           lambda row: derived.steal(row.domain), needs=Group.CPU, kept=4, rated=True),
+    Column("host_cpu", "CPU/1", "%", "CPU of the host that it takes, QEMU's own threads included, % of one CPU",
+           lambda row: derived.percent(row.domain.rates.cpu_time, 1), needs=Group.CPU, shown=ASKED, rated=True),
+    Column("cpu_time", "CPU TIME", "s", "CPU time that it has used in this run, QEMU's own threads included",
+           lambda row: row.domain.stats.cpu_time, Group.CPU, shown=ASKED),
+    Column("used", "USED", "B", "memory that the guest uses, as it says itself",
+           lambda row: derived.memory_used(row.domain), needs=Group.MEMORY | _XML, kept=6),
+    Column("memory", "MEMORY", "B", "memory given to the guest, or that it would have",
+           lambda row: row.domain.stats.memory_current, needs=Group.MEMORY | Group.SHUT_OFF, kept=6),
+    Column("rss", "RSS", "B", "memory of the host that its QEMU takes",
+           lambda row: row.domain.stats.memory_rss, needs=Group.MEMORY, kept=5),
+    Column("read", "READ", "B/s", "bytes read from all its disks per second",
+           _of_disks("read_bytes"), needs=Group.DISK | _XML, kept=8, rated=True),
+    Column("write", "WRITE", "B/s", "bytes written to all its disks per second",
+           _of_disks("write_bytes"), needs=Group.DISK | _XML, kept=8, rated=True),
+    Column("read_iops", "READS", "/s", "reads from all its disks per second",
+           _of_disks("read_requests"), needs=Group.DISK | _XML, shown=WIDE, rated=True),
+    Column("write_iops", "WRITES", "/s", "writes to all its disks per second",
+           _of_disks("write_requests"), needs=Group.DISK | _XML, shown=WIDE, rated=True),
+    Column("rx", "NET IN", "b/s", "bits that it receives per second, all interfaces",
+           _bits("rx_bytes"), needs=Group.INTERFACE | _XML, kept=7, rated=True),
+    Column("tx", "NET OUT", "b/s", "bits that it sends per second, all interfaces",
+           _bits("tx_bytes"), needs=Group.INTERFACE | _XML, kept=7, rated=True),
     Column("agent", "AGENT", None, "whether its guest agent is connected; none: it has no channel", _agent, _XML),
-    Column(
-        *(
-            "expected",
-            "EXPECTED",
-            None,
-            "what its metadata or --config wants: running, shutoff, paused, any; else autostart or any",
-        ),
-        *(_expected, Group.AUTOSTART | Group.POLICY | Group.DEFINED),
-        kept=1,
-    ),
-    Column(
-        *("autostart", "AUTOSTART", None, "whether it is started with the hypervisor"),
-        *(lambda row: row.domain.autostart, Group.AUTOSTART),
-        shown=WIDE,
-    ),
-    Column(
-        *("persistent", "PERSISTENT", None, "whether it is still there once it is shut off"),
-        *(lambda row: row.domain.persistent, Group.LISTS),
-        shown=WIDE,
-    ),
-    Column(
-        *("managed_save", "SAVED", None, "whether its memory is saved, with which it would go on"),
-        *(lambda row: row.domain.managed_save, Group.LISTS),
-        shown=DATA,
-    ),
-    Column(
-        *("snapshots", "SNAPSHOTS", "", "snapshots that it has"),
-        *(lambda row: row.domain.stats.snapshots, Group.SNAPSHOTS),
-        shown=WIDE,
-    ),
-    Column(
-        *("oldest_snapshot", "OLDEST SNAPSHOT", "unixtime", "when the oldest of them was made"),
-        *(lambda row: row.domain.stats.oldest_snapshot, Group.SNAPSHOTS),
-        text=lambda row: ago(row, row.domain.stats.oldest_snapshot),
-        shown=ASKED,
-    ),
-    Column(
-        *("started", "UP", "unixtime", "when its QEMU was started; in a table for how long it has run"),
-        *(lambda row: row.domain.stats.started, Group.STARTED),
-        text=lambda row: two_units(max(0.0, row.now - (row.domain.stats.started or 0))),
-        shown=WIDE,
-    ),
-    Column(
-        *(
-            "addresses",
-            "ADDRESSES",
-            None,
-            "its IP addresses, of leases and this host's ARP table",
-        ),
-        *(_addresses, Group.ADDRESSES | Group.NETWORKS | Group.INTERFACE | _XML),
-        shown=ASKED,
-    ),
-    Column(
-        *("disks", "DISKS", None, "its disks with the path of the image, or its pool and volume"),
-        *(_disks, _XML),
-        shown=ASKED,
-        least=16,
-    ),
-    Column(
-        *("problem", "PROBLEM", None, "what the checks find, the worst first"),
-        *(_problems, Group.POLICY),
-        least=32,
-        tight=16,
-        kept=HELD + 1,
-        judged=True,
-    ),
-)
+    Column("expected", "EXPECTED", None,
+           "what its metadata or --config wants: running, shutoff, paused, any; else autostart or any",
+           _expected, Group.AUTOSTART | Group.POLICY | Group.DEFINED, kept=1),
+    Column("autostart", "AUTOSTART", None, "whether it is started with the hypervisor",
+           lambda row: row.domain.autostart, Group.AUTOSTART, shown=WIDE),
+    Column("persistent", "PERSISTENT", None, "whether it is still there once it is shut off",
+           lambda row: row.domain.persistent, Group.LISTS, shown=WIDE),
+    Column("managed_save", "SAVED", None, "whether its memory is saved, with which it would go on",
+           lambda row: row.domain.managed_save, Group.LISTS, shown=DATA),
+    Column("snapshots", "SNAPSHOTS", "", "snapshots that it has",
+           lambda row: row.domain.stats.snapshots, Group.SNAPSHOTS, shown=WIDE),
+    Column("oldest_snapshot", "OLDEST SNAPSHOT", "unixtime", "when the oldest of them was made",
+           lambda row: row.domain.stats.oldest_snapshot, Group.SNAPSHOTS,
+           text=lambda row: ago(row, row.domain.stats.oldest_snapshot), shown=ASKED),
+    Column("started", "UP", "unixtime", "when its QEMU was started; in a table for how long it has run",
+           lambda row: row.domain.stats.started, Group.STARTED,
+           text=lambda row: two_units(max(0.0, row.now - (row.domain.stats.started or 0))), shown=WIDE),
+    Column("addresses", "ADDRESSES", None, "its IP addresses, of leases and this host's ARP table",
+           _addresses, Group.ADDRESSES | Group.NETWORKS | Group.INTERFACE | _XML, shown=ASKED),
+    Column("disks", "DISKS", None, "its disks with the path of the image, or its pool and volume",
+           _disks, _XML, shown=ASKED, least=16),
+    Column("problem", "PROBLEM", None, "what the checks find, the worst first",
+           _problems, Group.POLICY, least=32, tight=16, kept=HELD + 1, judged=True),
+)  # fmt: skip
 
 BY_NAME = {column.name: column for column in COLUMNS}

@@ -57,10 +57,6 @@ def _job(name: str) -> Callable[[Row], Value]:
     return of
 
 
-def _since(row: Row) -> Value:
-    return row.domain.since
-
-
 _CONFIG = Group.DEFINED | Group.DEFINITION
 _ADDRESSES = Group.ADDRESSES | Group.NETWORKS | _CONFIG
 
@@ -69,59 +65,40 @@ WHOLE: tuple[Column, ...] = (
     *(BY_NAME[name] for name in ("uuid", "title", "project", "owner", "id", "status")),
     BY_NAME["state"]._replace(text=state_in_words),
     BY_NAME["reason"],
-    Column(
-        *("state_since", "STATE SEEN SINCE", "unixtime", "when a passing state was first seen", _since),
-        text=_age(lambda row: row.domain.since),
-    ),
-    Column(
-        *("job", "JOB", None, "what libvirt does with it just now: a migration, save, dump, backup"),
-        *(_job("operation"), Group.JOB),
-    ),
+    Column("state_since", "STATE SEEN SINCE", "unixtime", "when a passing state was first seen",
+           lambda row: row.domain.since, text=_age(lambda row: row.domain.since)),
+    Column("job", "JOB", None, "what libvirt does with it just now: a migration, save, dump, backup",
+           _job("operation"), Group.JOB),
     Column("job_elapsed", "JOB RUNS FOR", "s", "for how long that has run", _job("elapsed")),
     Column("job_progress", "JOB DONE", "%", "how far it is", _job("progress")),
     Column("job_remaining", "JOB HAS LEFT", "B", "what it has still to copy", _job("remaining")),
     BY_NAME["started"]._replace(text=_age(lambda row: row.domain.stats.started), header="STARTED"),
     BY_NAME["expected"],
-    Column(
-        *("expected_hosts", "EXPECTED ON", None, "the hypervisors on which it belongs"),
-        lambda row: list(row.domain.policy.hosts) or None,
-        needs=Group.POLICY,
-    ),
+    Column("expected_hosts", "EXPECTED ON", None, "the hypervisors on which it belongs",
+           lambda row: list(row.domain.policy.hosts) or None, needs=Group.POLICY),
     *(BY_NAME[name] for name in ("autostart", "persistent", "managed_save", "agent", "vcpus")),
     Column("vcpus_maximum", "VCPUS AT MOST", "", "vCPUs it can be given", _stat("vcpu_maximum"), Group.CPU),
     *(BY_NAME[name] for name in ("cpu", "steal", "cpu_time")),
-    Column(
-        *("emulator", "EMULATOR", "%", "CPU of QEMU's emulator and I/O threads, % of one CPU"),
-        *(lambda row: derived.emulator_usage(row.domain), Group.CPU),
-    ),
+    Column("emulator", "EMULATOR", "%", "CPU of QEMU's emulator and I/O threads, % of one CPU",
+           lambda row: derived.emulator_usage(row.domain), Group.CPU),
     BY_NAME["used"],
-    Column(
-        *("usage", "USED, %", "%", "memory used, % of what the guest has"),
-        *(lambda row: derived.memory_usage(row.domain), Group.MEMORY | _CONFIG),
-    ),
+    Column("usage", "USED, %", "%", "memory used, % of what the guest has",
+           lambda row: derived.memory_usage(row.domain), Group.MEMORY | _CONFIG),
     BY_NAME["memory"],
-    Column(
-        "memory_maximum", "MEMORY AT MOST", "B", "memory it can be given", _stat("memory_maximum"), Group.MEMORY
-    ),
+    Column("memory_maximum", "MEMORY AT MOST", "B", "memory it can be given",
+           _stat("memory_maximum"), Group.MEMORY),
     BY_NAME["rss"],
-    Column(
-        *("balloon_updated", "REPORTED", "unixtime", "when the guest last reported its memory"),
-        *(_stat("balloon_updated"), Group.MEMORY),
-        text=_age(lambda row: row.domain.stats.balloon_updated),
-    ),
-    Column(
-        *("balloon_period", "REPORTS EVERY", "s", "how often the guest reports its memory; none: once"),
-        *(lambda row: row.domain.balloon_period or None, _CONFIG),
-    ),
+    Column("balloon_updated", "REPORTED", "unixtime", "when the guest last reported its memory",
+           _stat("balloon_updated"), Group.MEMORY, text=_age(lambda row: row.domain.stats.balloon_updated)),
+    Column("balloon_period", "REPORTS EVERY", "s", "how often the guest reports its memory; none: once",
+           lambda row: row.domain.balloon_period or None, _CONFIG),
     Column("swap_in", "SWAPPED IN", "B/s", "memory that the guest swaps in", _rate("swap_in"), Group.MEMORY),
     Column("swap_out", "SWAPPED OUT", "B/s", "memory that the guest swaps out", _rate("swap_out"), Group.MEMORY),
     *(BY_NAME[name] for name in ("snapshots", "oldest_snapshot")),
-    Column(
-        *("newest_checkpoint", "CHECKPOINT", "unixtime", "when the newest was made, with which a backup begins"),
-        *(_stat("newest_checkpoint"), Group.CHECKPOINTS),
-        text=_age(lambda row: row.domain.stats.newest_checkpoint),
-    ),
-)
+    Column("newest_checkpoint", "CHECKPOINT", "unixtime", "when the newest was made, with which a backup begins",
+           _stat("newest_checkpoint"), Group.CHECKPOINTS,
+           text=_age(lambda row: row.domain.stats.newest_checkpoint)),
+)  # fmt: skip
 
 CHECKS = (
     column("check", "CHECK", None, lambda said: said.check),
@@ -186,10 +163,6 @@ def _addresses(interface: Interface) -> Value:
     return list(interface.addresses) or None
 
 
-def _capacity(disk: Disk) -> Value:
-    return disk.stats.capacity
-
-
 def _wanted(shown: Shown) -> Iterator[Wanted]:
     """What is wanted of this VM and not of all, the weakest first, as it is judged."""
     policy, own = shown.domain.policy, shown.metadata
@@ -211,7 +184,8 @@ def _source(is_own: bool) -> str:
 
 SECTIONS = (
     Section(
-        *("vcpu", "vCPUs"),
+        "vcpu",
+        "vCPUs",
         (
             column("number", "VCPU", "", lambda pinned: pinned.vcpu.number),
             column("pinned", "PINNED TO", None, lambda pinned: pinned.to, _CONFIG),
@@ -223,12 +197,13 @@ SECTIONS = (
         _pinned,
     ),
     Section(
-        *("disks", "Disks"),
+        "disks",
+        "Disks",
         (
             column("name", "DISK", None, lambda disk: disk.name),
             column("device", "DEVICE", None, lambda disk: disk.device, _CONFIG),
             column("bus", "BUS", None, lambda disk: disk.bus, _CONFIG),
-            column("capacity", "SIZE", "B", _capacity, Group.DISK),
+            column("capacity", "SIZE", "B", lambda disk: disk.stats.capacity, Group.DISK),
             column("allocation", "TAKES", "B", lambda disk: disk.stats.allocation, Group.DISK),
             column("read", "READ", "B/s", _disk("read_bytes"), Group.DISK),
             column("write", "WRITE", "B/s", _disk("write_bytes"), Group.DISK),
@@ -247,7 +222,8 @@ SECTIONS = (
         lambda shown: shown.domain.disks,
     ),
     Section(
-        *("interfaces", "Interfaces"),
+        "interfaces",
+        "Interfaces",
         (
             column("name", "TAP", None, lambda interface: interface.name),
             column("mac", "MAC", None, lambda interface: interface.key),
@@ -266,7 +242,8 @@ SECTIONS = (
         lambda shown: shown.domain.interfaces,
     ),
     Section(
-        *("consoles", "Consoles"),
+        "consoles",
+        "Consoles",
         (
             column("kind", "KIND", None, lambda way: way.console.kind),
             column("way", "BY", None, lambda way: way.console.way),
@@ -280,7 +257,8 @@ SECTIONS = (
     ),
     *process_sections.SECTIONS,
     Section(
-        *("wanted", "Wanted of it in particular"),
+        "wanted",
+        "Wanted of it in particular",
         (
             column("what", "WHAT", None, lambda wanted: wanted.what),
             column("value", "IS", None, lambda wanted: wanted.value),

@@ -7,20 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
-_ESCAPED = re.compile(r"\\([0-7]{3})")  # of a blank, a tab, a backslash in mountinfo
-
-
-class Mount(NamedTuple):
-    """One of /proc/self/mountinfo."""
-
-    device: str  # major:minor
-    point: str
-    source: str  # /dev/mapper/vg0-images, nas:/export, ...
+from kvmwatch.reading.mounts import Mount, Mounts, of_file
 
 
 class Devices:
@@ -34,12 +24,9 @@ class Devices:
     ) -> None:
         self._known: dict[str | Mount | None, set[str]] = {}
         self._sys, self._dev = Path(sys), dev.rstrip("/") + "/"
-        try:
-            text = Path(mounts).read_bytes().decode("utf-8", "surrogateescape")
-        except OSError:
-            text = ""
-        # a mount point may hold a carriage return, which ends no line here
-        self._mounts = [mount for mount in map(_mount, text.split("\n")) if mount]
+        self._mounts: Mounts = ()
+        with contextlib.suppress(OSError):
+            self._mounts = of_file(mounts)
 
     def mounted_from(self, source: str) -> list[str]:
         """Where this is mounted, as ``nas:/export``."""
@@ -97,15 +84,3 @@ def is_below(path: str, folder: str) -> bool:
 
 def _depth(mount: Mount) -> int:
     return len(mount.point)
-
-
-def _mount(line: str) -> Mount | None:
-    fields, _, more = line.partition(" - ")
-    words, of_kind = fields.split(" "), more.split(" ")
-    if len(words) < 5 or len(of_kind) < 2:
-        return None
-    return Mount(words[2], _unescaped(words[4]), _unescaped(of_kind[1]))
-
-
-def _unescaped(text: str) -> str:
-    return _ESCAPED.sub(lambda match: chr(int(match[1], 8)), text)

@@ -40,51 +40,29 @@ FILTERS = (
     Filter("state", ("--running", "--state-running"), "that run", _is(states.RUNNING, states.BLOCKED)),
     Filter("state", ("--paused", "--state-paused"), "that are paused", _is(states.PAUSED)),
     Filter("state", ("--shutoff", "--state-shutoff", "--inactive"), "that are shut off", _is(states.SHUTOFF)),
-    Filter(
-        *("state", ("--other", "--state-other"), "in any other state: crashed, suspended, shutting down"),
-        lambda domain: domain.state not in _NAMED,
-    ),
-    Filter(
-        *("autostart", ("--autostart",), "that are started with the hypervisor"),
-        *(lambda domain: domain.autostart, Group.AUTOSTART),
-    ),
-    Filter(
-        *("autostart", ("--no-autostart",), "that are not"),
-        *(lambda domain: _negated(domain.autostart), Group.AUTOSTART),
-    ),
-    Filter(
-        *("persistent", ("--persistent",), "that are still there once shut off"),
-        *(lambda domain: domain.persistent, Group.LISTS),
-    ),
-    Filter(
-        *("persistent", ("--transient",), "that are gone once shut off"),
-        *(lambda domain: _negated(domain.persistent), Group.LISTS),
-    ),
-    Filter(
-        *("managed save", ("--with-managed-save",), "whose memory is saved"),
-        *(lambda domain: domain.managed_save, Group.LISTS),
-    ),
-    Filter(
-        *("managed save", ("--without-managed-save",), "whose memory is not saved"),
-        *(lambda domain: _negated(domain.managed_save), Group.LISTS),
-    ),
-    Filter(
-        *("snapshot", ("--with-snapshot",), "with snapshots"),
-        *(lambda domain: domain.has_snapshots, Group.SNAPSHOTS),
-    ),
-    Filter(
-        *("snapshot", ("--without-snapshot",), "without snapshots"),
-        *(lambda domain: _negated(domain.has_snapshots), Group.SNAPSHOTS),
-    ),
-    Filter(
-        *("checkpoint", ("--with-checkpoint",), "with checkpoints, of incremental backups"),
-        *(lambda domain: domain.has_checkpoints, Group.CHECKPOINTS),
-    ),
-    Filter(
-        *("checkpoint", ("--without-checkpoint",), "without checkpoints"),
-        *(lambda domain: _negated(domain.has_checkpoints), Group.CHECKPOINTS),
-    ),
-)
+    Filter("state", ("--other", "--state-other"), "in any other state: crashed, suspended, shutting down",
+           lambda domain: domain.state not in _NAMED),
+    Filter("autostart", ("--autostart",), "that are started with the hypervisor",
+           lambda domain: domain.autostart, Group.AUTOSTART),
+    Filter("autostart", ("--no-autostart",), "that are not",
+           lambda domain: _negated(domain.autostart), Group.AUTOSTART),
+    Filter("persistent", ("--persistent",), "that are still there once shut off",
+           lambda domain: domain.persistent, Group.LISTS),
+    Filter("persistent", ("--transient",), "that are gone once shut off",
+           lambda domain: _negated(domain.persistent), Group.LISTS),
+    Filter("managed save", ("--with-managed-save",), "whose memory is saved",
+           lambda domain: domain.managed_save, Group.LISTS),
+    Filter("managed save", ("--without-managed-save",), "whose memory is not saved",
+           lambda domain: _negated(domain.managed_save), Group.LISTS),
+    Filter("snapshot", ("--with-snapshot",), "with snapshots",
+           lambda domain: domain.has_snapshots, Group.SNAPSHOTS),
+    Filter("snapshot", ("--without-snapshot",), "without snapshots",
+           lambda domain: _negated(domain.has_snapshots), Group.SNAPSHOTS),
+    Filter("checkpoint", ("--with-checkpoint",), "with checkpoints, of incremental backups",
+           lambda domain: domain.has_checkpoints, Group.CHECKPOINTS),
+    Filter("checkpoint", ("--without-checkpoint",), "without checkpoints",
+           lambda domain: _negated(domain.has_checkpoints), Group.CHECKPOINTS),
+)  # fmt: skip
 
 
 def filtered(rows: Iterable[Row], chosen: Iterable[Filter]) -> list[Row]:

@@ -13,7 +13,7 @@ from typing import Any
 from kvmwatch.model.snapshot import Snapshot, texts
 from kvmwatch_terminal import beside
 from kvmwatch_terminal.columns import Column, Value
-from kvmwatch_terminal.rows import Problem, Row, Thing
+from kvmwatch_terminal.rows import Line, Problem, Row
 
 _DIGITS = 3  # after the point; of what is below 1, that say something
 #: Unicode's categories of characters that a terminal may act upon: JSON can escape them
@@ -25,16 +25,16 @@ def names(rows: Sequence[Row], shown: Callable[[str], str]) -> str:
     return "\n".join(shown(row.domain.name) for row in rows)
 
 
-def add_options(made: argparse.ArgumentParser, forms: Sequence[str], help_text: str) -> None:
+def add_options(command: argparse.ArgumentParser, forms: Sequence[str], help_text: str) -> None:
     """Add ``--format``, of which the table is the default, and what other commands of ours call two of them."""
-    made.add_argument("--format", choices=forms, default="table", help=f"{help_text} (default: table)")
+    command.add_argument("--format", choices=forms, default="table", help=f"{help_text} (default: table)")
     for name in ("csv", "json"):
-        made.add_argument(
+        command.add_argument(
             f"--{name}", dest="format", action="store_const", const=name, help=f"the same as --format {name}"
         )
 
 
-def as_csv(rows: Sequence[Row | Thing], columns: Sequence[Column], shown: Callable[[str], str]) -> str:
+def as_csv(rows: Sequence[Line], columns: Sequence[Column], shown: Callable[[str], str]) -> str:
     """A line with the columns' names and one for each row; what there is not, or is not known, is empty."""
     lines = [[column.name for column in columns]]
     lines += ([shown(_plain(column.of(row))) for column in columns] for row in rows)

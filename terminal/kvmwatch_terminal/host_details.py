@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from check_kvm import host as host_check
@@ -14,29 +14,20 @@ from kvmwatch.model.snapshot import Domain, Host, Pool, Snapshot, Unread, Unread
 from kvmwatch.model.units import two_units
 from kvmwatch_terminal.columns import Column, Value
 from kvmwatch_terminal.rows import Thing
-from kvmwatch_terminal.sections import column
+from kvmwatch_terminal.sections import Section, column
 
 
-class Hypervisor(NamedTuple):
+class Whole(NamedTuple):
     """What the lines of the whole look at."""
 
     host: Host
     snapshot: Snapshot
 
 
-class Section(NamedTuple):
-    """Things of one kind, a line each; ``name`` is the key in JSON."""
-
-    name: str
-    title: str
-    columns: tuple[Column, ...]
-    of: Callable[[Snapshot], Iterable[Any]]  # the records that its columns look at
-
-
 def whole(snapshot: Snapshot) -> Thing | None:
     """The hypervisor; None: its host could not be read."""
     host = snapshot.host
-    return Thing(Hypervisor(host, snapshot), snapshot.time, (*snapshot.unread, *host.unread)) if host else None
+    return Thing(Whole(host, snapshot), snapshot.time, (*snapshot.unread, *host.unread)) if host else None
 
 
 def things(section: Section, snapshot: Snapshot) -> list[Thing]:
@@ -52,7 +43,7 @@ def _unread(thing: Any) -> Unreads:
 
 
 def _of_host(name: str, header: str, unit: str | None, of: Callable[[Host], Value]) -> Column:
-    return column(name, header, unit, lambda hypervisor: of(hypervisor.host), Group.HOST)
+    return column(name, header, unit, lambda whole: of(whole.host), Group.HOST)
 
 
 def _stat(name: str, header: str, unit: str) -> Column:
@@ -105,10 +96,9 @@ WHOLE = (
     _of_host("libvirt", "LIBVIRT", None, lambda host: host.libvirt_version),
     _of_host("driver", "DRIVER", None, lambda host: host.driver),
     _of_host("hypervisor", "HYPERVISOR", None, lambda host: host.hypervisor_version),
-    column(
-        *("uptime", "UP", "s", lambda hypervisor: hypervisor.host.stats.uptime, Group.HOST),
-        text=lambda thing: two_units(thing.of.host.stats.uptime),
-    ),
+    column("uptime", "UP", "s",
+           lambda whole: whole.host.stats.uptime, Group.HOST,
+           text=lambda thing: two_units(thing.of.host.stats.uptime)),
     _stat("latency", "LIBVIRT ANSWERS IN", "s"),
     _stat("cpus", "CPUS", ""),
     _figure("cpu", "CPU"),
@@ -134,16 +124,12 @@ WHOLE = (
     _stat("memory_assigned", "MEMORY PROMISED", "B"),
     _figure("memory_overcommit", "PROMISED, % OF MEMORY"),
     _of_host("fits", "LARGEST VM THAT FITS", "B", lambda host: _fits(host, host.stats.memory_assigned)),
-    column(
-        *("vcpus_with_autostart", "VCPUS, WITH ALL AUTOSTARTED", ""),
-        *(lambda hypervisor: _promised(hypervisor.snapshot, _vcpus), Group.SIZE | Group.AUTOSTART),
-    ),
-    column(
-        *("memory_with_autostart", "MEMORY, WITH ALL AUTOSTARTED", "B"),
-        lambda hypervisor: _promised(hypervisor.snapshot, lambda domain: domain.stats.memory_maximum),
-        needs=Group.SIZE | Group.AUTOSTART,
-    ),
-)
+    column("vcpus_with_autostart", "VCPUS, WITH ALL AUTOSTARTED", "",
+           lambda whole: _promised(whole.snapshot, _vcpus), Group.SIZE | Group.AUTOSTART),
+    column("memory_with_autostart", "MEMORY, WITH ALL AUTOSTARTED", "B",
+           lambda whole: _promised(whole.snapshot, lambda domain: domain.stats.memory_maximum),
+           needs=Group.SIZE | Group.AUTOSTART),
+)  # fmt: skip
 
 
 def _states(snapshot: Snapshot) -> Iterator[tuple[str, int]]:
@@ -160,7 +146,8 @@ def _pool_state(pool: Pool) -> Value:
 
 SECTIONS = (
     Section(
-        *("nodes", "NUMA nodes"),
+        "nodes",
+        "NUMA nodes",
         (
             column("node", "NODE", "", lambda node: node.number),
             column("cpus", "CPUS", None, lambda node: node.cpus or None, least=12),
@@ -172,7 +159,8 @@ SECTIONS = (
         lambda snapshot: snapshot.host.nodes if snapshot.host else (),
     ),
     Section(
-        *("states", "VMs"),
+        "states",
+        "VMs",
         (
             column("state", "STATE", None, lambda counted: counted[0]),
             column("vms", "VMS", "", lambda counted: counted[1]),
@@ -180,7 +168,8 @@ SECTIONS = (
         _states,
     ),
     Section(
-        *("pools", "Storage pools"),
+        "pools",
+        "Storage pools",
         (
             column("name", "POOL", None, lambda pool: pool.name, least=12),
             column("kind", "TYPE", None, lambda pool: pool.kind or None, Group.POOLS),
@@ -198,7 +187,8 @@ SECTIONS = (
         lambda snapshot: snapshot.pools,
     ),
     Section(
-        *("networks", "Networks"),
+        "networks",
+        "Networks",
         (
             column("name", "NETWORK", None, lambda network: network.name, least=12),
             column("active", "ACTIVE", None, lambda network: network.active),
@@ -211,7 +201,8 @@ SECTIONS = (
         lambda snapshot: snapshot.networks,
     ),
     Section(
-        *("uplinks", "Interfaces of the host that carry VMs"),
+        "uplinks",
+        "Interfaces of the host that carry VMs",
         (
             column("name", "INTERFACE", None, lambda uplink: uplink.name),
             column("up", "UP", None, lambda uplink: None if uplink.stats.up is None else bool(uplink.stats.up)),

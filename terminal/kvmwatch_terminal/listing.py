@@ -14,15 +14,13 @@ from kvmwatch.command.options import Parser, add_common, takes
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Snapshot
-from kvmwatch.model.text import readable
 from kvmwatch.reading.connection import is_local
 from kvmwatch_terminal import beside, formats, reading, storage
-from kvmwatch_terminal.beside import Line
 from kvmwatch_terminal.columns import BY_NAME, COLUMNS, DATA, TABLE, WIDE, Column, called
 from kvmwatch_terminal.devices import Devices
 from kvmwatch_terminal.filters import FILTERS, Filter, filtered
 from kvmwatch_terminal.order import BY_PROBLEM, in_order
-from kvmwatch_terminal.rows import SEVERITIES, Problem, Row, hypervisor_problems, judged, rows
+from kvmwatch_terminal.rows import SEVERITIES, Line, Problem, Row, rows
 from kvmwatch_terminal.table import table
 from kvmwatch_terminal.width import cut
 
@@ -36,22 +34,22 @@ than a minute ago, else of a second. Colours: only on a terminal, and not with N
 Exit: 0 the list was printed, whatever is wrong with the VMs; 3 the hypervisor or an option could not be read."""
 
 
-def add_options(made: Parser) -> None:
+def add_options(command: Parser) -> None:
     """Add the options of the command to its parser."""
     from check_kvm.frame.check_options import add_site_options  # noqa: PLC0415 - only when it is used
 
-    made.description = "Lists all VMs, running or not, those with the worst problem first."
-    made.epilog = _epilog()
-    add_common(made)
-    add_site_options(made)
-    columns = made.add_argument(
+    command.description = "Lists all VMs, running or not, those with the worst problem first."
+    command.epilog = _epilog()
+    add_common(command)
+    add_site_options(command)
+    columns = command.add_argument(
         "-o",
         "--columns",
         type=_columns,
         metavar="[+]COLUMN,...",
         help="these columns, or with + these as well: see below; only what they show is read",
     )
-    sort = made.add_argument(
+    sort = command.add_argument(
         "--sort",
         type=_column,
         metavar="COLUMN",
@@ -60,17 +58,17 @@ def add_options(made: Parser) -> None:
     )
     for option in (columns, sort):
         takes(option, lambda _: BY_NAME)
-    made.add_argument("--reverse", action="store_true", help="the other way round")
-    made.add_argument(
+    command.add_argument("--reverse", action="store_true", help="the other way round")
+    command.add_argument(
         "-n", "--limit", type=_limit, metavar="N", help="only the first N; how many more there are is said"
     )
-    made.add_argument("--wide", action="store_true", help="more columns, and nothing cut")
+    command.add_argument("--wide", action="store_true", help="more columns, and nothing cut")
     formats.add_options(
-        made, FORMATS, "a table for people; csv or json with all columns in base units; or just the names"
+        command, FORMATS, "a table for people; csv or json with all columns in base units; or just the names"
     )
-    made.add_argument("--all", action="store_true", help="running or not, which is the default")
+    command.add_argument("--all", action="store_true", help="running or not, which is the default")
     for each in FILTERS:
-        made.add_argument(
+        command.add_argument(
             *each.options,
             dest="filters",
             action="append_const",
@@ -78,7 +76,7 @@ def add_options(made: Parser) -> None:
             default=[],
             help=f"only VMs {each.help}",
         )
-    made.add_argument(
+    command.add_argument(
         "--on",
         action="append",
         default=[],
@@ -86,12 +84,12 @@ def add_options(made: Parser) -> None:
         help="only VMs with a disk there, backing images counted: a storage pool, a path with what is below it, a "
         "device with what stands on it, what is mounted (nas:/export); repeatable",
     )
-    made.add_argument(
+    command.add_argument(
         "--problems",
         action="store_true",
         help="only what something is wrong with: VMs, and where none are chosen, the host, its pools and networks",
     )
-    made.set_defaults(run=_run)
+    command.set_defaults(run=_run)
 
 
 class Listed(NamedTuple):
@@ -140,6 +138,8 @@ def _read(options: argparse.Namespace, columns: set[Column]) -> Listed:
     from check_kvm.frame.check_options import site_config  # noqa: PLC0415 - only when it is used
     from check_kvm.frame.judging import of_domains, of_hypervisor  # noqa: PLC0415
 
+    from kvmwatch_terminal.verdicts import hypervisor_problems, judged  # noqa: PLC0415
+
     config = site_config(options.config)
     selection = Selection.parse(options.domain, options.exclude)
     judges = options.problems or any(column.judged for column in columns)
@@ -180,7 +180,7 @@ def _printed(options: argparse.Namespace, listed: Listed, columns: tuple[Column,
     snapshot, found, problems = listed
     if options.format == "json":
         return formats.as_json(snapshot, found, columns, problems, options.limit)
-    shown = (lambda text: readable(text, reading.LONGEST)) if reading.on_terminal() else str
+    shown = reading.fit()
     if options.format == "names":
         if more := _more(found, options.limit):
             reading.say(more)

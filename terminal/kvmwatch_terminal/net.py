@@ -15,7 +15,6 @@ from kvmwatch.model.errors import KvmwatchError, UsageError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Snapshot, texts
-from kvmwatch.model.text import readable
 from kvmwatch.model.topology import BRIDGE, PORT, UPLINK, Node
 from kvmwatch.reading.connection import is_local
 from kvmwatch.reading.deadline import Deadline
@@ -47,40 +46,40 @@ Rates are of the time since the last run, if that was less than a minute ago, el
 Exit: 0 it was shown; 3 there is nothing of that name, or the hypervisor or an option could not be read."""
 
 
-def add_options(made: Parser) -> None:
+def add_options(command: Parser) -> None:
     """Add the options of the command to its parser."""
     from check_kvm.frame.check_options import add_state_dir  # noqa: PLC0415 - only when it is used
 
-    made.usage = "kvmwatch net [-h] [OPTION ...] [WHAT]"
-    made.description = (
+    command.usage = "kvmwatch net [-h] [OPTION ...] [WHAT]"
+    command.description = (
         "Shows every tap, macvtap and bridge of VMs and the uplinks: what each is, whose, and what passes it."
     )
-    made.epilog = _epilog()
-    made.add_argument(
+    command.epilog = _epilog()
+    command.add_argument(
         "what",
         metavar="WHAT",
         nargs="?",
         help="only what is called so, and what that is connected to: an interface (vnet7), a bridge, an uplink, "
         "a MAC address, an IP address that is known here, a VM, a network",
     )
-    made.add_argument(
+    command.add_argument(
         "--peers",
         action="store_true",
         help="the addresses with which the VM WHAT has connections, by this host's connection tracking; as root",
     )
-    add_common(made)
-    add_state_dir(made)
-    sort = made.add_argument(
+    add_common(command)
+    add_state_dir(command)
+    sort = command.add_argument(
         "--sort",
         default="traffic",
         metavar="COLUMN",
         help="by this column: figures from the highest, text from A, what is not known last (default: traffic)",
     )
     takes(sort, lambda options: _by_name(_of(options)))
-    made.add_argument("--reverse", action="store_true", help="the other way round")
-    made.add_argument("--wide", action="store_true", help="more columns, all peers, and nothing cut")
-    formats.add_options(made, FORMATS, "a table for people; csv or json with all columns in base units")
-    made.set_defaults(run=_run)
+    command.add_argument("--reverse", action="store_true", help="the other way round")
+    command.add_argument("--wide", action="store_true", help="more columns, all peers, and nothing cut")
+    formats.add_options(command, FORMATS, "a table for people; csv or json with all columns in base units")
+    command.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> Outcome:
@@ -185,8 +184,7 @@ def _printed(
     if options.format == "json":
         return formats.json_text({**head, key: [_as_json(row, columns) for row in rows]})
     if options.format == "csv":
-        shown = (lambda text: readable(text, reading.LONGEST)) if reading.on_terminal() else str
-        return formats.as_csv(rows, columns, shown)
+        return formats.as_csv(rows, columns, reading.fit())
     most = WIDE if options.wide else TABLE
     usual = [column for column in columns if column.shown <= most]
     return table(rows, usual, None if options.wide else reading.room())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kvmwatch.model import measured, topology
+from kvmwatch.model import measured
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import Value as Figure
 from kvmwatch.model.snapshot import Snapshot, Unread, Unreads
@@ -25,10 +25,10 @@ def thing(node: Node, snapshot: Snapshot) -> Thing:
     """A node as a line of a table, with what of it is not known."""
     domain = node.domain
     silent = domain is not None and domain.not_responding is not None
-    return Thing(node, snapshot.time, _unread(node, snapshot), silent)
+    return Thing(node, snapshot.time, _unread(node), silent)
 
 
-def _unread(node: Node, snapshot: Snapshot) -> Unreads:
+def _unread(node: Node) -> Unreads:
     found: list[Unread] = []
     if node.domain:
         found += (part for part in node.domain.unread if part.group in _WHO | _TRAFFIC)
@@ -105,7 +105,7 @@ def _link(node: Node) -> Value:
 
 def _mac(node: Node) -> Value:
     # one whose XML could not be had is known by its tap
-    return topology.mac(node.interface) if node.interface and node.interface.kind else None
+    return node.interface.mac if node.interface and node.interface.kind else None
 
 
 def _network(node: Node) -> Value:
@@ -126,90 +126,40 @@ def _speed(node: Node) -> Value:
 
 
 COLUMNS = (
-    Column(
-        *("name", "INTERFACE", None, "the device on the host: a VM's tap or macvtap, a bridge, an uplink"),
-        *(_of(lambda node: node.name), _WHO),
-        kept=ALWAYS,
-    ),
-    Column(
-        *(
-            "kind",
-            "KIND",
-            None,
-            "tap, macvtap, bridge, uplink, port (of a bridge, no VM's: a container's); or libvirt's word for one "
-            "without a device on the host",
-        ),
-        *(_of(lambda node: node.kind), _WHO),
-        kept=8,
-    ),
-    Column(
-        *("vm", "VM", None, "whose it is; in a table with the name that people know, in brackets"),
-        _of(_vm),
-        text=_whose,
-        least=12,
-        kept=ALWAYS,
-    ),
+    Column("name", "INTERFACE", None, "the device on the host: a VM's tap or macvtap, a bridge, an uplink",
+           _of(lambda node: node.name), _WHO, kept=ALWAYS),
+    Column("kind", "KIND", None,
+           "tap, macvtap, bridge, uplink, port (of a bridge, no VM's: a container's); or libvirt's word for one "
+           "without a device on the host",
+           _of(lambda node: node.kind), _WHO, kept=8),
+    Column("vm", "VM", None, "whose it is; in a table with the name that people know, in brackets",
+           _of(_vm), text=_whose, least=12, kept=ALWAYS),
     Column("uuid", "UUID", None, "the UUID of the VM", _of(_uuid), shown=DATA),
-    Column(
-        "vms", "VMS", "", "of a bridge or an uplink: active VMs that can use it", _of(_carries), _USERS, kept=5
-    ),
+    Column("vms", "VMS", "", "of a bridge or an uplink: active VMs that can use it",
+           _of(_carries), _USERS, kept=5),
     Column("mac", "MAC", None, "its MAC address in the VM", _of(_mac), _WHO, shown=WIDE),
-    Column(
-        *("network", "NETWORK", None, "libvirt's network that it is on, else what its XML names as its source"),
-        *(_of(_network), _WHO),
-        shown=WIDE,
-        least=8,
-    ),
-    Column(
-        *("bridge", "BRIDGE", None, "the bridge that it is in now, as far as can be seen; else where it belongs"),
-        *(_of(lambda node: node.bridge), _WHO | _BRIDGE),
-        kept=9,
-    ),
-    Column(
-        *("uplinks", "UPLINKS", None, "the host's interfaces below it: VLANs, bonds, network cards"),
-        *(_of(lambda node: None if node.uplinks is None else list(node.uplinks)), _WAY),
-        least=8,
-        kept=7,
-    ),
-    Column(
-        *("link", "LINK", None, "whether it is up, and why it has no way to the network"),
-        _of(_link),
-        needs=_WHO | _TRAFFIC,
-        least=8,
-        kept=8,
-    ),
+    Column("network", "NETWORK", None, "libvirt's network that it is on, else what its XML names as its source",
+           _of(_network), _WHO, shown=WIDE, least=8),
+    Column("bridge", "BRIDGE", None, "the bridge that it is in now, as far as can be seen; else where it belongs",
+           _of(lambda node: node.bridge), _WHO | _BRIDGE, kept=9),
+    Column("uplinks", "UPLINKS", None, "the host's interfaces below it: VLANs, bonds, network cards",
+           _of(lambda node: None if node.uplinks is None else list(node.uplinks)), _WAY, least=8, kept=7),
+    Column("link", "LINK", None, "whether it is up, and why it has no way to the network",
+           _of(_link), needs=_WHO | _TRAFFIC, least=8, kept=8),
     Column("speed", "SPEED", "b/s", "the speed of an uplink's link", _of(_speed), shown=WIDE),
-    Column(
-        *("rx", "IN", "b/s", "bits per second to the VM; of a bridge what the host itself sends into it"),
-        *(_figure("rx"), _TRAFFIC),
-        kept=ALWAYS,
-    ),
-    Column(
-        *("tx", "OUT", "b/s", "bits per second from the VM; of a bridge what the host itself takes out of it"),
-        *(_figure("tx"), _TRAFFIC),
-        kept=ALWAYS,
-    ),
+    Column("rx", "IN", "b/s", "bits per second to the VM; of a bridge what the host itself sends into it",
+           _figure("rx"), _TRAFFIC, kept=ALWAYS),
+    Column("tx", "OUT", "b/s", "bits per second from the VM; of a bridge what the host itself takes out of it",
+           _figure("tx"), _TRAFFIC, kept=ALWAYS),
     Column("traffic", "TRAFFIC", "b/s", "both ways together", _figure("traffic"), _TRAFFIC, shown=DATA),
-    Column(
-        *("rx_packets", "PACKETS IN", "/s", "packets per second, the same way"),
-        _figure("rx_packets"),
-        _TRAFFIC,
-        kept=3,
-    ),
-    Column(
-        *("tx_packets", "PACKETS OUT", "/s", "packets per second, the same way"),
-        _figure("tx_packets"),
-        _TRAFFIC,
-        kept=3,
-    ),
+    Column("rx_packets", "PACKETS IN", "/s", "packets per second, the same way",
+           _figure("rx_packets"), _TRAFFIC, kept=3),
+    Column("tx_packets", "PACKETS OUT", "/s", "packets per second, the same way",
+           _figure("tx_packets"), _TRAFFIC, kept=3),
     Column("errors", "ERRORS", "/s", "errors per second, both ways", _figure("errors"), _TRAFFIC, kept=6),
     Column("drops", "DROPS", "/s", "packets dropped per second, both ways", _figure("drops"), _TRAFFIC, kept=6),
-    Column(
-        *("addresses", "ADDRESSES", None, "its IP addresses, of leases and this host's ARP table"),
-        *(_of(_addresses), Group.ADDRESSES),
-        least=8,
-        kept=4,
-    ),
-)
+    Column("addresses", "ADDRESSES", None, "its IP addresses, of leases and this host's ARP table",
+           _of(_addresses), Group.ADDRESSES, least=8, kept=4),
+)  # fmt: skip
 
 BY_NAME = {column.name: column for column in COLUMNS}

@@ -159,20 +159,12 @@ COLUMNS = (
     Column("address", "ADDRESS", None, "the address of the VM", _of("address"), least=12, kept=ALWAYS),
     Column("peer", "PEER", None, "with whom it has connections", _of("peer"), least=12, kept=ALWAYS),
     Column("connections", "CONNECTIONS", "", "how many", _of("connections"), kept=6),
-    Column(
-        *(
-            "services",
-            "SERVICES",
-            None,
-            "protocol and port of the side that did not begin them, the most frequent",
-        ),
-        lambda row: list(row.of.services),
-        least=10,
-        kept=5,
-    ),
+    Column("services", "SERVICES", None,
+           "protocol and port of the side that did not begin them, the most frequent",
+           lambda row: list(row.of.services), least=10, kept=5),
     Column("rx", "IN", "b/s", "bits per second to the VM", _bits("rx"), _BYTES, kept=ALWAYS),
     Column("tx", "OUT", "b/s", "bits per second from the VM", _bits("tx"), _BYTES, kept=ALWAYS),
     Column("traffic", "TRAFFIC", "b/s", "both ways together", _traffic, _BYTES, kept=1),
     Column("rx_bytes", "RECEIVED", "B", "bytes to the VM since these began", _of("rx_bytes"), _BYTES, kept=4),
     Column("tx_bytes", "SENT", "B", "bytes from the VM since these began", _of("tx_bytes"), _BYTES, kept=4),
-)
+)  # fmt: skip

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeVar, Union
+from typing import Any, TypeVar
 
 from kvmwatch_terminal.columns import Column
-from kvmwatch_terminal.rows import Row, Thing
+from kvmwatch_terminal.rows import Line
 
-Shown = TypeVar("Shown", bound=Union[Row, Thing])
+AnyLine = TypeVar("AnyLine", bound=Line)
 
 BY_PROBLEM = ("status", "problem")  # sorted by how bad it is
 
 
-def in_order(rows: Iterable[Shown], by: Column, reverse: bool = False) -> list[Shown]:
+def in_order(rows: Iterable[AnyLine], by: Column, reverse: bool = False) -> list[AnyLine]:
     """Figures from the highest, text from A, problems from the worst; what is equal by name."""
     by_name = sorted(rows, key=lambda row: row.called)
     if by.name in BY_PROBLEM:

@@ -10,7 +10,7 @@ from kvmwatch_terminal import reading
 from kvmwatch_terminal.columns import NONE, Column, cell
 from kvmwatch_terminal.details import CHECKS
 from kvmwatch_terminal.formats import rounded
-from kvmwatch_terminal.rows import Row, Said, Thing
+from kvmwatch_terminal.rows import Line, Said, Thing
 from kvmwatch_terminal.table import GAP, stacked, table
 from kvmwatch_terminal.width import cut, fill, width, wrapped
 
@@ -36,7 +36,7 @@ def checks(verdicts: Iterable[Said], now: float) -> Part:
 def in_words(
     title: str,
     columns: Sequence[Column],
-    of: Row | Thing | None,
+    of: Line | None,
     parts: Iterable[Part],
     unread: Sequence[str],
     room: int | None = None,
@@ -80,7 +80,7 @@ def _fitting(text: str, room: int | None, before: str = "") -> list[str]:
     return [cut(line, room) for line in (before + first, *(" " * width(before) + line for line in others))]
 
 
-def values(columns: Iterable[Column], of: Row | Thing | None) -> dict[str, Any]:
+def values(columns: Iterable[Column], of: Line | None) -> dict[str, Any]:
     """The lines as JSON, in base units; null where the whole thing could not be read."""
     return {each.name: rounded(each.of(of)) if of else None for each in columns}
 

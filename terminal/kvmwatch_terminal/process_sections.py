@@ -18,10 +18,6 @@ def _process(name: str) -> Callable[[Process], Value]:
     return lambda process: processes.figures(process)[name]
 
 
-def _files_limit(process: Process) -> Value:
-    return process.stats.files_limit
-
-
 class Alike(NamedTuple):
     """The threads of a process that do the same."""
 
@@ -70,7 +66,8 @@ def _known(alike: Alike, name: str) -> list[float]:
 
 SECTIONS = (
     Section(
-        *("processes", "QEMU process"),
+        "processes",
+        "QEMU process",
         (
             column("pid", "PID", None, lambda process: str(process.pid)),
             column("age", "AGE", "s", lambda process: process.stats.age, Group.PROCESSES),
@@ -82,13 +79,14 @@ SECTIONS = (
             column("write", "WRITE", "B/s", _process("write"), Group.PROCESSES),
             column("threads", "THREADS", "", _process("threads"), Group.PROCESSES),
             column("files", "FILES", "", _process("files"), Group.PROCESSES),
-            column("files_limit", "FILES AT MOST", "", _files_limit, Group.PROCESSES),
+            column("files_limit", "FILES AT MOST", "", lambda process: process.stats.files_limit, Group.PROCESSES),
         ),
         _own_processes,
         lambda process: process.unread,
     ),
     Section(
-        *("threads", "Threads of the QEMU process"),
+        "threads",
+        "Threads of the QEMU process",
         (
             column("kind", "THREADS", None, lambda alike: alike.kind, text=lambda thing: _KINDS[thing.of.kind]),
             column("count", "NUMBER", "", lambda alike: len(alike.threads)),

@@ -6,7 +6,7 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from kvmwatch.command.roster import Roster
@@ -110,6 +110,11 @@ def say(text: str) -> None:
 def on_terminal() -> bool:
     """Whether a terminal shows what is printed."""
     return bool(sys.stdout and sys.stdout.isatty())
+
+
+def fit() -> Callable[[str], str]:
+    """What makes others' texts fit for stdout: a terminal acts upon control characters, a program wants them."""
+    return (lambda text: readable(text, LONGEST)) if on_terminal() else str
 
 
 def room() -> int | None:

@@ -1,4 +1,4 @@
-"""What ``kvmwatch show VM`` is made of: sections, a line for each thing of the VM, and their columns."""
+"""What ``kvmwatch show`` is made of: sections, a line for each thing of a VM or hypervisor, their columns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ class Section(NamedTuple):
     name: str
     title: str
     columns: tuple[Column, ...]
-    of: Callable[[Shown], Iterable[Any]]  # the records that its columns look at
+    #: the records that its columns look at; of a Shown, or where it is the hypervisor's, of a Snapshot
+    of: Callable[[Any], Iterable[Any]]
     unread: Callable[[Any], Unreads] = lambda _: ()  # what of such a record is not among its VM's
 
 

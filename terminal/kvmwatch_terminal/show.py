@@ -17,8 +17,9 @@ from kvmwatch.reading.connection import is_local
 from kvmwatch_terminal import page, reading, whose
 from kvmwatch_terminal.details import SECTIONS, WHOLE
 from kvmwatch_terminal.formats import json_text, rounded
-from kvmwatch_terminal.rows import Said, judged, said
+from kvmwatch_terminal.rows import Said
 from kvmwatch_terminal.sections import Shown, things
+from kvmwatch_terminal.verdicts import judged, said
 
 if TYPE_CHECKING:
     from check_kvm.frame.plugin import Check
@@ -38,27 +39,27 @@ _GROUPS = (
 _LOCAL = (Group.PROCESSES, Group.THREADS, Group.PSS)
 
 
-def add_options(made: Parser) -> None:
+def add_options(command: Parser) -> None:
     """Add the options of the command to its parser."""
     from check_kvm.frame.check_options import add_site_options  # noqa: PLC0415 - only when it is used
 
-    made.usage = "kvmwatch show [-h] [OPTION ...] [VM]"
-    made.description = "Shows all that is known of one VM or of the hypervisor, and what each check says of it."
-    made.epilog = (
+    command.usage = "kvmwatch show [-h] [OPTION ...] [VM]"
+    command.description = "Shows all that is known of one VM or of the hypervisor, and what each check says of it."
+    command.epilog = (
         "Exit: 0 it was shown, whatever is wrong with it; 3 there is no such VM, or it could not be read.\n"
         "? stands for what it should have and could not be had; what it does not have is left out, or is -."
     )
-    made.add_argument(
+    command.add_argument(
         "vm", metavar="VM", nargs="?", help="its name or UUID, or libvirt's Id where no VM is called so"
     )
-    made.add_argument(
+    command.add_argument(
         "--pid", type=_pid, metavar="PID", help="the VM whose QEMU process, or a thread of it, this is"
     )
-    made.add_argument("--host", action="store_true", help="the hypervisor, instead of a VM")
-    add_common(made, selects=False)
-    add_site_options(made)
-    made.add_argument("--json", action="store_true", help="as JSON, in base units")
-    made.set_defaults(run=_run)
+    command.add_argument("--host", action="store_true", help="the hypervisor, instead of a VM")
+    add_common(command, selects=False)
+    add_site_options(command)
+    command.add_argument("--json", action="store_true", help="as JSON, in base units")
+    command.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> Outcome:

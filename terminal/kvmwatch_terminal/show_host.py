@@ -14,7 +14,8 @@ from kvmwatch.reading.connection import is_local
 from kvmwatch_terminal import page, reading
 from kvmwatch_terminal.formats import json_text, rounded
 from kvmwatch_terminal.host_details import SECTIONS, WHOLE, things, whole
-from kvmwatch_terminal.rows import Said, said
+from kvmwatch_terminal.rows import Said
+from kvmwatch_terminal.verdicts import said
 
 _GROUPS = (Group.SHUT_OFF, Group.SIZE, Group.AUTOSTART, Group.HOST, Group.POOLS, Group.NETWORKS)
 

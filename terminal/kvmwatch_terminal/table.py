@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from kvmwatch.model.text import readable
 from kvmwatch_terminal.columns import HELD, TIGHT, Column, cell
-from kvmwatch_terminal.rows import CRITICAL, UNKNOWN, WARNING, Row, Thing
+from kvmwatch_terminal.rows import CRITICAL, UNKNOWN, WARNING, Line
 from kvmwatch_terminal.width import cut, fill, width, wrapped
 
 GAP = "  "
@@ -36,7 +36,7 @@ class Layout(NamedTuple):
 
 
 def table(
-    rows: Sequence[Row | Thing],
+    rows: Sequence[Line],
     columns: Sequence[Column],
     room: int | None = None,
     asked: Collection[Column] = (),
@@ -65,9 +65,7 @@ def table(
     return "\n".join(lines)
 
 
-def stacked(
-    rows: Sequence[Row | Thing], columns: Sequence[Column], room: int, coloured: bool = False
-) -> list[str]:
+def stacked(rows: Sequence[Line], columns: Sequence[Column], room: int, coloured: bool = False) -> list[str]:
     """Lines of as few tables below each other as have all of these columns in so many of the terminal's.
 
     Each begins with the first column. Texts that are too long go on in the next line: nothing is left out or cut.
@@ -111,14 +109,12 @@ def _joined(cells: Cells) -> str:
     return GAP.join(cells).rstrip()
 
 
-def present(
-    rows: Sequence[Row | Thing], columns: Sequence[Column], asked: Collection[Column] = ()
-) -> list[Column]:
+def present(rows: Sequence[Line], columns: Sequence[Column], asked: Collection[Column] = ()) -> list[Column]:
     """The columns without those that are shown only where there is a value, and there is none."""
     return [column for column in columns if column in asked or not column.if_any or any(map(column.of, rows))]
 
 
-def cell_texts(rows: Sequence[Row | Thing], column: Column) -> list[str]:
+def cell_texts(rows: Sequence[Line], column: Column) -> list[str]:
     """What stands in a column, a line each, fit for a terminal."""
     return [readable(cell(column, row), _LONGEST_CELL) for row in rows]
 
@@ -194,7 +190,7 @@ def _total(widths: Sequence[int]) -> int:
     return sum(widths) + len(GAP) * (len(widths) - 1)
 
 
-def _painted(line: str, row: Row | Thing, cells: Cells, columns: Sequence[Column]) -> str:
+def _painted(line: str, row: Line, cells: Cells, columns: Sequence[Column]) -> str:
     """The line with its status in colour, if that is still in it."""
     colour = _COLOURS.get(row.status or "")
     before = ""

@@ -23,11 +23,11 @@ from pathlib import Path
 
 import libvirt
 import testdriver
-from kvmwatch_terminal.rows import judged
 from kvmwatch_terminal.top import batch, taking, warm  # noqa: F401 - warm has all imported
 from kvmwatch_terminal.top.drawing import Size, drawn
 from kvmwatch_terminal.top.feed import News
 from kvmwatch_terminal.top.model import State
+from kvmwatch_terminal.verdicts import judged
 
 VMS = [int(number) for number in os.environ.get("VMS", "100,1000").split(",")]
 READINGS, DELAY = 10, 3

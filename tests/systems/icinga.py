@@ -11,7 +11,7 @@ import inside
 import installed
 import requests
 from monitor import USER, Monitor
-from nagios_kvm import icinga_api
+from nagios_kvm import https
 from waiting import eventually
 
 DEFINITIONS = installed.CHECKOUT / "checks" / "icinga2" / "kvmwatch.conf"
@@ -54,7 +54,7 @@ class Icinga(Monitor):
         self.main = self.write("icinga2.conf", MAIN.format(work=self.work, user=API_USER, password=API_PASSWORD))
         self.credentials = self.write("credentials", f"user = {API_USER}\npassword = {API_PASSWORD}\n")
         self.credentials.chmod(0o600)
-        self._session = icinga_api.session(str(CA), limit=64 << 20)  # of all services at once
+        self._session = https.session(str(CA), limit=64 << 20)  # of all services at once
         self._session.auth = (API_USER, API_PASSWORD)
 
     def down(self) -> None:

@@ -351,7 +351,10 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def test_all_is_well_while_nothing_fails(world: World) -> None:
     """Else the other tests would prove nothing."""
     assert world.before.document["unread"] == {"count": 0, "text": ""}
-    assert {name for name, (code, _) in world.before.services.items() if code} == {"KVM state held"}
+    wrong = {name for name, (code, _) in world.before.services.items() if code}
+    assert wrong == {"KVM state held"}, (
+        "a check that finds something wrong with World's VMs hides what containment is of"
+    )
     assert {call.owner for call in world.calls} == {"", *EVERY}
     assert world.before.domains[WEB1]["addresses"] == "192.168.0.1"
     assert "addresses" not in world.before.domains[OFF]

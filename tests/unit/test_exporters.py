@@ -33,7 +33,7 @@ from kvmwatch.model.snapshot import (
     Host,
     Interface,
     Network,
-    Node,
+    NumaNode,
     Pool,
     Process,
     Snapshot,
@@ -65,7 +65,7 @@ def reading(name: str = "web1", values: bool = True) -> Reading:
         interfaces=(Interface(MAC, "vnet0", "network" if values else None, stats=stats("interface")),),
         filesystems=(Filesystem(name, "ext4", stats("filesystem")),),
     )
-    host = Host("kvm1", "QEMU", "9.0", "7.2", 1.0, stats("host"), nodes=(Node(0, "0-7", stats("node")),))
+    host = Host("kvm1", "QEMU", "9.0", "7.2", 1.0, stats("host"), nodes=(NumaNode(0, "0-7", stats("node")),))
     snapshot = Snapshot(
         *("qemu:///system", 1000.5, 0.1, host),
         domains=(domain,),

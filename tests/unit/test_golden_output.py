@@ -47,7 +47,7 @@ from kvmwatch.model.snapshot import (
     Interface,
     Job,
     Network,
-    Node,
+    NumaNode,
     Pool,
     Process,
     Snapshot,
@@ -277,8 +277,8 @@ def snapshot(second: int) -> Snapshot:
         ksm_saved=3 << 30,
     )
     nodes = (
-        Node(0, "0-3", NodeStats(32 << 30, 2 << 30, 0, 0)),
-        Node(1, "4-7", NodeStats(32 << 30, 3 << 30, 0, 0)),
+        NumaNode(0, "0-3", NodeStats(32 << 30, 2 << 30, 0, 0)),
+        NumaNode(1, "4-7", NodeStats(32 << 30, 3 << 30, 0, 0)),
     )
     host = Host("kvm1", "QEMU", "9.0.0", "7.2.22", 1000.0 + second, stats, nodes=nodes)
     host = with_assigned(host, domains, 0.0123)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from zabbix_kvm.guests import Found, owners
+from zabbix_kvm.guests import Sighting, owners
 
 
-def seen(hypervisor: str, active: bool, clock: float) -> Found:
-    return Found("u1", "web1", hypervisor, active, clock)
+def seen(hypervisor: str, active: bool, clock: float) -> Sighting:
+    return Sighting("u1", "web1", hypervisor, active, clock)
 
 
 def test_where_it_is_active() -> None:

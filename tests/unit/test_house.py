@@ -22,8 +22,8 @@ FORBIDDEN = {
     "exporters": ("libvirt", "nagios_kvm", "zabbix_kvm", "kvmwatch_terminal"),
     "zabbix": ("libvirt", "check_kvm", "nagios_kvm", "kvmwatch_terminal", "kvmwatch_exporters"),
 }
-#: what of the reading wing the rest of the house asks for
-ASKED_FOR = {"kvmwatch.reading.collect", "kvmwatch.reading.deadline", "kvmwatch.reading.connection"}
+#: what of the reading wing the rest of the house asks for; the mounts are this machine's, whom no libvirt is asked for
+ASKED_FOR = {f"kvmwatch.reading.{module}" for module in ("collect", "deadline", "connection", "mounts")}
 FOLDERS = ("kvmwatch", "checks", "terminal", "exporters", "zabbix")
 MODULES = [str(path.relative_to(ROOT)) for top in FOLDERS for path in (ROOT / top).rglob("*.py")]
 

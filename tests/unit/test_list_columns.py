@@ -26,12 +26,11 @@ from kvmwatch_terminal.rows import (
     WARNING,
     Problem,
     Row,
-    hypervisor_problems,
     in_words,
-    judged,
     rows,
 )
 from kvmwatch_terminal.table import table
+from kvmwatch_terminal.verdicts import hypervisor_problems, judged
 from kvmwatch_terminal.width import cut, fill, width, wrapped
 from test_golden_output import NOW, snapshot
 

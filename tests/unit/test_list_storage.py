@@ -157,8 +157,7 @@ def devices(tmp_path: Path) -> Devices:
         f"20 1 0:30 / / rw - btrfs {dev}/sda rw\n"
         f"21 20 253:0 / /srv/my\\040images rw,noatime shared:1 - ext4 {dev}/mapper/vg0-images rw\n"
         "22 20 0:50 / /srv/nfs rw - nfs4 nas:/export rw\n"
-        "23 20 0:51 / /srv/a\r\u2028b rw - nfs4 nas:/odd rw\n"
-        "not a mount\n".encode()
+        "23 20 0:51 / /srv/a\r\u2028b rw - nfs4 nas:/odd rw\n".encode()
     )
     return Devices(str(mounts), str(sys), str(dev))
 

@@ -182,7 +182,7 @@ def test_no_mounts_are_no_place() -> None:
 
 def test_a_line_of_mountinfo() -> None:
     line = "36 35 98:0 /mnt1 /mnt\\0402/a\\134b rw,noatime master:1 shared:7 - ext3 /dev/root rw,errors=continue\n"
-    assert mounts._mount(line) == Mount(36, "98:0", "/mnt1", "/mnt 2/a\\b", "ext3")
+    assert mounts._mount(line) == Mount(36, "98:0", "/mnt1", "/mnt 2/a\\b", "ext3", "/dev/root")
     assert any(mount.point == "/proc" for mount in mounts.table())
     assert mounts.table(os.getpid()) == mounts.table()
 

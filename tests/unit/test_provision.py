@@ -17,7 +17,7 @@ from zabbix_kvm import parts, sites, templates
 from zabbix_kvm.api import Api, Credentials
 from zabbix_kvm.changes import Change, Changes
 from zabbix_kvm.gone import MARK, Gone, Patience, missing_since
-from zabbix_kvm.guests import Found, Names
+from zabbix_kvm.guests import Names, Sighting
 from zabbix_kvm.templates import Version
 
 from kvmwatch.model.errors import KvmwatchError
@@ -91,7 +91,7 @@ def test_every_macro_of_our_files_is_known_as_unchanged(path: Path) -> None:
     ],
 )
 def test_names_fit(name: str, own: str) -> None:
-    names = Names.of(Found("0f6e1c2a-0000-4000-8000-000000000000", name, "kvm1", True, 1))
+    names = Names.of(Sighting("0f6e1c2a-0000-4000-8000-000000000000", name, "kvm1", True, 1))
     assert names.own == own
     assert names.other.endswith(" (0f6e1c2a)")
     assert max(map(len, names)) <= 128

@@ -9,7 +9,7 @@ import pytest
 from kvmwatch_terminal import host_details
 
 from kvmwatch.model.metrics import HostStats, NodeStats
-from kvmwatch.model.snapshot import Host, Node
+from kvmwatch.model.snapshot import Host, NumaNode
 from kvmwatch.reading import numa, shortage
 
 GIB = 1 << 30
@@ -62,10 +62,12 @@ def test_nodes_by_number(tmp_path: Path) -> None:
         write(folder / "hugepages/hugepages-2048kB/free_hugepages", "1\n")
     write(tmp_path / "devices/system/node/online", "2,10\n")
     stats = NodeStats(2048 << 10, 1024 << 10, 6 << 20, 2 << 20)
-    assert numa.nodes(tmp_path) == (Node(2, "2-5", stats), Node(10, "10-13", stats))
+    assert numa.nodes(tmp_path) == (NumaNode(2, "2-5", stats), NumaNode(10, "10-13", stats))
     assert numa.nodes(tmp_path / "none") == ()
     (tmp_path / "devices/system/node/node10/cpulist").unlink()
-    assert numa.nodes(tmp_path) == (Node(2, "2-5", stats), Node(10, None, NodeStats())), "it is there, not known"
+    assert numa.nodes(tmp_path) == (NumaNode(2, "2-5", stats), NumaNode(10, None, NodeStats())), (
+        "it is there, not known"
+    )
 
 
 def test_this_machine() -> None:

@@ -17,8 +17,9 @@ from kvmwatch_terminal import host_details, show, show_host
 from kvmwatch_terminal.columns import cell
 from kvmwatch_terminal.details import CHECKS, SECTIONS, WHOLE, Pinned, Wanted
 from kvmwatch_terminal.process_sections import Alike
-from kvmwatch_terminal.rows import OK, Said, Thing, judged, said
+from kvmwatch_terminal.rows import OK, Said, Thing
 from kvmwatch_terminal.sections import Shown, things
+from kvmwatch_terminal.verdicts import judged, said
 from kvmwatch_terminal.width import width
 from test_golden_output import snapshot
 

@@ -38,8 +38,8 @@ class Machine:
 
     def process(self, pid: int, name: str = QEMU, parent: int = 1, cgroup: str = NO_GROUP) -> None:
         (self.proc / str(pid)).mkdir()
-        zeros = " 0" * 17
-        (self.proc / str(pid) / "stat").write_text(f"{pid} ({name}) S {parent}{zeros} 4200 0 0\n")
+        before, behind = " 0" * 17, " 0" * 30
+        (self.proc / str(pid) / "stat").write_text(f"{pid} ({name}) S {parent}{before} 4200{behind}\n")
         (self.proc / str(pid) / "cgroup").write_bytes(f"0::{cgroup}\n".encode())
 
     def domain(self, name: str, number: int, pid: int | None = None, state: int = states.RUNNING) -> None:

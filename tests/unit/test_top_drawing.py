@@ -11,7 +11,6 @@ from check_kvm.frame.siteconfig import SiteConfig
 from hypothesis import given
 from hypothesis import strategies as st
 from kvmwatch_terminal import show
-from kvmwatch_terminal.rows import hypervisor_problems, judged, said
 from kvmwatch_terminal.sections import Shown
 from kvmwatch_terminal.top import keys
 from kvmwatch_terminal.top.drawing import Drawn, Size, drawn
@@ -20,6 +19,7 @@ from kvmwatch_terminal.top.model import DELAY, State
 from kvmwatch_terminal.top.painting import OLD, SELECTED
 from kvmwatch_terminal.top.taking import Asked, Page, Taken
 from kvmwatch_terminal.top.views import VIEWS, View
+from kvmwatch_terminal.verdicts import hypervisor_problems, judged, said
 from kvmwatch_terminal.width import width
 from test_golden_output import snapshot
 

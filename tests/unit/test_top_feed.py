@@ -10,7 +10,7 @@ import pytest
 from hanging import ALL_OVER
 from kvmwatch_terminal.top import feed as feeding
 from kvmwatch_terminal.top.feed import Feed
-from kvmwatch_terminal.top.taking import Asked, Counters, Page, Taken
+from kvmwatch_terminal.top.taking import Asked, Page, Remembered, Taken
 from test_top_drawing import TAKEN, page
 
 from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError
@@ -157,14 +157,14 @@ def test_failures_are_told_and_it_goes_on() -> None:
 
 def test_counters_beside_those_of_another_reading() -> None:
     now = time.monotonic()
-    counters = Counters({"a": Sample(now, 1, {}), "b": Sample(now, 1, {})})
+    counters = Remembered({"a": Sample(now, 1, {}), "b": Sample(now, 1, {})})
     counters.save({"b": Sample(now + 1, 1, {})})
     assert counters.load() == {"a": Sample(now, 1, {}), "b": Sample(now + 1, 1, {})}
 
 
 def test_counters_of_what_has_ended_do_not_pile_up() -> None:
     """Threads come and go with every reading, VMs with every day."""
-    counters, now = Counters({}), time.monotonic()
+    counters, now = Remembered({}), time.monotonic()
     gone = {"web1": Sample(now - 3601, 1, {}), "process/7": Sample(now, 1, {}), "process/7/8": Sample(now, 1, {})}
     for number in range(100):
         threads = {f"process/1/{tid}": Sample(now, 1, {}) for tid in (1, number + 2)}

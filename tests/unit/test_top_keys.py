@@ -78,7 +78,8 @@ def test_the_page_has_every_key() -> None:
     page = (Path(__file__).parents[2] / "docs" / "terminal.md").read_text(encoding="utf-8")
     rows = [line for line in page.splitlines() if line.startswith("| `")]
     for key in KEYS:
-        assert f"| `{key.shown}` | {key.help} |" in rows
+        row = f"| `{key.shown}` | {key.help} |"
+        assert row in rows, f"docs/terminal.md lacks the row {row}"
 
 
 # --- views and columns

@@ -97,7 +97,8 @@ def test_a_check_imports_no_reader_that_it_does_not_need(check: Check) -> None:
     words = [sys.executable, "-c", UNTIL_CONNECTED.replace("NAME", check.name)]
     there = {*subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()}
     reading = {module.rpartition(".")[2] for module in there if module.startswith("kvmwatch.reading.")}
-    assert reading == READERS | MORE.get(check.name, set())
+    more = f"what check_kvm_{check.name} needs belongs in MORE of tests/unit/test_start.py, what not imported where it is used"
+    assert reading == READERS | MORE.get(check.name, set()), more
     needed = {"json"} if check.remembers else set()
     needed |= OF_XML if reading & {"domain_xml", "networks", "storage"} else set()
     needed |= OF_THREADS if reading & {"lanes"} else set()

@@ -262,7 +262,7 @@ def test_paths_that_hang_hold_up_no_other(
 ) -> None:
     examine = pool_paths.examine
 
-    def waiting(path: str, *others: Any) -> pool_paths.Found:
+    def waiting(path: str, *others: Any) -> pool_paths.AtPath:
         if path == "/dead":  # a dead server cannot be had without root
             hang.wait()
         return examine(path, *others)

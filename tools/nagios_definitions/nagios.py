@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from nagios_kvm.services import SETTLED_AFTER
+
 from nagios_definitions.commands import MADE, PLUGINS, Command
 
 _TEMPLATES = """\
@@ -65,7 +67,7 @@ define service {
     retry_interval                  1
     max_check_attempts              1
     notifications_enabled           0
-    check_command                   kvm_settled!600
+    check_command                   kvm_settled!SETTLED_AFTER
     register                        0
 }
 
@@ -99,7 +101,7 @@ define command {
     command_name                    kvm_nrpe
     command_line                    $USER1$/check_nrpe -H $HOSTADDRESS$ -u -t 30:3 -c $ARG1$
 }
-"""
+""".replace("SETTLED_AFTER", str(SETTLED_AFTER))
 
 
 def nagios(commands: Iterable[Command]) -> str:

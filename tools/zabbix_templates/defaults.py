@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 from functools import cache
 
+from check_kvm.frame import known
 from check_kvm.frame.thresholds import MetricSpec
 
 
 @cache
 def _metrics(check: str) -> dict[str, MetricSpec]:
-    return {metric.name: metric for metric in importlib.import_module(f"check_kvm.{check}").CHECK.metrics}
+    return {metric.name: metric for metric in known.check(check).metrics}
 
 
 def warning(name: str) -> str:

@@ -30,8 +30,9 @@ def levels(
     meanings: tuple[str, str],
     cure: str,
     guards: Iterable[Guard],
+    names: tuple[str, str] = ("is nearly full", "is full"),
 ) -> tuple[Trigger, Trigger]:
-    """Nearly full and full: of a part of something."""
+    """Nearly full and full: of a part of something, unless ``names`` have it stand alone."""
     return pair(
         name,
         (over(usage, limits.warn, limits.time, " %"), over(usage, limits.most, limits.time, " %")),
@@ -40,7 +41,7 @@ def levels(
         "capacity",
         guards,
         severities=("WARNING", "HIGH"),
-        names=("is nearly full", "is full"),
+        names=names,
     )
 
 
@@ -58,17 +59,16 @@ def filling(
         f"last({usage})<={start} or {left}>{limits.left}*1.5 or {left}<0",
     )
     return (
-        *pair(
+        *levels(
             title,
-            (over(usage, limits.warn, limits.time, " %"), over(usage, limits.most, limits.time, " %")),
+            usage,
+            limits,
             (
                 f"{what} with little room left.",
                 f"{what} with next to no room: what writes to it will fail or stop.",
             ),
             cure,
-            "capacity",
             guards,
-            severities=("WARNING", "HIGH"),
             names=("Is nearly full", "Is full"),
         ),
         alarm(

@@ -87,8 +87,8 @@ def always(ref: str, comparison: str, value: int, time: str) -> Guard:
 def over(ref: str, limit: str, time: str, unit: str = "", hovers: bool = True) -> When:
     """Whether it has been over the limit all the time; it ends when it was not for the same time.
 
-    Of items that are discarded while they do not change, only for those whose heartbeat is shorter than the time. Without ``hovers`` it ends with the first value that is
-    not over the limit.
+    Of items that are discarded while they do not change, only for those whose heartbeat is shorter than the time.
+    Without ``hovers`` it ends with the first value that is not over the limit.
     """
     return When(
         f"min({ref},{time})>{limit} and last({ref},#1:now-{time})>{limit}",

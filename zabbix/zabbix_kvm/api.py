@@ -51,17 +51,19 @@ def credentials(file: str | None, environment: Mapping[str, str] = os.environ) -
 
     The environment has ZABBIX_TOKEN, or ZABBIX_USER and ZABBIX_PASSWORD. Raises KvmwatchError.
     """
-    found = environment if file is None else _file(file)
-    prefix = "ZABBIX_" if file is None else ""
-    names = (f"{prefix}{name}" if file is None else name.lower() for name in ("TOKEN", "USER", "PASSWORD"))
-    made = Credentials(*(found.get(name) for name in names))
-    if made.token or (made.user and made.password is not None):
-        return made
-    raise KvmwatchError(
-        f"{file}: neither token nor user and password in it"
-        if file
-        else "no credentials: set ZABBIX_TOKEN (or ZABBIX_USER and ZABBIX_PASSWORD), or name a --credentials FILE"
-    )
+    if file is None:
+        values = [environment.get(f"ZABBIX_{name}") for name in ("TOKEN", "USER", "PASSWORD")]
+        missing = (
+            "no credentials: set ZABBIX_TOKEN (or ZABBIX_USER and ZABBIX_PASSWORD), or name a --credentials FILE"
+        )
+    else:
+        section = _file(file)
+        values = [section.get(name) for name in ("token", "user", "password")]
+        missing = f"{file}: neither token nor user and password in it"
+    read = Credentials(*values)
+    if read.token or (read.user and read.password is not None):
+        return read
+    raise KvmwatchError(missing)
 
 
 def _file(file: str) -> Mapping[str, str]:
@@ -174,6 +176,11 @@ class Api:
         """The host groups of a host that was read with ``groups_of_host``."""
         groups: list[Record] = host.get("hostgroups") or host.get("groups") or []
         return groups
+
+    @staticmethod
+    def tags_of(host: Record) -> list[Record]:
+        """The tags of a host as host.update takes them: Zabbix tells more of each than it takes back."""
+        return [{"tag": tag["tag"], "value": tag["value"]} for tag in host["tags"]]
 
     def proxy(self, name: str) -> Record:
         """The parameters of a host that put it behind a proxy."""

@@ -17,11 +17,11 @@ def main() -> None:
 
 def parser() -> Parser:
     """The options."""
-    made = Parser(prog="zabbix_kvm", description=__doc__, allow_abbrev=False)
-    made.add_argument("-V", "--version", action="version", version=f"kvmwatch {__version__}")
-    commands: argparse._SubParsersAction[Parser] = made.add_subparsers(
+    command = Parser(prog="zabbix_kvm", description=__doc__, allow_abbrev=False)
+    command.add_argument("-V", "--version", action="version", version=f"kvmwatch {__version__}")
+    commands: argparse._SubParsersAction[Parser] = command.add_subparsers(
         title="commands", dest="command", required=True, metavar="COMMAND"
     )
     collecting.add_commands(commands)
     setting_up.add_commands(commands)
-    return made
+    return command

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kvmwatch.command.frame import Outcome
-from kvmwatch.command.options import add_common, path
+from kvmwatch.command.options import add_common, add_guest_agent, path
 from kvmwatch.command.roster import Roster
 from kvmwatch.model.errors import KvmwatchError, what_ended
 from kvmwatch.model.groups import Group
@@ -47,12 +47,7 @@ def add_commands(commands: Any) -> None:
     )
     for command in (discover, collect, send):
         add_common(command)
-        command.add_argument(
-            "--guest-agent",
-            action="store_true",
-            help="ask the QEMU guest agents for file systems; libvirt allows that only to a connection that "
-            "is not read-only, so this opens one",
-        )
+        add_guest_agent(command)
     for command in (discover, collect):
         command.add_argument("--pretty", action="store_true", help="indent the JSON, for people")
     _add_send_options(send)

@@ -26,7 +26,7 @@ RUNNING, WANTED, OFF = "running", "wanted", "off"
 OF_VM = ("{#VM.UUID}", "{#VM.NAME}", "{#VM.TITLE}", "{#VM.LABEL}", "{#VM.STATE}")
 
 
-class Part(NamedTuple):
+class PartKind(NamedTuple):
     """A kind of parts of a domain: the macros that tell one, and their values for each."""
 
     macros: tuple[str, ...]
@@ -57,11 +57,11 @@ def _filesystems(domain: Domain) -> Iterator[Values]:
     return ((filesystem.key, filesystem.kind) for filesystem in domain.filesystems or ())
 
 
-PARTS: dict[str, Part] = {
-    "vcpus": Part(("{#VCPU.ID}",), _vcpus),
-    "disks": Part(("{#DISK.NAME}", "{#DISK.BUS}"), _disks),
-    "interfaces": Part(("{#IF.MAC}", "{#IF.SOURCE}"), _interfaces),
-    "filesystems": Part(("{#FS.MOUNTPOINT}", "{#FS.TYPE}"), _filesystems),
+PARTS: dict[str, PartKind] = {
+    "vcpus": PartKind(("{#VCPU.ID}",), _vcpus),
+    "disks": PartKind(("{#DISK.NAME}", "{#DISK.BUS}"), _disks),
+    "interfaces": PartKind(("{#IF.MAC}", "{#IF.SOURCE}"), _interfaces),
+    "filesystems": PartKind(("{#FS.MOUNTPOINT}", "{#FS.TYPE}"), _filesystems),
 }
 
 
@@ -114,7 +114,7 @@ def knows_uplinks(snapshot: Snapshot) -> bool:
     return known and not silent and snapshot.has(Group.NONE) and snapshot.has(Group.NETWORKS)
 
 
-def _rows(part: Part) -> Callable[[Snapshot], Iterator[Row]]:
+def _rows(part: PartKind) -> Callable[[Snapshot], Iterator[Row]]:
     def rows(snapshot: Snapshot) -> Iterator[Row]:
         return (_of(domain) | row for domain in _watched(snapshot) for row in part.rows(domain))
 

@@ -13,13 +13,12 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from kvmwatch import __version__
+from kvmwatch.command import watchdog
 from kvmwatch.command.options import Parser, seconds
 from kvmwatch.model.errors import KvmwatchError, UsageError
 from zabbix_kvm import cli, master
 
 ALLOWED = Path("/etc/kvmwatch/external-check.uris")
-
-_UNKNOWN = 3
 
 
 def main() -> None:
@@ -28,7 +27,7 @@ def main() -> None:
         options = parser().parse_args()
     except UsageError as error:
         print(f"zabbix_kvm_external: {error}", file=sys.stderr)
-        sys.exit(_UNKNOWN)
+        sys.exit(watchdog.UNKNOWN)
     try:
         check(options.uri, ALLOWED)
     except KvmwatchError as error:
@@ -40,13 +39,15 @@ def main() -> None:
 
 def parser() -> Parser:
     """The only options that there are; an external check's key has them in this form."""
-    made = Parser(prog="zabbix_kvm_external", description=__doc__, allow_abbrev=False)
-    made.add_argument("-V", "--version", action="version", version=f"kvmwatch {__version__}")
-    made.add_argument("command", choices=("collect",), metavar="collect", help="the one thing to do")
-    made.add_argument("--for-agent", action="store_true", required=True, help="as zabbix_kvm collect has it")
-    made.add_argument("--uri", required=True, help=f"a line of {ALLOWED}, exactly")
-    made.add_argument("--timeout", type=seconds, required=True, metavar="SECONDS", help="for the whole collection")
-    return made
+    command = Parser(prog="zabbix_kvm_external", description=__doc__, allow_abbrev=False)
+    command.add_argument("-V", "--version", action="version", version=f"kvmwatch {__version__}")
+    command.add_argument("command", choices=("collect",), metavar="collect", help="the one thing to do")
+    command.add_argument("--for-agent", action="store_true", required=True, help="as zabbix_kvm collect has it")
+    command.add_argument("--uri", required=True, help=f"a line of {ALLOWED}, exactly")
+    command.add_argument(
+        "--timeout", type=seconds, required=True, metavar="SECONDS", help="for the whole collection"
+    )
+    return command
 
 
 def check(uri: str, allowed: Path) -> None:

@@ -10,7 +10,7 @@ import time
 from datetime import datetime, timezone
 from typing import NamedTuple, Optional
 
-from zabbix_kvm.api import Record
+from zabbix_kvm.api import Api, Record
 from zabbix_kvm.changes import Change, Changes
 
 MARK = "kvmwatch-vm-missing-since"
@@ -45,7 +45,7 @@ class Gone:
             text = f"host {host['name']} ({host['host']})"
             number = {"hostid": host["hostid"]}
             if since is None:
-                tags = [{"tag": tag["tag"], "value": tag["value"]} for tag in host["tags"] if tag["tag"] != MARK]
+                tags = [tag for tag in Api.tags_of(host) if tag["tag"] != MARK]
                 when = datetime.fromtimestamp(newest or time.time(), timezone.utc).strftime(_FORMAT)
                 what = f"mark {text}: no hypervisor has its VM any more"
                 marks.append(Change(what, {**number, "tags": [*tags, {"tag": MARK, "value": when}]}))
@@ -60,7 +60,7 @@ class Gone:
 
     def _newest(self, host: Record) -> int:
         """The newest time for which its last hypervisor is known not to have it; 0: it was not read yet."""
-        groups = [group["name"] for group in host.get("hostgroups") or host.get("groups") or []]
+        groups = [group["name"] for group in Api.groups_in(host)]
         known = [self._collected[group] for group in groups if group in self._collected]
         return max(known) if known else int(time.time())
 

@@ -32,7 +32,7 @@ _PSK = 2
 _PROXY = ("proxy_hostid", "monitored_by", "proxyid", "proxy_groupid")
 
 
-class Found(NamedTuple):
+class Sighting(NamedTuple):
     """A VM as one hypervisor's item tells of it."""
 
     uuid: str
@@ -49,7 +49,7 @@ class Names(NamedTuple):
     other: str
 
     @classmethod
-    def of(cls, vm: Found) -> Names:
+    def of(cls, vm: Sighting) -> Names:
         """Both fit into Zabbix's limit; the second is unique."""
         mark = f" ({vm.uuid[:8]})"
         return cls(
@@ -64,9 +64,8 @@ class Home(NamedTuple):
     name: str
     collected: int  # Unix time of its newest collection; 0: none
     enabled: bool
-    macros: dict[
-        str, str
-    ]  # for a new guest's host: how often data comes, where the hypervisor's says so, and windows
+    #: for a new guest's host: how often data comes, where the hypervisor's says so, and windows
+    macros: dict[str, str]
     shared: Record  # proxy and TLS, which its guests' hosts have, too
     psk: Optional[Psk]
 
@@ -96,7 +95,7 @@ def keep_in_step(provisioner: Provisioner, keys: dict[str, Psk], patience: Patie
     """
     hypervisors = hosts_with_template(provisioner)
     homes: dict[str, Home] = {}
-    seen: list[Found] = []
+    seen: list[Sighting] = []
     for host in hypervisors:
         collected, vms = _vms(provisioner.api, host)
         homes[host["host"]] = _home(host, collected, keys.get(host["host"]))
@@ -122,7 +121,7 @@ def keep_in_step(provisioner: Provisioner, keys: dict[str, Psk], patience: Patie
     gone.settle([host for uuid, host in sorted(ours.items()) if uuid not in there])
 
 
-def owners(seen: list[Found]) -> dict[str, Found]:
+def owners(seen: list[Sighting]) -> dict[str, Sighting]:
     """UUID to the hypervisor that has the VM: the one where it is active, else the one that said so last."""
     return {vm.uuid: vm for vm in sorted(seen, key=lambda vm: (vm.active, vm.clock)) if vm.clock}
 
@@ -131,7 +130,11 @@ class _Guests:
     """The hosts of VMs that there are."""
 
     def __init__(
-        self, provisioner: Provisioner, homes: dict[str, Home], hosts: dict[str, Record], found: dict[str, Found]
+        self,
+        provisioner: Provisioner,
+        homes: dict[str, Home],
+        hosts: dict[str, Record],
+        found: dict[str, Sighting],
     ) -> None:
         self._provisioner = provisioner
         self._changes = provisioner.changes
@@ -156,7 +159,7 @@ class _Guests:
             [self._new(vm, template) for vm in missing.values() if not self._homes[vm.hypervisor].lacks_psk],
         )
 
-    def _new(self, vm: Found, template: str) -> Change:
+    def _new(self, vm: Sighting, template: str) -> Change:
         home = self._homes[vm.hypervisor]
         record = {
             "host": vm.uuid,
@@ -256,7 +259,7 @@ def _named(text: str, record: Record, candidates: list[str]) -> Change:
     return Change(text.format(candidates[0]), named, (lambda: _named(text, record, others)) if others else None)
 
 
-def _vms(api: Api, host: Record) -> tuple[int, list[Found]]:
+def _vms(api: Api, host: Record) -> tuple[int, list[Sighting]]:
     """The time of a hypervisor's newest collection, and the VMs that were in it."""
     items = api.call(
         "item.get",
@@ -275,7 +278,7 @@ def _vms(api: Api, host: Record) -> tuple[int, list[Found]]:
         name = labelled(tags["vm"], tags.get("title")) if "vm" in tags else None
         clock = int(item["lastclock"])
         if matched and name and (clock >= collected or not clock):
-            found.append(Found(matched[1], name, host["host"], states.is_active(int(item["lastvalue"])), clock))
+            found.append(Sighting(matched[1], name, host["host"], states.is_active(int(item["lastvalue"])), clock))
     return collected, found
 
 
@@ -324,6 +327,6 @@ def _is_ours(host: Record) -> bool:
 
 def _without_mark(host: Record) -> list[Record] | None:
     """The tags of a host whose VM was missing, without the mark; None when it was not."""
-    tags = [{"tag": tag["tag"], "value": tag["value"]} for tag in host["tags"]]
+    tags = Api.tags_of(host)
     kept = [tag for tag in tags if tag["tag"] != MARK]
     return kept if len(kept) < len(tags) else None

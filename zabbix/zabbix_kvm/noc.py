@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, NamedTuple
 
 from kvmwatch.model.errors import KvmwatchError
-from zabbix_kvm.api import Api
+from zabbix_kvm.api import Api, Record
 from zabbix_kvm.provision import GUESTS, HYPERVISORS, Provisioner
 
 NAME = "KVM: all hypervisors"
@@ -18,7 +17,6 @@ _BAR = 2
 _TOP, _BOTTOM = 2, 3
 _RED, _ORANGE, _GREEN, _BLUE = "E45959", "FFA059", "59DB8F", "2774A4"
 
-Record = dict[str, Any]
 Fields = tuple[tuple[int, str, Any], ...]  # type, name, value
 Version = tuple[int, int]
 
@@ -291,23 +289,15 @@ def _made(widget: Widget, version: Version) -> Record:
     }
 
 
-def _comparable(pages: list[Record]) -> Any:
-    return [
-        (
-            page["name"],
-            sorted(
-                (
-                    *(str(widget[key]) for key in ("type", "name", "x", "y", "width", "height")),
-                    tuple(
-                        sorted(
-                            (str(field["type"]), field["name"], str(field["value"]))
-                            for field in widget["fields"]
-                            if not re.fullmatch(r"reference", field["name"])  # the front end adds it
-                        )
-                    ),
-                )
-                for widget in page["widgets"]
-            ),
-        )
-        for page in pages
-    ]
+def _comparable(pages: list[Record]) -> list[Any]:
+    """What two dashboards have to have in common: Zabbix gives numbers as texts, and no order."""
+    return [(page["name"], sorted(map(_comparable_widget, page["widgets"]))) for page in pages]
+
+
+def _comparable_widget(widget: Record) -> tuple[Any, ...]:
+    fields = sorted(
+        (str(field["type"]), field["name"], str(field["value"]))
+        for field in widget["fields"]
+        if field["name"] != "reference"  # the front end adds it
+    )
+    return (*(str(widget[key]) for key in ("type", "name", "x", "y", "width", "height")), fields)

@@ -291,7 +291,7 @@ def _agents(host: Record) -> list[Record]:
 def _is_own(host: Record, interface: Record, items: list[Record]) -> bool:
     """Whether an interface was made here, and nobody but our item uses it."""
     users = [item["key_"] for item in items if item["interfaceid"] == interface["interfaceid"]]
-    made_here = OWN_TAG in [{"tag": tag["tag"], "value": tag["value"]} for tag in host["tags"]]
+    made_here = OWN_TAG in Api.tags_of(host)
     return (made_here or interface["main"] != "1") and all(key.startswith(_MASTER_KEYS) for key in users)
 
 

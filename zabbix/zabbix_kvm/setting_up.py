@@ -27,6 +27,23 @@ def add_commands(commands: Any) -> None:
     for command in (provision, verify):
         _add_api_options(command)
     provision.add_argument("-n", "--dry-run", action="store_true", help="only tell what would be changed")
+    _add_hypervisors(provision)
+    _add_guests(provision)
+    _add_templates(provision)
+    _add_dashboard(provision)
+    verify.add_argument("--guests", action="store_true", help="look at the guests' own hosts, too")
+    verify.add_argument(
+        "--max-age",
+        type=seconds,
+        default=300.0,
+        metavar="SECONDS",
+        help="data older than this is CRITICAL (default: 300)",
+    )
+    provision.set_defaults(run=_provision)
+    verify.set_defaults(run=_verify)
+
+
+def _add_hypervisors(provision: argparse.ArgumentParser) -> None:
     provision.add_argument(
         "--hypervisor",
         action="append",
@@ -49,6 +66,9 @@ def add_commands(commands: Any) -> None:
         metavar="FILE",
         help="pre-shared keys of hypervisors, in an INI file (see the docs), for their hosts and their VMs'",
     )
+
+
+def _add_guests(provision: argparse.ArgumentParser) -> None:
     provision.add_argument(
         "--guests",
         action="store_true",
@@ -69,12 +89,18 @@ def add_commands(commands: Any) -> None:
         metavar="DAYS",
         help="and delete it, with its history, after so long; inf: never (default: 30)",
     )
+
+
+def _add_templates(provision: argparse.ArgumentParser) -> None:
     provision.add_argument("--templates", metavar="DIR", type=path, help="folder of the templates")
     provision.add_argument(
         "--replace-templates",
         action="store_true",
         help="import the templates even where those in Zabbix are of a newer version",
     )
+
+
+def _add_dashboard(provision: argparse.ArgumentParser) -> None:
     provision.add_argument("--no-dashboard", action="store_true", help="leave the NOC dashboard alone")
     provision.add_argument(
         "--share",
@@ -88,16 +114,6 @@ def add_commands(commands: Any) -> None:
         action="store_true",
         help="bring the NOC dashboard to this version, whatever has been done to it",
     )
-    verify.add_argument("--guests", action="store_true", help="look at the guests' own hosts, too")
-    verify.add_argument(
-        "--max-age",
-        type=seconds,
-        default=300.0,
-        metavar="SECONDS",
-        help="data older than this is CRITICAL (default: 300)",
-    )
-    provision.set_defaults(run=_provision)
-    verify.set_defaults(run=_verify)
 
 
 def _add_api_options(command: argparse.ArgumentParser) -> None:

@@ -51,7 +51,7 @@ class File(NamedTuple):
     text: str
 
 
-class Known(NamedTuple):
+class Installed(NamedTuple):
     """A template as Zabbix has it."""
 
     number: str
@@ -80,7 +80,7 @@ class Importer:
                 self._update(file, known)
         self._guest_inventory()
 
-    def _update(self, file: File, known: Known) -> None:
+    def _update(self, file: File, known: Installed) -> None:
         before = known.version or Version("", "")
         if file.version.order < before.order and not self._replace:
             self._changes.fail(
@@ -121,7 +121,7 @@ class Importer:
             vendor = {"vendor_name": "kvmwatch", "vendor_version": file.version.version}
             self._api.call("template.update", templateid=known.number, **vendor)
 
-    def _restore(self, file: File, known: Known) -> None:
+    def _restore(self, file: File, known: Installed) -> None:
         """Give macros of the template back what somebody set them to: an import sets all to their defaults."""
         if known.defaults is None:
             for macro, value in known.macros.items():
@@ -146,7 +146,7 @@ class Importer:
             else:
                 self._changes.make(what, "usermacro.create", hostid=known.number, macro=macro, value=value)
 
-    def _known(self, name: str) -> Known | None:
+    def _known(self, name: str) -> Installed | None:
         found = self._api.call("template.get", filter={"host": name}, output=["templateid"])
         if not found:
             return None
@@ -154,7 +154,7 @@ class Importer:
         macros = self._macros(number)
         own = macros.get(VERSION_MACRO, {"value": "", "description": ""})
         defaults = _DEFAULTS.search(own["description"])
-        return Known(
+        return Installed(
             number,
             Version.read(own["value"]),
             {macro: record.get("value", "") for macro, record in macros.items()},

@@ -23,7 +23,7 @@ _OPTIONAL = tuple(
 _NEVER = ("kvm.collect", "kvm.guest", "kvm.error", "zabbix_kvm[")
 
 
-class Verdict(NamedTuple):
+class HostReport(NamedTuple):
     """What is found on one host."""
 
     code: int
@@ -57,7 +57,7 @@ def verify(api: Api, guests: bool, max_age: float) -> tuple[int, str]:
     return worst, "\n".join(lines)
 
 
-def _host(api: Api, host: Record, max_age: float) -> Verdict:
+def _host(api: Api, host: Record, max_age: float) -> HostReport:
     items = api.call(
         "item.get",
         hostids=[host["hostid"]],
@@ -78,7 +78,7 @@ def _host(api: Api, host: Record, max_age: float) -> Verdict:
     head = f"[{('OK', 'WARNING', 'CRITICAL')[code]}] {host['name']}: {len(items)} items, {age}"
     if waiting:
         head += f", {waiting} without a value (VMs that do not run, no requests, no agent)"
-    return Verdict(code, (head, *(f"    {text}" for _, text in found)))
+    return HostReport(code, (head, *(f"    {text}" for _, text in found)))
 
 
 def _findings(items: list[Record], now: float, max_age: float) -> Iterator[tuple[int, str]]:

@@ -9,7 +9,7 @@ from check_kvm.frame import output, perfdata
 from check_kvm.frame.conditions import SEVERITIES
 from check_kvm.frame.siteconfig import SiteConfig, load
 from check_kvm.frame.thresholds import MetricSpec
-from kvmwatch.command.options import Parser, Refused, parser, path, takes
+from kvmwatch.command.options import Parser, Refused, add_guest_agent, parser, path, takes
 
 if TYPE_CHECKING:
     import argparse
@@ -26,9 +26,9 @@ def parser_of(check: Check) -> Parser:
         "\nA domain's own metadata wins over --config's [domain PATTERN], that over -w and -c, those over "
         "--config's\n[defaults]. Exit: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."
     )  # fmt: skip
-    made = parser(f"check_kvm_{check.name}", check.description, epilog)
+    command = parser(f"check_kvm_{check.name}", check.description, epilog)
     for letter, name in (("-w", "warning"), ("-c", "critical")):
-        made.add_argument(
+        command.add_argument(
             letter,
             f"--{name}",
             action="append",
@@ -37,22 +37,22 @@ def parser_of(check: Check) -> Parser:
             help=f"{name} outside this range; without METRIC: {check.metrics[0].name}; repeatable",
         )
     if check.conditions:
-        made.add_argument(
+        command.add_argument(
             "--severity",
             action="append",
             default=[],
             metavar="CONDITION=SEVERITY",
             help=f"give a condition another severity: {', '.join(SEVERITIES)}; repeatable",
         )
-    add_site_options(made)
-    made.add_argument(
+    add_site_options(command)
+    command.add_argument(
         "--perfdata",
         choices=perfdata.STYLES,
         default=perfdata.FULL,
         help="of every VM, with U for what is not known just now, or only what is known (for Icinga, which warns "
         "of U); only the highest and the sum or mean of each metric; or none (default: full)",
     )
-    made.add_argument(
+    command.add_argument(
         "--max-output",
         type=_limit,
         default=output.DEFAULT_LIMIT,
@@ -61,13 +61,8 @@ def parser_of(check: Check) -> Parser:
         f"(default: {output.DEFAULT_LIMIT}, what Nagios takes)",
     )
     if check.guest_agent:
-        made.add_argument(
-            "--guest-agent",
-            action="store_true",
-            help="ask the QEMU guest agents for file systems; libvirt allows that only to a connection that "
-            "is not read-only, so this opens one",
-        )
-    return made
+        add_guest_agent(command)
+    return command
 
 
 def site_config(path: str | None) -> SiteConfig:
@@ -77,20 +72,20 @@ def site_config(path: str | None) -> SiteConfig:
     return load(path)
 
 
-def add_site_options(made: argparse.ArgumentParser) -> None:
+def add_site_options(command: argparse.ArgumentParser) -> None:
     """Add ``--config`` and ``--state-dir``."""
-    made.add_argument(
+    command.add_argument(
         "--config",
         type=path,
         metavar="FILE",
         help="INI file with thresholds for all VMs, and per VM what metadata can say",
     )
-    add_state_dir(made)
+    add_state_dir(command)
 
 
-def add_choice(made: argparse.ArgumentParser, what: str, default: str) -> None:
+def add_choice(command: argparse.ArgumentParser, what: str, default: str) -> None:
     """Add ``--check``, whose names are for :func:`check_kvm.frame.judging.chosen`; ``what`` it chooses."""
-    option = made.add_argument(
+    option = command.add_argument(
         "--check",
         action="extend",
         type=lambda names: names.split(","),
@@ -107,9 +102,9 @@ def _every_check(_: argparse.Namespace) -> Iterable[str]:
     return known.checks()
 
 
-def add_state_dir(made: argparse.ArgumentParser) -> None:
+def add_state_dir(command: argparse.ArgumentParser) -> None:
     """Add ``--state-dir``."""
-    made.add_argument(
+    command.add_argument(
         "--state-dir",
         type=path,
         metavar="DIR",

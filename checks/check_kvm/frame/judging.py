@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable
 from functools import cache, reduce
 from operator import or_
@@ -27,7 +26,7 @@ def all_checks() -> tuple[Check, ...]:
 
     Those of VMs come first, and of these the state, because it tells why others have nothing to judge.
     """
-    found: list[Check] = [importlib.import_module(f"check_kvm.{name}").CHECK for name in known.checks()]
+    found = map(known.check, known.checks())
     return tuple(sorted(found, key=lambda check: (not check.of_each_domain, check.name != "state", check.name)))
 
 
@@ -39,7 +38,9 @@ def of_domains() -> tuple[Check, ...]:
 def of_hypervisor(local: bool) -> tuple[Check, ...]:
     """Those that judge the hypervisor; ``local``: it is this machine, so that its processes can be seen."""
     return tuple(
-        check for check in all_checks() if not check.of_each_domain and (local or check.name != "process")
+        check
+        for check in all_checks()
+        if not check.of_each_domain and (local or check.name not in _OF_THIS_MACHINE)
     )
 
 
@@ -56,9 +57,9 @@ def chosen(names: Iterable[str], uri: str) -> tuple[Check, ...]:
     of_these = (check for check in all_checks() if (check.name in wanted if wanted else check.by_default))
     if is_local(uri):
         return tuple(of_these)
-    if wanted & _OF_THIS_MACHINE:
+    for name in wanted & _OF_THIS_MACHINE:
         raise UsageError(
-            f"--check process needs the hypervisor's own /proc; {without_password(uri)} is not this machine"
+            f"--check {name} needs the hypervisor's own /proc; {without_password(uri)} is not this machine"
         )
     return tuple(check for check in of_these if check.name not in _OF_THIS_MACHINE)
 

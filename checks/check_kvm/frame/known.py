@@ -9,11 +9,15 @@ import importlib
 import os
 import re
 from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
 import check_kvm
 from kvmwatch.model.record import Record
 from kvmwatch.model.routing import OF_A_CHECK
 from kvmwatch.model.text import brief
+
+if TYPE_CHECKING:
+    from check_kvm.frame.plugin import Check
 
 _SUFFIX = ".py"
 _REMEMBERED = 1024  # names: those in metadata are as many and as long as their owners like
@@ -25,6 +29,12 @@ def checks() -> tuple[str, ...]:
     # pkgutil.iter_modules would bring inspect, which costs check_kvm_state a tenth of its time
     files = (name for folder in check_kvm.__path__ for name in os.listdir(folder))
     return tuple(sorted(name[: -len(_SUFFIX)] for name in files if name.endswith(_SUFFIX) and name[0] != "_"))
+
+
+def check(name: str) -> Check:
+    """The check of this short name, which there is; its module is imported for it."""
+    found: Check = importlib.import_module(f"check_kvm.{name}").CHECK
+    return found
 
 
 class Misspelt(Record):
@@ -41,15 +51,14 @@ class Misspelt(Record):
 
 def unit(name: str) -> str:
     """The unit of the metric ``CHECK.METRIC``, which there is."""
-    check, _, metric = name.partition(".")
-    specs = importlib.import_module(f"check_kvm.{check}").CHECK.metrics
-    return next(str(spec.unit) for spec in specs if spec.name == metric)
+    of, _, metric = name.partition(".")
+    return next(spec.unit for spec in check(of).metrics if spec.name == metric)
 
 
 @cache
 def of_domains() -> tuple[str, ...]:
     """Those that judge VMs."""
-    return tuple(name for name in checks() if importlib.import_module(f"check_kvm.{name}").CHECK.of_domains)
+    return tuple(name for name in checks() if check(name).of_domains)
 
 
 @lru_cache(_REMEMBERED)
@@ -58,12 +67,12 @@ def misspelt(name: str, kind: str = "metric", of_a_domain: bool = False) -> Miss
 
     ``of_a_domain``: or nothing that a VM can have of its own, as the metrics of a pool are.
     """
-    check, _, word = name.partition(".")
-    if check not in checks():
-        return Misspelt("check", check, ", ".join(checks()))
-    if of_a_domain and not importlib.import_module(f"check_kvm.{check}").CHECK.of_domains:
-        return Misspelt("check of VMs", check, ", ".join(of_domains()))
-    there = getattr(importlib.import_module(f"check_kvm.{check}").CHECK, f"{kind}s")
+    of, _, word = name.partition(".")
+    if of not in checks():
+        return Misspelt("check", of, ", ".join(checks()))
+    if of_a_domain and not check(of).of_domains:
+        return Misspelt("check of VMs", of, ", ".join(of_domains()))
+    there = getattr(check(of), f"{kind}s")
     names = [one.name for one in there if one.own or not of_a_domain]
     what = f"{kind} of a VM" if any(one.name == word for one in there) else kind
     return None if word in names else Misspelt(what, word, ", ".join(names) or "none")
@@ -77,9 +86,8 @@ def no_option(variable: str) -> str | None:
     name, option = found["check"], found["option"]
     if name not in checks():
         return f"{variable}: unknown check {name!r}; there are {', '.join(checks())}"
-    check = importlib.import_module(f"check_kvm.{name}").CHECK
-    if not check.of_each_domain:
+    if not check(name).of_each_domain:
         return f"{variable}: check_kvm_{name} is of the hypervisor, and no VM has a service of it"
-    if option == "severity" and not check.conditions:
+    if option == "severity" and not check(name).conditions:
         return f"{variable}: check_kvm_{name} has no option --severity"
     return None

@@ -38,7 +38,7 @@ class Check(Record):
     name: str  # short: "cpu" for check_kvm_cpu
     description: str
     groups: Group
-    metrics: tuple[MetricSpec, ...]
+    metrics: tuple[MetricSpec, ...]  # one at least: the first is that of -w and -c without a name
     judge: Callable[[Snapshot, Verdict], None]
     conditions: tuple[Condition, ...] = ()  # that it can find, apart from its metrics' thresholds
     beside: Group = Group.NONE  # read as well; whether it matters that one could not be, the check judges

@@ -8,11 +8,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Optional, Protocol
 
 from kvmwatch.command.history import History
-from kvmwatch.model import lasting, rates
-from kvmwatch.model.lasting import unkept, with_since
+from kvmwatch.model import lasting, rates, remembered
+from kvmwatch.model.lasting import unkept
 from kvmwatch.model.rates import Samples, lacking, with_rates
-from kvmwatch.model.remembered import samples as parts
-from kvmwatch.model.remembered import with_parts
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Snapshot
 from kvmwatch.reading.collect import Reader
@@ -66,22 +64,22 @@ def rated_by(
 ) -> Snapshot:
     """The same by these counters, which are replaced."""
     previous = counters.load()
-    snapshot = with_parts(with_since(snapshot, previous), previous)
-    counted = _kept(snapshot, previous)
+    snapshot = _remembering(snapshot, previous)
+    counted = _counted(snapshot, previous)
     recent = {key: sample for key, sample in previous.items() if time.monotonic() - sample.time <= oldest}
     if not counted:
         if previous:  # else what passed meanwhile would be taken for what comes back
-            counters.save(parts(snapshot))
+            counters.save(remembered.samples(snapshot))
         return snapshot  # nothing has a rate here, so nothing is worth waiting for
     first = with_rates(snapshot, recent)
     without = lacking(first, reader.groups)
     if without and deadline.remaining() > _SAMPLING + 2 * reader.again_takes(snapshot):
         waits()
         deadline.sleep(_SAMPLING)
-        snapshot = with_parts(with_since(reader.read_again(snapshot, without), previous), previous)
-        problem = counters.save(_kept(snapshot, previous) | parts(snapshot))
+        snapshot = _remembering(reader.read_again(snapshot, without), previous)
+        problem = counters.save(_counted(snapshot, previous) | remembered.samples(snapshot))
         return unkept(with_rates(snapshot, recent, counted), problem)._replace(note=problem)
-    problem = counters.save(counted | parts(snapshot))
+    problem = counters.save(counted | remembered.samples(snapshot))
     if not without or with_rates(snapshot) != first:
         return unkept(first, problem)._replace(note=problem)
     return unkept(first, problem)._replace(
@@ -90,6 +88,11 @@ def rated_by(
     )
 
 
-def _kept(snapshot: Snapshot, previous: Samples) -> Samples:
+def _remembering(snapshot: Snapshot, previous: Samples) -> Snapshot:
+    """The snapshot with what only the last run tells: since when states last, and parts that are not told now."""
+    return remembered.with_parts(lasting.with_since(snapshot, previous), previous)
+
+
+def _counted(snapshot: Snapshot, previous: Samples) -> Samples:
     """What the next run compares with."""
     return rates.samples(snapshot) | lasting.samples(snapshot, previous)

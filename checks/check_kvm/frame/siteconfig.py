@@ -26,15 +26,13 @@ from check_kvm.frame.conditions import severity
 from check_kvm.frame.thresholds import parse_range
 from kvmwatch.model import routing
 from kvmwatch.model.errors import UsageError
-from kvmwatch.model.policy import EXPECTATIONS, OwnThreshold, Policy, host_names
+from kvmwatch.model.policy import EXPECTATIONS, FLAGS, OwnThreshold, Policy, host_names
 from kvmwatch.model.record import Record
 from kvmwatch.model.routing import Routing
 from kvmwatch.model.selection import Pattern
 from kvmwatch.model.snapshot import Domain, Snapshot
 
 _DEFAULTS, _DOMAIN, _SEVERITY = "defaults", "domain ", "severity"
-_FLAGS = {"yes": True, "no": False}
-_VARIABLES = "vars."
 _ALLOWED = "allow_metadata"
 #: a section is a line of its own: configparser would take what follows on it for the name, or for nothing
 _SECTION = r"\[(?P<header>(?:(?!\]\s*[#;]).)+)\]\s*$"
@@ -93,7 +91,7 @@ def load(path: str) -> SiteConfig:
     parser = configparser.ConfigParser(interpolation=None, delimiters=("=",), default_section="")
     parser.SECTCRE = re.compile(_SECTION)
     # names of variables keep their letters; small and large are the same in all other keys
-    parser.optionxform = lambda key: key if key.lower().startswith(_VARIABLES) else key.lower()  # type: ignore[method-assign,assignment]
+    parser.optionxform = lambda key: key if key.lower().startswith(routing.VARS) else key.lower()  # type: ignore[method-assign,assignment]
     try:
         parser.read_string(given.read("--config", path, UsageError), path)
     except configparser.Error as error:
@@ -133,14 +131,14 @@ def _policy(where: str, given: Mapping[str, str]) -> Policy:
     if expect is not None and expect not in EXPECTATIONS:
         raise UsageError(f"{where}: expect = {expect}: use {', '.join(EXPECTATIONS)}")
     ignore = values.pop("ignore", "no")
-    if ignore not in _FLAGS:
+    if ignore not in FLAGS:
         raise UsageError(f"{where}: ignore = {ignore}: use yes or no")
     routed = _routing(where, values)
     hosts = _hosts(where, values.pop("expect-host")) if "expect-host" in values else ()
     severities = _severities(where, values, of_a_domain=True)
     return Policy(
         expect,
-        _FLAGS[ignore],
+        FLAGS[ignore],
         _thresholds(where, values, of_a_domain=True),
         routing=routed,
         hosts=hosts,
@@ -159,18 +157,18 @@ def _routing(where: str, values: dict[str, str]) -> Routing:
     """Take what says who is told out of the values of a section."""
     try:
         lists = {key: routing.names(values.pop(key)) for key in routing.LISTS if key in values}
-        keys = [key for key in values if key.lower().startswith(_VARIABLES)]
-        variables = tuple(routing.variable(key[len(_VARIABLES) :], values.pop(key)) for key in keys)
+        keys = [key for key in values if key.lower().startswith(routing.VARS)]
+        variables = tuple(routing.variable(key[len(routing.VARS) :], values.pop(key)) for key in keys)
     except ValueError as error:
         raise UsageError(f"{where}: {error}") from None
     for name, _ in variables:
         if wrong := known.no_option(name):
-            raise UsageError(f"{where}: {_VARIABLES}{wrong}")
+            raise UsageError(f"{where}: {routing.VARS}{wrong}")
     return Routing(**lists, variables=variables)
 
 
 def _thresholds(where: str, given: Mapping[str, str], of_a_domain: bool = False) -> tuple[OwnThreshold, ...]:
-    made = []
+    thresholds = []
     for key, spec in given.items():
         metric, _, level = key.rpartition(".")
         if level == _SEVERITY:
@@ -186,14 +184,14 @@ def _thresholds(where: str, given: Mapping[str, str], of_a_domain: bool = False)
             parse_range(spec, known.unit(metric))
         except UsageError as error:
             raise UsageError(f"{where}: {key}: {error}") from None
-        made.append(
+        thresholds.append(
             OwnThreshold(metric, spec if level == "warning" else None, spec if level == "critical" else None)
         )
-    return tuple(made)
+    return tuple(thresholds)
 
 
 def _severities(where: str, given: Mapping[str, str], of_a_domain: bool = False) -> tuple[tuple[str, str], ...]:
-    made = []
+    severities = []
     for key, word in given.items():
         condition, _, level = key.rpartition(".")
         if level != _SEVERITY:
@@ -204,8 +202,8 @@ def _severities(where: str, given: Mapping[str, str], of_a_domain: bool = False)
             severity(word)
         except UsageError as error:
             raise UsageError(f"{where}: {key}: {error}") from None
-        made.append((condition, word))
-    return tuple(made)
+        severities.append((condition, word))
+    return tuple(severities)
 
 
 def _over(*policies: Policy) -> Policy:

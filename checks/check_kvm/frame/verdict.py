@@ -213,11 +213,11 @@ class Verdict:
 
         ``unread`` is its record's: it is UNKNOWN by what of it could not be read and the check is there for.
         """
-        made = Subject(name, label_parts, policy, self)
+        subject = Subject(name, label_parts, policy, self)
         for text in texts(part for part in unread if part.group in self.groups):
-            made.say(Unknown, text)
-        self.subjects.append(made)
-        return made
+            subject.say(Unknown, text)
+        self.subjects.append(subject)
+        return subject
 
     def domains(
         self,

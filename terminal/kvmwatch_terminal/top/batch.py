@@ -13,10 +13,9 @@ from typing import Any
 from kvmwatch.command import watchdog
 from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.snapshot import texts
-from kvmwatch.model.text import readable
 from kvmwatch_terminal import formats, reading
 from kvmwatch_terminal.columns import Column
-from kvmwatch_terminal.rows import Row
+from kvmwatch_terminal.rows import Line, Row
 from kvmwatch_terminal.table import table
 from kvmwatch_terminal.top import header, model, views
 from kvmwatch_terminal.top.feed import NOTHING, News, Take
@@ -59,8 +58,8 @@ def run(take: Take, state: State, number: int | None, make: Format) -> int:
                 if text not in said:
                     reading.say(text)
             said = told
-            made = make(state, taken, not shown)
-            if made and not _told(made):  # of a view without lines CSV has none
+            page = make(state, taken, not shown)
+            if page and not _told(page):  # of a view without lines CSV has none
                 return 0
         shown += 1
         if number is not None and shown >= number:
@@ -95,8 +94,7 @@ def as_text(state: State, taken: Taken, first: bool) -> str:
 
 def as_csv(state: State, taken: Taken, first: bool) -> str:
     """A line for each line of the view, in base units; before the first the names of the columns."""
-    shown = (lambda text: readable(text, reading.LONGEST)) if reading.on_terminal() else str
-    text = formats.as_csv(model.lines(state, taken), _columns(state), shown)
+    text = formats.as_csv(model.lines(state, taken), _columns(state), reading.fit())
     return text if first else text.partition("\n")[2]
 
 
@@ -116,9 +114,9 @@ def _columns(state: State) -> tuple[Column, ...]:
     return (*_BESIDE, *(each for each in state.table.columns if each.name != "uuid"))
 
 
-def _object(line: views.Line, columns: tuple[Column, ...]) -> dict[str, Any]:
-    made: dict[str, Any] = {column.name: formats.rounded(column.of(line)) for column in columns}
+def _object(line: Line, columns: tuple[Column, ...]) -> dict[str, Any]:
+    document: dict[str, Any] = {column.name: formats.rounded(column.of(line)) for column in columns}
     if isinstance(line, Row):
-        made["unread"] = texts(line.unread)
-        made["not_responding"] = formats.rounded(line.domain.not_responding)
-    return made
+        document["unread"] = texts(line.unread)
+        document["not_responding"] = formats.rounded(line.domain.not_responding)
+    return document

@@ -26,15 +26,15 @@ the header says for how long, and the last figures stay. Colours: not with NO_CO
 Exit: 0 when it was ended; 3 when the hypervisor or an option could not be read, or in a batch the last reading."""
 
 
-def add_options(made: Parser) -> None:
+def add_options(command: Parser) -> None:
     """Add the options of the command to its parser."""
     from check_kvm.frame.check_options import add_site_options  # noqa: PLC0415 - only when it is used
 
-    made.description = "Shows live what the VMs do, and what is wrong; with -b as text for scripts."
-    made.epilog = EPILOG
-    add_common(made, domain=("--domain",))
-    add_site_options(made)
-    made.add_argument(
+    command.description = "Shows live what the VMs do, and what is wrong; with -b as text for scripts."
+    command.epilog = EPILOG
+    add_common(command, domain=("--domain",))
+    add_site_options(command)
+    command.add_argument(
         "-d",
         "--delay",
         type=_delay,
@@ -42,19 +42,19 @@ def add_options(made: Parser) -> None:
         metavar="SECONDS",
         help="from one reading to the next (default: 3); -d is the delay here, as in top and virt-top",
     )
-    made.add_argument("-n", "--number", type=_number, metavar="N", help="end after so many readings")
-    made.add_argument("--view", choices=list(BY_NAME), default=VIEWS[0].name, help="begin with this one")
-    sort = made.add_argument("--sort", metavar="COLUMN", help="begin sorted by this column of it")
+    command.add_argument("-n", "--number", type=_number, metavar="N", help="end after so many readings")
+    command.add_argument("--view", choices=list(BY_NAME), default=VIEWS[0].name, help="begin with this one")
+    sort = command.add_argument("--sort", metavar="COLUMN", help="begin sorted by this column of it")
     takes(sort, lambda options: _columns(options.view))
-    made.add_argument("--reverse", action="store_true", help="the other way round")
-    made.add_argument("--active", action="store_true", help="only lines that do something")
-    forms = made.add_mutually_exclusive_group()
+    command.add_argument("--reverse", action="store_true", help="the other way round")
+    command.add_argument("--active", action="store_true", help="only lines that do something")
+    forms = command.add_mutually_exclusive_group()
     forms.add_argument("-b", "--batch", action="store_true", help="print text, for a file or a pipe")
     forms.add_argument(
         "--csv", action="store_true", help="print CSV in base units, a line for each line of the view"
     )
     forms.add_argument("--json", action="store_true", help="print JSON in base units, a line for each reading")
-    made.set_defaults(run=_run)
+    command.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> Outcome:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from kvmwatch.model.text import readable
 from kvmwatch_terminal import show
 from kvmwatch_terminal.reading import LONGEST
-from kvmwatch_terminal.rows import OK
+from kvmwatch_terminal.rows import OK, Line
 from kvmwatch_terminal.table import GAP, Layout, cell_texts, laid_out, present
 from kvmwatch_terminal.top import header, keys, model, views
 from kvmwatch_terminal.top.feed import News
@@ -74,16 +74,16 @@ def _table(state: State, news: News, size: Size) -> Drawn:
     widest = {column.name: _WIDEST.get(column.unit or "", 0) for column in columns if column.text is None}
     sorted_by = [column for column in columns if column.name == state.order.column]
     layout = laid_out(columns, texts, size.width, sorted_by, least=widest)
-    made = [*above, _heads(state, layout, size.width)]
+    screen = [*above, _heads(state, layout, size.width)]
     for number, line in enumerate(shown):
         cells = layout.cells([texts[column.name][number] for column in layout.columns])
         selected = state.top + number == state.at
-        made.append(_line(state, line, cells, layout, size.width, selected, news.old is not None))
+        screen.append(_line(state, line, cells, layout, size.width, selected, news.old is not None))
     if taken and not shown:
-        made.append([Span(_why_none(state, taken), OLD)])
-    made += [[] for _ in range(size.height - 1 - len(made))]
-    made = [*made[: size.height - 1], _foot(state, size.width)]
-    lines = [fitted(line, size.width) for line in made]
+        screen.append([Span(_why_none(state, taken), OLD)])
+    screen += [[] for _ in range(size.height - 1 - len(screen))]
+    screen = [*screen[: size.height - 1], _foot(state, size.width)]
+    lines = [fitted(line, size.width) for line in screen]
     return Drawn(lines, state, height, tuple(column.name for column in layout.columns))
 
 
@@ -103,7 +103,7 @@ def _heads(state: State, layout: Layout, width: int) -> Spans:
 
 
 def _line(
-    state: State, line: views.Line, cells: Sequence[str], layout: Layout, width: int, selected: bool, old: bool
+    state: State, line: Line, cells: Sequence[str], layout: Layout, width: int, selected: bool, old: bool
 ) -> Spans:
     if selected:
         return filled(fitted([Span(GAP.join(cells), SELECTED)], width), width, SELECTED)
@@ -134,9 +134,9 @@ def _page(state: State, title: str, text: Sequence[str], size: Size) -> Drawn:
     height = max(1, size.height - 1)
     scroll = max(0, min(state.scroll, len(text) - height))
     head = filled(fitted([Span(f"{title}   (q: back)", BAR)], size.width), size.width, BAR)
-    made = [head, *([Span(line)] for line in text[scroll : scroll + height])]
-    made += [[] for _ in range(size.height - len(made))]
-    lines = [fitted(line, size.width) for line in made[: size.height]]
+    screen = [head, *([Span(line)] for line in text[scroll : scroll + height])]
+    screen += [[] for _ in range(size.height - len(screen))]
+    lines = [fitted(line, size.width) for line in screen[: size.height]]
     return Drawn(lines, state._replace(scroll=scroll), height)
 
 

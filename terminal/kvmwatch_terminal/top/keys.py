@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from kvmwatch_terminal.rows import Line
 from kvmwatch_terminal.top import model, views
 from kvmwatch_terminal.top.model import DELAY, FILTER, SEARCH, Order, State
 from kvmwatch_terminal.top.taking import Taken
@@ -24,7 +25,7 @@ class Sight(NamedTuple):
     height: int  # lines of the table, or of the page, that fit on the screen
     columns: tuple[str, ...] = ()  # names of those that fit, from the left
 
-    def lines(self, state: State) -> list[views.Line]:
+    def lines(self, state: State) -> list[Line]:
         """All of the table."""
         return model.lines(state, self.taken) if self.taken else []
 
@@ -111,7 +112,7 @@ def _tagged(state: State, sight: Sight) -> State:
     return state._replace(tagged=tagged, at=state.at + (uuid in tagged and not state.follows))
 
 
-def _selected(state: State, sight: Sight) -> views.Line | None:
+def _selected(state: State, sight: Sight) -> Line | None:
     there = sight.lines(state)
     return there[state.at] if state.at < len(there) else None
 

@@ -7,11 +7,10 @@ from typing import NamedTuple
 
 from kvmwatch_terminal.columns import Column, cell
 from kvmwatch_terminal.order import in_order
+from kvmwatch_terminal.rows import Line
 from kvmwatch_terminal.top import views
 from kvmwatch_terminal.top.taking import Asked, Taken
-from kvmwatch_terminal.top.views import OWN, VIEWS, Line, View
-
-Key = tuple[str, ...]
+from kvmwatch_terminal.top.views import OWN, VIEWS, View
 
 #: what is being typed, and the words before it
 SEARCH, FILTER, DELAY = "search: ", "only lines with: ", "seconds between readings: "
@@ -42,7 +41,7 @@ class State(NamedTuple):
     filter: str = ""
     tagged: frozenset[str] = frozenset()  # UUIDs of VMs, whose lines come first
     at: int = 0  # the selected line's place
-    on: Key = ()  # the line itself
+    on: tuple[str, ...] = ()  # the line itself, by views.key
     follows: bool = False  # whether that line stays selected wherever it goes; else the place
     top: int = 0  # the first line on the screen
     prompt: str = ""  # one of SEARCH, FILTER, DELAY; empty: nothing is being typed

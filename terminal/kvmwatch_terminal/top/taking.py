@@ -21,8 +21,9 @@ from kvmwatch.model.snapshot import Snapshot, Unread
 from kvmwatch.reading.connection import is_local
 from kvmwatch_terminal import reading, show
 from kvmwatch_terminal.columns import COLUMNS, TABLE
-from kvmwatch_terminal.rows import Problem, Row, Said, hypervisor_problems, judged
+from kvmwatch_terminal.rows import Problem, Row, Said
 from kvmwatch_terminal.sections import Shown
+from kvmwatch_terminal.verdicts import hypervisor_problems, judged
 
 #: what the header and the VMs' columns show
 _ALWAYS = reduce(or_, (column.needs for column in COLUMNS if column.shown == TABLE)) | Group.HOST | Group.SIZE
@@ -63,8 +64,8 @@ class Taken(NamedTuple):
     unmatched: tuple[str, ...] = ()  # what is said of each --domain that selects nothing
 
 
-class Counters:
-    """Counters that this process remembers; those of the last reading for the next one."""
+class Remembered:
+    """Counters that this process remembers (:class:`~check_kvm.frame.sampling.Counters`), for the next reading."""
 
     def __init__(self, samples: Mapping[str, Sample]) -> None:
         self.samples: Samples = dict(samples)
@@ -97,7 +98,7 @@ def _process(key: str) -> str:
 def take(options: argparse.Namespace, asked: Asked, samples: Samples, seconds: float) -> tuple[Taken, Samples]:
     """Read within so many seconds; give that, and the counters for the next time. Raises KvmwatchError."""
     given = argparse.Namespace(**vars(options), timeout=seconds, vm=asked.vm)
-    counters = Counters(samples)
+    counters = Remembered(samples)
     taken = _page(given, asked, counters) if asked.vm else _all(given, asked, counters)
     return taken, counters.samples
 
@@ -109,12 +110,12 @@ def averaged(taken: Taken, first: Samples) -> Taken:
     return taken._replace(snapshot=snapshot, rows=tuple(rows))
 
 
-def _page(options: argparse.Namespace, asked: Asked, counters: Counters) -> Taken:
+def _page(options: argparse.Namespace, asked: Asked, counters: Remembered) -> Taken:
     shown, verdicts = show.read(options, counters, asked.called)
     return Taken(asked, shown.snapshot, page=Page(shown, verdicts))
 
 
-def _all(options: argparse.Namespace, asked: Asked, counters: Counters) -> Taken:
+def _all(options: argparse.Namespace, asked: Asked, counters: Remembered) -> Taken:
     config = site_config(options.config)
     selection = Selection.parse(options.domain, options.exclude)
     of_vms, of_hypervisor = _checks()

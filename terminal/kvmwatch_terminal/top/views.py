@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
 from operator import or_
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple
 
 from kvmwatch.model import derived
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import Value as Figure
 from kvmwatch_terminal import details, host_details
 from kvmwatch_terminal.columns import ALWAYS, COLUMNS, HELD, TABLE, Column, Value
-from kvmwatch_terminal.rows import Row, Thing
+from kvmwatch_terminal.rows import Line, Row, Thing
 from kvmwatch_terminal.sections import Shown, column, things
 from kvmwatch_terminal.top.taking import Taken
-
-Line = Union[Row, Thing]
 
 #: what CPU use is a percentage of
 OWN, ONE, HOST = BASES = ("its own vCPUs", "one CPU", "the host's CPUs")
