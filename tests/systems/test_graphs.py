@@ -126,6 +126,7 @@ def graphs(kvm: Command, *options: str) -> Iterator[Graphs]:
     with running(influx):
         made = Graphs(icinga, influx, kvm, *options)
         with running(icinga):
+            made.look()  # so that there are rates: a busy machine may leave a first run no time for them
             yield made
             assert made.refused() == 0
             made.submit("U")
