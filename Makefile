@@ -64,13 +64,12 @@ test-systems: $(READY) ## Run the systems tests: our packages, and a real Zabbix
 	@[ "$$(id -u)" != 0 ] || { tools/setup systems && tools/setup packages; }
 	@$(MAKE) --no-print-directory --jobs 2 systems-zabbix systems-others
 
-# those that need the Zabbix beside those that do not, each in a lab of its own
-WITH_ZABBIX := tests/systems/test_zabbix*.py tests/systems/test_docs.py
+# the tests of Zabbix beside all others, each in a lab of its own
 .PHONY: systems-zabbix systems-others
 systems-zabbix: $(READY)
-	@tests/lab/run $(PYTHON) -m pytest -q $(WITH_ZABBIX)
+	@tests/lab/run $(PYTHON) -m pytest -q tests/systems/test_zabbix*.py
 systems-others: $(READY)
-	@tests/lab/run $(PYTHON) -m pytest -q $(addprefix --ignore-glob=,$(WITH_ZABBIX)) --ignore-glob='*_pager.py' tests/systems
+	@tests/lab/run $(PYTHON) -m pytest -q --ignore-glob='*/test_zabbix*' --ignore-glob='*_pager.py' tests/systems
 
 .PHONY: test-pager
 test-pager: $(READY) ## Count what a real Nagios and a real Icinga tell of a dead libvirtd, a reboot, a busy VM and a dead agent (root; a quarter of an hour, on an idle machine)
