@@ -31,18 +31,18 @@ tests/unit/__pycache__: | $(READY)
 	@PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest -q --collect-only tests/driver tests/unit tests/waiting >/dev/null || true
 
 # Those of the driver, and what waits for processes and threads, with many workers; the others in a few processes, which
-# collect only every third module each: a worker of xdist collects all of them, which took a fifth of the CPU.
-UNIT := unit-1 unit-2 unit-3
+# collect only every fourth module each: a worker of xdist collects all of them, which took a fifth of the CPU.
+UNIT := unit-1 unit-2 unit-3 unit-4
 .PHONY: unit $(UNIT) waiting driver
 unit: waiting $(UNIT)
 $(UNIT) waiting driver: export PYTHONDONTWRITEBYTECODE =
 $(UNIT) waiting driver: $(READY) | tests/unit/__pycache__
 $(UNIT): unit-%:
-	@$(PYTHON) -m pytest -q $$(ls tests/unit/test_*.py | sed -n '$*~3p')
+	@$(PYTHON) -m pytest -q $$(ls tests/unit/test_*.py | sed -n '$*~4p')
 waiting:
-	@$(PYTHON) -m pytest -q --numprocesses 4 --dist worksteal tests/waiting
+	@$(PYTHON) -m pytest -q --numprocesses 5 --dist worksteal tests/waiting
 driver:
-	@$(PYTHON) -m pytest -q --numprocesses 8 --dist worksteal tests/driver
+	@$(PYTHON) -m pytest -q --numprocesses 13 --dist worksteal tests/driver
 
 # the tests of a lab wait half of the time
 .PHONY: test-labs
