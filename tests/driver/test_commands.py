@@ -277,6 +277,20 @@ def test_names_are_printed_as_utf8_in_any_locale(command: Command, locale: str) 
         assert "Büro VM" in ran.out
 
 
+@pytest.mark.parametrize("name", ["check_kvm_state", "kvmwatch", "nagios_kvm", "zabbix_kvm"])
+def test_without_a_binding_of_libvirt_it_is_unknown_in_one_line(
+    command: Command, tmp_path: Path, name: str
+) -> None:
+    """As after an upgrade of Python: Python's own code 1 would be WARNING."""
+    (tmp_path / "libvirt.py").write_text("raise ImportError('libvirt.so.0: cannot open shared object file')")
+    ran = command(name, "-h", env={"PYTHONPATH": str(tmp_path)})
+    said, nothing = (ran.out, ran.err) if name.startswith("check_") else (ran.err, ran.out)
+    assert (ran.code, nothing) == (3, "")
+    assert re.fullmatch(
+        f"{name}: UNKNOWN - .*: cannot open shared object file; install python3-libvirt .*\n", said
+    )
+
+
 #: every subcommand, every way to end, and every kind of error
 FORKED = (
     ("check_kvm_state", "-u", EXAMPLE_URI, "-v"),
