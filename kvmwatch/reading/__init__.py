@@ -10,8 +10,9 @@ except ImportError as error:
     _command = os.path.basename(sys.argv[0])
     if not _command.startswith(("check_kvm_", "nagios_kvm", "zabbix_kvm", "kvmwatch")):
         raise
-    print(
-        f"{_command}: UNKNOWN - Python cannot use libvirt: {error}; install python3-libvirt for {sys.executable}",
-        file=sys.stdout if _command.startswith("check_") else sys.stderr,
-    )
+    _why = f"Python cannot use libvirt: {error}; install python3-libvirt for {sys.executable}"
+    if _command.startswith("check_"):
+        print(f"{_command.partition('_')[2].upper()} UNKNOWN - {_why}")
+    else:
+        print(f"{_command}: {_why}", file=sys.stderr)
     sys.exit(3)
