@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
+import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from commands import Command
 from generated import assert_up_to_date
-from hanging import ALL_OVER
+from hanging import ALL_OVER, MARK, marked
 from hypothesis import settings
 
 from kvmwatch.reading import deadline
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 TESTS = Path(__file__).parent
 GOLDEN = TESTS / "golden"
+_GOING = 60  # seconds that what was killed may take, on a busy machine
 
 
 # how long an example takes tells nothing on a machine that does other things as well
@@ -61,6 +65,19 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert_up_to_date(path, text, "golden")
 
     return compare
+
+
+@pytest.fixture
+def mark() -> Iterator[dict[str, str]]:
+    """An environment by which all processes of a test are known. At the end none is left."""
+    value = uuid.uuid4().hex
+    yield {MARK: value}
+    end = time.monotonic() + _GOING
+    while (left := marked(value)) and time.monotonic() < end:
+        time.sleep(0.02)  # what was killed goes when it is its turn
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left
 
 
 @pytest.fixture

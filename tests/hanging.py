@@ -32,6 +32,22 @@ PROGRAMS = {
 }
 
 
+#: the variable by which all processes of a test are known
+MARK = "KVMWATCH_TEST_MARK"
+
+
+def marked(value: str) -> list[int]:
+    """Processes with this mark; what has ended and is not yet reaped has no environment any more."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if f"{MARK}={value}".encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
 def program(folder: Path, text: str) -> Path:
     """A shell script as a program."""
     file = folder / "program"

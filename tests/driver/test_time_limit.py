@@ -13,8 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,38 +28,12 @@ LIMIT = ("-t", "1")
 #: with the first of these -t it is over soon; where the machine is too busy to come so far in it, the next one is tried
 LIMITS = ("0.5", "2", "6")
 LONG_BEFORE = 10  # seconds
-_MARK = "KVMWATCH_TEST_MARK"
 
 ZABBIX = ("zabbix_kvm",)
 CONFIG = ("nagios_kvm", "config", "--format", "nagios", *HOST)
 PUBLISH = ("nagios_kvm", "publish", *HOST)
 #: a file of definitions that CONFIG may replace
 OLD = "# Made by: nagios_kvm config --format nagios --host kvm1; do not edit.\n"
-
-
-@pytest.fixture
-def mark() -> Iterator[dict[str, str]]:
-    """An environment by which all processes of a test are known. At the end none is left."""
-    value = uuid.uuid4().hex
-    yield {_MARK: value}
-    end = time.monotonic() + LONG_BEFORE
-    while (left := marked(value)) and time.monotonic() < end:
-        time.sleep(0.02)  # what was killed goes when it is its turn
-    for pid in left:
-        os.kill(pid, signal.SIGKILL)
-    assert not left
-
-
-def marked(value: str) -> list[int]:
-    """Processes with this mark; what has ended and is not yet reaped has no environment any more."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if f"{_MARK}={value}".encode() in path.read_bytes():
-                found.append(int(path.parent.name))
-        except OSError:
-            continue
-    return found
 
 
 @pytest.fixture
