@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import socket
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
 
 from check_kvm.frame import judging, output, perfdata, placing
-from check_kvm.frame.check_options import add_choice, add_site_options, site_config
+from check_kvm.frame.check_options import site_config
 from check_kvm.frame.plugin import Check, unknown
 from check_kvm.frame.sampling import rated
 from check_kvm.frame.siteconfig import SiteConfig
@@ -18,7 +18,7 @@ from check_kvm.frame.siteconfig import SiteConfig
 from kvmwatch import __version__
 from kvmwatch.command import frame
 from kvmwatch.command.frame import Outcome
-from kvmwatch.command.options import Parser, add_allow_http, add_common, path, seconds
+from kvmwatch.command.options import Parser
 from kvmwatch.command.roster import Roster
 from kvmwatch.command.watchdog import UNKNOWN
 from kvmwatch.model.errors import LONGEST_MESSAGE, KvmwatchError, UsageError
@@ -31,15 +31,13 @@ from kvmwatch.reading.connection import DEFAULT_URI, is_local
 from kvmwatch.reading.deadline import Deadline
 from nagios_kvm import services
 from nagios_kvm.budget import Budget
-from nagios_kvm.definitions import Renderer, Site, check_uri, host_name
+from nagios_kvm.command_options import add_config, add_host, add_publish, add_shared
+from nagios_kvm.definitions import Renderer, Site, check_uri
 from nagios_kvm.homes import Homes, own
 from nagios_kvm.judging import Result, results
 from nagios_kvm.turns import Turns
 from nagios_kvm.vm_hosts import VmHost
 
-FORMATS = ("nagios", "icinga2", "director", "director-import")
-
-_STALE_AFTER = 300
 _REFUSED = 2
 _NOTES = 10  # lines on stderr
 _NOT_READ = (
@@ -308,122 +306,12 @@ def parser() -> Parser:
         allow_abbrev=False,
     )
     for subcommand in (config, publish, local):
-        _add_shared(subcommand)
+        add_shared(subcommand)
     for subcommand in (config, publish):
-        _add_host(subcommand)
-    _add_config(config)
-    _add_publish(publish)
+        add_host(subcommand)
+    add_config(config)
+    add_publish(publish)
     config.set_defaults(run=_config, default_uri=config.get_default("uri"))
     publish.set_defaults(run=_publish)
     local.set_defaults(run=_local, too_late=_local_too_late, vm_host=None)
     return command
-
-
-def _add_shared(subcommand: argparse.ArgumentParser) -> None:
-    add_common(subcommand)
-    add_site_options(subcommand)
-    add_choice(
-        subcommand,
-        f"only these, and host, on which they depend: {_names(judging.all_checks())}",
-        _names(services.checks([])),
-    )
-
-
-def _add_host(subcommand: argparse.ArgumentParser) -> None:
-    subcommand.add_argument(
-        "--host",
-        type=host_name,
-        metavar="NAME",
-        help="the hypervisor's host in the monitoring system (default: this host's name)",
-    )
-    subcommand.add_argument(
-        "--vm-host",
-        type=VmHost.parse,
-        metavar="PATTERN",
-        help="put each VM's services on a host of its own that is called by this, with {name} or {uuid} in it; "
-        "it stays when the VM moves to another hypervisor. The same for config and publish (default: none)",
-    )
-
-
-def _add_config(config: argparse.ArgumentParser) -> None:
-    config.add_argument("--format", choices=FORMATS, required=True, help="for which system")
-    config.add_argument(
-        "--output",
-        type=path,
-        metavar="FILE",
-        help="replace this file, if it changes, instead of printing to stdout",
-    )
-    config.add_argument(
-        "--validate",
-        metavar="COMMAND",
-        help="put the old file back when this fails, or is not done within -t, "
-        "e.g. 'nagios4 -v /etc/nagios4/nagios.cfg'; what VMs' metadata ask for and it refuses is left out",
-    )
-    config.add_argument(
-        "--force",
-        action="store_true",
-        help="replace the file also when most of what was in it would be gone, when it is another hypervisor's "
-        "(or this one's under another --host), or when nagios_kvm did not make it",
-    )
-    config.add_argument("--reload", metavar="COMMAND", help="run this after a change, within -t")
-    config.add_argument(
-        "--active", action="store_true", help="let each service run its check, instead of waiting for publish"
-    )
-    config.add_argument(
-        "--endpoint",
-        type=host_name,
-        metavar="NAME",
-        help="Icinga's endpoint where the checks run: the agent on the hypervisor, which reads its own libvirt "
-        "(default: none)",
-    )
-    config.add_argument(
-        "--check-uri",
-        metavar="URI",
-        help="libvirt URI for the checks (default: --uri; with --endpoint the default of the checks there)",
-    )
-    config.add_argument(
-        "--stale-after",
-        type=seconds,
-        default=float(_STALE_AFTER),
-        metavar="SECONDS",
-        help=f"passive services without a result for this long are UNKNOWN (default: {_STALE_AFTER})",
-    )
-    config.add_argument(
-        "--vm-host-exists",
-        action="store_true",
-        help="the monitoring system has the hosts of --vm-host already: make their services alone",
-    )
-
-
-def _add_publish(publish: argparse.ArgumentParser) -> None:
-    publish.add_argument(
-        "--to",
-        type=path,
-        required=True,
-        metavar="FILE-OR-URL",
-        help="Nagios's command file (a pipe), its check_result_path (a folder), https://ICINGA:5665, "
-        "nrdp+https://NAGIOS/nrdp/, or nsca://NAGIOS",
-    )
-    publish.add_argument(
-        "--credentials",
-        type=path,
-        metavar="FILE",
-        help="for a URL, in which none stand: file with 'user = ...' and 'password = ...' (NRDP: 'token = ...'; "
-        "NSCA: send_nsca.cfg), in UTF-8, mode 600",
-    )
-    publish.add_argument(
-        "--ca-file",
-        type=path,
-        metavar="FILE",
-        help="for a URL: certificate of the CA that signed Icinga's (its ca.crt)",
-    )
-    add_allow_http(publish)
-    publish.add_argument(
-        "--perfdata",
-        choices=perfdata.STYLES,
-        help="as the checks have it (default: full, and known for a URL, for Icinga)",
-    )
-
-
-def _names(checks: Iterable[Check]) -> str:
-    return ", ".join(check.name for check in checks)
