@@ -20,29 +20,18 @@ test: test-quick test-labs test-systems ## Run every test; those of the lab and 
 
 .PHONY: test-quick
 test-quick: $(READY) ## Run what needs no root and no daemon: lint, unit and test driver tests, in about a minute
-	@$(MAKE) --no-print-directory --output-sync --jobs lint unit driver
+	@$(MAKE) --no-print-directory --output-sync --jobs lint unit waiting
 
 .PHONY: test-unit
 test-unit: $(READY) ## Run the unit and test driver tests: no root, no daemon
-	@$(MAKE) --no-print-directory --output-sync --jobs unit driver
+	@$(MAKE) --no-print-directory --output-sync --jobs unit waiting
 
-# pytest's own compiled tests: all processes at once would each make all of them
-tests/unit/__pycache__: | $(READY)
-	@PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest -q --collect-only tests/driver tests/unit tests/waiting >/dev/null || true
-
-# Those of the driver, and what waits for processes and threads, with many workers; the others in a few processes, which
-# collect only every fourth module each: a worker of xdist collects all of them, which took a fifth of the CPU.
-UNIT := unit-1 unit-2 unit-3 unit-4
-.PHONY: unit $(UNIT) waiting driver
-unit: waiting $(UNIT)
-$(UNIT) waiting driver: export PYTHONDONTWRITEBYTECODE =
-$(UNIT) waiting driver: $(READY) | tests/unit/__pycache__
-$(UNIT): unit-%:
-	@$(PYTHON) -m pytest -q $$(ls tests/unit/test_*.py | sed -n '$*~4p')
-waiting:
-	@$(PYTHON) -m pytest -q --numprocesses 5 --dist worksteal tests/waiting
-driver:
-	@$(PYTHON) -m pytest -q --numprocesses 13 --dist worksteal tests/driver
+# what waits for commands, processes and threads with many workers, what reckons with as many as there are CPUs
+.PHONY: unit waiting
+unit: $(READY)
+	@$(PYTHON) -m pytest -q --workers 3 tests/unit
+waiting: $(READY)
+	@$(PYTHON) -m pytest -q --workers 16 tests/driver tests/waiting
 
 # the tests of a lab wait half of the time
 .PHONY: test-labs

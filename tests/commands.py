@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
 from importlib import import_module
 from importlib.metadata import distribution
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
@@ -113,6 +114,15 @@ def _modules() -> list[str]:
 #: a process that has imported all that commands need, and has done nothing with it, gives birth to them
 _BORN = multiprocessing.get_context("forkserver")
 _BORN.set_forkserver_preload(_modules())
+
+
+def make_ready() -> None:
+    """Start that process; the processes that are forked from this one use it, too."""
+    forkserver.ensure_running()
+    # who has not started it cannot ask whether it runs
+    os.register_at_fork(after_in_child=lambda: setattr(forkserver._forkserver, "ensure_running", lambda: None))
+
+
 _ENTRIES = {
     entry.name: entry.value for entry in distribution("kvmwatch").entry_points if entry.group == "console_scripts"
 }

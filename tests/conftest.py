@@ -16,6 +16,7 @@ from commands import Command
 from generated import assert_up_to_date
 from hanging import ALL_OVER, MARK, marked
 from hypothesis import settings
+from workers import TOGETHER, Workers
 
 from kvmwatch.reading import deadline
 
@@ -51,6 +52,13 @@ def pytest_sessionfinish() -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--golden", action="store_true", help="rewrite the golden files")
+    parser.addoption("--workers", type=int, default=0, metavar="N", help="run the tests in N processes")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"{TOGETHER}: no other test of the module runs at the same time")
+    if workers := config.getoption("--workers"):
+        config.pluginmanager.register(Workers(config, workers))
 
 
 @pytest.fixture

@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 from check_kvm.frame import sampling
-from commands import Command, Forked, InProcess
+from commands import Command, Forked, InProcess, make_ready
 
 from kvmwatch.model.rates import MIN_SECONDS
+
+
+def pytest_collection_finish() -> None:
+    """Let all who are about to run tests have one process that gives birth to commands."""
+    make_ready()
 
 
 @pytest.fixture

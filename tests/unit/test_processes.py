@@ -30,8 +30,9 @@ from kvmwatch.reading import emulators, pid_files
 from kvmwatch.reading.listing import Survey
 from kvmwatch.reading.processes import with_processes
 
-#: the processes of this test alone have it, whatever else runs on this machine
-# of this process: tests that run at once see each other's processes
+# one would see the processes of another
+pytestmark = pytest.mark.together
+#: the processes of these tests alone have it, whatever else runs on this machine
 UUID, OTHER = (str(uuid.uuid5(uuid.NAMESPACE_OID, f"{name} {os.getpid()}")) for name in ("web1", "another"))
 SLEEP = "import sys, time; print(flush=True); time.sleep(600)"
 #: an emulator that is a script and waits for QEMU instead of becoming it
