@@ -35,9 +35,9 @@ waiting: $(READY)
 
 # the tests of a lab wait half of the time
 .PHONY: test-labs
-test-labs: $(READY) ## Run the lab tests on both kinds of daemons, beside each other
+test-labs: $(READY) ## Run the lab tests on both kinds of daemons, beside each other; some modules on one of them (tests/conftest.py)
 	@[ "$$(id -u)" != 0 ] || { tools/setup lab && tools/setup modular; }
-	@$(MAKE) --no-print-directory --jobs 2 test-lab test-lab-modular
+	@KVMWATCH_LAB_SHARED=yes $(MAKE) --no-print-directory --jobs 2 test-lab test-lab-modular
 
 .PHONY: test-lab
 test-lab: $(READY) ## Run the lab tests: a real libvirtd with real QEMU guests, in namespaces of their own

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 TESTS = Path(__file__).parent
 GOLDEN = TESTS / "golden"
+#: of a module that is the same to both kinds of libvirt's daemons: on which of them "make test-labs" runs it
+DAEMONS = "daemons"
 _GOING = 60  # seconds that what was killed may take, on a busy machine
 
 
@@ -57,6 +59,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"{TOGETHER}: no other test of the module runs at the same time")
+    config.addinivalue_line("markers", f"{DAEMONS}(kind): on which of both kinds it runs when both do")
     if workers := config.getoption("--workers"):
         config.pluginmanager.register(Workers(config, workers))
 
@@ -93,9 +96,15 @@ def command(tmp_path: Path) -> Command:
     return Command(tmp_path / "state")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what runs in the lab's namespaces, and skip it with the reason where there are none."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what runs in the lab's namespaces, and skip it with the reason where there are none.
+
+    While the lab's tests run on both kinds of daemons, those that want one of them run there only.
+    """
     missing = os.environ.get("KVMWATCH_LAB_MISSING")
+    kind = os.environ.get("KVMWATCH_LAB_DAEMONS", "libvirtd")
+    shared = os.environ.get("KVMWATCH_LAB_SHARED")
+    elsewhere = []
     for item in items:
         folder = item.path.relative_to(TESTS).parts[0]
         if folder not in ("lab", "systems"):
@@ -103,6 +112,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.lab)
         if not os.path.isdir("/run/lab"):
             item.add_marker(pytest.mark.skip(reason=missing or f"run by 'make test-{folder}'"))
+        wanted = item.get_closest_marker(DAEMONS)
+        if wanted and shared and kind not in wanted.args:
+            elsewhere.append(item)
+    if elsewhere:
+        config.hook.pytest_deselected(items=elsewhere)
+        items[:] = [item for item in items if item not in elsewhere]
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from waiting import eventually
 if TYPE_CHECKING:
     from bed import Bed
 
-pytestmark = pytest.mark.usefixtures("bed")
+pytestmark = [pytest.mark.usefixtures("bed"), pytest.mark.daemons("libvirtd")]
 
 BRIDGE, UPLINK, CONTAINER = "virbr0", "uplink1", "container0"
 MACVTAP_MAC = "52:54:00:00:03:01"

@@ -23,6 +23,8 @@ from waiting import eventually
 if TYPE_CHECKING:
     from bed import Bed
 
+pytestmark = pytest.mark.daemons("modular")
+
 
 @pytest.fixture
 def stray() -> Iterator[subprocess.Popen[bytes]]:

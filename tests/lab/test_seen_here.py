@@ -20,6 +20,8 @@ from waiting import eventually
 if TYPE_CHECKING:
     from bed import Bed
 
+pytestmark = pytest.mark.daemons("libvirtd")
+
 BRIDGE, CARRIER = "virbr0", "uplink0"
 ADDRESS = "192.168.122.77"
 REMOTE = ("-u", "qemu+tcp://127.0.0.1/system")

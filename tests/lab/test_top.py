@@ -21,7 +21,7 @@ from terminals import Terminal, terminal
 if TYPE_CHECKING:
     from bed import Bed
 
-pytestmark = pytest.mark.usefixtures("bed")
+pytestmark = [pytest.mark.usefixtures("bed"), pytest.mark.daemons("modular")]
 
 TICKS = os.sysconf("SC_CLK_TCK")
 

@@ -22,6 +22,8 @@ from test_traps import domstats
 if TYPE_CHECKING:
     from bed import Bed
 
+pytestmark = pytest.mark.daemons("libvirtd")
+
 SECONDS = 10
 CLOSE = 0.05
 TOLD = 0.25
