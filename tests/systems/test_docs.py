@@ -81,6 +81,8 @@ BEFORE = {
 #: these exit with a state, those have to wait until the monitoring system knows of new hosts and services
 JUDGES = re.compile(r"^(?!man |ls )(?!.*--version).*(check_kvm_\w+|zabbix_kvm verify)")
 SENDS = re.compile(r"check_nrpe|zabbix_kvm send|nagios_kvm publish|start kvmwatch-(send|publish)")
+#: these change nothing and take a second for a rate; a page that shows one again runs it once
+LOOKS = re.compile(r"kvmwatch (list|show|net|top)\b")
 STATUS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 
 
@@ -167,6 +169,7 @@ class Reader:
         self.machine = system
         self._token = token
         self._environment: dict[str, str] = {}
+        self._looked: set[str] = set()
 
     def start(self, page: str) -> None:
         """Boot the system."""
@@ -193,6 +196,10 @@ class Reader:
         if command.startswith("export "):
             self._environment |= dict(pair.split("=", 1) for pair in command.split()[1:])
             return
+        if LOOKS.match(command):
+            if command in self._looked:
+                return
+            self._looked.add(command)
         for beginning, first in BEFORE.items():
             if command.startswith(beginning):
                 self.machine.do("sh", "-c", first)
