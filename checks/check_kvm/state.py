@@ -122,7 +122,7 @@ def judged(domain: Domain) -> tuple[ServiceState, str]:
 def judgement(domain: Domain) -> tuple[ServiceState | Condition, str]:
     """Give the verdict on a state and its reason, for what is expected of the domain, and why."""
     meaning, expected = domain.why.meaning, domain.expected
-    source = "its metadata" if domain.policy.expect else "autostart"
+    source = domain.policy.expect_from if domain.policy.expect else "autostart"
     if meaning is states.ELSEWHERE:
         return Ok, ", gone to another hypervisor"
     if domain.state in (states.SHUTOFF, states.PMSUSPENDED) and expected in ("running", "paused"):

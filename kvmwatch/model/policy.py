@@ -57,6 +57,7 @@ class Policy(Record):
     routing: Routing = Routing()
     hosts: tuple[str, ...] = ()
     severities: tuple[tuple[str, str], ...] = ()
+    expect_from: str = "its metadata"  # where expect stands
 
 
 def host_names(text: str) -> tuple[str, ...]:

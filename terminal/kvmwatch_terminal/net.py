@@ -85,6 +85,8 @@ def add_options(command: Parser) -> None:
 def _run(options: argparse.Namespace) -> Outcome:
     if options.peers and not options.what:
         raise UsageError("--peers is of one VM; name it", "usage: kvmwatch net [-h] [OPTION ...] VM --peers")
+    if options.what == "":  # a variable that is not set
+        raise UsageError("name what to show, or nothing for all")
     deadline = Deadline.of_command(options.timeout)
     by = _column(options.sort, _of(options))
     selection = Selection.parse(options.domain, options.exclude)
@@ -116,15 +118,17 @@ def _read(options: argparse.Namespace) -> Snapshot:
 
 def chosen(snapshot: Snapshot, what: str | None, selection: Selection) -> tuple[Node, ...]:
     """The nodes that are asked for. Raises KvmwatchError when there is none called ``what``."""
-    found = topology.nodes(snapshot)
+    found = every = topology.nodes(snapshot)
     if selection:
-        found = topology.ways_of(found, lambda domain: selection.matches(domain.name, domain.uuid, snapshot.uuids))
+        found = topology.ways_of(every, lambda domain: selection.matches(domain.name, domain.uuid, snapshot.uuids))
     if what is None:
         return found
-    found = topology.through(found, what)
-    if not found:
+    through = topology.through(found, what)
+    if not through and topology.through(every, what):
+        raise KvmwatchError(f"{what} has nothing to do with the VMs that -d and -x choose; leave these out")
+    if not through:
         raise KvmwatchError(_unfound(snapshot, what))
-    return found
+    return through
 
 
 def _unfound(snapshot: Snapshot, what: str) -> str:

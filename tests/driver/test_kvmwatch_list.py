@@ -174,6 +174,11 @@ def test_thresholds_of_the_site(command: Command, tmp_path: Path) -> None:
     ran = command("kvmwatch", "list", "-u", EXAMPLE_URI, "--config", str(config), "-o", "name,expected,status")
     assert re.search(r"off1 +running +CRITICAL", ran.out)
     assert re.search(r"crashed1 +any +left alone", ran.out)
+    off1, must_run = "[domain off1]\nexpect = running\n", "[domain must-run]\nexpect = any\n"
+    config.write_text(off1 + must_run)
+    judged = command("check_kvm_state", "-u", EXAMPLE_URI, "--config", str(config), "-d", "off1", "-d", "must-run")
+    assert "off1 shut off though it should be running (--config)" in judged.out
+    assert "must-run shut off though it should be running (its metadata)" in judged.out
     config.write_text("[defaults]\ncpu.heat.warning = 1\n")
     bad = command("kvmwatch", "list", "-u", EXAMPLE_URI, "--config", str(config))
     assert (bad.code, bad.out) == (3, "")

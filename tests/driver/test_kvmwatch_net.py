@@ -67,6 +67,9 @@ def test_what_is_it(command: Command, what: str, found: list[tuple[str | None, s
     [
         (("vnet7",), "nothing here is called vnet7: no interface"),
         (("off1",), "off1 is shut off, and so on no network"),
+        (("web1", "-d", "db1"), "web1 has nothing to do with the VMs that -d and -x choose"),
+        (("virbr0", "-x", "web1"), "virbr0 has nothing to do with the VMs that -d and -x choose"),
+        (("",), "name what to show, or nothing for all"),
         (("web1", "--peers"), "connections cannot be seen from here; run 'kvmwatch net' on the hypervisor itself"),
         (("--peers",), "--peers is of one VM; name it"),
         (("--sort", "nope"), "no column 'nope'; there are name, kind, "),

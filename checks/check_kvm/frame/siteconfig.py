@@ -79,7 +79,8 @@ class SiteConfig(Record):
 
     def _policy(self, domain: Domain, uuids: Collection[str]) -> Policy:
         matching = (policy for pattern, policy in self.domains if pattern.matches(domain.name, domain.uuid, uuids))
-        return _over(*matching, domain.policy)
+        both = _over(*matching, domain.policy)
+        return both if domain.policy.expect or not both.expect else both._replace(expect_from="--config")
 
 
 def load(path: str) -> SiteConfig:
