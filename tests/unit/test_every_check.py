@@ -156,7 +156,7 @@ def config_of(folder: Path, text: str) -> SiteConfig:
 def test_a_vm_to_be_left_alone_is_never_named(check: Check, state: int, by: str, tmp_path: Path) -> None:
     config = config_of(tmp_path, "[domain left*]\nignore = yes\n") if by == "file" else SiteConfig()
     everything = [f"{metric.name}={ALWAYS}" for metric in check.metrics]
-    policy = Policy(expect="running", ignore=by == "metadata")
+    policy = Policy(expect="running", ignore=by == "metadata" or None)
     ignored = vm("left-alone", policy, state=state, id=None if state == 5 else 1)
     found = judged(check, ignored, vm("watched"), config=config, critical=everything)
     assert "left-alone" not in found.text, f"{named(check)} names a VM that is to be ignored"
