@@ -47,9 +47,12 @@ def directory(asked_for: str | None) -> str:
 
 
 def path(folder: str, kind: str, *identity: object) -> str:
-    """Name a file: its ``kind`` (kvm_CHECK, roster) and what it belongs to (URI, selection), as a checksum."""
+    """Name a file: its ``kind`` (kvm_CHECK, roster) and what it belongs to (URI, selection), as a checksum.
+
+    It is this machine's as well: of machines that share a home each calls its own libvirt qemu:///system.
+    """
     # all command lines are this user's own, so nobody makes two of them collide; hashlib would bring OpenSSL
-    name = f"{kind}-{crc32(repr(identity).encode()):08x}{_SUFFIX}"
+    name = f"{kind}-{crc32(repr((os.uname().nodename, *identity)).encode()):08x}{_SUFFIX}"
     if not _is_kind(kind):
         raise ValueError(f"{name}: tidy() would not know it for ours; see _is_kind")
     return os.path.join(folder, name)

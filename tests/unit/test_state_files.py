@@ -351,3 +351,15 @@ def test_every_kind_of_file_is_known_as_ours() -> None:
         assert state_files.path("/x", kind, "qemu:///system").startswith(f"/x/{kind}-")
     with pytest.raises(ValueError, match="tidy"):
         state_files.path("/x", "notes", "qemu:///system")
+
+
+def test_machines_that_share_a_home_do_not_take_each_others_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each calls its own libvirt qemu:///system, and found that of another boot: all was first seen just now."""
+    name = os.uname()
+    paths = set()
+    for machine in ("kvm1", "kvm2"):
+        monkeypatch.setattr(os, "uname", lambda called=machine: os.uname_result((name[0], called, *name[2:])))
+        paths |= {state_files.path(str(tmp_path), kind, "qemu:///system") for kind in ("roster", "kvm_state")}
+    assert len(paths) == 4
