@@ -8,7 +8,7 @@ from check_kvm.frame import placing, plugin
 from check_kvm.frame.conditions import Condition
 from check_kvm.frame.plugin_api import Critical, Ok, ServiceState, Unknown, Warn
 from check_kvm.frame.thresholds import MetricSpec
-from check_kvm.frame.verdict import Subject, Verdict, not_responding
+from check_kvm.frame.verdict import SEVERITY, Subject, Verdict, not_responding
 from kvmwatch.model import states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Snapshot
@@ -37,6 +37,8 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     lasted: dict[str, list[float | None]] = {states.BRIEF: [], states.JOB: []}
     for domain, subject in verdict.domains(snapshot, active_only=False, metrics=()):
         found, why = judgement(domain)
+        if found is NOT_RUNNING and domain.why.meaning is states.FAULT:  # the worse, whatever becomes of the other
+            found = max(NOT_RUNNING, FAULT, key=lambda one: SEVERITY.index(subject.severity(one)))
         subject.say(found, f"{_state_text(domain)}{why}")
         _judge_uptime(domain, subject, snapshot.time)
         _judge_place(domain, subject, snapshot)
