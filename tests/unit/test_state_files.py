@@ -308,6 +308,10 @@ def _touch(file: Path) -> None:
         (f"kvm_cpu-{HASH}.json", _touch, 6 * 86400, False),
         (f"kvm_cpu-{HASH}abc_1234.tmp", _touch, 7200, True),
         (f"kvm_cpu-{HASH}abc_1234.tmp", _touch, JUST_NOW, False),
+        # what cannot be found out again, by the clock of a machine that was off for long, or boots
+        (f"kvm_homes-{HASH}.json", _touch, 400 * 86400, False),
+        (f"kvm_told-{HASH}.json", _touch, 400 * 86400, False),
+        (f"kvm_homes-{HASH}abc_1234.tmp", _touch, 7200, True),
         # other people's, whatever they are called
         ("kvm.json", _touch, OLD, False),
         ("kvm_cpu.json", _touch, OLD, False),
