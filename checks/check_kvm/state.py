@@ -50,8 +50,10 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
             subject.say(NOT_RESPONDING, not_responding(domain))
     counts = Counter(domain.state for domain in snapshot.domains)
     total = verdict.subject("")
+    one = snapshot.domains[0] if verdict.alone and snapshot.domains else None
+    own = verdict.thresholds.usable(one.policy)[0] if one else None
     if verdict.alone:  # of many nobody draws it
-        verdict.put((), "uptime", next((_uptime(domain, snapshot.time) for domain in snapshot.domains), None))
+        verdict.put((), "uptime", _uptime(one, snapshot.time) if one else None, own)
     drawn = _DRAWN[:1] if verdict.alone else _DRAWN
     for state, name in enumerate(states.NAMES):
         total.judge(name, counts[state], quiet=True)
@@ -59,7 +61,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
             verdict.put((), name, counts[state])
     for metric, seconds in lasted.items():
         known = [value for value in seconds if value is not None]
-        verdict.put((), metric, max(known, default=None if seconds else 0.0))
+        verdict.put((), metric, max(known, default=None if seconds else 0.0), own)
     parts = [f"{count} {states.label(state)}" for state, count in sorted(counts.items())]
     verdict.overview = ", ".join(parts)
 

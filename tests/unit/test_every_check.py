@@ -194,6 +194,19 @@ def test_a_vms_own_threshold_is_obeyed_for_it_alone(check: Check, metric: str, l
     assert found.code >= (1 if level == "warning" else 2), where
 
 
+@each_of_vms
+def test_a_vm_alone_is_drawn_with_its_own_thresholds(check: Check) -> None:
+    """In the graph of its own service; state had those of all VMs there."""
+    names = [metric.name for metric in check.metrics if metric.own]
+    limits = tuple(OwnThreshold(f"{check.name}.{name}", "~:7", "~:8") for name in names)
+    snapshot = hypervisor(vm("web1", Policy(thresholds=limits)))
+    verdict = plugin.judged(check, snapshot, plugin.checked_thresholds(check, SiteConfig()), alone=True)
+    drawn = [value for value in verdict.perfdata if value.spec.own]
+    assert drawn, named(check)
+    for value in drawn:
+        assert (str(value.threshold.warning), str(value.threshold.critical)) == ("~:7", "~:8"), value.spec.name
+
+
 @pytest.mark.parametrize(("check", "metric"), EVERY_METRIC)
 def test_what_is_nearer_to_the_vm_wins(check: Check, metric: str, tmp_path: Path) -> None:
     """[defaults] < -w and -c < [domain PATTERN] < metadata: each lets a threshold of the one before never alert."""
