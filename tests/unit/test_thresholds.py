@@ -14,6 +14,7 @@ from check_kvm import state
 from check_kvm.frame import siteconfig
 from check_kvm.frame.conditions import SEVERITIES, Severities
 from check_kvm.frame.thresholds import SCALES, MetricSpec, Thresholds, parse_range
+from check_kvm.frame.verdict import Verdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -49,6 +50,24 @@ def test_metric_and_range() -> None:
 
 def test_empty_range_switches_a_default_off() -> None:
     assert 100 in thresholds("usage=").of("usage").warning
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        *(("40", "over 40 %"), ("60:", "under 60 %"), ("~:40", "over 40 %"), ("@10:60", "inside 10 % to 60 %")),
+        *(
+            ("@~:60", "not over 60 %"),
+            ("@40:", "not under 40 %"),
+            ("@~:", "at any value"),
+            ("@60", "inside 0 % to 60 %"),
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_for_people(given: str, said: str) -> None:
+    verdict = Verdict(thresholds(given))
+    verdict.subject("web1").measure("usage", 50.0)
+    assert verdict.subjects[0].line() == f"web1 usage 50 % ({said})"
 
 
 def test_metadata_wins_over_the_command_line() -> None:
