@@ -8,7 +8,7 @@ from check_kvm.frame import placing, plugin
 from check_kvm.frame.conditions import Condition
 from check_kvm.frame.plugin_api import Critical, Ok, ServiceState, Unknown, Warn
 from check_kvm.frame.thresholds import MetricSpec
-from check_kvm.frame.verdict import Subject, Verdict, not_responding
+from check_kvm.frame.verdict import SEVERITY, Subject, Verdict, not_responding
 from kvmwatch.model import states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Snapshot
@@ -37,6 +37,8 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     lasted: dict[str, list[float | None]] = {states.BRIEF: [], states.JOB: []}
     for domain, subject in verdict.domains(snapshot, active_only=False, metrics=()):
         found, why = judgement(domain)
+        if found is NOT_RUNNING and domain.why.meaning is states.FAULT:  # the worse, whatever becomes of the other
+            found = max(NOT_RUNNING, FAULT, key=lambda one: SEVERITY.index(subject.severity(one)))
         subject.say(found, f"{_state_text(domain)}{why}")
         _judge_uptime(domain, subject, snapshot.time)
         _judge_place(domain, subject, snapshot)
@@ -48,8 +50,10 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
             subject.say(NOT_RESPONDING, not_responding(domain))
     counts = Counter(domain.state for domain in snapshot.domains)
     total = verdict.subject("")
+    one = snapshot.domains[0] if verdict.alone and snapshot.domains else None
+    own = verdict.thresholds.usable(one.policy)[0] if one else None
     if verdict.alone:  # of many nobody draws it
-        verdict.put((), "uptime", next((_uptime(domain, snapshot.time) for domain in snapshot.domains), None))
+        verdict.put((), "uptime", _uptime(one, snapshot.time) if one else None, own)
     drawn = _DRAWN[:1] if verdict.alone else _DRAWN
     for state, name in enumerate(states.NAMES):
         total.judge(name, counts[state], quiet=True)
@@ -57,7 +61,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
             verdict.put((), name, counts[state])
     for metric, seconds in lasted.items():
         known = [value for value in seconds if value is not None]
-        verdict.put((), metric, max(known, default=None if seconds else 0.0))
+        verdict.put((), metric, max(known, default=None if seconds else 0.0), own)
     parts = [f"{count} {states.label(state)}" for state, count in sorted(counts.items())]
     verdict.overview = ", ".join(parts)
 

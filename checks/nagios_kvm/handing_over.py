@@ -100,8 +100,9 @@ def _leaving(gone: Iterable[Entry], entries: Iterable[Entry], others: Iterable[B
         entry.name for other in others for entry in other.entries if entry.kind != VM
     }
     left = (entry for entry in gone if entry.kind != VM and entry.name not in have)
-    leaving = [entry._replace(kind=LEAVES, since=entry.since or int(now)) for entry in left]
-    return [entry for entry in leaving if 0 <= now - entry.since <= GRACE]
+    # from now on where it was not known to leave, or the clock was set back meanwhile
+    leaving = [entry._replace(kind=LEAVES, since=min(entry.since or int(now), int(now))) for entry in left]
+    return [entry for entry in leaving if now - entry.since <= GRACE]
 
 
 def _renamed(before: str, entries: Sequence[Entry]) -> list[str]:

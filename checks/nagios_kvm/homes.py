@@ -37,8 +37,7 @@ class Homes:
         # those that were not asked for this time are kept, those that are gone are not
         kept = {uuid: home for uuid, home in before.items() if uuid in snapshot.uuids}
         known = {**kept, **{uuid: home for uuid, home in seen.items() if home}}
-        # also when nothing has changed, because files that nobody writes are tidied away; what cannot be kept is
-        # said by the counters, which are kept there, too
+        # what cannot be kept is said by the counters, which are kept there, too
         state_files.replace(self._path, "".join(f"{uuid} {home}\n" for uuid, home in sorted(known.items())))
         self.moved = frozenset(uuid for uuid, home in seen.items() if home == _MOVED)
         return snapshot._replace(domains=tuple(one for one in snapshot.domains if seen[one.uuid] == _HERE))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +12,6 @@ from kvmwatch.model.selection import Selection
 from kvmwatch_exporters.collectd import Key, Problem
 
 _KIND, _FORMAT = "kvm_told", 1
-_DAY = 86400.0  # seconds; a file that is not written for a week is taken for nobody's
 _TYPES = [str, str, int, str, str]  # of host, check, code, name, UUID
 
 
@@ -25,8 +22,7 @@ class Kept:
         selection = Selection.parse(options.domain, options.exclude)
         whose = (options.uri, selection, host, *sorted(set(options.check)))
         self._path = state_files.path(state_files.directory(options.state_dir), _KIND, *whose)
-        self._saved: list[list[Any]] = []
-        self._at = -math.inf
+        self._saved: list[list[Any]] | None = None
 
     def load(self) -> dict[Key, Problem]:
         """Give those of the last run; none when there is no file, or a damaged one."""
@@ -43,11 +39,11 @@ class Kept:
     def save(self, told: Mapping[Key, Problem]) -> str | None:
         """Keep those of them that are bad, or tell why they could not be kept and what to do."""
         now = [[one.host, one.check, one.code, one.name, one.uuid] for one in told.values() if one.code]
-        if now == self._saved and time.monotonic() - self._at < _DAY:
+        if now == self._saved:
             return None
         text = json.dumps({"format": _FORMAT, "told": now}, separators=(",", ":"))
         problem = state_files.replace(self._path, text)
         if problem:
             return f"what was told is not kept: {problem}"
-        self._saved, self._at = now, time.monotonic()
+        self._saved = now
         return None

@@ -50,19 +50,23 @@ def _has_uuid(line: str) -> bool:
 def _words(waits: Waits | None) -> list[str]:
     if not waits:
         return []
-    marked = (f"{uuid}{'+' if uuid in waits.running else ''}" for uuid in sorted(waits.held))
+    marked = (
+        f"{uuid}{'+' if uuid in waits.running else ''}={waits.held[uuid]:.3f}" for uuid in sorted(waits.held)
+    )
     return [f"{waits.since:.3f}", f"{waits.asked:.3f}", *marked]
 
 
 def _waits(words: list[str]) -> Waits | None:
     try:
-        since, asked, *held = words
+        since, asked, *marked = words
         times = float(since), float(asked)
-        if not all(0 <= moment <= time.time() for moment in times):  # it is damaged, or the clock was set back
+        held = {uuid: float(moment) for uuid, _, moment in (word.partition("=") for word in marked)}
+        # else it is damaged, or the clock was set back
+        if not all(0 <= moment <= time.time() for moment in (*times, *held.values())):
             return None
         return Waits(
             *times,
-            frozenset(uuid.rstrip("+") for uuid in held),
+            {uuid.rstrip("+"): moment for uuid, moment in held.items()},
             frozenset(uuid[:-1] for uuid in held if uuid.endswith("+")),
         )
     except ValueError:

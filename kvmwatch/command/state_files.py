@@ -33,6 +33,9 @@ _BEHIND = r"[0-9a-f]{8}(\.json|[a-z0-9_]{8}\.tmp)"
 _SUFFIX, _TEMPORARY = ".json", ".tmp"
 _DAY = 86400
 _FORGOTTEN_AFTER = 7 * _DAY  # seconds; files of command lines that nobody runs any more
+#: kinds of what no run can find out again, as which VMs moved away: a machine may be off for a month, or its clock
+#: be a year ahead when it boots
+_NEVER_FORGOTTEN = ("kvm_homes", "kvm_told")
 _LEFT_AFTER = 3600  # seconds; temporary files of a run that was killed
 # a FIFO without a writer or a device would make open() wait
 _CAREFULLY = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
@@ -47,9 +50,12 @@ def directory(asked_for: str | None) -> str:
 
 
 def path(folder: str, kind: str, *identity: object) -> str:
-    """Name a file: its ``kind`` (kvm_CHECK, roster) and what it belongs to (URI, selection), as a checksum."""
+    """Name a file: its ``kind`` (kvm_CHECK, roster) and what it belongs to (URI, selection), as a checksum.
+
+    It is this machine's as well: of machines that share a home each calls its own libvirt qemu:///system.
+    """
     # all command lines are this user's own, so nobody makes two of them collide; hashlib would bring OpenSSL
-    name = f"{kind}-{crc32(repr(identity).encode()):08x}{_SUFFIX}"
+    name = f"{kind}-{crc32(repr((os.uname().nodename, *identity)).encode()):08x}{_SUFFIX}"
     if not _is_kind(kind):
         raise ValueError(f"{name}: tidy() would not know it for ours; see _is_kind")
     return os.path.join(folder, name)
@@ -104,7 +110,7 @@ def is_of_today(file: str) -> bool:
 
 
 def tidy(folder: str) -> None:
-    """Remove what is ours and old: files of command lines that nobody runs any more, and what a crash left.
+    """Remove what is ours, old and no loss: files of command lines that nobody runs, and what a crash left.
 
     Ours is a regular file of this user's with such a name as :func:`path` gives, or a temporary one of it.
     """
@@ -127,7 +133,7 @@ def _named_as_ours(folder: str) -> Iterator[tuple[str, bool]]:
     for name in names:
         kind, _, behind = name.rpartition("-")
         named = re.fullmatch(_BEHIND, behind)
-        if named and _is_kind(kind):
+        if named and _is_kind(kind) and (named[1] != _SUFFIX or kind not in _NEVER_FORGOTTEN):
             yield os.path.join(folder, name), named[1] != _SUFFIX
 
 

@@ -9,6 +9,8 @@ LONGEST_MESSAGE = 4096  # characters; one's own arguments and a driver's words m
 _NO_THREAD = "start new thread"  # of Python's message
 #: errno of what a user may not do, which another user or group may
 DENIED = (errno.EACCES, errno.EPERM)
+#: and of what this process or its machine is short of, which says nothing of what was to be looked at
+SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 class KvmwatchError(Exception):
@@ -39,6 +41,9 @@ def what_ended(error: Exception) -> str:
         return str(error)
     if isinstance(error, RuntimeError) and _NO_THREAD in str(error):
         return "no thread can be started: raise the limit of this user (ulimit -u) or service (systemd: TasksMax=)"
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in SHORT):
+        short = getattr(error, "strerror", None) or "no memory is left"
+        return f"{short}: raise the limits of this user (ulimit -n, -v) or service (systemd: LimitNOFILE=)"
     return without_password(f"internal error, please report it: {type(error).__name__}: {error}")
 
 

@@ -44,14 +44,14 @@ class OwnThreshold(Record):
 
 
 class Policy(Record):
-    """``expect`` None: as autostart says. ``error``: why the metadata (or a part) could not be used.
+    """``expect`` None: as autostart says. ``ignore`` None: nobody said. ``error``: what of it could not be used.
 
     ``hosts``: names of the hypervisors that it belongs on; none: on any. ``severities``: CHECK.CONDITION, and what
     that is to be (``agent.disconnected``, ``ok``).
     """
 
     expect: Optional[str] = None
-    ignore: bool = False
+    ignore: Optional[bool] = None
     thresholds: tuple[OwnThreshold, ...] = ()
     error: Optional[str] = None
     routing: Routing = Routing()
@@ -109,8 +109,8 @@ def read(tag: str, attributes: Attributes, children: Iterable[tuple[str, Attribu
     if expect is not None and expect not in EXPECTATIONS:
         errors.append(f"expect={quoted(expect)} is none of {', '.join(EXPECTATIONS)}")
         expect = None
-    ignore = attributes.get("ignore", "no")
-    if ignore not in FLAGS:
+    ignore = attributes.get("ignore")
+    if ignore is not None and ignore not in FLAGS:
         errors.append(f"ignore={quoted(ignore)} is neither yes nor no")
     hosts = _tried(host_names, attributes, "expect-host", errors)
     lists = {
@@ -120,7 +120,7 @@ def read(tag: str, attributes: Attributes, children: Iterable[tuple[str, Attribu
     within = _within(children, errors)
     return Policy(
         expect,
-        FLAGS.get(ignore, False),
+        FLAGS.get(ignore or ""),
         tuple(within.thresholds),
         listed(errors),
         Routing(**lists, variables=tuple(within.variables)),

@@ -1,4 +1,4 @@
-"""Which disks and interfaces a domain had when it was last read: what one run keeps for the next.
+"""Which disks and interfaces with figures a domain had when it was last read: what one run keeps for the next.
 
 A QEMU that hangs or a domain that is held keeps its XML to itself. Its parts are there all the same, without
 figures, so that what is told of them (the labels of perfdata) does not come and go with that. It is kept beside
@@ -7,7 +7,7 @@ the counters, as a sample of its own for each domain.
 
 from __future__ import annotations
 
-from kvmwatch.model import states
+from kvmwatch.model import measured, states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.rates import Sample, Samples
 from kvmwatch.model.snapshot import Disk, Domain, Interface, Snapshot
@@ -38,8 +38,9 @@ def samples(snapshot: Snapshot) -> Samples:
 
 
 def _parts(domain: Domain) -> list[str]:
-    disks = [_DISK + disk.name for disk in domain.disks if not disk.removable]
-    return disks + [_INTERFACE + interface.key for interface in domain.interfaces]
+    # of what never has figures there are no labels either, and what is remembered does not tell its kind
+    disks = [_DISK + disk.name for disk in domain.disks if measured.ever(disk)]
+    return disks + [_INTERFACE + part.key for part in domain.interfaces if measured.ever(part)]
 
 
 def _untold(domain: Domain) -> bool:

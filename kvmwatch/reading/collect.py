@@ -47,6 +47,7 @@ _READERS = {
     _OF_LINKS: ("ways",),
 }
 _LONGEST_HOST = 253  # characters of a name in the DNS
+_SIZE = "vCPUs and memory"
 _SHARE = 0.8  # of the time that is left may go into waiting for what is not about the domains
 
 
@@ -297,7 +298,7 @@ def _held(uuid: str, name: str, seconds: float) -> Domain:
 
 def _unsized(domain: LibvirtDomain, fields: Fields, why: str) -> Domain:
     """A domain of which no more is known than its state."""
-    unread = (Unread(Group.SIZE, "vCPUs and memory", why),)
+    unread = (Unread(Group.SIZE, _SIZE, why),)
     state, reason = fields["state.state"], fields["state.reason"]
     return Domain(domain.UUIDString(), domain.name(), None, state, reason, time.monotonic(), unread=unread)
 
@@ -309,7 +310,7 @@ def with_assigned(host: Host, domains: tuple[Domain, ...], latency: float) -> Ho
     """
     active = [domain for domain in domains if domain.active]
     unread = tuple(
-        part._replace(what=f"{part.what} of {domain.name}")
+        part._replace(what=f"{part.what or _SIZE} of {domain.name}")
         for domain in active
         for part in domain.unread
         if part.group is Group.SIZE

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Optional, Protocol
 
 from kvmwatch.model.record import Record
 
 
 class Waits(Record):
-    """That the list waits: since when, when it was last asked for (Unix time), and for whom."""
+    """That the list waits: since when, when it was last asked for (Unix times), and for whom since when."""
 
     since: float
     asked: float
-    held: frozenset[str]
+    held: Mapping[str, float]  # by UUID
     running: frozenset[str]  # those of them whose QEMU was seen
 
 

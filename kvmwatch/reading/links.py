@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Optional
 
+from kvmwatch.model.errors import SHORT
 from kvmwatch.model.record import Record
 
 FOLDER = "/sys/class/net"
@@ -36,7 +37,7 @@ class Links:
         self._known: dict[str, Optional[Link]] = {}
 
     def __getitem__(self, name: str) -> Optional[Link]:
-        """Read an interface, unless it was."""
+        """Read an interface, unless it was. Raises OSError where it cannot be told whether it is there."""
         if name not in self._known:
             self._known[name] = _read(self.folder, name)
         return self._known[name]
@@ -60,7 +61,9 @@ def _read(folder: str, name: str) -> Optional[Link]:
             flags = int(file.read(), 16)
         entries = os.listdir(path)
         master = os.path.basename(os.readlink(f"{path}/master")) if "master" in entries else None
-    except (OSError, ValueError):  # it is not there, or goes just now; or the name is none
+    except (OSError, ValueError) as error:  # it is not there, or goes just now; or the name is none
+        if isinstance(error, OSError) and error.errno in SHORT:
+            raise
         return None
     below = tuple(sorted(entry[len(_BELOW) :] for entry in entries if entry.startswith(_BELOW)))
     return Link(bool(flags & _IFF_UP), master, below)

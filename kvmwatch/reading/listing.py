@@ -100,8 +100,8 @@ class Listing:
     def read(self) -> Survey:
         """List the domains."""
         known = self._roster.load() if self._roster else Known({})
-        waits = known.waits
-        since = waits.since if waits else time.time()
+        waits, begun = known.waits, time.time()
+        held_since = waits.held if waits else {}
         seen = self._seen() if waits else {}
         list_: Started[Survey] | None = None
         if not waits or self._due(waits, seen):
@@ -110,17 +110,18 @@ class Listing:
                 return self._remembered(list_.wait(Deadline(control.patience(self._deadline), spare=0)))
             except DeadlineExceeded:
                 seen = self._seen()
-        assumed = waits.held if waits and not list_ else ()
-        survey = self._asked_one_by_one(seen | known.names, assumed, since)
+        assumed = () if list_ else held_since
+        survey = self._asked_one_by_one(seen | known.names, assumed, held_since, begun)
         if list_ and not survey.held:  # nobody is in its way: a daemon that is slow, or one that is not known
             with contextlib.suppress(DeadlineExceeded):
                 return self._remembered(list_.wait(self._deadline.share(_SHARE)))
         if not survey.held:
             why = "libvirt's list does not answer; these are the VMs of the last run, and there may be others"
             survey = survey._replace(unread=(Unread(Group.NONE, "list of VMs", why),))
-        held = frozenset(survey.held)
+        held = {uuid: held_since.get(uuid, begun) for uuid in survey.held}
         asked = time.time() if list_ or not waits else waits.asked
-        return self._remembered(survey, Waits(since, asked, held, held & seen.keys()))
+        since = waits.since if waits else begun
+        return self._remembered(survey, Waits(since, asked, held, frozenset(held.keys() & seen.keys())))
 
     def is_quicker_than(self, lookups: int) -> bool:
         """Whether a list of all in each lane takes less than so many lookups, and nobody holds it up."""
@@ -135,8 +136,10 @@ class Listing:
             with contextlib.suppress(DeadlineExceeded):
                 return list_.wait(Deadline(control.patience(self._deadline), spare=0))
         names, held = _names(last) if last else {}, last.held if last else {}
-        since = time.time() - max((seconds for _, seconds in held.values()), default=0)
-        return self._asked_one_by_one(names, held, since)
+        now = time.time()
+        return self._asked_one_by_one(
+            names, held, {uuid: now - seconds for uuid, (_, seconds) in held.items()}, now
+        )
 
     def _list(self) -> Survey:
         connection = self._hypervisor.connection
@@ -149,7 +152,7 @@ class Listing:
 
     def _due(self, waits: Waits, seen: dict[str, str]) -> bool:
         pause = max(_ASKED_AGAIN_AFTER, (waits.asked - waits.since) / 2)
-        return not 0 <= time.time() - waits.asked < pause or waits.running != waits.held & seen.keys()
+        return not 0 <= time.time() - waits.asked < pause or waits.running != waits.held.keys() & seen.keys()
 
     def _seen(self) -> dict[str, str]:
         if not is_local(self._hypervisor.uri):
@@ -158,8 +161,13 @@ class Listing:
 
         return processes.names()
 
-    def _asked_one_by_one(self, names: dict[str, str], assumed: Iterable[str], since: float) -> Survey:
-        """Ask each by its UUID but those that are assumed to be held; it has been like that since a Unix time."""
+    def _asked_one_by_one(
+        self, names: dict[str, str], assumed: Iterable[str], since: Mapping[str, float], begun: float
+    ) -> Survey:
+        """Ask each by its UUID but those that are assumed to be held.
+
+        ``since``: when that began, of those of which it is known (Unix time); of others with this run, ``begun``.
+        """
         from kvmwatch.reading.walk import walk  # noqa: PLC0415 - as a rule the list answers
 
         held = dict.fromkeys(assumed, 0.0)
@@ -177,14 +185,17 @@ class Listing:
         self._hypervisor.renew()
         connection = self._hypervisor.connection
         domains = self._hypervisor.call(lambda: looked_up(connection, walked.answers))
-        waited = max(0.0, time.time() - since)
+        now = time.time()
         return Survey(
             [(domain, walked.answers[domain.UUIDString()][0]) for domain in domains],
             {
                 flag.name: {uuid for uuid, (_, set_) in walked.answers.items() if flag.name in set_}
                 for flag in flags
             },
-            {uuid: (names.get(uuid, uuid), max(waited, seconds)) for uuid, seconds in held.items()},
+            {
+                uuid: (names.get(uuid, uuid), max(now - since.get(uuid, begun), seconds))
+                for uuid, seconds in held.items()
+            },
         )
 
     def _remembered(self, survey: Survey, waits: Waits | None = None) -> Survey:

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Optional
 
 from kvmwatch.model import pool_kinds, users
-from kvmwatch.model.errors import DENIED
+from kvmwatch.model.errors import DENIED, SHORT
 from kvmwatch.model.groups import Group
 from kvmwatch.model.pool_kinds import Kind
 from kvmwatch.model.record import Record
@@ -86,6 +86,8 @@ def examine(path: str, kind: Kind, views: Views) -> AtPath:
     except OSError as error:
         if error.errno in DENIED:  # it is not the storage that is broken
             return AtPath(dated=f"{path} cannot be looked into by user {users.name()}")
+        if error.errno in SHORT:
+            return AtPath(unread=Unread(Group.POOLS, path, str(error.strerror)))
         where, figures, fault = _text(os.path.realpath(_bytes(path))), None, _fault(path, kind, error)
     if views.differ(where):
         return AtPath(unread=elsewhere(path))

@@ -167,7 +167,7 @@ def _wanted(shown: Shown) -> Iterator[Wanted]:
     """What is wanted of this VM and not of all, the weakest first, as it is judged."""
     policy, own = shown.domain.policy, shown.metadata
     if policy.ignore:
-        yield Wanted("ignore", "yes", None, None, _source(own.ignore))
+        yield Wanted("ignore", "yes", None, None, _source(bool(own.ignore)))
     if policy.expect:
         yield Wanted("expect", policy.expect, None, None, _source(own.expect == policy.expect))
     if policy.hosts:

@@ -156,7 +156,7 @@ def config_of(folder: Path, text: str) -> SiteConfig:
 def test_a_vm_to_be_left_alone_is_never_named(check: Check, state: int, by: str, tmp_path: Path) -> None:
     config = config_of(tmp_path, "[domain left*]\nignore = yes\n") if by == "file" else SiteConfig()
     everything = [f"{metric.name}={ALWAYS}" for metric in check.metrics]
-    policy = Policy(expect="running", ignore=by == "metadata")
+    policy = Policy(expect="running", ignore=by == "metadata" or None)
     ignored = vm("left-alone", policy, state=state, id=None if state == 5 else 1)
     found = judged(check, ignored, vm("watched"), config=config, critical=everything)
     assert "left-alone" not in found.text, f"{named(check)} names a VM that is to be ignored"
@@ -192,6 +192,19 @@ def test_a_vms_own_threshold_is_obeyed_for_it_alone(check: Check, metric: str, l
         str(value.performance) for value in before.of("other", metric)
     ], f"{named(check)} takes a VM's own {own.metric} for another one"
     assert found.code >= (1 if level == "warning" else 2), where
+
+
+@each_of_vms
+def test_a_vm_alone_is_drawn_with_its_own_thresholds(check: Check) -> None:
+    """In the graph of its own service; state had those of all VMs there."""
+    names = [metric.name for metric in check.metrics if metric.own]
+    limits = tuple(OwnThreshold(f"{check.name}.{name}", "~:7", "~:8") for name in names)
+    snapshot = hypervisor(vm("web1", Policy(thresholds=limits)))
+    verdict = plugin.judged(check, snapshot, plugin.checked_thresholds(check, SiteConfig()), alone=True)
+    drawn = [value for value in verdict.perfdata if value.spec.own]
+    assert drawn, named(check)
+    for value in drawn:
+        assert (str(value.threshold.warning), str(value.threshold.critical)) == ("~:7", "~:8"), value.spec.name
 
 
 @pytest.mark.parametrize(("check", "metric"), EVERY_METRIC)

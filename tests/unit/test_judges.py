@@ -6,6 +6,7 @@ import gc
 import weakref
 
 import pytest
+from check_kvm import state
 from check_kvm.frame import output, plugin
 from check_kvm.frame.judging import Judges, all_checks
 from check_kvm.frame.plugin import Check
@@ -51,6 +52,18 @@ def test_a_vm_is_judged_as_if_only_that_one_had_been_read(check: Check) -> None:
         for _ in range(2):
             told = output.render(check.name, judges.verdict(check, vm), VERBOSE)
             assert told == output.render(check.name, alone, VERBOSE)
+
+
+@pytest.mark.parametrize("name", [metric.name for metric in state.CHECK.metrics if not metric.own])
+def test_a_number_of_vms_is_not_judged_of_each(name: str) -> None:
+    """Or whoever wants nine to run is told by each VM that it is only one."""
+    config = SiteConfig(thresholds=(OwnThreshold(f"state.{name}", "9:", "8:"),))
+    for vm in VMS:
+        by_file, without = (Judges((state.CHECK,), given, SNAPSHOT) for given in (config, SiteConfig()))
+        told = (output.render("state", judges.verdict(state.CHECK, vm), VERBOSE) for judges in (by_file, without))
+        assert len(set(told)) == 1
+    of_all = plugin.judged(state.CHECK, SNAPSHOT, plugin.checked_thresholds(state.CHECK, config))
+    assert any("under 8" in subject.line() for subject in of_all.subjects)
 
 
 def test_a_verdict_is_gone_when_nobody_has_it_any_more() -> None:

@@ -15,6 +15,8 @@ from check_kvm.frame.verdict import Verdict
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kvmwatch.model.rates import MAX_SECONDS
+
 NUMBER = r"-?[0-9]+(\.[0-9]+)?"
 RANGE = rf"(@?((~|{NUMBER})?:)?({NUMBER})?)"
 PERFDATA = re.compile(rf"('[^'=|]+'|[^ '=|]+)=({NUMBER}(B|s|%)?|U)(;{RANGE}(;{RANGE}(;{NUMBER}(;{NUMBER})?)?)?)?")
@@ -73,6 +75,15 @@ def test_what_is_summed_up_is_what_is_known() -> None:
 def test_decimal_is_the_number(value: float) -> None:
     number = int if isinstance(value, int) else float
     assert number(decimal(value)) == round(value, 12)
+
+
+@pytest.mark.parametrize("unit", ["/s", "B/s"])
+def test_a_rate_that_is_not_0_is_not_written_as_0(unit: str) -> None:
+    """Or a graph has no errors of an interface that alerts for them."""
+    verdict = Verdict(Thresholds("x", [MetricSpec("rate", unit, "", "0")]))
+    verdict.subject("VM", "VM").measure("rate", (1 if unit == "/s" else 4096) / MAX_SECONDS)
+    assert verdict.state.code
+    assert float(str(verdict.perfdata[0].performance.value)) > 0
 
 
 def test_small_values_have_no_exponent() -> None:

@@ -83,6 +83,22 @@ for name in ("b\\xfcro", "\\u65e5"):
     assert (ran.stdout.split(), ran.stderr) == (["True", "False"], "")
 
 
+def test_who_may_open_no_more_files_does_not_take_that_for_what_is_looked_at(tmp_path: Path) -> None:
+    """A pool was CRITICAL by it, and a bridge gone."""
+    look = (
+        "import resource\nfrom kvmwatch.model import errors, pool_kinds\n"
+        "from kvmwatch.reading import links, pool_paths\nviews = pool_paths.Views(None)\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))\n"
+        f"found = pool_paths.examine({str(tmp_path)!r}, pool_kinds.of('dir'), views)\n"
+        "print(found.fault, found.figures, found.unread.text)\n"
+        "try:\n    print(links.Links()['lo'])\nexcept OSError as error:\n    print(errors.what_ended(error))\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=False)
+    pool, link = ran.stdout.splitlines()
+    assert pool == f"None None {tmp_path} could not be read: Too many open files", ran.stderr
+    assert link.startswith("Too many open files: raise the limits")
+
+
 @pytest.mark.parametrize("kind", MOUNTED, ids=lambda kind: kind.name)
 def test_a_mount_is_found_also_through_a_symlink(tmp_path: Path, kind: pool_kinds.Kind) -> None:
     link = a_link(tmp_path / "link", "/proc")

@@ -14,7 +14,7 @@ from kvmwatch.model.snapshot import Disk, Domain, Interface, Snapshot, Unread
 
 WELL = Domain(
     *("uuid-web1", "web1", 1, states.RUNNING, 1, 1000.0),
-    disks=(Disk("vdb"), Disk("vda"), Disk("sda", device="cdrom")),
+    disks=(Disk("vdb"), Disk("vda"), Disk("sda", device="cdrom"), Disk("vdc", kind="vhostuser")),
     interfaces=(Interface("52:54:00:00:00:02", "vnet1", "bridge"), Interface("net1#1", None, "user")),
 )
 BARE = WELL._replace(disks=(), interfaces=())
@@ -32,7 +32,7 @@ def seen(domain: Domain) -> Snapshot:
 def labels(name: str, snapshot: Snapshot) -> set[tuple[str, str]]:
     (check,) = (check for check in all_checks() if check.name == name)
     verdict = plugin.judged(check, snapshot, plugin.checked_thresholds(check, SiteConfig()))
-    return {(value.label, value.spec.name) for value in verdict.perfdata}
+    return {(value.label, value.spec.name) for value in verdict.perfdata if value.spec.drawn}
 
 
 @pytest.mark.parametrize("why", LOST)
@@ -41,9 +41,10 @@ def test_its_labels_stay_for_as_long_as_that_lasts(why: str) -> None:
     for _ in range(3):
         now = with_parts(seen(LOST[why]), kept)
         (domain,) = now.domains
-        assert [disk.name for disk in domain.disks] == ["vdb", "vda"], "no CD-ROM"
+        assert [disk.name for disk in domain.disks] == ["vdb", "vda"], "no CD-ROM, and what has no figures"
         assert all(disk.stats == Disk("").stats for disk in domain.disks)
-        assert labels("disk", now) == labels("disk", seen(WELL)) != set()
+        for check in ("disk", "network"):
+            assert labels(check, now) == labels(check, seen(WELL)) != set()
         kept = samples(now)
 
 

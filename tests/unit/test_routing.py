@@ -69,7 +69,7 @@ def test_a_file_says_it_per_pattern(config: siteconfig.SiteConfig) -> None:
     )
     assert web1.policy.expect == "running"
     assert dict(web1.policy.routing.variables) == {"SITE": "north", "TEAM": "web", "Owner": "Jürgen"}
-    assert config.of_check("cpu", "warning") == ["usage=85"]
+    assert config.of_check("cpu", "warning", ["usage"]) == ["usage=85"]
 
 
 def test_metadata_says_it_for_one_and_wins(config: siteconfig.SiteConfig) -> None:

@@ -191,6 +191,17 @@ def test_whether_it_is_persistent_must_be_known_only_by_who_asked() -> None:
     assert (found.code, "persistent could not be read: no such luck" in found.text) == (3, True)
 
 
+@pytest.mark.parametrize("reason", [3, 6, 8])  # crashed, failed, daemon
+@pytest.mark.parametrize("not_running", CODES)
+@pytest.mark.parametrize("fault", CODES)
+def test_one_that_failed_and_should_run_is_as_bad_as_the_worse(reason: int, not_running: str, fault: str) -> None:
+    """Or who need not know that one is off would not be told that it crashed, which others without autostart are."""
+    both = (f"not_running={not_running}", f"fault={fault}")
+    domain = vm(states.SHUTOFF, reason, autostart=True)
+    worst = max(CODES[not_running], CODES[fault], key=[0, 1, 3, 2].index)
+    assert judged("state.fault", of(domain), *both).code == worst
+
+
 def test_what_is_not_known_is_never_ok_whoever_asks_for_it() -> None:
     conditions = [found for check in all_checks() for found in check.conditions if found.state is Unknown]
     assert conditions

@@ -308,6 +308,10 @@ def _touch(file: Path) -> None:
         (f"kvm_cpu-{HASH}.json", _touch, 6 * 86400, False),
         (f"kvm_cpu-{HASH}abc_1234.tmp", _touch, 7200, True),
         (f"kvm_cpu-{HASH}abc_1234.tmp", _touch, JUST_NOW, False),
+        # what cannot be found out again, by the clock of a machine that was off for long, or boots
+        (f"kvm_homes-{HASH}.json", _touch, 400 * 86400, False),
+        (f"kvm_told-{HASH}.json", _touch, 400 * 86400, False),
+        (f"kvm_homes-{HASH}abc_1234.tmp", _touch, 7200, True),
         # other people's, whatever they are called
         ("kvm.json", _touch, OLD, False),
         ("kvm_cpu.json", _touch, OLD, False),
@@ -351,3 +355,15 @@ def test_every_kind_of_file_is_known_as_ours() -> None:
         assert state_files.path("/x", kind, "qemu:///system").startswith(f"/x/{kind}-")
     with pytest.raises(ValueError, match="tidy"):
         state_files.path("/x", "notes", "qemu:///system")
+
+
+def test_machines_that_share_a_home_do_not_take_each_others_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each calls its own libvirt qemu:///system, and found that of another boot: all was first seen just now."""
+    name = os.uname()
+    paths = set()
+    for machine in ("kvm1", "kvm2"):
+        monkeypatch.setattr(os, "uname", lambda called=machine: os.uname_result((name[0], called, *name[2:])))
+        paths |= {state_files.path(str(tmp_path), kind, "qemu:///system") for kind in ("roster", "kvm_state")}
+    assert len(paths) == 4

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from check_kvm import state
 from check_kvm.frame import siteconfig
+from check_kvm.frame.conditions import SEVERITIES, Severities
 from check_kvm.frame.thresholds import SCALES, MetricSpec, Thresholds, parse_range
+from check_kvm.frame.verdict import Verdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kvmwatch.model import policy
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.policy import OwnThreshold, Policy
+from kvmwatch.model.snapshot import Domain, Snapshot
 
 METRICS = (MetricSpec("usage", "%", "", "80", "90"), MetricSpec("steal", "%", ""))
 
@@ -43,6 +50,24 @@ def test_metric_and_range() -> None:
 
 def test_empty_range_switches_a_default_off() -> None:
     assert 100 in thresholds("usage=").of("usage").warning
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        *(("40", "over 40 %"), ("60:", "under 60 %"), ("~:40", "over 40 %"), ("@10:60", "inside 10 % to 60 %")),
+        *(
+            ("@~:60", "not over 60 %"),
+            ("@40:", "not under 40 %"),
+            ("@~:", "at any value"),
+            ("@60", "inside 0 % to 60 %"),
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_for_people(given: str, said: str) -> None:
+    verdict = Verdict(thresholds(given))
+    verdict.subject("web1").measure("usage", 50.0)
+    assert verdict.subjects[0].line() == f"web1 usage 50 % ({said})"
 
 
 def test_metadata_wins_over_the_command_line() -> None:
@@ -97,7 +122,7 @@ def test_the_file_has_them_as_well(tmp_path: Path) -> None:
     file = tmp_path / "site.ini"
     file.write_text("[defaults]\npool.free.warning = 10G:\n[domain web*]\nmemory.rss.critical = 2G\n", "utf-8")
     config = siteconfig.load(str(file))
-    assert config.of_check("pool", "warning") == ["free=10G:"]
+    assert config.of_check("pool", "warning", ["free"]) == ["free=10G:"]
     file.write_text("[defaults]\npool.usage.warning = 10G:\n", "utf-8")
     with pytest.raises(UsageError, match=re.escape("[defaults]: pool.usage.warning: bad range '10G:'")):
         siteconfig.load(str(file))
@@ -181,3 +206,50 @@ def test_many_unusable_ones_are_counted() -> None:
     )
     assert policy.thresholds == ()
     assert (problem or "").endswith("; and 990 more")
+
+
+WISHES: Mapping[str, tuple[str, str, str]] = {
+    "expect": ("any", "running", "paused"),
+    "ignore": ("yes", "no", "yes"),
+    "expect-host": ("kvm1", "kvm2", "kvm3"),
+    "cpu.usage.warning": ("1", "2", "3"),
+    "state.held.severity": ("ok", "critical", "unknown"),
+}
+IN_METADATA = {
+    "cpu.usage.warning": '<threshold metric="cpu.usage" warning="{}"/>',
+    "state.held.severity": '<severity condition="state.held" is="{}"/>',
+}
+
+
+def found(wish: str, policy: Policy) -> str:
+    held = next(condition for condition in state.CHECK.conditions if condition.name == "held")
+    return {
+        "expect": str(policy.expect),
+        "ignore": "yes" if policy.ignore else "no",
+        "expect-host": " ".join(policy.hosts),
+        "cpu.usage.warning": str(thresholds().of("usage", policy).warning),
+        "state.held.severity": next(
+            word for word, one in SEVERITIES.items() if one is Severities("state", (held,)).of(held, policy)
+        ),
+    }[wish]
+
+
+@pytest.mark.parametrize("wish", WISHES)
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_what_is_said_last_counts_and_metadata_over_it(wish: str, order: tuple[int, ...], tmp_path: Path) -> None:
+    """Also where it takes back what was said before: a VM that is not to be left alone after all."""
+    first, second, own = (WISHES[wish][place] for place in order)
+    file = tmp_path / "site.ini"
+    file.write_text(f"[domain *]\n{wish} = {first}\n\n[domain web*]\n{wish} = {second}\n")
+    config = siteconfig.load(str(file))
+
+    def applied(name: str, metadata: str = "<watch/>") -> str:
+        vm = Domain("uuid", name, 1, 1, 1, 0.0, policy=policy.parse(metadata))
+        (domain,) = config.applied(Snapshot("qemu:///system", 0, 0, domains=(vm,))).domains
+        return found(wish, domain.policy)
+
+    assert applied("db1") == first
+    assert applied("web1") == second
+    within = IN_METADATA.get(wish, "").format(own)
+    watch = f"<watch>{within}</watch>" if within else f'<watch {wish}="{own}"/>'
+    assert applied("web1", watch) == own

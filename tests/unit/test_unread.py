@@ -109,6 +109,13 @@ def test_a_sum_without_a_vm_that_is_held_is_none_and_says_whose(metric: str) -> 
         assert (found, why in text) == (code, bool(given)), text
 
 
+def test_who_does_not_tell_its_size_is_named_with_what_is_missing() -> None:
+    late = Unread(Group.SIZE, "", "not read within 1 s: give a longer -t")
+    vm = Domain("uuid-1", "web1", 1, states.RUNNING, 1, 0, unread=(late,))
+    (part,) = with_assigned(Host("kvm1", "QEMU", "11", "10", 0), (vm,), 0.1).unread
+    assert part.text == "vCPUs and memory of web1 could not be read: not read within 1 s: give a longer -t"
+
+
 NOTE = "counters are not kept: /x: Permission denied"
 
 

@@ -234,13 +234,15 @@ def test_a_file_of_another_hypervisor_that_is_replaced_leaves_nothing(tmp_path: 
     assert hosts(tmp_path, "kvm1") == ["db1"], "the parent of the other is kvm1, which may be nowhere now"
 
 
-def test_one_that_is_gone_for_good_leaves_after_a_while(tmp_path: Path, clock: list[float]) -> None:
+@pytest.mark.parametrize("step", [-86400, 0])
+def test_one_that_is_gone_for_good_leaves_after_a_while(step: int, tmp_path: Path, clock: list[float]) -> None:
+    """Also where the clock is set back meanwhile, which is not to cost its downtimes."""
     config(tmp_path, "kvm1", vm("web1"), vm("db1"))
     config(tmp_path, "kvm1", vm("db1"))
     assert hosts(tmp_path, "kvm1") == ["db1"], "there is nobody else who could take it"
     config(tmp_path, "kvm2")
     config(tmp_path, "kvm1", vm("web1"), vm("db1"))
-    for seconds, there in ((0, True), (handing_over.GRACE, True), (1, False)):
+    for seconds, there in ((0, True), (step, True), (handing_over.GRACE, True), (1, False)):
         clock[0] += seconds
         config(tmp_path, "kvm1", vm("db1"))
         assert hosts(tmp_path, "kvm1") == (["db1", "web1"] if there else ["db1"])

@@ -162,6 +162,16 @@ def test_a_list_that_is_known_to_wait_is_not_asked_for_each_time() -> None:
     assert ages == sorted(ages)
 
 
+def test_one_that_is_held_just_now_is_not_held_for_as_long_as_another() -> None:
+    """Or a shutdown that takes some seconds is CRITICAL at once where a VM has been held for days."""
+    hours_ago = time.time() - 7200
+    kept = Kept(Known(NAMES, Waits(hours_ago, hours_ago, {"uuid-3": hours_ago}, frozenset())))
+    for _ in range(2):
+        survey = read(World({"uuid-3", "uuid-5"}), kept)
+        assert survey.held["uuid-3"][1] >= 7200
+        assert survey.held["uuid-5"][1] < 60
+
+
 def test_it_is_asked_for_again_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     world, kept = World({"uuid-3"}), Kept(Known(NAMES))
     now = 1000.0
@@ -172,7 +182,7 @@ def test_it_is_asked_for_again_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
         if not kept.known.waits or listing.Listing._due(_of(world), kept.known.waits, {}):
             world.listed += 1  # what read() would do, without its patience
             since = kept.known.waits.since if kept.known.waits else now
-            kept.known = Known(NAMES, Waits(since, now, frozenset({"uuid-3"}), frozenset()))
+            kept.known = Known(NAMES, Waits(since, now, {"uuid-3": since}, frozenset()))
         if world.listed > before:
             asked.append(now - 1000)
         now += 1
@@ -187,7 +197,7 @@ def _of(world: World) -> Listing:
 
 
 def test_when_it_answers_again_all_is_as_ever() -> None:
-    kept = Kept(Known(NAMES, Waits(0, 0, frozenset({"uuid-3"}), frozenset())))
+    kept = Kept(Known(NAMES, Waits(0, 0, {"uuid-3": 0}, frozenset())))
     survey = read(World(set()), kept)
     assert names(survey) == NAMES.keys()
     assert kept.known == Known(NAMES)
@@ -275,7 +285,7 @@ def test_walk_raises_what_a_question_raises() -> None:
 
 
 WAITS = st.builds(
-    lambda since, held: Waits(since, since + 1, frozenset(held), frozenset(list(held)[:1])),
+    lambda since, held: Waits(since, since + 1, dict.fromkeys(held, since), frozenset(list(held)[:1])),
     st.integers(0, 1 << 30).map(float),
     st.sets(st.uuids().map(str), min_size=1, max_size=3),
 )

@@ -83,7 +83,9 @@ class Judges:
             if process.known:
                 self._processes.setdefault(process.uuid, []).append(process)
         self._alone: dict[str, Snapshot] = {}  # by UUID
-        self._thresholds = {check.name: plugin.checked_thresholds(check, config) for check in checks}
+        self._thresholds = {
+            check.name: plugin.checked_thresholds(check, config, of_one=check.of_each_domain) for check in checks
+        }
         of_domains = [check.name for check in checks if check.of_each_domain]
         if of_domains and SPOKESMAN not in of_domains:
             self._thresholds[of_domains[0]].speaks_for_all = True

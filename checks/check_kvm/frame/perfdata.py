@@ -21,7 +21,7 @@ FULL, KNOWN, SUMMARY, NONE = STYLES = ("full", "known", "summary", "none")
 #: our units to the API's units of measure; Icinga 2 refuses a value with one that it does not know, PNP draws it
 _UNITS = {"%": "%", "B": "B", "B/s": "B", "s": "s", "b/s": "", "/s": "", "": ""}
 _NOT_KNOWN = "U"
-_DIGITS = {"s": 6}  # else 2
+_DIGITS = {"s": 6, "/s": 4}  # else 2; one in an hour, the longest between two readings, is 0.0003/s
 _EXPONENT = r"-?[0-9.]+e[+-]?[0-9]+"
 _NOT_ADDED = ("%", "s")  # units whose values do not add up to anything
 _WIDEST = 18  # characters of a value, its unit, its least and most, as a rule

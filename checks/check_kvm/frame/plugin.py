@@ -107,8 +107,10 @@ def run(check: Check, arguments: Sequence[str]) -> tuple[str, int]:
     deadline = Deadline.of_command(options.timeout)
     config = site_config(options.config)
     severities = options.severity if check.conditions else ()
-    thresholds = checked_thresholds(check, config, options.warning, options.critical, severities)
     selection = Selection.parse(options.domain, options.exclude)
+    thresholds = checked_thresholds(
+        check, config, options.warning, options.critical, severities, of_one=selection.one
+    )
     domains_wanted = selection if check.selects == "domain" else Selection()
     groups = check.reads
     if check.guest_agent and options.guest_agent:
@@ -199,13 +201,18 @@ def checked_thresholds(
     warning: Sequence[str] = (),
     critical: Sequence[str] = (),
     severity: Sequence[str] = (),
+    of_one: bool = False,
 ) -> Thresholds:
-    """The thresholds and severities of a check: the file's for all domains, and the command line's over them."""
+    """The thresholds and severities of a check: the file's for all domains, and the command line's over them.
+
+    ``of_one``: for what is judged alone; what the file says of a number of domains is of all together.
+    """
+    meant = [metric.name for metric in check.metrics if metric.own or not of_one]
     return Thresholds(
         check.name,
         check.metrics,
-        (*config.of_check(check.name, "warning"), *warning),
-        (*config.of_check(check.name, "critical"), *critical),
+        (*config.of_check(check.name, "warning", meant), *warning),
+        (*config.of_check(check.name, "critical", meant), *critical),
         Severities(check.name, check.conditions, (*config.severities_of(check.name), *severity)),
     )
 

@@ -49,7 +49,7 @@ class SiteConfig(Record):
     @property
     def judges(self) -> bool:
         """Whether it has anything that a verdict depends on, besides who is told and what is left alone."""
-        said = (policy._replace(routing=Routing(), ignore=False) for _, policy in self.domains)
+        said = (policy._replace(routing=Routing(), ignore=None) for _, policy in self.domains)
         return bool(self.thresholds or self.severities) or any(one != Policy() for one in said)
 
     def applied(self, snapshot: Snapshot) -> Snapshot:
@@ -62,13 +62,13 @@ class SiteConfig(Record):
             )
         )
 
-    def of_check(self, check: str, level: str) -> list[str]:
-        """The thresholds for all domains as ``-w`` or ``-c`` of a check take them; level warning or critical."""
+    def of_check(self, check: str, level: str, metrics: Collection[str]) -> list[str]:
+        """The thresholds on these metrics as ``-w`` or ``-c`` of a check take them; level warning or critical."""
         found = []
         for own in self.thresholds:
             name, _, metric = own.metric.partition(".")
             spec = getattr(own, level)
-            if name == check and spec is not None:
+            if name == check and metric in metrics and spec is not None:
                 found.append(f"{metric}={spec}")
         return found
 
@@ -131,15 +131,15 @@ def _policy(where: str, given: Mapping[str, str]) -> Policy:
     expect = values.pop("expect", None)
     if expect is not None and expect not in EXPECTATIONS:
         raise UsageError(f"{where}: expect = {expect}: use {', '.join(EXPECTATIONS)}")
-    ignore = values.pop("ignore", "no")
-    if ignore not in FLAGS:
+    ignore = values.pop("ignore", None)
+    if ignore is not None and ignore not in FLAGS:
         raise UsageError(f"{where}: ignore = {ignore}: use yes or no")
     routed = _routing(where, values)
     hosts = _hosts(where, values.pop("expect-host")) if "expect-host" in values else ()
     severities = _severities(where, values, of_a_domain=True)
     return Policy(
         expect,
-        FLAGS[ignore],
+        FLAGS.get(ignore or ""),
         _thresholds(where, values, of_a_domain=True),
         routing=routed,
         hosts=hosts,
@@ -212,7 +212,7 @@ def _over(*policies: Policy) -> Policy:
     strongest_first = policies[::-1]
     return Policy(
         expect=next((policy.expect for policy in strongest_first if policy.expect), None),
-        ignore=any(policy.ignore for policy in policies),
+        ignore=next((policy.ignore for policy in strongest_first if policy.ignore is not None), None),
         thresholds=tuple(own for policy in policies for own in policy.thresholds),
         error=next((policy.error for policy in strongest_first if policy.error), None),
         routing=routing.over(policy.routing for policy in policies),

@@ -19,6 +19,7 @@ from kvmwatch.model.units import duration, human
 
 # What is surely wrong comes before what cannot be told; nagiosplugin's own order ranks UNKNOWN highest.
 SEVERITY = (Ok, Warn, Unknown, Critical)
+_NO_LIMIT = float("inf")
 NAMED = 3  # problems that the first line names
 
 #: gives UUIDs to titles, of those that have one
@@ -302,8 +303,9 @@ def not_responding(domain: Domain) -> str:
 
 
 def _violation(value: float, broken: Range, unit: str) -> str:
-    if broken.invert:
-        return f"inside {human(broken.start, unit)} to {human(broken.end, unit)}"
-    if value > broken.end:
-        return f"over {human(broken.end, unit)}"
-    return f"under {human(broken.start, unit)}"
+    low, high = ("" if abs(limit) == _NO_LIMIT else human(limit, unit) for limit in (broken.start, broken.end))
+    if not broken.invert:
+        return f"over {high}" if value > broken.end else f"under {low}"
+    if low and high:
+        return f"inside {low} to {high}"
+    return f"not over {high}" if high else f"not under {low}" if low else "at any value"
