@@ -62,18 +62,22 @@ def state_of(second: Second) -> tuple[int, ...]:
 
 
 def test_the_destination_is_read_as_ever(kvm: Command, second: Second, arriving: None) -> None:
+    """Again and again: on a machine with more tests than CPUs any of both VMs may be late once."""
     from second import URI_READ_ONLY
 
-    runs = [kvm("zabbix_kvm", "collect", "-u", URI_READ_ONLY, "-t", "10") for _ in range(3)]
-    for ran in runs:
+    def collected() -> bool:
+        ran = kvm("zabbix_kvm", "collect", "-u", URI_READ_ONLY, "-t", "10")
         document: dict[str, Any] = json.loads(ran.out)
-        assert document["unread"]["count"] == 0, document["unread"]
         domains = {domain["name"]: domain for domain in document["domains"]}
         assert domains[NAME]["reason"] == "migrating"
-        assert not domains[NAME].get("not_responding")
-        assert domains["resident1"].get("memory_rss", 0) > 0, domains["resident1"]
-    # "steal": on a machine with more tests than CPUs the VM does wait for one
+        late = any(domain.get("not_responding") for domain in domains.values())
+        assert late or document["unread"]["count"] == 0, document["unread"]
+        assert late or domains["resident1"]["memory_rss"] > 0, domains["resident1"]
+        return not late
+
+    eventually("three in a row are whole", lambda: all(collected() for _ in range(3)))
+    # "steal": there the VM does wait for a CPU
     for check in ("state", "cpu -w steal= -c steal=", "memory", "disk", "network"):
-        ran = kvm(*f"check_kvm_{check}".split(), "-u", URI_READ_ONLY, "-v")
-        assert ran.code == 0, ran.out
+        words = (*f"check_kvm_{check}".split(), "-u", URI_READ_ONLY, "-v")
+        eventually(f"check_kvm_{check} is OK", lambda: kvm(*words).code == 0)  # noqa: B023
     assert f"{NAME} paused (migrating)" in kvm("check_kvm_state", "-u", URI_READ_ONLY, "-v").out
