@@ -16,7 +16,7 @@ from commands import Command
 from generated import assert_up_to_date
 from hanging import ALL_OVER, MARK, marked
 from hypothesis import settings
-from workers import TOGETHER, Workers
+from workers import Workers
 
 from kvmwatch.reading import deadline
 
@@ -58,8 +58,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", f"{TOGETHER}: no other test of the module runs at the same time")
-    config.addinivalue_line("markers", f"{DAEMONS}(kind): on which of both kinds it runs when both do")
     if workers := config.getoption("--workers"):
         config.pluginmanager.register(Workers(config, workers))
 

@@ -30,7 +30,7 @@ from kvmwatch.reading import emulators, pid_files
 from kvmwatch.reading.listing import Survey
 from kvmwatch.reading.processes import with_processes
 
-# one would see the processes of another
+# each looks at all processes of this machine, and would see those of another
 pytestmark = pytest.mark.together
 #: the processes of these tests alone have it, whatever else runs on this machine
 UUID, OTHER = (str(uuid.uuid5(uuid.NAMESPACE_OID, f"{name} {os.getpid()}")) for name in ("web1", "another"))

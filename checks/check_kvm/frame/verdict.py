@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from math import isinf
 
 from check_kvm.frame import labels
 from check_kvm.frame.conditions import Condition
@@ -19,7 +20,6 @@ from kvmwatch.model.units import duration, human
 
 # What is surely wrong comes before what cannot be told; nagiosplugin's own order ranks UNKNOWN highest.
 SEVERITY = (Ok, Warn, Unknown, Critical)
-_NO_LIMIT = float("inf")
 NAMED = 3  # problems that the first line names
 
 #: gives UUIDs to titles, of those that have one
@@ -303,7 +303,7 @@ def not_responding(domain: Domain) -> str:
 
 
 def _violation(value: float, broken: Range, unit: str) -> str:
-    low, high = ("" if abs(limit) == _NO_LIMIT else human(limit, unit) for limit in (broken.start, broken.end))
+    low, high = ("" if isinf(limit) else human(limit, unit) for limit in (broken.start, broken.end))
     if not broken.invert:
         return f"over {high}" if value > broken.end else f"under {low}"
     if low and high:
