@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
+import contextlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import libvirt
@@ -70,7 +72,7 @@ def open_readonly(uri: str) -> Connection:
         # said here, because libxml2 writes its own line on stderr
         raise KvmwatchError(f"no such test driver file: {path}")
     try:
-        return libvirt.openReadOnly(uri)
+        return opened(libvirt.openReadOnly, uri)
     except libvirt.libvirtError as error:
         raise explained(error, uri) from error
 
@@ -78,9 +80,34 @@ def open_readonly(uri: str) -> Connection:
 def open_readwrite(uri: str) -> Connection:
     """Open a connection that may ask the guest agents (may block). Raises KvmwatchError."""
     try:
-        return libvirt.open(uri)
+        return opened(libvirt.open, uri)
     except libvirt.libvirtError as error:
         raise explained(error, uri) from error
+
+
+def opened(how: Callable[[str], Connection], uri: str) -> Connection:
+    """Open a connection by libvirt's own function (may block). Raises libvirtError."""
+    connection = how(uri)
+    connection.__class__ = _Forgettable
+    return connection
+
+
+class _Forgettable(libvirt.virConnect):  # type: ignore[misc] # the binding has no type hints
+    """A connection that its last user does not wait for.
+
+    libvirt closes it then (virConnectClose), which asks the daemon: whoever held the last reference hung with a
+    daemon that hangs. So a thread closes it, begun with no lock of threading's, for the garbage collector may be
+    that user, anywhere.
+    """
+
+    def __del__(self) -> None:
+        with contextlib.suppress(RuntimeError):  # no thread is to be had: it ends with the process
+            _thread.start_new_thread(_close, (self,))
+
+
+def _close(connection: Connection) -> None:
+    with contextlib.suppress(libvirt.libvirtError):
+        connection.close()
 
 
 #: the modular daemon whose socket it is; that of libvirtd (and of virtproxyd) has no name of its own in it

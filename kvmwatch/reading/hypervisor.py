@@ -11,7 +11,7 @@ import libvirt
 
 from kvmwatch.model.errors import DeadlineExceeded
 from kvmwatch.reading import bulk
-from kvmwatch.reading.connection import Connection, explained, is_local, open_readonly, uri_scheme
+from kvmwatch.reading.connection import Connection, explained, is_local, open_readonly, opened, uri_scheme
 from kvmwatch.reading.deadline import Deadline, Started
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Hypervisor:
 
         other = copy.copy(self)
         if uri_scheme(self.uri) != "test":
-            other.uri, other.connection = uri, libvirt.openReadOnly(uri)
+            other.uri, other.connection = uri, opened(libvirt.openReadOnly, uri)
         return other
 
     def crew(self, most: int | None = None) -> Crew:

@@ -18,7 +18,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bed import grows
 from commands import CHECKS, Command, Ran, together
+from daemons import URI
 from waiting import eventually
+
+from kvmwatch.reading.connection import open_readonly
 
 if TYPE_CHECKING:
     from bed import Bed
@@ -97,6 +100,18 @@ def test_daemon_that_stops_between_two_samples(command: Command, bed: Bed) -> No
     finally:
         bed.daemon.send(signal.SIGCONT)
     assert "gave no answer" in said
+
+
+def test_nobody_waits_for_a_connection_to_end(bed: Bed) -> None:
+    connections = [open_readonly(URI)]
+    forgetting = threading.Thread(target=connections.clear)
+    bed.daemon.send(signal.SIGSTOP)
+    try:
+        forgetting.start()
+        forgetting.join(LIMIT)
+        assert not forgetting.is_alive()
+    finally:
+        bed.daemon.send(signal.SIGCONT)
 
 
 def test_daemon_killed_in_the_middle_of_a_call(command: Command, bed: Bed) -> None:

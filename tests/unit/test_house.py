@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -67,6 +68,12 @@ def test_libvirt_is_asked_for_through_collect(file: str) -> None:
     wings = {module for module in shape(file).imported if module.startswith("kvmwatch.reading.")}
     wrong = {module for module in wings if not any(within(module, asked) for asked in ASKED_FOR)}
     assert not wrong, f"{file} asks libvirt past kvmwatch/reading/collect.py: {wrong}"
+
+
+@pytest.mark.parametrize("file", MODULES)
+def test_no_connection_is_libvirts_own(file: str) -> None:
+    """It would be closed by whoever forgets it, who then waits for a daemon that hangs (connection.opened)."""
+    assert not re.search(r"\blibvirt\.open\w*\(", (ROOT / file).read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("file", MODULES)
