@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import gc
 import importlib
@@ -13,7 +14,6 @@ import pkgutil
 import signal
 import socket
 import struct
-import threading
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -29,6 +29,7 @@ T = TypeVar("T")
 _SPARE = 0.3  # seconds that are kept back of the time for the way back from there
 _TAKING = 2  # seconds that it has to take what it is to do
 _ENDING = 0.1  # seconds that threads have to end when all is done
+_LOOK = 0.002  # seconds between two looks at them
 _MOST = 100  # pieces of work for one process, whose memory may grow by what none of us can see
 
 #: a process that has imported all, and never read anything, gives birth to them
@@ -172,7 +173,6 @@ def _outcome(work: Callable[[float], Any], seconds: float) -> tuple[type[Kvmwatc
 def _is_over() -> bool:
     """Whether no thread is left that waits for libvirt; those that are just ending are waited for."""
     until = time.monotonic() + _ENDING
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread():
-            thread.join(max(0.0, until - time.monotonic()))
-    return threading.active_count() == 1
+    while _thread._count() and time.monotonic() < until:  # threading does not know those that close connections
+        time.sleep(_LOOK)
+    return not _thread._count()

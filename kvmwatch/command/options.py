@@ -202,7 +202,7 @@ def seconds(text: str) -> float:
     except ValueError:
         raise Refused(f"{text!r} is not a number of seconds") from None
     if not 0 < seconds < math.inf:
-        raise Refused("the time limit must be more than 0 seconds")
+        raise Refused(f"the time limit must be more than 0 seconds and less than forever, not {text}")
     return seconds
 
 

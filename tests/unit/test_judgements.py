@@ -124,3 +124,15 @@ def test_interfaces_that_have_no_counters_are_quiet(kind: str) -> None:
     interface = Interface("52:54:00:00:00:01", "vnet0", kind)
     running = Domain("uuid", "web1", 1, states.RUNNING, 1, 0, interfaces=(interface,))
     assert judged("network", of(running))[1] == OK
+
+
+@pytest.mark.parametrize(
+    ("used", "says"),
+    [(0.97, "(over 95 %)"), (0.953, "95 % (just over 95 %)"), (0.95, None)],
+)
+def test_a_value_that_is_written_like_its_limit_is_just_over_it(used: float, says: str | None) -> None:
+    stats = PoolStats(100 * GIB, int(100 * GIB * used), int(100 * GIB * (1 - used)))
+    pool = Pool("uuid", "data", "dir", states.POOL_RUNNING, True, True, True, stats=stats)
+    text, code = judged("pool", Snapshot("qemu:///system", 0, 0, pools=(pool,)))
+    assert code == (CRITICAL if says else WARNING), text
+    assert (says or "over 85 %") in text

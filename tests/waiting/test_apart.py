@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import gc
 import os
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -51,10 +53,14 @@ def refers_to_itself(_: float) -> int:
     return sum(isinstance(thing, Ring) for thing in gc.get_objects())
 
 
-def leaves(seconds: float, _: float) -> int:
+def leaves(begin: Callable[..., object], seconds: float, _: float) -> int:
     """As a call that hangs does, or one that is just ending."""
-    threading.Thread(target=time.sleep, args=(seconds,), daemon=True).start()
+    begin(time.sleep, (seconds,))
     return os.getpid()
+
+
+def begin_thread(function: Callable[..., object], arguments: tuple[float]) -> None:
+    threading.Thread(target=function, args=arguments, daemon=True).start()
 
 
 def ended(pid: int) -> bool:
@@ -97,10 +103,11 @@ def test_the_same_process_does_what_comes_next_until_it_has_done_much(monkeypatc
     assert pid_of_next() != pid
 
 
+@pytest.mark.parametrize("begin", [begin_thread, _thread.start_new_thread])
 @pytest.mark.parametrize("seconds", [0.0, 60.0])
-def test_one_that_leaves_something_behind_does_nothing_else(seconds: float) -> None:
+def test_one_that_leaves_something_behind_does_nothing_else(seconds: float, begin: Callable[..., object]) -> None:
     pid = pid_of_next()
-    assert apart.run(partial(leaves, seconds), 20) == pid
+    assert apart.run(partial(leaves, begin, seconds), 20) == pid
     assert (pid_of_next() == pid) == (not seconds)
     if seconds:
         until_ended(pid)

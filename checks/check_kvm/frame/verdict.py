@@ -305,7 +305,8 @@ def not_responding(domain: Domain) -> str:
 def _violation(value: float, broken: Range, unit: str) -> str:
     low, high = ("" if isinf(limit) else human(limit, unit) for limit in (broken.start, broken.end))
     if not broken.invert:
-        return f"over {high}" if value > broken.end else f"under {low}"
+        just = "just " if human(value, unit) in (low, high) else ""  # 25.3 % and 25 % are written alike
+        return f"{just}over {high}" if value > broken.end else f"{just}under {low}"
     if low and high:
         return f"inside {low} to {high}"
     return f"not over {high}" if high else f"not under {low}" if low else "at any value"
