@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from kvmwatch.command import watchdog
 from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError, what_ended
+from kvmwatch.reading.deadline import Deadline, Started
 
 T = TypeVar("T")
 
@@ -65,9 +66,10 @@ def run(work: Callable[[float], T], seconds: float) -> T:
     What is done next is done by the same process, unless anything was left behind in it. Raises KvmwatchError when
     the work raises one; DeadlineExceeded, which is one, when it is not done in time.
     """
-    worker = _waiting()
+    deadline = Deadline(seconds, spare=0)
+    worker = _waiting(deadline)
     try:
-        told = worker.told(work, seconds)
+        told = worker.told(work, deadline)
     except BaseException:
         worker.end()
         raise
@@ -103,16 +105,15 @@ class _Worker:
                 self.end()
                 raise _ended() from None
 
-    def told(self, work: Callable[[float], Any], seconds: float) -> _Told:
+    def told(self, work: Callable[[float], Any], deadline: Deadline) -> _Told:
         self.done += 1
-        until = time.monotonic() + seconds
         try:
-            self._end.send((work, max(0.1, seconds - _SPARE)))
-            if not self._end.poll(max(0.0, until - time.monotonic())):
-                raise DeadlineExceeded(f"no answer within {seconds:g} s")
+            self._end.send((work, max(0.1, deadline.remaining() - _SPARE)))
+            if not self._end.poll(deadline.remaining()):
+                raise DeadlineExceeded(f"no answer within {deadline.seconds:g} s")
             told: _Told = self._end.recv()
         except BlockingIOError:
-            raise DeadlineExceeded(f"no answer within {seconds:g} s") from None
+            raise DeadlineExceeded(f"no answer within {deadline.seconds:g} s") from None
         except (EOFError, OSError):
             raise _ended() from None
         return told
@@ -133,15 +134,24 @@ class _Worker:
 
 #: the process that waits for more to do
 _idle: list[_Worker] = []
+#: one whose birth took too long for who wanted it: imports of seconds, on a busy machine
+_unborn: list[Started[_Worker]] = []
 
 
-def _waiting() -> _Worker:
+def _waiting(deadline: Deadline) -> _Worker:
     while _idle:
         worker = _idle.pop()
         if worker.waits:
             return worker
         worker.end()
-    return _Worker()
+    birth = _unborn.pop() if _unborn else Started(_Worker)
+    try:
+        return birth.wait(deadline)
+    except DeadlineExceeded:
+        _unborn.append(birth)
+        raise DeadlineExceeded(
+            f"the process that reads was not started within {deadline.seconds:g} s; is the machine very busy?"
+        ) from None
 
 
 def _ended() -> KvmwatchError:

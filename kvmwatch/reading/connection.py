@@ -22,6 +22,8 @@ DEFAULT_URI = "qemu:///system"
 #: codes of what a driver cannot do, which is no fault
 UNSUPPORTED = (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_OPERATION_UNSUPPORTED)
 
+_BEGINNING = 0.1  # seconds that a thread has to begin
+
 # libvirt prints every error on stderr unless a handler takes it; the exceptions tell us the same.
 libvirt.registerErrorHandler(lambda _context, _error: None, None)
 
@@ -101,11 +103,16 @@ class _Forgettable(libvirt.virConnect):  # type: ignore[misc] # the binding has 
     """
 
     def __del__(self) -> None:
+        begun = _thread.allocate_lock()
+        begun.acquire()
         with contextlib.suppress(RuntimeError):  # no thread is to be had: it ends with the process
-            _thread.start_new_thread(_close, (self,))
+            _thread.start_new_thread(_close, (self, begun))
+            # so that who looks whether any thread runs sees it; none begins any more while Python ends
+            begun.acquire(timeout=_BEGINNING)
 
 
-def _close(connection: Connection) -> None:
+def _close(connection: Connection, begun: _thread.LockType) -> None:
+    begun.release()
     with contextlib.suppress(libvirt.libvirtError):
         connection.close()
 

@@ -53,14 +53,26 @@ def refers_to_itself(_: float) -> int:
     return sum(isinstance(thing, Ring) for thing in gc.get_objects())
 
 
-def leaves(begin: Callable[..., object], seconds: float, _: float) -> int:
+def leaves(how: Callable[..., object], seconds: float, _: float) -> int:
     """As a call that hangs does, or one that is just ending."""
-    begin(time.sleep, (seconds,))
+    how(time.sleep, (seconds,))
     return os.getpid()
 
 
-def begin_thread(function: Callable[..., object], arguments: tuple[float]) -> None:
+def begin(function: Callable[..., object], arguments: tuple[float]) -> None:
     threading.Thread(target=function, args=arguments, daemon=True).start()
+
+
+def begin_unknown_to_threading(function: Callable[..., object], arguments: tuple[float]) -> None:
+    """As a connection is closed that nobody knows any more."""
+    begun = threading.Event()
+
+    def run() -> None:
+        begun.set()
+        function(*arguments)
+
+    _thread.start_new_thread(run, ())
+    begun.wait()
 
 
 def ended(pid: int) -> bool:
@@ -84,7 +96,7 @@ def leads(_: float) -> bool:
 def test_what_it_gives_comes_from_another_process() -> None:
     value, seconds, pid = apart.run(partial(told, "web1"), 20)
     assert value == "web1"
-    assert 19 < seconds < 20, "some of the time is kept back for the way"
+    assert 1 < seconds < 20, "some of the time is kept back for the way"
     assert pid != os.getpid()
 
 
@@ -103,11 +115,11 @@ def test_the_same_process_does_what_comes_next_until_it_has_done_much(monkeypatc
     assert pid_of_next() != pid
 
 
-@pytest.mark.parametrize("begin", [begin_thread, _thread.start_new_thread])
+@pytest.mark.parametrize("how", [begin, begin_unknown_to_threading])
 @pytest.mark.parametrize("seconds", [0.0, 60.0])
-def test_one_that_leaves_something_behind_does_nothing_else(seconds: float, begin: Callable[..., object]) -> None:
+def test_one_that_leaves_something_behind_does_nothing_else(seconds: float, how: Callable[..., object]) -> None:
     pid = pid_of_next()
-    assert apart.run(partial(leaves, begin, seconds), 20) == pid
+    assert apart.run(partial(leaves, how, seconds), 20) == pid
     assert (pid_of_next() == pid) == (not seconds)
     if seconds:
         until_ended(pid)
@@ -160,6 +172,23 @@ def test_one_that_hangs_is_left_behind() -> None:
     with pytest.raises(DeadlineExceeded, match=r"no answer within 0\.5 s"):
         apart.run(hangs, 0.5)
     assert time.monotonic() - begun < 5
+
+
+def test_one_whose_birth_takes_long_is_there_for_the_next(tmp_path: Path) -> None:
+    (tmp_path / "large.py").write_text("import time\ntime.sleep(3)\n")
+    script = (
+        "import time; from kvmwatch.command import apart; from kvmwatch.model.errors import DeadlineExceeded\n"
+        "apart.warm('large'); begun = time.monotonic()\n"
+        "try: apart.run(float, 0.2)\n"
+        "except DeadlineExceeded as error: print(error)\n"
+        "assert time.monotonic() - begun < 2.5\n"
+        "print(apart.run(float, 60) > 1)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-c", script]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    late = "the process that reads was not started within 0.2 s; is the machine very busy?"
+    assert ran.stdout == f"{late}\nTrue\n", ran.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
