@@ -51,18 +51,14 @@ test-lab-modular: $(READY) ## Run the lab tests on libvirt's modular daemons, wh
 .PHONY: test-systems
 test-systems: $(READY) ## Run the systems tests: our packages, and a real Zabbix, Nagios, NRPE and Icinga that watch the lab (root)
 	@[ "$$(id -u)" != 0 ] || { tools/setup systems && tools/setup packages; }
-	@$(MAKE) --no-print-directory --jobs 3 systems-zabbix systems-pages systems-others
+	@$(MAKE) --no-print-directory --jobs 2 systems-zabbix systems-others
 
-# beside each other, each in a lab of its own, with about as much to wait for: Zabbix; what is set up in it, and the
-# pages, whose readers do so; all others
-SET_UP = tests/systems/test_zabbix_provision.py tests/systems/test_docs.py
-.PHONY: systems-zabbix systems-pages systems-others
+# the tests of Zabbix beside all others, each in a lab of its own
+.PHONY: systems-zabbix systems-others
 systems-zabbix: $(READY)
-	@tests/lab/run $(PYTHON) -m pytest -q $(filter-out $(SET_UP),$(wildcard tests/systems/test_zabbix*.py))
-systems-pages: $(READY)
-	@tests/lab/run $(PYTHON) -m pytest -q $(SET_UP)
+	@tests/lab/run $(PYTHON) -m pytest -q tests/systems/test_zabbix*.py
 systems-others: $(READY)
-	@tests/lab/run $(PYTHON) -m pytest -q $(filter-out $(SET_UP) %_pager.py,$(filter-out tests/systems/test_zabbix%,$(wildcard tests/systems/test_*.py)))
+	@tests/lab/run $(PYTHON) -m pytest -q --ignore-glob='*/test_zabbix*' --ignore-glob='*_pager.py' tests/systems
 
 .PHONY: test-pager
 test-pager: $(READY) ## Count what a real Nagios and a real Icinga tell of a dead libvirtd, a reboot, a busy VM and a dead agent (root; a quarter of an hour, on an idle machine)
