@@ -9,10 +9,11 @@ from kvmwatch.reading.collect import Known, Waits
 
 _HEAD = "kvmwatch domains 1"
 _UUID = 36  # characters, which a line begins with
+_WATCHED, _IGNORED = _MARKS = (" ", "-")  # the character behind it
 
 
 class Roster:
-    """The stored list of one hypervisor: a line of head, and one of UUID and name for each domain."""
+    """The stored list of one hypervisor: a line of head, and one of UUID, mark and name for each domain."""
 
     def __init__(self, directory: str | None, uri: str) -> None:
         """``directory`` None: see :func:`state_files.directory`."""
@@ -25,8 +26,12 @@ class Roster:
         head, *lines = (self._text or "").split("\n")
         if not head.startswith(_HEAD):
             return Known({})
-        names = {line[:_UUID]: line[_UUID + 1 :] for line in lines if _has_uuid(line)}
-        return Known(names, _waits(head[len(_HEAD) :].split()))
+        lines = [line for line in lines if _has_uuid(line)]
+        return Known(
+            {line[:_UUID]: line[_UUID + 1 :] for line in lines},
+            _waits(head[len(_HEAD) :].split()),
+            frozenset(line[:_UUID] for line in lines if line[_UUID] == _IGNORED),
+        )
 
     def save(self, known: Known) -> None:
         """Keep it, if it has changed, and once a day.
@@ -35,16 +40,24 @@ class Roster:
         """
         head = " ".join([_HEAD, *_words(known.waits)])
         # a name cannot have a line break in libvirt; one that had would only be misread here
-        text = "\n".join([head, *(f"{uuid} {name}" for uuid, name in sorted(known.names.items()))])
+        text = "\n".join(
+            [
+                head,
+                *(
+                    f"{uuid}{_IGNORED if uuid in known.ignored else _WATCHED}{name}"
+                    for uuid, name in sorted(known.names.items())
+                ),
+            ]
+        )
         if text != self._text or not state_files.is_of_today(self._path):
             state_files.replace(self._path, text)
 
 
 def _has_uuid(line: str) -> bool:
-    """Whether a line has a UUID and a blank before a name; every run of every check reads all of them."""
-    uuid, blank = line[:_UUID], line[_UUID : _UUID + 1]
+    """Whether a line has a UUID and a mark before a name; every run of every check reads all of them."""
+    uuid, mark = line[:_UUID], line[_UUID : _UUID + 1]
     dashes = uuid[8:24:5] == "----" and uuid.count("-") == 4
-    return len(uuid) == _UUID and blank == " " and dashes and not uuid.strip("-0123456789abcdef")
+    return len(uuid) == _UUID and mark in _MARKS and dashes and not uuid.strip("-0123456789abcdef")
 
 
 def _words(waits: Waits | None) -> list[str]:

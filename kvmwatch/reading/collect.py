@@ -14,6 +14,7 @@ from kvmwatch.model.doing import doing
 from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import Value
+from kvmwatch.model.policy import Policy
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Domain, Host, Snapshot, Unread
 from kvmwatch.model.text import readable, without_password
@@ -271,6 +272,8 @@ class Reader:
             unread = (*domain.unread, *survey.unlisted)
             read.append(domain._replace(not_responding=stuck.get(reading.uuid), unread=unread, **flags))
         domains = tuple(sorted(read, key=lambda domain: domain.name))
+        if self.groups & (Group.POLICY | Group.DEFINITION):
+            domains = _with_wishes(domains, listing)
         if self.groups & (Group.SNAPSHOTS | Group.CHECKPOINTS):
             from kvmwatch.reading import domain_snapshots  # noqa: PLC0415 - few commands ask for them
 
@@ -294,6 +297,25 @@ class Reader:
 def _held(uuid: str, name: str, seconds: float) -> Domain:
     """A domain that somebody holds: that it is there is all that is known."""
     return Domain(uuid, name, None, states.NOSTATE, 0, time.monotonic(), not_responding=seconds)
+
+
+def _with_wishes(domains: tuple[Domain, ...], listing: Listing) -> tuple[Domain, ...]:
+    """The domains; those that do not tell just now are left alone as their owners wanted when last read."""
+    told = {domain.uuid: bool(domain.policy.ignore) for domain in domains if not _keeps_its_metadata(domain)}
+    listing.remember_ignored(told)
+    untold = listing.ignored - told.keys()
+    if not untold:
+        return domains
+    return tuple(
+        domain._replace(policy=domain.policy._replace(ignore=True)) if domain.uuid in untold else domain
+        for domain in domains
+    )
+
+
+def _keeps_its_metadata(domain: Domain) -> bool:
+    if domain.policy != Policy():
+        return False
+    return domain.not_responding is not None or any(part.group is Group.POLICY for part in domain.unread)
 
 
 def _unsized(domain: LibvirtDomain, fields: Fields, why: str) -> Domain:

@@ -18,10 +18,11 @@ class Waits(Record):
 
 
 class Known(Record):
-    """What the last run knew: UUID to name of every domain, and whether the list waited."""
+    """What the last run knew: UUID to name of all domains, whether the list waited, and whom to leave alone."""
 
     names: dict[str, str]
     waits: Optional[Waits] = None
+    ignored: frozenset[str] = frozenset()  # UUIDs
 
 
 class Roster(Protocol):

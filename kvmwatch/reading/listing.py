@@ -96,10 +96,11 @@ class Listing:
         self._deadline = deadline
         self._roster = None if uri_scheme(hypervisor.uri) == "test" else roster  # in this process nobody waits
         self._last: Survey | None = None
+        self._known = Known({})  # what the roster has
 
     def read(self) -> Survey:
         """List the domains."""
-        known = self._roster.load() if self._roster else Known({})
+        self._known = known = self._roster.load() if self._roster else Known({})
         waits, begun = known.waits, time.time()
         held_since = waits.held if waits else {}
         seen = self._seen() if waits else {}
@@ -198,10 +199,24 @@ class Listing:
             },
         )
 
+    @property
+    def ignored(self) -> frozenset[str]:
+        """UUIDs of those whose owners wanted them left alone when that was last read."""
+        return self._known.ignored
+
+    def remember_ignored(self, told: Mapping[str, bool]) -> None:
+        """Have the next run know which of these are to be left alone; of others it knows what this one did."""
+        ignored = self.ignored - told.keys() | {uuid for uuid, ignore in told.items() if ignore}
+        if self._roster and ignored != self.ignored:
+            self._known = self._known._replace(ignored=ignored)
+            self._roster.save(self._known)
+
     def _remembered(self, survey: Survey, waits: Waits | None = None) -> Survey:
         self._last = survey
         if self._roster:
-            self._roster.save(Known(_names(survey), waits))
+            names = _names(survey)
+            self._known = Known(names, waits, self.ignored & names.keys())
+            self._roster.save(self._known)
         return survey
 
 

@@ -23,7 +23,7 @@ WORK = inside.WORK
 ODD_NAME = 'Büro VM "01" it\'s=odd | 100%'
 #: what web1 is told to do, and what it is where nobody compares figures with that: it takes a quarter of a core
 LOAD = {"cpu": 30, "disk": 512, "net": 10}
-LITTLE = {"cpu": 4, "disk": 64, "net": 2}
+LITTLE = {"cpu": 1, "disk": 16, "net": 1}
 #: of guests that soon run no more: a report of memory, even the one at boot, counts as old some minutes later
 NO_REPORT = "<memballoon model='none'/>"
 

@@ -12,12 +12,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import inside
+import libvirt
 import pytest
 from bed import grows
 from commands import CHECKS, Command
 from daemons import URI
 from guests import small, uuid_of
 from waiting import eventually, eventually_equal
+
+from kvmwatch.model.policy import NAMESPACE
 
 if TYPE_CHECKING:
     from bed import Bed
@@ -105,6 +108,19 @@ def test_the_others_are_told_while_one_is_destroyed(command: Command, bed: Bed, 
     assert runs
     for run in runs:
         assert_only_one_is_missing(run, healthy, guest)
+
+
+def test_one_that_is_to_be_left_alone_is_so_while_it_is_held(command: Command, bed: Bed, guest: str) -> None:
+    wish, both = "<watch ignore='yes'/>", libvirt.VIR_DOMAIN_AFFECT_LIVE | libvirt.VIR_DOMAIN_AFFECT_CONFIG
+    bed.lookup(guest).setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, wish, "kvmwatch", NAMESPACE, both)
+    well, alone = command("check_kvm_state", "-v"), collected(command)[guest]
+    with hooked(bed, guest):
+        eventually("the list waits", lambda: held_up(bed))
+        held, of_it = command("check_kvm_state", "-v", "-t", str(TIMEOUT)), collected(command)[guest]
+    assert guest not in well.out + held.out
+    assert "2 left alone" in well.out
+    assert "2 left alone" in held.out
+    assert of_it["ignore"] == alone["ignore"] == 1
 
 
 def test_the_others_are_told_while_a_hook_hangs(command: Command, bed: Bed, guest: str) -> None:

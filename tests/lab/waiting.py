@@ -32,4 +32,4 @@ def eventually_equal(
 
 def _pause(waited: float) -> float:
     """Seconds to the next look: what takes long is asked less often, for each answer costs the daemon something."""
-    return min(max(0.1, waited / 10), 0.7)
+    return min(max(0.1, waited / 10), 0.5)
