@@ -14,6 +14,7 @@ from check_kvm.frame.check_options import site_config
 from check_kvm.frame.plugin import Check, unknown
 from check_kvm.frame.sampling import rated
 from check_kvm.frame.siteconfig import SiteConfig
+from check_kvm.frame.verdict import not_responding
 
 from kvmwatch import __version__
 from kvmwatch.command import frame
@@ -23,6 +24,7 @@ from kvmwatch.command.roster import Roster
 from kvmwatch.command.watchdog import UNKNOWN
 from kvmwatch.model.errors import LONGEST_MESSAGE, KvmwatchError, UsageError
 from kvmwatch.model.groups import Group
+from kvmwatch.model.policy import Policy
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Snapshot
 from kvmwatch.model.text import readable, without_password
@@ -132,6 +134,9 @@ def _named(options: argparse.Namespace, deadline: Deadline) -> Snapshot:
     unread = [part for domain in snapshot.domains for part in domain.unread]  # whether it is to be left alone
     for part in (*snapshot.unread, *unread):  # without them their services would be removed, or made
         raise KvmwatchError(part.text)
+    for domain in snapshot.domains:
+        if domain.not_responding is not None and domain.policy == Policy():  # libvirt keeps them back as well
+            raise KvmwatchError(f"the metadata of {domain.name} cannot be read: {not_responding(domain)}")
     return snapshot
 
 

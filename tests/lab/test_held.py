@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bed import Bed
 
 TIMEOUT = 10
+DEFINE = ("nagios_kvm", "config", "--format", "nagios", "--host", "kvm1", "-t", str(TIMEOUT))
 
 
 def held_up(bed: Bed) -> bool:
@@ -117,10 +118,12 @@ def test_one_that_is_to_be_left_alone_is_so_while_it_is_held(command: Command, b
     with hooked(bed, guest):
         eventually("the list waits", lambda: held_up(bed))
         held, of_it = command("check_kvm_state", "-v", "-t", str(TIMEOUT)), collected(command)[guest]
+        defined = command(*DEFINE)
     assert guest not in well.out + held.out
     assert "2 left alone" in well.out
     assert "2 left alone" in held.out
     assert of_it["ignore"] == alone["ignore"] == 1
+    assert (defined.code, guest in defined.out) == (0, False), defined.err
 
 
 def test_the_others_are_told_while_a_hook_hangs(command: Command, bed: Bed, guest: str) -> None:
@@ -131,9 +134,13 @@ def test_the_others_are_told_while_a_hook_hangs(command: Command, bed: Bed, gues
         eventually("the list waits", lambda: held_up(bed))
         runs = [collected(command) for _ in range(10)]
         checked = {check: command(f"check_kvm_{check}", "-t", str(TIMEOUT), "-v") for check in CHECKS}
+        defined = command(*DEFINE)
         workers = bed.daemon.admin("srv-threadpool-info")
     for run in runs:
         assert_only_one_is_missing(run, healthy, guest)
+    # who is told of it stands in its metadata, and what was defined for it stays
+    assert (defined.code, defined.out) == (3, "")
+    assert f"the metadata of {guest} cannot be read: held for " in defined.err
     values = [run["web1"]["cpu_time_per_vcpu"] for run in runs]
     assert grows(values), values
     for check, ran in checked.items():
