@@ -21,10 +21,14 @@ apart.warm("kvmwatch_exporters.warm")
 
 
 def stay(options: argparse.Namespace) -> None:
-    """Make this process one that runs for long. Raises UsageError when no reading could ever use its options."""
+    """Make this process one that runs for long, and its first reading one that has all its time.
+
+    Raises UsageError when no reading could ever use its options.
+    """
     Selection.parse(options.domain, options.exclude)
     site_config(options.config)
     apart.stay()
+    apart.bear(options.timeout)
 
 
 def read(options: argparse.Namespace, make: Callable[[Reading], T], complaints: Complaints, seconds: float) -> T:

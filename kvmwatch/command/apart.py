@@ -60,6 +60,12 @@ def import_all(*packages: ModuleType, but: str = "") -> None:
     gc.freeze()
 
 
+def bear(seconds: float) -> None:
+    """Have a process born before there is work, whose time its birth would take; wait for so long at most."""
+    with contextlib.suppress(KvmwatchError):  # which the work will meet as well
+        _idle.append(_waiting(Deadline(seconds, spare=0)))
+
+
 def run(work: Callable[[float], T], seconds: float) -> T:
     """Give what ``work`` (what pickle takes: a function of a module) makes of the seconds that it has.
 
