@@ -85,6 +85,10 @@ class Field(NamedTuple):
     close: float = 0
     of: Callable[[Virsh], object] = lambda told: True  # the guests that have it
 
+    def about(self, theirs: Any) -> Any:
+        """What ours is to be equal to."""
+        return pytest.approx(theirs, rel=self.close, abs=3) if self.close else theirs
+
 
 def runs(told: Virsh) -> bool:
     return told.runs
@@ -295,14 +299,19 @@ def shown(made: None, command_of_all: Command) -> dict[str, tuple[dict[str, Any]
 
 
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
-def test_every_guest(field: Field, shown: dict[str, tuple[dict[str, Any], Virsh, str]]) -> None:
+def test_every_guest(
+    field: Field, shown: dict[str, tuple[dict[str, Any], Virsh, str]], command_of_all: Command
+) -> None:
     seen = 0
     for name, (document, told, _) in shown.items():
         if not field.of(told):
             continue
         seen += 1
         ours, theirs = field.ours(document), field.theirs(told)
-        assert ours == (pytest.approx(theirs, rel=field.close, abs=3) if field.close else theirs), name
+        if field.close and ours != field.about(theirs):  # it goes on: both once more, right after each other
+            ran = command_of_all("kvmwatch", "show", name, "--json")
+            ours, theirs = field.ours(json.loads(ran.out)), field.theirs(Virsh(name))
+        assert ours == field.about(theirs), name
     assert seen, "no guest has it"
 
 
@@ -340,7 +349,7 @@ ANSWERS = {
     "list --sort host_cpu": (r"^NAME .* CPU/1 ", r"^(web1|idle1) .* \d+ %"),
     "list --sort steal": (r"^NAME .* STEAL ", r"^web1 .* \d+ %"),
     "list --sort rss": (r"^NAME .* RSS .*\nweb1 .* MiB",),
-    "list --sort write": (r"^NAME .* WRITE .*\nweb1 .* KiB/s",),
+    "list --sort write": (r"^NAME .* WRITE .*\nweb1 .* [KM]iB/s",),
     "view disks": (r"^VM .*READ TAKES +WRITE TAKES", r"^web1 +vd[ab] .* [um]?s "),
     "net --sort tx": (r"^INTERFACE.* IN +OUT ", r"^vnet\d+ +tap +web1 .* [km]bit/s"),
     "net --sort drops": (r"^INTERFACE.* DROPS ", r"^vnet\d+ +tap +web1 .* \d+/s"),
@@ -374,7 +383,10 @@ ANSWERS = {
 @pytest.mark.parametrize("question", pages.questions(), ids=lambda question: question.text)
 def test_a_question_is_answered(question: pages.Question, made: None, bed: Bed, command_of_all: Command) -> None:
     (tap, *_) = re.findall(r"vnet\d+", virsh("domiflist", "web1"))
-    ran = command_of_all(*shlex.split(question.command.replace("vnet7", tap)))
+    for _ in range(3):  # on a busy machine any VM may be late once, which is said
+        ran = command_of_all(*shlex.split(question.command.replace("vnet7", tap)))
+        if not ran.err:
+            break
     assert (ran.code, ran.err) == (0, "")
     (answer,) = (answer for key, answer in ANSWERS.items() if key in question.command)
     for line in answer:
