@@ -56,8 +56,11 @@ def test_service_set_follows_the_vms(director: Director, kvm: Command) -> None:
 
 
 def _imported(director: Director) -> None:
-    """As the page has it; of two imports in the same second Director takes the first for the last, for good."""
-    time.sleep(1 - time.time() % 1)
+    """As the page has it; not within a second after the last synchronisation.
+
+    Director removes what an import has no more that the last one before that had, and takes one of this second for it.
+    """
+    time.sleep(2 - time.time() % 1)
     director.cli("importsource", "run", "--id", "1")
     director.cli("syncrule", "run", "--id", "1")
 
