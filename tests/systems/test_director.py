@@ -56,12 +56,13 @@ def test_service_set_follows_the_vms(director: Director, kvm: Command) -> None:
 
 
 def _imported(director: Director) -> None:
-    """As the page has it; not within a second after the last synchronisation.
+    """As the page has it, the synchronisation in another second than the import.
 
-    Director removes what an import has no more that the last one before that had, and takes one of this second for it.
+    Director removes what the last import has no more and the last one before the last synchronisation had; one of
+    the same second is none before it.
     """
-    time.sleep(2 - time.time() % 1)
     director.cli("importsource", "run", "--id", "1")
+    time.sleep(1)
     director.cli("syncrule", "run", "--id", "1")
 
 
