@@ -14,7 +14,6 @@ from kvmwatch.model.doing import doing
 from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import Value
-from kvmwatch.model.policy import Policy
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Domain, Host, Snapshot, Unread
 from kvmwatch.model.text import readable, without_password
@@ -255,7 +254,7 @@ class Reader:
         if not listed:
             return tuple(held)
         try:
-            readings, _stuck = DomainReader(self._hypervisor, Group.SIZE, self._deadline, listing).read(listed)
+            readings, *_ = DomainReader(self._hypervisor, Group.SIZE, self._deadline, listing).read(listed)
         except (KvmwatchError, libvirt.libvirtError) as error:  # what was asked for is there all the same
             return (*held, *(_unsized(domain, fields, str(error)) for domain, fields in listed))
         return (*held, *(records.domain(reading, now) for reading in readings.values()))
@@ -264,7 +263,9 @@ class Reader:
         from kvmwatch.reading import records  # noqa: PLC0415
         from kvmwatch.reading.domains import DomainReader  # noqa: PLC0415
 
-        readings, stuck = DomainReader(self._hypervisor, self.groups, self._deadline, listing).read(survey.listed)
+        readings, stuck, wishes = DomainReader(self._hypervisor, self.groups, self._deadline, listing).read(
+            survey.listed
+        )
         read = [_held(uuid, name, seconds) for uuid, (name, seconds) in survey.held.items()]
         for reading in readings.values():
             flags: dict[str, Any] = {name: reading.uuid in uuids for name, uuids in survey.flags.items()}
@@ -273,7 +274,7 @@ class Reader:
             read.append(domain._replace(not_responding=stuck.get(reading.uuid), unread=unread, **flags))
         domains = tuple(sorted(read, key=lambda domain: domain.name))
         if self.groups & (Group.POLICY | Group.DEFINITION):
-            domains = _with_wishes(domains, listing)
+            domains = _with_wishes(domains, wishes, listing)
         if self.groups & (Group.SNAPSHOTS | Group.CHECKPOINTS):
             from kvmwatch.reading import domain_snapshots  # noqa: PLC0415 - few commands ask for them
 
@@ -299,23 +300,16 @@ def _held(uuid: str, name: str, seconds: float) -> Domain:
     return Domain(uuid, name, None, states.NOSTATE, 0, time.monotonic(), not_responding=seconds)
 
 
-def _with_wishes(domains: tuple[Domain, ...], listing: Listing) -> tuple[Domain, ...]:
-    """The domains; those that do not tell just now are left alone as their owners wanted when last read."""
-    told = {domain.uuid: bool(domain.policy.ignore) for domain in domains if not _keeps_its_metadata(domain)}
-    listing.remember_ignored(told)
-    untold = listing.ignored - told.keys()
+def _with_wishes(domains: tuple[Domain, ...], told: frozenset[str], listing: Listing) -> tuple[Domain, ...]:
+    """The domains; those that have not told just now are left alone as their owners wanted when last read."""
+    listing.remember_ignored(told, (domain.uuid for domain in domains if domain.policy.ignore))
+    untold = listing.ignored - told
     if not untold:
         return domains
     return tuple(
         domain._replace(policy=domain.policy._replace(ignore=True)) if domain.uuid in untold else domain
         for domain in domains
     )
-
-
-def _keeps_its_metadata(domain: Domain) -> bool:
-    if domain.policy != Policy():
-        return False
-    return domain.not_responding is not None or any(part.group is Group.POLICY for part in domain.unread)
 
 
 def _unsized(domain: LibvirtDomain, fields: Fields, why: str) -> Domain:

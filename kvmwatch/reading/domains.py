@@ -46,10 +46,14 @@ _OF_DEVICES = ("block.", "net.")
 
 
 class Readings(Record):
-    """UUID to what was read, and UUID to the seconds for which a domain has not answered."""
+    """UUID to what was read, and UUID to the seconds for which a domain has not answered.
+
+    ``wishes`` has the UUIDs of those that have told what their owners want of them.
+    """
 
     by_uuid: dict[str, Reading]
     stuck: dict[str, float]
+    wishes: frozenset[str] = frozenset()
 
 
 class DomainReader:
@@ -62,6 +66,7 @@ class DomainReader:
         self._deadline = deadline
         self._listing = listing
         self._descriptions = Descriptions(hypervisor, groups, deadline)
+        self._wishes: set[str] = set()
 
     def read(self, surveyed: Listed) -> Readings:
         """Read the domains. Raises KvmwatchError (DeadlineExceeded) and libvirtError."""
@@ -101,7 +106,7 @@ class DomainReader:
             if uuid in readings:
                 told = Unread(Group.CONTROL, "whether its QEMU answers", why)
                 readings[uuid] = readings[uuid]._replace(unread=(*readings[uuid].unread, told))
-        return Readings(readings, stuck)
+        return Readings(readings, stuck, frozenset(self._wishes))
 
     def _soon(self, started: Started[T]) -> T:
         """Wait for calls that take long only when somebody holds a domain, or the way to libvirt is long."""
@@ -156,6 +161,9 @@ class DomainReader:
         """Put what was read into the readings; what was asked and gave none is gone meanwhile."""
         found = {reading.uuid: reading for reading in results}
         readings.update(found)
+        if self._groups & _DESCRIPTIONS:
+            denied = {one.uuid for one in results for part in one.unread if part.group is Group.POLICY}
+            self._wishes |= found.keys() - denied
         for domain, _ in asked:
             if domain.UUIDString() not in found:
                 del readings[domain.UUIDString()]

@@ -204,9 +204,9 @@ class Listing:
         """UUIDs of those whose owners wanted them left alone when that was last read."""
         return self._known.ignored
 
-    def remember_ignored(self, told: Mapping[str, bool]) -> None:
-        """Have the next run know which of these are to be left alone; of others it knows what this one did."""
-        ignored = self.ignored - told.keys() | {uuid for uuid, ignore in told.items() if ignore}
+    def remember_ignored(self, told: frozenset[str], ignored: Iterable[str]) -> None:
+        """Have the next run know which of those that told are ignored; of others it knows what this one did."""
+        ignored = self.ignored - told | told.intersection(ignored)
         if self._roster and ignored != self.ignored:
             self._known = self._known._replace(ignored=ignored)
             self._roster.save(self._known)

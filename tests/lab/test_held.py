@@ -20,7 +20,9 @@ from daemons import URI
 from guests import small, uuid_of
 from waiting import eventually, eventually_equal
 
+from kvmwatch.command.roster import Roster
 from kvmwatch.model.policy import NAMESPACE
+from kvmwatch.reading.collect import Known
 
 if TYPE_CHECKING:
     from bed import Bed
@@ -124,6 +126,18 @@ def test_one_that_is_to_be_left_alone_is_so_while_it_is_held(command: Command, b
     assert "2 left alone" in held.out
     assert of_it["ignore"] == alone["ignore"] == 1
     assert (defined.code, guest in defined.out) == (0, False), defined.err
+
+    def known(check: str) -> Known:
+        command(check)
+        return Roster(str(command._state), URI).load()
+
+    eventually("the list is asked again", lambda: not known("check_kvm_state").waits)
+    bed.lookup(guest).destroy()
+    assert uuid_of(guest) in known("check_kvm_cpu").ignored, "one that asks running VMs does not forget the others"
+    bed.lookup(guest).setMetadata(
+        libvirt.VIR_DOMAIN_METADATA_ELEMENT, None, "kvmwatch", NAMESPACE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
+    )
+    assert uuid_of(guest) not in known("check_kvm_state").ignored
 
 
 def test_the_others_are_told_while_a_hook_hangs(command: Command, bed: Bed, guest: str) -> None:
