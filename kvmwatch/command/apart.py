@@ -150,7 +150,10 @@ def _waiting(deadline: Deadline) -> _Worker:
         if worker.waits:
             return worker
         worker.end()
-    birth = _unborn.pop() if _unborn else Started(_Worker)
+    try:
+        birth = _unborn.pop() if _unborn else Started(_Worker)
+    except RuntimeError:  # no thread is to be had
+        raise _ended() from None
     try:
         return birth.wait(deadline)
     except DeadlineExceeded:

@@ -191,6 +191,16 @@ def test_one_whose_birth_takes_long_is_there_for_the_next(tmp_path: Path) -> Non
     assert ran.stdout == f"{late}\nTrue\n", ran.stderr
 
 
+def test_none_is_born_where_no_thread_is_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(apart, "_idle", [])
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(KvmwatchError, match="is there enough memory"):
+        apart.run(float, 20)
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 def test_one_that_dies(number: int) -> None:
     begun = time.monotonic()
