@@ -12,6 +12,7 @@ from typing import Any
 
 from kvmwatch.command import watchdog
 from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.model.rates import MIN_SECONDS
 from kvmwatch.model.snapshot import texts
 from kvmwatch_terminal import formats, reading
 from kvmwatch_terminal.columns import Column
@@ -64,7 +65,8 @@ def run(take: Take, state: State, number: int | None, make: Format) -> int:
         shown += 1
         if number is not None and shown >= number:
             return code
-        time.sleep(max(0.0, begun + state.delay - time.monotonic()))
+        # after one that took long, too, the next has rates of its own
+        time.sleep(max(MIN_SECONDS, begun + state.delay - time.monotonic()))
 
 
 def _told(text: str) -> bool:
