@@ -129,7 +129,6 @@ class VcpuStats(Record):
     """What is measured of one vCPU (``vcpu.N.*``)."""
 
     time: Value = _stat(COUNTER, "s", "time", "CPU time the vCPU used", NANO)
-    wait: Value = _stat(COUNTER, "s", "wait", "Time the vCPU waited for I/O", NANO)
     delay: Value = _stat(COUNTER, "s", "delay", "Time the vCPU waited for a physical CPU", NANO)
 
 

@@ -191,7 +191,6 @@ SECTIONS = (
             column("pinned", "PINNED TO", None, lambda pinned: pinned.to, _CONFIG),
             column("cpu", "CPU", "%", _percent("time"), Group.CPU),
             column("steal", "STEAL", "%", _percent("delay"), Group.CPU),
-            column("wait", "I/O WAIT", "%", _percent("wait"), Group.CPU),
             column("cpu_time", "CPU TIME", "s", lambda pinned: pinned.vcpu.stats.time, Group.CPU),
         ),
         _pinned,

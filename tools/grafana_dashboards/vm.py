@@ -115,7 +115,6 @@ def _cpu() -> tuple[Panel, ...]:
             "Each vCPU waits",
             "percent",
             Query(f"100 * {rate('kvm_vcpu_delay_seconds_total', _HERE)}", "vCPU {{vcpu}} for a CPU"),
-            Query(f"100 * {rate('kvm_vcpu_wait_seconds_total', _HERE)}", "vCPU {{vcpu}} for I/O", empty="not every libvirt tells"),
         ),
         graph("vCPUs", "short", Query(f"kvm_domain_vcpus{_HERE}", "has"), Query(f"kvm_domain_vcpu_maximum{_HERE}", "can be given")),
     )  # fmt: skip

@@ -12,7 +12,6 @@ MACROS = (
 SHOWN = (
     Shown("time", "CPU utilization", "%", 100),
     Shown("delay", "CPU steal", "%", 100),
-    Shown("wait", "Waiting for I/O", "%", 100),
 )
 
 
@@ -25,5 +24,5 @@ def rule(owner: Owner) -> Rule:
         "The vCPUs that each VM's definition gives it: none unless {$KVM.VCPU.MATCHES} says of which VMs.",
         filters=((owner.whose("{#VCPU.ID}"), "{$KVM.VCPU.MATCHES}", ""),),
         items=scope.items(SHOWN),
-        graphs=(Graph(f"{scope.title}CPU", (scope.key("time"), scope.key("delay"), scope.key("wait"))),),
+        graphs=(Graph(f"{scope.title}CPU", (scope.key("time"), scope.key("delay"))),),
     )

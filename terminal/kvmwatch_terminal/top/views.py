@@ -167,7 +167,7 @@ _INTERFACES = _of_vms("interfaces", "rx", "tx", "link", "errors", "drops", "sour
 
 VIEWS = (
     View("domains", _DOMAINS, lambda taken: taken.rows, "cpu", ("cpu", "read", "write", "rx", "tx")),
-    View("vcpus", *_VCPUS, "cpu", ("cpu", "wait")),
+    View("vcpus", *_VCPUS, "cpu", ("cpu", "steal")),
     View(
         *("interfaces", *_INTERFACES, "tx", ("rx", "tx", "rx_packets", "tx_packets", "errors", "drops")),
         needs=_needs(_section("interfaces")),
