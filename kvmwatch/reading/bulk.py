@@ -33,7 +33,7 @@ def read(domains: list[LibvirtDomain], groups: Group) -> Listed:
         if group in groups:
             stats |= flag
     result = _asked(domains, stats, groups)
-    if Group.SIZE in groups and not groups & (Group.CPU | Group.MEMORY):
+    if Group.SIZE in groups and Group.MEMORY not in groups:
         for domain, fields in result:
             fields.update(size(domain))
     return result

@@ -39,7 +39,8 @@ _OF_LINKS = Group.INTERFACE | Group.NETWORKS
 #: groups to the modules of this folder that read them, but those that need more than libvirt
 _READERS = {
     ~Group.NONE: ("domains", "records"),
-    Group.CPU | Group.MEMORY | Group.DISK: ("lanes",),
+    Group.CPU: ("cpu_times",),
+    Group.MEMORY | Group.DISK: ("lanes",),
     Group.DEFINITION: ("domain_xml",),
     Group.STARTED: ("starts",),
     Group.POOLS: ("storage",),

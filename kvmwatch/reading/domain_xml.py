@@ -31,6 +31,7 @@ class Definition(Record):
 
     title: Optional[str]
     vcpus: Sequence[int]  # their numbers
+    vcpu_maximum: int
     balloon_period: int  # seconds; 0: the guest reports its memory only once
     agent_connected: Optional[bool]  # None: it has no channel for a guest agent
     policy: policy.Policy
@@ -61,6 +62,7 @@ def parse(xml: str) -> Definition:
     return Definition(
         title=first_text((root.findtext("title"), *names)),
         vcpus=_vcpus(root, vcpu),
+        vcpu_maximum=1 if vcpu is None else int(vcpu.text or 1),
         balloon_period=int(stats.get("period") or 0) if stats is not None else 0,
         agent_connected=None if channel is None else channel.get("state") == "connected",
         policy=policy.Policy() if watch is None else _policy(watch, len(xml)),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import libvirt
 
@@ -27,6 +27,10 @@ from kvmwatch.reading.descriptions import Description, Descriptions
 from kvmwatch.reading.hypervisor import Hypervisor
 from kvmwatch.reading.listing import Listing
 from kvmwatch.reading.records import Reading
+
+if TYPE_CHECKING:
+    from kvmwatch.reading.cpu_times import CpuTimes
+    from kvmwatch.reading.domain_xml import Definition
 
 T = TypeVar("T")
 
@@ -66,6 +70,7 @@ class DomainReader:
         self._deadline = deadline
         self._listing = listing
         self._descriptions = Descriptions(hypervisor, groups, deadline)
+        self._cpu_times = _cpu_times(hypervisor.uri) if Group.CPU in groups else None
         self._wishes: set[str] = set()
 
     def read(self, surveyed: Listed) -> Readings:
@@ -73,7 +78,7 @@ class DomainReader:
         readings = {domain.UUIDString(): _reading(domain, fields) for domain, fields in surveyed}
         if not self._groups & (Group.SHUT_OFF | Group.DEFINED):
             surveyed = [(domain, fields) for domain, fields in surveyed if states.is_active(fields["state.state"])]
-        asks_qemu = bool(self._groups & _ASKS_QEMU)
+        asks_qemu = self._asks_qemu(surveyed)
         asked: Started[dict[str, float]] | None = None
         untold: control.Untold = {}
         # No QEMU is asked anything else, so the two rounds of questions can go at once. A domain that does
@@ -107,6 +112,14 @@ class DomainReader:
                 told = Unread(Group.CONTROL, "whether its QEMU answers", why)
                 readings[uuid] = readings[uuid]._replace(unread=(*readings[uuid].unread, told))
         return Readings(readings, stuck, frozenset(self._wishes))
+
+    def _asks_qemu(self, surveyed: Listed) -> bool:
+        asked = self._groups & _ASKS_QEMU
+        if self._cpu_times is None or asked != Group.CPU:
+            return bool(asked)
+        active = (domain for domain, fields in surveyed if states.is_active(fields["state.state"]))
+        first = next(active, None)  # as a rule the kernel tells of all of them or of none
+        return first is not None and self._cpu_times.of(first.name(), first.ID()) is None
 
     def _soon(self, started: Started[T]) -> T:
         """Wait for calls that take long only when somebody holds a domain, or the way to libvirt is long."""
@@ -209,18 +222,35 @@ class DomainReader:
         return reading
 
     def _statistics(self, listed: Listed, descriptions: dict[str, Description]) -> Listed:
-        """Ask for the groups, but a QEMU for nothing that it has not, and answers slowly, or cannot tell yet."""
+        """Ask for the groups, but a QEMU for nothing that it has not, and answers slowly, or cannot tell yet.
+
+        Nor for what the kernel tells.
+        """
         by_groups: dict[Group, list[LibvirtDomain]] = {}
+        times: dict[str, Fields] = {}
         for domain, fields in listed:
-            groups = self._groups
+            groups, definition = self._groups, descriptions[domain.UUIDString()].definition
+            if definition and not definition.disks:
+                groups &= ~Group.DISK
+            if told := self._told_by_the_kernel(domain, definition):
+                groups &= ~Group.CPU
+                times[domain.UUIDString()] = told
             if _cannot_answer(fields):
                 groups &= ~_ASKS_QEMU
-            elif (definition := descriptions[domain.UUIDString()].definition) and not definition.disks:
-                groups &= ~Group.DISK
             by_groups.setdefault(groups, []).append(domain)
         return [
-            read for groups, some in by_groups.items() for read in self._hypervisor.provider.read(some, groups)
+            (domain, fields | times.get(domain.UUIDString(), {}))
+            for groups, some in by_groups.items()
+            for domain, fields in self._hypervisor.provider.read(some, groups)
         ]
+
+    def _told_by_the_kernel(self, domain: LibvirtDomain, definition: Definition | None) -> Fields | None:
+        """The CPU times; None where libvirt has to be asked for them, or nobody wants them."""
+        unknown = Group.DEFINITION in self._groups and not definition  # how many vCPUs it can be given
+        if self._cpu_times is None or domain.ID() < 0 or unknown:
+            return None
+        told = self._cpu_times.of(domain.name(), domain.ID())
+        return told | {"vcpu.maximum": definition.vcpu_maximum} if told and definition else told
 
     def _settle(self, readings: dict[str, Reading]) -> dict[str, float]:
         """Keep of each domain only what belongs to the run that it is in at the end.
@@ -240,6 +270,14 @@ class DomainReader:
                     definition=reading.definition, policy=reading.policy, unread=reading.unread
                 )
         return {uuid: seconds for uuid, (_, seconds) in closing.held.items() if uuid in readings}
+
+
+def _cpu_times(uri: str) -> CpuTimes | None:
+    if not is_local(uri):
+        return None
+    from kvmwatch.reading.cpu_times import CpuTimes  # noqa: PLC0415 - not all need it
+
+    return CpuTimes(uri)
 
 
 def _reading(domain: LibvirtDomain, fields: Fields, moment: float = 0.0) -> Reading:

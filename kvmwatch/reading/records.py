@@ -124,10 +124,9 @@ def _fill(record: type[Stats], fields: Fields, prefix: str) -> Stats:
 
 def _vcpus(fields: Fields) -> Iterator[Vcpu]:
     # vCPUs that are unplugged leave gaps in the numbers
-    highest = fields.get("vcpu.maximum") or fields.get("vcpu.current") or 0
-    for number in range(highest):
-        if f"vcpu.{number}.time" in fields:
-            yield Vcpu(number, _fill(VcpuStats, fields, f"vcpu.{number}."))
+    timed = (name[len("vcpu.") : -len(".time")] for name in fields if name[:5] == "vcpu." and name[-5:] == ".time")
+    for number in sorted(int(number) for number in timed if number.isdecimal()):
+        yield Vcpu(number, _fill(VcpuStats, fields, f"vcpu.{number}."))
 
 
 def _disks(fields: Fields, defined: Optional[Definition], errors: Optional[dict[str, int]]) -> Iterator[Disk]:

@@ -119,6 +119,7 @@ def defined(policy: Policy = Policy()) -> Definition:
     return Definition(
         title=None,
         vcpus=range(2),
+        vcpu_maximum=2,
         balloon_period=5,
         agent_connected=False,
         policy=policy,
