@@ -107,6 +107,7 @@ class DomainReader:
                 stuck |= hung
             except DeadlineExceeded:
                 stuck |= self._hung((domain.UUIDString() for domain in running), untold)
+        self._tell_times(surveyed, stuck, readings)
         for uuid, why in dict(untold).items():
             if uuid in readings:
                 told = Unread(Group.CONTROL, "whether its QEMU answers", why)
@@ -247,10 +248,18 @@ class DomainReader:
     def _told_by_the_kernel(self, domain: LibvirtDomain, definition: Definition | None) -> Fields | None:
         """The CPU times; None where libvirt has to be asked for them, or nobody wants them."""
         unknown = Group.DEFINITION in self._groups and not definition  # how many vCPUs it can be given
-        if self._cpu_times is None or domain.ID() < 0 or unknown:
-            return None
-        told = self._cpu_times.of(domain.name(), domain.ID())
+        told = None if self._cpu_times is None or unknown else self._cpu_times.of(domain.name(), domain.ID())
         return told | {"vcpu.maximum": definition.vcpu_maximum} if told and definition else told
+
+    def _tell_times(self, surveyed: Listed, stuck: Collection[str], readings: dict[str, Reading]) -> None:
+        """Tell whether a QEMU that does not answer works or stands still, where the kernel does."""
+        if self._cpu_times is None:
+            return
+        for domain, _ in surveyed:
+            reading = readings.get(domain.UUIDString()) if domain.UUIDString() in stuck else None
+            if reading and reading.id == domain.ID() and "cpu.time" not in reading.fields:
+                now, told = time.monotonic(), self._cpu_times.of(domain.name(), domain.ID()) or {}
+                readings[reading.uuid] = reading._replace(fields=reading.fields | told, time=now)
 
     def _settle(self, readings: dict[str, Reading]) -> dict[str, float]:
         """Keep of each domain only what belongs to the run that it is in at the end.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -54,7 +55,13 @@ def test_of_a_qemu_that_hangs_they_are_known(command: Command, bed: Bed) -> None
     os.kill(pid, signal.SIGSTOP)
     try:
         ran = command("check_kvm_cpu", "-d", "idle1", "-d", "web1")
-        assert bed.lookup("idle1").controlInfo()[0] == libvirt.VIR_DOMAIN_CONTROL_OK, "nobody has asked it anything"
+        assert bed.lookup("idle1").controlInfo()[0] == libvirt.VIR_DOMAIN_CONTROL_OK, (
+            "nobody has asked it anything"
+        )
+        listed = command("kvmwatch", "list", "-d", "idle1", "-o", "cpu_time,used", "--format", "json")
     finally:
         os.kill(pid, signal.SIGCONT)
     assert re.search(r"'idle1\.usage'=[0-9]", ran.first), ran.out
+    (row,) = json.loads(listed.out)["domains"]
+    assert row["cpu_time"] > 0, "also where it was asked for more, which it does not answer"
+    assert row["not_responding"] is not None
