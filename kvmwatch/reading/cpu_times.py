@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 
+from kvmwatch.model.record import Record
 from kvmwatch.reading import pid_files
 from kvmwatch.reading.bulk import Fields
 from kvmwatch.reading.connection import is_local, uri_scheme
@@ -25,6 +25,20 @@ _USEC = 1000  # ns
 _TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")  # ns
 _UTIME, _STIME = 11, 12  # of /proc/PID/stat, behind the name
 _PIECE = 16384  # bytes that are read at once
+
+
+class _Place(Record):
+    """Where the times of one run of a domain are."""
+
+    pid: int
+    group: str
+    links: int  # to the folder of the group: another number when a vCPU is plugged or unplugged
+    threads: tuple[tuple[str, int], ...]  # number of each vCPU, and its thread
+
+
+#: by name and number of the run, for who reads again and again: finding them costs as much as reading them
+_places: dict[tuple[str, str, int], _Place] = {}
+_MOST_PLACES = 4096
 
 
 class CpuTimes:
@@ -51,46 +65,69 @@ class CpuTimes:
         """
         if self._root is None:
             return None
-        try:
-            _, pid = pid_files.pid_file(name, self._folders)
-            group = _group(_content(f"{self._proc}/{pid}/cgroup"), number)
-            return None if group is None else self._read(pid, f"{self._root}{group}")
-        except (pid_files.Unfound, OSError, ValueError, LookupError):  # it has just ended, or is hidden
-            return None
+        key = (f"{self._root}", name, number)
+        known = _places.pop(key, None)
+        for remembered in (known, None) if known else (None,):
+            try:
+                place = remembered or self._found(name, number)
+                fields = self._read(place)
+            except (pid_files.Unfound, OSError, ValueError, LookupError):
+                continue  # it has just ended, or is hidden, or what is remembered is not so any more
+            if len(_places) >= _MOST_PLACES:  # most of them have ended
+                _places.clear()
+            _places[key] = place
+            return fields
+        return None
 
-    def _read(self, pid: int, group: str) -> Fields | None:
+    def _found(self, name: str, number: int) -> _Place:
+        """Raises Unfound, OSError, ValueError and LookupError."""
+        _, pid = pid_files.pid_file(name, self._folders)
+        group = f"{self._root}{_group(_content(f'{self._proc}/{pid}/cgroup'), number)}"
+        links = _links(group)
+        vcpus = [vcpu[1] for vcpu in map(_VCPU.fullmatch, os.listdir(group)) if vcpu]
+        if not vcpus:
+            raise LookupError(f"{group} has no vCPUs")
+        tasks = f"{self._proc}/{pid}/task"
+        return _Place(pid, group, links, tuple((vcpu, _thread(f"{group}/vcpu{vcpu}", tasks)) for vcpu in vcpus))
+
+    def _read(self, place: _Place) -> Fields:
         """Raises OSError, ValueError and LookupError."""
-        total = dict(line.split() for line in _content(f"{group}/cpu.stat").splitlines())
+        if place.links != _links(place.group):
+            raise LookupError(f"{place.group} has other vCPUs now")
+        total = dict(line.split() for line in _content(f"{place.group}/cpu.stat").splitlines())
         fields: Fields = {
             "cpu.time": int(total[b"usage_usec"]) * _USEC,
             "cpu.user": int(total[b"user_usec"]) * _USEC,
             "cpu.system": int(total[b"system_usec"]) * _USEC,
+            "vcpu.current": len(place.threads),
         }
-        vcpus = [found[1] for found in map(_VCPU.fullmatch, os.listdir(group)) if found]
-        for vcpu in vcpus:
-            threads = _content(f"{group}/vcpu{vcpu}/cgroup.threads").split()
-            time, delay = self._thread(f"{self._proc}/{pid}/task", [int(thread) for thread in threads])
-            fields[f"vcpu.{vcpu}.time"], fields[f"vcpu.{vcpu}.delay"] = time, delay
-        fields["vcpu.current"] = len(vcpus)
-        return fields if vcpus else None
-
-    @staticmethod
-    def _thread(tasks: str, threads: Sequence[int]) -> tuple[int, int]:
-        """The times of the vCPU's own of these threads: the kernel puts helpers of its own beside it."""
-        for thread in threads:
-            name, _, behind = _content(f"{tasks}/{thread}/stat").partition(b"(")[2].rpartition(b")")
-            if len(threads) == 1 or name.startswith(b"CPU "):
-                fields = behind.split()
-                delay = int(_content(f"{tasks}/{thread}/schedstat").split()[1])
-                return (int(fields[_UTIME]) + int(fields[_STIME])) * _TICK, delay
-        raise LookupError
+        for vcpu, thread in place.threads:
+            task = f"{self._proc}/{place.pid}/task/{thread}"
+            behind = _content(f"{task}/stat").rpartition(b")")[2].split()
+            fields[f"vcpu.{vcpu}.time"] = (int(behind[_UTIME]) + int(behind[_STIME])) * _TICK
+            fields[f"vcpu.{vcpu}.delay"] = int(_content(f"{task}/schedstat").split()[1])
+        return fields
 
 
-@lru_cache(maxsize=4096)
-def _group(text: bytes, number: int) -> str | None:
-    """The control group of a domain's run in ``/proc/PID/cgroup``; None: that is no QEMU's, or of another run."""
+def _links(group: str) -> int:
+    """Links to a folder of the kernel's: two, and one of each folder in it. Raises OSError."""
+    return os.stat(group).st_nlink
+
+
+def _thread(group: str, tasks: str) -> int:
+    """The vCPU's own thread; the kernel puts helpers of its own into its group. Raises OSError and LookupError."""
+    threads = [int(thread) for thread in _content(f"{group}/cgroup.threads").split()]
+    if len(threads) > 1:
+        threads = [thread for thread in threads if b"(CPU " in _content(f"{tasks}/{thread}/stat")]
+    return threads[0]
+
+
+def _group(text: bytes, number: int) -> str:
+    """The control group of a domain's run in ``/proc/PID/cgroup``. Raises LookupError: none, or of another run."""
     line = next((os.fsdecode(line) for line in text.split(b"\n") if line.startswith(b"0::")), "")
-    return line[3:].removesuffix("/emulator") if pid_files.cgroup_id(line) == number else None
+    if pid_files.cgroup_id(line) != number:
+        raise LookupError(f"{line} is not of run {number}")
+    return line[len("0::") :].removesuffix("/emulator")
 
 
 def _content(file: str) -> bytes:

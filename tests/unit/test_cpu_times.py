@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from kvmwatch.reading import cpu_times
 from kvmwatch.reading.cpu_times import CpuTimes
 
 PID, NUMBER = 4711, 3
@@ -71,6 +73,22 @@ def test_the_fields_are_those_of_libvirt(machine: Machine) -> None:
 @pytest.mark.parametrize("name", ["kvm-nx-lpage-re", "iou-wrk-31", "a) S 1 (b"])
 def test_a_helper_of_the_kernel_beside_a_vcpu_is_none(machine: Machine, name: str) -> None:
     machine.vcpu(0, name, 77, [1000, 1000])
+    assert machine.told() == TOLD
+
+
+def test_what_was_found_once_is_as_it_is_now(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    # not every file system counts what is in a folder, as the kernel's own do
+    monkeypatch.setattr(cpu_times, "_links", lambda group: len(os.listdir(group)))
+    machine.told()
+    machine.vcpu(6, "CPU 6/KVM", 33, [5, 0])  # plugged
+    plugged = {"vcpu.current": 3, "vcpu.6.time": 50_000_000, "vcpu.6.delay": 33_000}
+    assert machine.told() == TOLD | plugged
+    shutil.rmtree(machine.group / "vcpu6")
+    assert machine.told() == TOLD
+    (machine.proc / str(PID)).rename(
+        machine.proc / "4712"
+    )  # its libvirtd counts from 1 again, and so it got the same number
+    machine.write(machine.run / "web1.pid", "4712\n")
     assert machine.told() == TOLD
 
 
