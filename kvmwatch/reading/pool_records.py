@@ -58,7 +58,7 @@ def _judged(described: Described, at_path: AtPath, volumes: Volumes | None, of_f
     path, refreshed = described.path, described.pool.stats if described.pool else PoolStats()
     if not volumes or not of_files:
         return at_path
-    if at_path.fault and not at_path.compared and volumes.there:
+    if at_path.fault and not at_path.figures and not at_path.compared and volumes.there:
         return AtPath(unread=pool_paths.elsewhere(path))  # its daemon is not to be seen, but sees them
     another = at_path.figures and refreshed.capacity is not None and _size(at_path.figures) != refreshed.capacity
     if another and volumes.all_gone:
