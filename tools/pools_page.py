@@ -30,6 +30,7 @@ own; where 5 % of a large pool is plenty and 5 % of a small one is one VM, set o
 
 A volume group's thin pools do fill up: `thin_data` and `thin_metadata` are those of the fullest, from `lvs`. Only root may
 ask that: any other user gets UNKNOWN for a pool with a thin pool, until the check is run [with sudo](install.md#rights).
+One that LVM says is not well (`failed`, `out_of_data`, `metadata_read_only`, `partial`) is CRITICAL.
 
 ## When the storage is not what libvirt believes
 

@@ -235,7 +235,7 @@ class Domain(Record):
 class Pool(Record):
     """One storage pool; ``answered`` is False when its storage did not answer in time.
 
-    Where there is a ``fault`` there are no figures.
+    Where its storage is not there, which is a ``fault``, there are no figures.
     """
 
     uuid: str

@@ -47,10 +47,11 @@ def record(progress: Progress, of_files: bool) -> Pool | None:
         return pool._replace(answered=False, stats=PoolStats())
     at_path = _judged(described, local.at_path, progress.volumes, of_files)
     pool = _with(pool, *local.unread, *([at_path.unread] if at_path.unread else []))
-    if at_path.fault:
+    if at_path.fault and not at_path.figures:
         return pool._replace(stats=PoolStats(), fault=at_path.fault)
     stats, unread = _stats(pool, local, at_path, progress.volumes)
-    return _with(pool, *unread)._replace(stats=stats, dated=at_path.dated)
+    fault = at_path.fault or local.thin.fault
+    return _with(pool, *unread)._replace(stats=stats, dated=at_path.dated, fault=fault)
 
 
 def _judged(described: Described, at_path: AtPath, volumes: Volumes | None, of_files: bool) -> AtPath:
