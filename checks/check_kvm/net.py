@@ -55,7 +55,7 @@ CHECK = plugin.Check(
     groups=Group.NETWORKS | Group.INTERFACE,
     metrics=(
         MetricSpec("leases", "", "DHCP leases in force"),
-        MetricSpec("usage", "%", "DHCP leases, % of the addresses in the network's ranges"),
+        MetricSpec("usage", "%", "DHCP leases, % of the addresses in the network's ranges (IPv4)"),
     ),
     judge=judge,
     conditions=(INACTIVE, BRIDGE),

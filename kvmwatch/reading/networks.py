@@ -128,9 +128,8 @@ def _addresses(root: ElementTree.Element) -> Optional[int]:
         (ip_address(found.get("start", "")), ip_address(found.get("end", "")))
         for found in root.iterfind("ip/dhcp/range")
     ]
-    if not ranges or not all(isinstance(start, IPv4Address) for start, _ in ranges):
-        return None
-    return sum(int(end) - int(start) + 1 for start, end in ranges)
+    sizes = [int(end) - int(start) + 1 for start, end in ranges if isinstance(start, IPv4Address)]
+    return sum(sizes) if sizes else None
 
 
 def _with_bridge(handle: Any, network: Network, links: Links, defined: _Defined) -> Network:
@@ -163,4 +162,6 @@ def _with_leases(handle: Any, network: Network) -> Network:
         for lease in leases
         if lease.get("mac") and lease.get("ipaddr")  # those of IPv6 may be known by another number (DUID) alone
     )
-    return network._replace(leased=leased, stats=network.stats._replace(leases=len(leases)))
+    ranged = network.stats.addresses is not None  # and of those of IPv6, beside them, there is no end
+    number = sum(not ranged or ":" not in str(lease.get("ipaddr")) for lease in leases)
+    return network._replace(leased=leased, stats=network.stats._replace(leases=number))

@@ -41,6 +41,7 @@ KINDS: dict[str, tuple[str, Optional[str]]] = {
     "passthrough": ("<forward mode='passthrough'><pf dev='eth0'/></forward>", None),
     "hostdev": ("<forward mode='hostdev' managed='yes'><pf dev='eth0'/></forward>", None),
 }
+LEASES = [{"mac": f"52:54:00:00:00:0{number}", "ipaddr": f"10.0.0.{number}"} for number in (2, 3, 4)]
 BRIDGED = [kind for kind, (_, bridge) in KINDS.items() if bridge]
 
 
@@ -59,7 +60,7 @@ class Handle:
         self.listed = active
         self.alive = True
         self.xml: str | Exception = f"<network><name>{name}</name>{xml}</network>"
-        self.leases: list[Any] | Exception = [{}, {}, {}]
+        self.leases: list[Any] | Exception = list(LEASES)
         self.asked: Callable[[], Any] = lambda: active
 
     def UUIDString(self) -> str:  # noqa: N802 - libvirt's names
@@ -262,13 +263,17 @@ def test_a_lost_connection_is_nobodys_own(host: Sysfs) -> None:
         ("<dhcp><range start='10.0.0.9' end='10.0.0.9'/><host mac='52:54:00:00:00:01' ip='10.0.0.3'/></dhcp>", 1, 300),
         ("<dhcp><host mac='52:54:00:00:00:01' ip='10.0.0.3'/></dhcp>", None, None),
         ("<dhcp><range start='fd00::2' end='fd00::ffff'/></dhcp>", None, None),
+        ("<dhcp><range start='fd00::2' end='fd00::9'/><range start='10.0.0.2' end='10.0.0.4'/></dhcp>", 3, 100),
     ],
 )  # fmt: skip
 def test_leases_of_the_addresses_there_are(
     host: Sysfs, ranges: str, addresses: Optional[int], usage: Optional[float]
 ) -> None:
-    (found,) = read(host, Handle("lan", f"<bridge name='virbr0'/><ip>{ranges}</ip>"))
-    assert (found.stats.leases, found.stats.addresses, derived.network_usage(found)) == (3, addresses, usage)
+    lan = Handle("lan", f"<bridge name='virbr0'/><ip>{ranges}</ip>")
+    lan.leases = [*LEASES, {"mac": "52:54:00:00:00:04", "ipaddr": "fd00::4"}, {"mac": None, "ipaddr": "fd00::5"}]
+    (found,) = read(host, lan)
+    leases = 3 if addresses else 5
+    assert (found.stats.leases, found.stats.addresses, derived.network_usage(found)) == (leases, addresses, usage)
 
 
 def test_a_network_without_dhcp_has_no_leases(host: Sysfs) -> None:
