@@ -17,7 +17,7 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.pool_kinds import Kind
 from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import Unread
-from kvmwatch.reading import mounts
+from kvmwatch.reading import mounts, zpools
 from kvmwatch.reading.mounts import Mount, Mounts
 
 #: which has the pools: where the modular daemons run, libvirtd does not
@@ -118,10 +118,15 @@ def _look(path: str, kind: Kind, views: Views) -> tuple[str, os.statvfs_result |
         if kind.path == pool_kinds.MOUNT and not (mount and mount.point == where and mount.kind != "autofs"):
             return where, None, f"nothing is mounted at {path}"
         os.fstat(handle)  # XFS that has shut down goes on telling its size, and fails here
-        stopped = f"the file system of {path} takes no writes since an error: see dmesg on the hypervisor"
-        return where, os.statvfs(handle), stopped if mount and mount.stopped else None
+        return where, os.statvfs(handle), _stopped(path, mount) if mount else None
     finally:
         os.close(handle)
+
+
+def _stopped(path: str, mount: Mount) -> str | None:
+    if mount.stopped:
+        return f"the file system of {path} takes no writes since an error: see dmesg on the hypervisor"
+    return zpools.fault(mount.source) if mount.kind == "zfs" else None
 
 
 def _mount(handle: int, views: Views) -> Mount | None:

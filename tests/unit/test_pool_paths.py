@@ -14,7 +14,8 @@ import pytest
 from kvmwatch.model import pool_kinds, states
 from kvmwatch.model.pool_kinds import KINDS
 from kvmwatch.model.snapshot import Pool
-from kvmwatch.reading import mounts, pool_paths
+from kvmwatch.reading import mounts, pool_paths, storage, zpools
+from kvmwatch.reading.deadline import Deadline
 from kvmwatch.reading.mounts import Mount
 from kvmwatch.reading.pool_paths import AtPath, Views, examine
 from kvmwatch.reading.pool_questions import Described, Volumes
@@ -239,6 +240,27 @@ def test_a_file_system_that_tells_its_size_and_is_shut_down(
         patched.setattr(os, "fstat", raising(errno.EIO))  # as XFS does
         found = examine(str(tmp_path), KINDS["dir"], ALONE)
     assert found.fault == f"its directory {tmp_path} does not work: {os.strerror(errno.EIO)}"
+
+
+@pytest.mark.parametrize(
+    ("state", "works"),
+    [("ONLINE\n", True), ("DEGRADED\n", True), ("SUSPENDED\n", False), ("FAULTED\n", False), (None, True)],
+)
+def test_a_zfs_pool_that_does_no_io(
+    state: str | None, works: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """libvirt called it running, with the figures of the last refresh, and df worked as well."""
+    if state:
+        here(tmp_path / "tank")
+        (tmp_path / "tank" / "state").write_text(state)
+    monkeypatch.setattr(zpools, "FOLDER", str(tmp_path))
+    mount = Mount(36, "0:40", "/", str(tmp_path), "zfs", "tank/vms")
+    monkeypatch.setattr(pool_paths, "_mount", lambda _handle, _views: mount)
+    pool = Pool("uuid", "p1", "zfs", states.POOL_RUNNING, True, True, True)
+    as_zfs = storage._look(Described(pool, "/dev/zvol/tank/vms", "tank/vms"), ALONE, Deadline(10)).at_path
+    for found in (examine(str(tmp_path), KINDS["dir"], ALONE), as_zfs):
+        assert (found.fault is None) is works
+        assert works or "its ZFS pool tank is " in str(found.fault)
 
 
 def test_a_fault_of_what_is_there_is_none_of_another_mount_namespace(tmp_path: Path) -> None:
