@@ -19,7 +19,7 @@ from kvmwatch.model import derived
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import NetworkStats
 from kvmwatch.model.snapshot import Network, Snapshot
-from kvmwatch.reading import networks
+from kvmwatch.reading import dnsmasq, networks
 from kvmwatch.reading.deadline import Deadline
 
 DHCP = (
@@ -100,7 +100,7 @@ def read(host: Sysfs, *handles: Handle, uri: str = "network:///system") -> tuple
         isAlive=lambda: all(one.alive for one in handles),
     )
     hypervisor: Any = SimpleNamespace(uri=uri, connection=connection, another=lambda: connection)
-    return networks.read(hypervisor, Deadline(2), host.folder)
+    return networks.read(hypervisor, Deadline(2), host.folder, host.folder)
 
 
 def test_a_network_that_hangs_is_told_and_no_other(host: Sysfs) -> None:
@@ -198,6 +198,29 @@ def test_a_network_that_is_started_anew_meanwhile_is_well(host: Sysfs) -> None:
 
     handle.asked = started
     assert read(host, handle)[0].stats.bridge_up == 1
+
+
+@pytest.mark.parametrize(
+    ("looks", "active", "found"),
+    [
+        ([True], True, True),
+        ([None], True, None),
+        ([False, False], True, False),
+        ([False, True], True, True),  # the network was started anew meanwhile
+        ([False], False, None),  # or stopped
+        ([False], trouble(1), None),
+    ],
+)
+def test_a_dnsmasq_that_has_ended_is_looked_at_twice(
+    host: Sysfs, monkeypatch: pytest.MonkeyPatch, looks: list[Optional[bool]], active: Any, found: Optional[bool]
+) -> None:
+    left = list(looks)
+    monkeypatch.setattr(dnsmasq, "runs", lambda *_: left.pop(0))
+    lan = Handle("lan")
+    lan.asked = lambda: active
+    (network,) = read(host, lan)
+    assert (network.dnsmasq_runs, left) == (found, [])
+    assert bool(network.unread) is isinstance(active, Exception)
 
 
 @pytest.mark.parametrize("uri", ["qemu+ssh://kvm2/system", "test:///default"])

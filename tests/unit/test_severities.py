@@ -42,10 +42,9 @@ def pool(state: int, autostart: bool = True, **more: Any) -> Snapshot:
     return of(pools=(Pool("uuid", "images", "scsi", state, True, autostart, True, **more),))
 
 
-def network(active: bool, up: float | None) -> Snapshot:
-    return of(
-        networks=(Network("uuid", "default", "virbr0", active, True, True, stats=NetworkStats(bridge_up=up)),)
-    )
+def network(active: bool, up: float | None, **more: Any) -> Snapshot:
+    stats = NetworkStats(bridge_up=up)
+    return of(networks=(Network("uuid", "default", "virbr0", active, True, True, stats=stats, **more),))
 
 
 CASES = {
@@ -65,6 +64,7 @@ CASES = {
     "network.link_down": of(vm(interfaces=(interface(link_down=True),))),
     "net.inactive": network(active=False, up=None),
     "net.bridge": network(active=True, up=0),
+    "net.dnsmasq": network(active=True, up=1, dnsmasq_runs=False),
     "process.stray": of(processes=(Process(1, 1, None, "stray", 0, known=False),)),
     "pool.inactive": pool(states.POOL_INACTIVE),
     "pool.degraded": pool(states.POOL_DEGRADED),
