@@ -30,6 +30,7 @@ own; where 5 % of a large pool is plenty and 5 % of a small one is one VM, set o
 
 A volume group's thin pools do fill up: `thin_data` and `thin_metadata` are those of the fullest, from `lvs`. Only root may
 ask that: any other user gets UNKNOWN for a pool with a thin pool, until the check is run [with sudo](install.md#rights).
+One that LVM says is not well (`failed`, `out_of_data`, `metadata_read_only`, `partial`) is CRITICAL.
 
 ## When the storage is not what libvirt believes
 
@@ -39,6 +40,8 @@ libvirt calls a pool running until somebody refreshes it. On the hypervisor itse
 |---|---|
 | nothing is mounted where a file system should be (also by a bind mount); the directory is gone, is a file, a symlink to nothing | CRITICAL |
 | the path does not work: a stale NFS handle, an I/O error, a FUSE program that ended | CRITICAL |
+| its file system is mounted for writing, and the kernel lets nobody write since an error (`errors=remount-ro`) | CRITICAL |
+| its ZFS pool does no I/O (`SUSPENDED`, `FAULTED`, ...; `DEGRADED` works) | CRITICAL |
 | none of its volumes is there, and the file system has another size than at the last refresh: the one below a lost mount | CRITICAL |
 | it gives no answer (a dead NFS server) | UNKNOWN: `its storage does not answer` |
 | this user may not look into it | libvirt's figures, and it is said that they are as old as the last refresh of the pool or change of a volume |

@@ -28,6 +28,10 @@ A state with *brief* or *job* passes by itself, and is trouble when it does not:
 How long it has lasted is what the runs of the same command line have seen (kept in `--state-dir`): the first says
 "first seen now". The limits are the thresholds of the metrics `brief` and `job`, which a VM can have of its own.
 
+libvirt knows why a VM is shut off only until its daemon is restarted: then `crashed`, `failed` and `migrated` are `unknown`.
+So a VM that has to run is to have autostart or `expect="running"`, by which it stays CRITICAL; and one that was moved away
+for good is to be undefined where it was (`virsh migrate --undefinesource`).
+
 | state | reason | any | running | shutoff | paused |
 |---|---|---|---|---|---|
 """

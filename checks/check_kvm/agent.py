@@ -24,7 +24,8 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     connected = running = 0
     for domain, subject in verdict.domains(snapshot, parts=_keys):
         if domain.state not in (states.RUNNING, states.BLOCKED):
-            continue  # nothing runs in it
+            subject.say(Ok, f"{states.label(domain.state)}, no guest agent runs in it")
+            continue
         running += 1
         if any(part.group is Group.DEFINITION for part in domain.unread):
             continue  # whether it has a channel is not known, which is said

@@ -25,13 +25,13 @@ ERROR = Condition("error", Critical, "I/O errors of the disk hold the domain")
 
 
 def judge(snapshot: Snapshot, verdict: Verdict) -> None:
-    """Judge the disks of every active domain; drives for media (CD-ROM, floppy) are no disks."""
+    """Judge the disks of every active domain; drives for media are none, unless one holds the domain."""
     throughput: dict[str, float | None] = {}
     latency: dict[str, float | None] = {}
     disks = 0
     for domain, owner in verdict.domains(snapshot, parts=_keys):
         for disk in domain.disks:
-            if disk.removable:
+            if disk.removable and not disk.error:
                 continue
             disks += 1
             subject = verdict.part(domain, owner, disk.name, disk.name, disk.unread)

@@ -21,14 +21,12 @@ _REPORTED = ("usage", "swap")  # by the guest
 def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     """Judge every active domain."""
     usages: dict[str, float | None] = {}
-    rss = 0.0
     for domain, subject in verdict.domains(snapshot):
         usage = derived.memory_usage(domain)
         usages[domain.name] = usage
         subject.rank = usage or 0
         subject.measure("usage", usage, most=100)
         subject.measure("rss", domain.stats.memory_rss)
-        rss += domain.stats.memory_rss or 0
         subject.measure("swap", _swap(domain))
         balloon = derived.percent(domain.stats.memory_current, domain.stats.memory_maximum)
         subject.measure("balloon", balloon, most=100)

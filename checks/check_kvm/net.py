@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from check_kvm.frame import plugin
 from check_kvm.frame.conditions import Condition
 from check_kvm.frame.phrases import count, highest
@@ -14,6 +16,7 @@ from kvmwatch.model.snapshot import Network, Snapshot
 
 INACTIVE = Condition("inactive", Critical, "it has autostart and is inactive")
 BRIDGE = Condition("bridge", Critical, "it is active, and its bridge is down or gone")
+DNSMASQ = Condition("dnsmasq", Critical, "what gives its guests addresses and names has ended")
 
 
 def judge(snapshot: Snapshot, verdict: Verdict) -> None:
@@ -22,7 +25,8 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     for network in snapshot.networks:
         subject = verdict.subject(network.name, network.name, unread=network.unread)
         verdict.owe(network.name)
-        subject.say(*_state(network))
+        for found, text in [*_said(network)] or [(Ok, "active" if network.active else "inactive")]:
+            subject.say(found, text)
         leases[network.name] = number = network.stats.leases
         subject.rank = number or 0
         subject.excused = not network.active
@@ -37,28 +41,28 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     verdict.overview = ", ".join([*parts, *highest("leases", leases, "")])
 
 
-def _state(network: Network) -> tuple[ServiceState | Condition, str]:
-    if not network.active:
-        if network.autostart:
-            return INACTIVE, "inactive though it should be active (autostart)"
-        return Ok, "inactive"
+def _said(network: Network) -> Iterator[tuple[ServiceState | Condition, str]]:
+    """What is said of it apart from its figures, when something is wrong."""
+    if not network.active and network.autostart:
+        yield INACTIVE, "inactive though it should be active (autostart)"
     if network.stats.bridge_up == 0:
-        return BRIDGE, f"its bridge {network.bridge} is {'down' if network.bridge_found else 'gone'}"
-    return Ok, "active"
+        yield BRIDGE, f"its bridge {network.bridge} is {'down' if network.bridge_found else 'gone'}"
+    if network.dnsmasq_runs is False:
+        yield DNSMASQ, "its dnsmasq has ended: restart virtnetworkd (or libvirtd), which starts it again"
 
 
 CHECK = plugin.Check(
     name="net",
-    description="Judges virtual networks: state, and on the hypervisor itself their bridge.\n"
+    description="Judges virtual networks: state, and on the hypervisor itself their bridge and dnsmasq.\n"
     "-d and -x select networks.",
     # the taps of the VMs tell whether bridges can be seen from here, where one is missing
     groups=Group.NETWORKS | Group.INTERFACE,
     metrics=(
         MetricSpec("leases", "", "DHCP leases in force"),
-        MetricSpec("usage", "%", "DHCP leases, % of the addresses in the network's ranges"),
+        MetricSpec("usage", "%", "DHCP leases, % of the addresses in the network's ranges (IPv4)"),
     ),
     judge=judge,
-    conditions=(INACTIVE, BRIDGE),
+    conditions=(INACTIVE, BRIDGE, DNSMASQ),
     of_each_domain=False,
     selects="network",
 )

@@ -33,7 +33,7 @@ class StateVerdict(Record):
 INACTIVE = Condition("inactive", Critical, "it has autostart and is inactive")
 DEGRADED = Condition("degraded", Critical, "it works without redundancy")
 INACCESSIBLE = Condition("inaccessible", Critical, "it cannot be reached")
-GONE = Condition("gone", Critical, "its directory or its mount is gone")
+GONE = Condition("gone", Critical, "its directory or its mount is gone, or of no use")
 NOT_ANSWERING = Condition("not_answering", Unknown, "its storage does not answer")
 
 STATES = (

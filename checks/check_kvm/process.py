@@ -22,7 +22,6 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
     """Judge the process of every active domain, and every stray one."""
     processes = {process.uuid: process for process in snapshot.processes if process.known}
     cpus: dict[str, float | None] = {}
-    rss = 0.0
     for domain, subject in verdict.domains(snapshot, needs_answer=False):
         process = processes.get(domain.uuid)
         if process is None:
@@ -41,7 +40,6 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
         subject.say(Ok, f"PID {process.pid}")
         cpus[domain.name] = values["cpu"]
         subject.rank = values["cpu"] or 0
-        rss += values["rss"] or 0
     strays = [process for process in snapshot.processes if not process.known]
     for process in strays:
         name = process.name or process.uuid or "without a name"

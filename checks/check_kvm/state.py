@@ -56,7 +56,10 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
         verdict.put((), "uptime", _uptime(one, snapshot.time) if one else None, own)
     drawn = _DRAWN[:1] if verdict.alone else _DRAWN
     for state, name in enumerate(states.NAMES):
-        total.judge(name, counts[state], quiet=True)
+        if snapshot.has(Group.NONE):  # else there may be others
+            # one that does not tell its state may be in any
+            untold = counts[states.NOSTATE] if state != states.NOSTATE else 0
+            total.judge_number(name, counts[state], counts[state] + untold)
         if state in drawn:
             verdict.put((), name, counts[state])
     for metric, seconds in lasted.items():

@@ -67,6 +67,8 @@ def _config(options: argparse.Namespace) -> Outcome:
     # an agent at an endpoint is on the hypervisor itself
     chosen = services.checks(options.check, uri or (DEFAULT_URI if options.endpoint else options.uri))
     snapshot = _named(options, deadline)
+    found = [(domain.name, domain.uuid) for domain in snapshot.domains]
+    unmatched = Selection.parse(options.domain, ()).unmatched(found, snapshot.uuids)
     site = Site(
         host=options.host or _host_name(options.uri),
         uri=uri,
@@ -82,6 +84,7 @@ def _config(options: argparse.Namespace) -> Outcome:
     if options.vm_host:
         snapshot = homes.ours(snapshot)
     snapshot, notes = wishes.permitted(snapshot, config.allowed)
+    notes += [f"no domain matches -d {text}, or -x leaves it out" for text in unmatched]
     if options.format == "nagios" and options.active and config.judges:  # in Icinga vars.kvm_config may say it
         notes.append(f"{options.config}: {_NOT_READ}")
 

@@ -9,7 +9,7 @@ from check_kvm.frame import judging, perfdata
 from check_kvm.frame.check_options import add_choice, add_site_options
 from check_kvm.frame.plugin import Check
 
-from kvmwatch.command.options import add_allow_http, add_common, path, seconds
+from kvmwatch.command.options import add_allow_http, add_common, not_empty, path, seconds
 from nagios_kvm import services
 from nagios_kvm.definitions import host_name
 from nagios_kvm.vm_hosts import VmHost
@@ -57,6 +57,7 @@ def add_config(config: argparse.ArgumentParser) -> None:
     )
     config.add_argument(
         "--validate",
+        type=not_empty,
         metavar="COMMAND",
         help="put the old file back when this fails, or is not done within -t, "
         "e.g. 'nagios4 -v /etc/nagios4/nagios.cfg'; what VMs' metadata ask for and it refuses is left out",
@@ -67,7 +68,7 @@ def add_config(config: argparse.ArgumentParser) -> None:
         help="replace the file also when most of what was in it would be gone, when it is another hypervisor's "
         "(or this one's under another --host), or when nagios_kvm did not make it",
     )
-    config.add_argument("--reload", metavar="COMMAND", help="run this after a change, within -t")
+    config.add_argument("--reload", type=not_empty, metavar="COMMAND", help="run this after a change, within -t")
     config.add_argument(
         "--active", action="store_true", help="let each service run its check, instead of waiting for publish"
     )
@@ -80,6 +81,7 @@ def add_config(config: argparse.ArgumentParser) -> None:
     )
     config.add_argument(
         "--check-uri",
+        type=not_empty,
         metavar="URI",
         help="libvirt URI for the checks (default: --uri; with --endpoint the default of the checks there)",
     )

@@ -195,6 +195,13 @@ def path(text: str) -> str:
     return text
 
 
+def not_empty(text: str) -> str:
+    """Check that there is something, for the same reason."""
+    if not text:
+        raise Refused("it is empty; is the variable set that should have it?")
+    return text
+
+
 def seconds(text: str) -> float:
     """Read a time limit in seconds: more than 0, less than forever."""
     try:

@@ -235,7 +235,7 @@ class Domain(Record):
 class Pool(Record):
     """One storage pool; ``answered`` is False when its storage did not answer in time.
 
-    Where there is a ``fault`` there are no figures.
+    Where its storage is not there, which is a ``fault``, there are no figures.
     """
 
     uuid: str
@@ -267,6 +267,9 @@ class Network(Record):
     stats: NetworkStats = NetworkStats()
     unread: Unreads = ()
     leased: tuple[tuple[str, str], ...] = ()  # MAC and IP address of each lease in force
+    dnsmasq_runs: Optional[bool] = (
+        None  # which gives its guests addresses and names; None: it has none, or who knows
+    )
 
 
 class Uplink(Record):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import libvirt
 
+from kvmwatch.model import states
 from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Unread
@@ -20,8 +21,8 @@ _SHARE = 0.5  # of the time that is left may go into waiting for agents that do 
 def with_filesystems(
     hypervisor: Hypervisor, domains: tuple[Domain, ...], deadline: Deadline
 ) -> tuple[Domain, ...]:
-    """Give the domains with what their agents report, or why there is nothing of one."""
-    asked = [domain.uuid for domain in domains if domain.agent_connected]
+    """Give the domains with what their agents report, or why there is nothing of one that runs."""
+    asked = [domain.uuid for domain in domains if _answers(domain)]
     half = deadline.share(_SHARE)
     try:
         found, _ = lanes.each_chunk(
@@ -38,10 +39,15 @@ def with_filesystems(
     told = dict(found)
     return tuple(
         _with(domain, told.get(domain.uuid, f"the guest agent did not answer within {half.seconds:.2g} s"))
-        if domain.agent_connected
+        if _answers(domain)
         else domain
         for domain in domains
     )
+
+
+def _answers(domain: Domain) -> bool:
+    """Whether it has an agent that can: in a domain that is paused none runs."""
+    return bool(domain.agent_connected) and domain.state in (states.RUNNING, states.BLOCKED)
 
 
 def _with(domain: Domain, told: Fields | str) -> Domain:

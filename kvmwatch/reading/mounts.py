@@ -7,12 +7,16 @@ its systemd unit, one in a container, a libvirtd in a namespace of its own.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Optional
 
 from kvmwatch.model.record import Record
 
 _ESCAPED = re.compile(r"\\([0-7]{3})")  # space, tab, newline and backslash
+#: options by which ext4 says that it has stopped (Linux 6.15)
+_STOPPED = ("emergency_ro", "shutdown")
+#: file systems that the kernel makes read-only after an error, and none that is so by its nature
+_MADE_READ_ONLY = ("ext2", "ext3", "ext4", "btrfs", "f2fs", "jfs", "nilfs2", "ocfs2", "vfat")
 
 
 class Mount(Record):
@@ -24,6 +28,7 @@ class Mount(Record):
     point: str
     kind: str  # ext4, nfs4, autofs, ...
     source: str = ""  # /dev/mapper/vg0-images, nas:/export, ...
+    stopped: bool = False  # it is mounted for writing, and since an error nothing can be written
 
 
 Mounts = tuple[Mount, ...]
@@ -43,8 +48,17 @@ def of_file(path: str) -> Mounts:
 
 def _mount(line: str) -> Mount:
     fields = line.rstrip("\n").split(" ")
-    kind, source = fields[fields.index("-") + 1 :][:2]  # optional fields of any number end with it
-    return Mount(int(fields[0]), fields[2], _plain(fields[3]), _plain(fields[4]), kind, _plain(source))
+    kind, source, options = fields[fields.index("-") + 1 :][:3]  # optional fields of any number end with it
+    return Mount(
+        *(int(fields[0]), fields[2], _plain(fields[3]), _plain(fields[4]), kind, _plain(source)),
+        stopped=_stopped(kind, fields[5].split(","), options.split(",")),
+    )
+
+
+def _stopped(kind: str, of_mount: Collection[str], of_filesystem: Collection[str]) -> bool:
+    # who mounts it read-only, or remounts it so, does that with the mount as well
+    read_only = "ro" in of_filesystem and "ro" not in of_mount
+    return (read_only and kind in _MADE_READ_ONLY) or any(option in of_filesystem for option in _STOPPED)
 
 
 def _plain(text: str) -> str:

@@ -11,7 +11,7 @@ import libvirt
 from kvmwatch.model.groups import Group
 from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import Network, Unread
-from kvmwatch.reading import control
+from kvmwatch.reading import control, dnsmasq
 from kvmwatch.reading.connection import UNSUPPORTED, Connection, is_local, of_it_alone, one_line
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch.reading.hypervisor import Hypervisor
@@ -32,17 +32,26 @@ class _Defined(Record):
     addresses: Optional[int]  # in its DHCP ranges; of IPv6, where they have no end, none
 
 
+class _Here(Record):
+    """Where this machine tells more of a network than libvirt does."""
+
+    links: Links
+    run: str  # the folder of pid files
+
+
 _NOT_KNOWN = _Defined(bridge=None, open_vswitch=False, dhcp=True, addresses=None)
 
 
-def read(hypervisor: Hypervisor, deadline: Deadline, folder: str = FOLDER) -> tuple[Network, ...]:
+def read(
+    hypervisor: Hypervisor, deadline: Deadline, folder: str = FOLDER, run: str = "/run"
+) -> tuple[Network, ...]:
     """Read all virtual networks, sorted by name; one that vanishes meanwhile is left out, one that hangs is told.
 
     Raises libvirtError when they cannot be listed. That a bridge is not found may only mean that it cannot be
     seen from here: :mod:`~kvmwatch.reading.ways` tells.
     """
     connection = hypervisor.connection
-    links = Links(folder) if is_local(hypervisor.uri) else None
+    here = _Here(Links(folder), run) if is_local(hypervisor.uri) else None
     everything, active, autostart, persistent = (
         {network.UUIDString(): network for network in connection.listAllNetworks(flag)}
         for flag in (
@@ -59,7 +68,7 @@ def read(hypervisor: Hypervisor, deadline: Deadline, folder: str = FOLDER) -> tu
 
     def questioner() -> Callable[[str], Optional[Network]]:
         another = hypervisor.another()
-        return lambda uuid: _looked_up(another, listed[uuid], links)
+        return lambda uuid: _looked_up(another, listed[uuid], here)
 
     # a hook of one that does not end makes whoever looks at it wait
     walked = walk(listed, questioner, deadline, control.patience(deadline), lanes=1)
@@ -68,10 +77,10 @@ def read(hypervisor: Hypervisor, deadline: Deadline, folder: str = FOLDER) -> tu
     return tuple(sorted((*walked.answers.values(), *silent), key=lambda network: network.name))
 
 
-def _looked_up(connection: Connection, network: Network, links: Optional[Links]) -> Optional[Network]:
+def _looked_up(connection: Connection, network: Network, here: Optional[_Here]) -> Optional[Network]:
     """None when it is gone. Raises libvirtError when the connection is."""
     try:
-        return _read_one(connection.networkLookupByUUIDString(network.uuid), network, links)
+        return _read_one(connection.networkLookupByUUIDString(network.uuid), network, here)
     except libvirt.libvirtError as error:
         if error.get_error_code() != libvirt.VIR_ERR_NO_NETWORK:
             if not connection.isAlive():
@@ -80,7 +89,7 @@ def _looked_up(connection: Connection, network: Network, links: Optional[Links])
         return None
 
 
-def _read_one(handle: Any, network: Network, links: Optional[Links]) -> Network:
+def _read_one(handle: Any, network: Network, here: Optional[_Here]) -> Network:
     """Raises libvirtError when the network, or the connection, is gone."""
     defined, why = _definition(handle)
     if why:
@@ -89,8 +98,8 @@ def _read_one(handle: Any, network: Network, links: Optional[Links]) -> Network:
     if not network.active:
         return network
     network = network._replace(stats=network.stats._replace(addresses=defined.addresses))
-    if links and defined.bridge:
-        network = _with_bridge(handle, network, links, defined)
+    if here and defined.bridge:
+        network = _with_bridge(handle, _with_dnsmasq(handle, network, here.run), here.links, defined)
     return _with_leases(handle, network) if defined.dhcp else network
 
 
@@ -128,9 +137,18 @@ def _addresses(root: ElementTree.Element) -> Optional[int]:
         (ip_address(found.get("start", "")), ip_address(found.get("end", "")))
         for found in root.iterfind("ip/dhcp/range")
     ]
-    if not ranges or not all(isinstance(start, IPv4Address) for start, _ in ranges):
-        return None
-    return sum(int(end) - int(start) + 1 for start, end in ranges)
+    sizes = [int(end) - int(start) + 1 for start, end in ranges if isinstance(start, IPv4Address)]
+    return sum(sizes) if sizes else None
+
+
+def _with_dnsmasq(handle: Any, network: Network, run: str) -> Network:
+    runs = dnsmasq.runs(network.name, run)
+    if runs is False:  # or it was stopped, or started anew, since it was listed
+        try:
+            runs = dnsmasq.runs(network.name, run) if handle.isActive() else None
+        except libvirt.libvirtError as error:
+            return _without(network, "dnsmasq", of_it_alone(error, handle))
+    return network._replace(dnsmasq_runs=runs)
 
 
 def _with_bridge(handle: Any, network: Network, links: Links, defined: _Defined) -> Network:
@@ -163,4 +181,6 @@ def _with_leases(handle: Any, network: Network) -> Network:
         for lease in leases
         if lease.get("mac") and lease.get("ipaddr")  # those of IPv6 may be known by another number (DUID) alone
     )
-    return network._replace(leased=leased, stats=network.stats._replace(leases=len(leases)))
+    ranged = network.stats.addresses is not None  # and of those of IPv6, beside them, there is no end
+    number = sum(not ranged or ":" not in str(lease.get("ipaddr")) for lease in leases)
+    return network._replace(leased=leased, stats=network.stats._replace(leases=number))

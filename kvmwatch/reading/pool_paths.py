@@ -17,8 +17,8 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.pool_kinds import Kind
 from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import Unread
-from kvmwatch.reading import mounts
-from kvmwatch.reading.mounts import Mounts
+from kvmwatch.reading import mounts, zpools
+from kvmwatch.reading.mounts import Mount, Mounts
 
 #: which has the pools: where the modular daemons run, libvirtd does not
 _DAEMONS = ("virtstoraged", "libvirtd")
@@ -26,7 +26,10 @@ _COMM = 15  # bytes of a program's name that the kernel keeps
 
 
 class AtPath(Record):
-    """What was found at a pool's path: figures, or what is wrong, or why it is not known."""
+    """What was found at a pool's path: figures, or what is wrong, or why it is not known.
+
+    A file system that is there and of no use has both figures and a fault.
+    """
 
     figures: Optional[os.statvfs_result] = None
     fault: Optional[str] = None
@@ -110,18 +113,27 @@ def _look(path: str, kind: Kind, views: Views) -> tuple[str, os.statvfs_result |
     handle = os.open(_bytes(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         where = _text(os.readlink(b"/proc/self/fd/%d" % handle))
-        if kind.path == pool_kinds.MOUNT and not _is_mount_point(handle, where, views):
+        mount = _mount(handle, views)
+        # its place is that of a mount also where one was bound, which shares its device
+        if kind.path == pool_kinds.MOUNT and not (mount and mount.point == where and mount.kind != "autofs"):
             return where, None, f"nothing is mounted at {path}"
-        return where, os.statvfs(handle), None
+        os.fstat(handle)  # XFS that has shut down goes on telling its size, and fails here
+        return where, os.statvfs(handle), _stopped(path, mount) if mount else None
     finally:
         os.close(handle)
 
 
-def _is_mount_point(handle: int, where: str, views: Views) -> bool:
-    """Whether this directory is where a file system is mounted: also one bound there, which shares its device."""
+def _stopped(path: str, mount: Mount) -> str | None:
+    if mount.stopped:
+        return f"the file system of {path} takes no writes since an error: see dmesg on the hypervisor"
+    return zpools.fault(mount.source) if mount.kind == "zfs" else None
+
+
+def _mount(handle: int, views: Views) -> Mount | None:
+    """What an open directory is in; None: that was mounted since they were read."""
     with open(f"/proc/self/fdinfo/{handle}", encoding="ascii") as lines:
         mount_id = next(int(line.split()[1]) for line in lines if line.startswith("mnt_id:"))
-    return any(mount.id == mount_id and mount.point == where and mount.kind != "autofs" for mount in views.ours)
+    return next((mount for mount in views.ours if mount.id == mount_id), None)
 
 
 def _fault(path: str, kind: Kind, error: OSError) -> str:

@@ -47,10 +47,11 @@ def record(progress: Progress, of_files: bool) -> Pool | None:
         return pool._replace(answered=False, stats=PoolStats())
     at_path = _judged(described, local.at_path, progress.volumes, of_files)
     pool = _with(pool, *local.unread, *([at_path.unread] if at_path.unread else []))
-    if at_path.fault:
+    if at_path.fault and not at_path.figures:
         return pool._replace(stats=PoolStats(), fault=at_path.fault)
     stats, unread = _stats(pool, local, at_path, progress.volumes)
-    return _with(pool, *unread)._replace(stats=stats, dated=at_path.dated)
+    fault = at_path.fault or local.thin.fault
+    return _with(pool, *unread)._replace(stats=stats, dated=at_path.dated, fault=fault)
 
 
 def _judged(described: Described, at_path: AtPath, volumes: Volumes | None, of_files: bool) -> AtPath:
@@ -58,7 +59,7 @@ def _judged(described: Described, at_path: AtPath, volumes: Volumes | None, of_f
     path, refreshed = described.path, described.pool.stats if described.pool else PoolStats()
     if not volumes or not of_files:
         return at_path
-    if at_path.fault and not at_path.compared and volumes.there:
+    if at_path.fault and not at_path.figures and not at_path.compared and volumes.there:
         return AtPath(unread=pool_paths.elsewhere(path))  # its daemon is not to be seen, but sees them
     another = at_path.figures and refreshed.capacity is not None and _size(at_path.figures) != refreshed.capacity
     if another and volumes.all_gone:

@@ -19,12 +19,12 @@ from kvmwatch.model import pool_kinds, states
 from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Pool, Unread
-from kvmwatch.reading import pool_paths, thin_pools
+from kvmwatch.reading import pool_paths, thin_pools, zpools
 from kvmwatch.reading.connection import Connection, is_local, is_of_session, is_ssh, one_line, uri_scheme
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch.reading.hypervisor import Hypervisor
 from kvmwatch.reading.lanes import PATIENCE, Crew
-from kvmwatch.reading.pool_paths import Views
+from kvmwatch.reading.pool_paths import AtPath, Views
 from kvmwatch.reading.pool_questions import Described, Volumes, count_volumes, describe
 from kvmwatch.reading.pool_records import Local, Progress, record
 
@@ -161,6 +161,8 @@ def _look(described: Described, views: Views, deadline: Deadline) -> Local:
     kind = pool_kinds.of(described.pool.kind)
     if kind.local and described.path:
         return Local(pool_paths.examine(described.path, kind, views))
+    if kind.name == "zfs":
+        return Local(AtPath(fault=zpools.fault(described.source), compared=True))
     if kind.name == "logical" and thin_pools.active(described.source):
         try:
             return Local(thin=thin_pools.use(described.source, deadline.remaining() * _SHARE_OF_LVS))

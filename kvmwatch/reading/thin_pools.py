@@ -8,6 +8,7 @@ is one can be seen by everybody, in sysfs.
 from __future__ import annotations
 
 import os
+from typing import Optional
 
 from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.metrics import Value
@@ -21,6 +22,7 @@ class Use(Record):
 
     data: Value = None
     metadata: Value = None
+    fault: Optional[str] = None  # what LVM says is wrong with one; that may have no figures
 
 
 def active(group: str, sys: str = "/sys") -> bool:
@@ -48,7 +50,7 @@ def use(group: str, seconds: float) -> Use:
 
 
 def fullest(report: str) -> Use:
-    """The highest percentages of lvs's JSON. Raises KvmwatchError for anything else than that."""
+    """The highest percentages of lvs's JSON, and what is wrong. Raises KvmwatchError for anything else."""
     import json  # noqa: PLC0415 - few hypervisors have thin pools
 
     try:
@@ -56,8 +58,13 @@ def fullest(report: str) -> Use:
         data, metadata = (
             [float(row[field]) for row in rows if row[field]] for field in ("data_percent", "metadata_percent")
         )
+        # failed, out_of_data, metadata_read_only; partial: a disk of it is missing
+        ill = [f"{row['lv_name']} ({health})" for row in rows if (health := row["lv_health_status"])]
     except (ValueError, KeyError, TypeError) as error:
         raise KvmwatchError("lvs does not answer in its JSON; try 'lvs --reportformat json'") from error
+    if ill:
+        fault = f"LVM says that its thin pool {', '.join(ill)} is not well: see 'lvs -o +lv_health_status'"
+        return Use(max(data, default=None), max(metadata, default=None), fault)
     if not data or not metadata:  # an inactive one has none
         raise KvmwatchError("lvs does not say; try 'lvs -o name,data_percent,metadata_percent'")
     return Use(max(data), max(metadata))
@@ -72,7 +79,7 @@ def _lvs(group: str, seconds: float) -> str:
         raise KvmwatchError("there is no lvs; install lvm2")
     command = (
         *(program, "--reportformat", "json", "--select", "segtype=thin-pool"),
-        *("--options", "lv_name,data_percent,metadata_percent", "--", group),
+        *("--options", "lv_name,data_percent,metadata_percent,lv_health_status", "--", group),
     )
     try:
         ran = subprocess.run(

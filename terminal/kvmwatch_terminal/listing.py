@@ -10,7 +10,7 @@ from operator import or_
 from typing import NamedTuple
 
 from kvmwatch.command.frame import Outcome
-from kvmwatch.command.options import Parser, add_common, takes
+from kvmwatch.command.options import Parser, add_common, not_empty, takes
 from kvmwatch.model.groups import Group
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Snapshot
@@ -78,6 +78,7 @@ def add_options(command: Parser) -> None:
         )
     command.add_argument(
         "--on",
+        type=not_empty,
         action="append",
         default=[],
         metavar="WHAT",

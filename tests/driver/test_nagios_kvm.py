@@ -518,6 +518,17 @@ def test_a_host_that_notifies_nobody_is_told(command: Command, tmp_path: Path) -
     assert command(*config).err == "", "it is said of what is new"
 
 
+def test_a_pattern_that_selects_nothing_is_said(command: Command, tmp_path: Path) -> None:
+    patterns = ("-d", "web1", "-d", "wbe2", "-d", "db*", "-x", "db*")
+    ran = command(
+        "nagios_kvm", "config", "--format", "nagios", *HOST, *patterns, "--output", str(tmp_path / "vms.cfg")
+    )
+    assert (ran.code, ran.err.splitlines()) == (
+        0,
+        [f"nagios_kvm: no domain matches -d {text}, or -x leaves it out" for text in ("wbe2", "db*")],
+    )
+
+
 @pytest.mark.parametrize("format_", ["nagios", "icinga2"])
 def test_a_group_that_there_is_not_is_left_out(command: Command, tmp_path: Path, format_: str) -> None:
     """What one VM says in its metadata keeps none of the others from its services; tests/systems has a real one."""

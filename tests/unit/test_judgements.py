@@ -8,10 +8,11 @@ from check_kvm.frame.judging import all_checks
 from check_kvm.frame.siteconfig import SiteConfig
 
 from kvmwatch.model import states
+from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import DiskStats, PoolStats
 from kvmwatch.model.policy import Policy
 from kvmwatch.model.rates import samples, with_rates
-from kvmwatch.model.snapshot import Disk, Domain, Interface, Pool, Snapshot
+from kvmwatch.model.snapshot import Disk, Domain, Interface, Pool, Snapshot, Unread
 from kvmwatch.reading import records
 
 GIB = 1 << 30
@@ -136,3 +137,39 @@ def test_a_value_that_is_written_like_its_limit_is_just_over_it(used: float, say
     text, code = judged("pool", Snapshot("qemu:///system", 0, 0, pools=(pool,)))
     assert code == (CRITICAL if says else WARNING), text
     assert (says or "over 85 %") in text
+
+
+@pytest.mark.parametrize(
+    ("running", "held", "given", "codes"),
+    [
+        (4, 1, "running=5:", 3),  # it is perhaps the fifth, which somebody starts just now
+        (3, 1, "running=5:", 2),
+        (5, 1, "running=4", 2),
+        (4, 1, "running=4", 3),
+        (2, 0, "running=3:", 2),
+        (3, 0, "running=3:", 0),
+        (2, 1, "nostate=0", 2),
+    ],
+)
+def test_a_number_of_vms_counts_those_that_do_not_tell_their_state_as_either(
+    running: int, held: int, given: str, codes: int
+) -> None:
+    """One that was held made 'running 4 (under 5)' of five that ran."""
+    told = [Domain(f"r{n}", f"r{n}", n + 1, states.RUNNING, 1, 0) for n in range(running)]
+    untold = [Domain(f"h{n}", f"h{n}", None, states.NOSTATE, 0, 0, not_responding=5.0) for n in range(held)]
+    (check,) = (check for check in all_checks() if check.name == "state")
+    thresholds = plugin.checked_thresholds(check, SiteConfig(), critical=[given])
+    snapshot = Snapshot("qemu:///system", 0, 0, domains=(*told, *untold))
+    verdict = plugin.judged(check, snapshot, thresholds)
+    assert verdict.state.code == codes, output.render("state", verdict)
+    without_list = snapshot._replace(unread=(Unread(Group.NONE, "list of VMs", "it hangs"),))
+    assert plugin.judged(check, without_list, thresholds).state.code == 3
+
+
+def test_a_drive_whose_medium_holds_the_vm_is_named() -> None:
+    drive = Disk("hda", device="cdrom", kind="file")
+    domain = Domain("uuid", "web1", 1, states.PAUSED, 5, 0, disks=(drive,))
+    assert judged("disk", of(domain))[1] == OK
+    text, code = judged("disk", of(domain._replace(disks=(drive._replace(error="I/O error"),))))
+    assert (code, "web1 hda I/O error" in text) == (CRITICAL, True), text
+    assert "hda." not in text, "it has no values to draw"

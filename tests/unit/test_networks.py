@@ -19,7 +19,7 @@ from kvmwatch.model import derived
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import NetworkStats
 from kvmwatch.model.snapshot import Network, Snapshot
-from kvmwatch.reading import networks
+from kvmwatch.reading import dnsmasq, networks
 from kvmwatch.reading.deadline import Deadline
 
 DHCP = (
@@ -41,6 +41,7 @@ KINDS: dict[str, tuple[str, Optional[str]]] = {
     "passthrough": ("<forward mode='passthrough'><pf dev='eth0'/></forward>", None),
     "hostdev": ("<forward mode='hostdev' managed='yes'><pf dev='eth0'/></forward>", None),
 }
+LEASES = [{"mac": f"52:54:00:00:00:0{number}", "ipaddr": f"10.0.0.{number}"} for number in (2, 3, 4)]
 BRIDGED = [kind for kind, (_, bridge) in KINDS.items() if bridge]
 
 
@@ -59,7 +60,7 @@ class Handle:
         self.listed = active
         self.alive = True
         self.xml: str | Exception = f"<network><name>{name}</name>{xml}</network>"
-        self.leases: list[Any] | Exception = [{}, {}, {}]
+        self.leases: list[Any] | Exception = list(LEASES)
         self.asked: Callable[[], Any] = lambda: active
 
     def UUIDString(self) -> str:  # noqa: N802 - libvirt's names
@@ -99,7 +100,7 @@ def read(host: Sysfs, *handles: Handle, uri: str = "network:///system") -> tuple
         isAlive=lambda: all(one.alive for one in handles),
     )
     hypervisor: Any = SimpleNamespace(uri=uri, connection=connection, another=lambda: connection)
-    return networks.read(hypervisor, Deadline(2), host.folder)
+    return networks.read(hypervisor, Deadline(2), host.folder, host.folder)
 
 
 def test_a_network_that_hangs_is_told_and_no_other(host: Sysfs) -> None:
@@ -199,6 +200,29 @@ def test_a_network_that_is_started_anew_meanwhile_is_well(host: Sysfs) -> None:
     assert read(host, handle)[0].stats.bridge_up == 1
 
 
+@pytest.mark.parametrize(
+    ("looks", "active", "found"),
+    [
+        ([True], True, True),
+        ([None], True, None),
+        ([False, False], True, False),
+        ([False, True], True, True),  # the network was started anew meanwhile
+        ([False], False, None),  # or stopped
+        ([False], trouble(1), None),
+    ],
+)
+def test_a_dnsmasq_that_has_ended_is_looked_at_twice(
+    host: Sysfs, monkeypatch: pytest.MonkeyPatch, looks: list[Optional[bool]], active: Any, found: Optional[bool]
+) -> None:
+    left = list(looks)
+    monkeypatch.setattr(dnsmasq, "runs", lambda *_: left.pop(0))
+    lan = Handle("lan")
+    lan.asked = lambda: active
+    (network,) = read(host, lan)
+    assert (network.dnsmasq_runs, left) == (found, [])
+    assert bool(network.unread) is isinstance(active, Exception)
+
+
 @pytest.mark.parametrize("uri", ["qemu+ssh://kvm2/system", "test:///default"])
 def test_the_bridges_of_another_machine_are_not_to_be_seen(host: Sysfs, uri: str) -> None:
     host.remove("virbr0")
@@ -262,13 +286,17 @@ def test_a_lost_connection_is_nobodys_own(host: Sysfs) -> None:
         ("<dhcp><range start='10.0.0.9' end='10.0.0.9'/><host mac='52:54:00:00:00:01' ip='10.0.0.3'/></dhcp>", 1, 300),
         ("<dhcp><host mac='52:54:00:00:00:01' ip='10.0.0.3'/></dhcp>", None, None),
         ("<dhcp><range start='fd00::2' end='fd00::ffff'/></dhcp>", None, None),
+        ("<dhcp><range start='fd00::2' end='fd00::9'/><range start='10.0.0.2' end='10.0.0.4'/></dhcp>", 3, 100),
     ],
 )  # fmt: skip
 def test_leases_of_the_addresses_there_are(
     host: Sysfs, ranges: str, addresses: Optional[int], usage: Optional[float]
 ) -> None:
-    (found,) = read(host, Handle("lan", f"<bridge name='virbr0'/><ip>{ranges}</ip>"))
-    assert (found.stats.leases, found.stats.addresses, derived.network_usage(found)) == (3, addresses, usage)
+    lan = Handle("lan", f"<bridge name='virbr0'/><ip>{ranges}</ip>")
+    lan.leases = [*LEASES, {"mac": "52:54:00:00:00:04", "ipaddr": "fd00::4"}, {"mac": None, "ipaddr": "fd00::5"}]
+    (found,) = read(host, lan)
+    leases = 3 if addresses else 5
+    assert (found.stats.leases, found.stats.addresses, derived.network_usage(found)) == (leases, addresses, usage)
 
 
 def test_a_network_without_dhcp_has_no_leases(host: Sysfs) -> None:

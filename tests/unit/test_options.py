@@ -49,3 +49,30 @@ def test_an_empty_name_of_a_file_is_refused(command: str) -> None:
         assert option.type is path, option.option_strings
     with pytest.raises(argparse.ArgumentTypeError, match="the name is empty"):
         path("")
+
+
+#: of which the command itself tells that they are empty; an empty threshold switches a default off
+_TOLD_LATER = {
+    "--uri",
+    "--domain",
+    "--exclude",
+    "--check",
+    "--warning",
+    "--critical",
+    "--severity",
+    "--url",
+    "--sort",
+}
+
+
+@pytest.mark.parametrize("command", man_pages.parsers())
+def test_an_empty_value_is_refused(command: str) -> None:
+    """With --validate '' the definitions took their place unvalidated."""
+    for made in and_subcommands(man_pages.parsers()[command]):
+        for option in made._actions:
+            if not option.option_strings or option.nargs is not None or option.choices:
+                continue
+            if not _TOLD_LATER.intersection(option.option_strings):
+                assert callable(option.type), f"{option.option_strings} takes an empty value: not_empty refuses it"
+                with pytest.raises((argparse.ArgumentTypeError, ValueError)):
+                    option.type("")

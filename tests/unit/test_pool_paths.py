@@ -11,11 +11,15 @@ from typing import Any
 
 import pytest
 
-from kvmwatch.model import pool_kinds
+from kvmwatch.model import pool_kinds, states
 from kvmwatch.model.pool_kinds import KINDS
-from kvmwatch.reading import mounts, pool_paths
+from kvmwatch.model.snapshot import Pool
+from kvmwatch.reading import mounts, pool_paths, storage, zpools
+from kvmwatch.reading.deadline import Deadline
 from kvmwatch.reading.mounts import Mount
-from kvmwatch.reading.pool_paths import Views, examine
+from kvmwatch.reading.pool_paths import AtPath, Views, examine
+from kvmwatch.reading.pool_questions import Described, Volumes
+from kvmwatch.reading.pool_records import Local, Progress, record
 
 LOCAL = [kind for kind in KINDS.values() if kind.local]
 MOUNTED = [kind for kind in LOCAL if kind.path == pool_kinds.MOUNT]
@@ -201,6 +205,82 @@ def test_a_line_of_mountinfo() -> None:
     assert mounts._mount(line) == Mount(36, "98:0", "/mnt1", "/mnt 2/a\\b", "ext3", "/dev/root")
     assert any(mount.point == "/proc" for mount in mounts.table())
     assert mounts.table(os.getpid()) == mounts.table()
+
+
+@pytest.mark.parametrize(
+    ("kind", "mounted", "options", "stopped"),
+    [
+        ("ext4", "rw,noatime", "rw,errors=remount-ro", False),
+        ("ext4", "rw,noatime", "ro,errors=remount-ro", True),
+        ("ext4", "rw", "rw,errors=remount-ro,emergency_ro", True),
+        ("ext4", "rw", "rw,shutdown", True),
+        ("btrfs", "rw,noatime", "ro,space_cache=v2,subvolid=5", True),
+        ("ext4", "ro,noatime", "ro", False),  # mounted so, or remounted
+        ("ext4", "ro", "rw", False),  # bound so
+        ("iso9660", "rw", "ro", False),
+        ("overlay", "rw", "ro,lowerdir=/a:/b", False),
+    ],
+)
+def test_a_file_system_that_the_kernel_has_stopped(
+    kind: str, mounted: str, options: str, stopped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ext4 after an error: usage 0.1 %, OK, and no VM could write."""
+    mount = mounts._mount(f"36 35 7:0 / {tmp_path} {mounted} - {kind} /dev/sdb {options}\n")
+    monkeypatch.setattr(pool_paths, "_mount", lambda _handle, _views: mount)
+    for of_pool in LOCAL:
+        found = examine(str(tmp_path), of_pool, ALONE)
+        assert found.figures
+        assert ("takes no writes since an error" in (found.fault or "")) is stopped
+
+
+def test_a_file_system_that_tells_its_size_and_is_shut_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fstat", raising(errno.EIO))  # as XFS does
+        found = examine(str(tmp_path), KINDS["dir"], ALONE)
+    assert found.fault == f"its directory {tmp_path} does not work: {os.strerror(errno.EIO)}"
+
+
+@pytest.mark.parametrize(
+    ("state", "works"),
+    [("ONLINE\n", True), ("DEGRADED\n", True), ("SUSPENDED\n", False), ("FAULTED\n", False), (None, True)],
+)
+def test_a_zfs_pool_that_does_no_io(
+    state: str | None, works: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """libvirt called it running, with the figures of the last refresh, and df worked as well."""
+    if state:
+        here(tmp_path / "tank")
+        (tmp_path / "tank" / "state").write_text(state)
+    monkeypatch.setattr(zpools, "FOLDER", str(tmp_path))
+    mount = Mount(36, "0:40", "/", str(tmp_path), "zfs", "tank/vms")
+    monkeypatch.setattr(pool_paths, "_mount", lambda _handle, _views: mount)
+    pool = Pool("uuid", "p1", "zfs", states.POOL_RUNNING, True, True, True)
+    as_zfs = storage._look(Described(pool, "/dev/zvol/tank/vms", "tank/vms"), ALONE, Deadline(10)).at_path
+    for found in (examine(str(tmp_path), KINDS["dir"], ALONE), as_zfs):
+        assert (found.fault is None) is works
+        assert works or "its ZFS pool tank is " in str(found.fault)
+
+
+def test_a_fault_of_what_is_there_is_none_of_another_mount_namespace(tmp_path: Path) -> None:
+    pool = Pool("uuid", "p1", "dir", states.POOL_RUNNING, True, True, True)
+    progress = Progress(pool)
+    progress.described, progress.volumes = Described(pool, str(tmp_path)), Volumes(listed=1, there=1)
+    progress.local = Local(AtPath(os.statvfs(tmp_path), "takes no writes"))  # libvirt's daemon is not to be seen
+    found = record(progress, of_files=True)
+    assert found
+    assert (found.fault, found.unread) == ("takes no writes", ())
+
+
+def test_the_mount_that_a_directory_is_in(tmp_path: Path) -> None:
+    handle = os.open(tmp_path, os.O_PATH | os.O_DIRECTORY)
+    try:
+        found = pool_paths._mount(handle, ALONE)
+    finally:
+        os.close(handle)
+    assert found
+    assert str(tmp_path).startswith(found.point)
 
 
 def test_a_mount_point_that_somebody_calls_oddly_costs_nothing(tmp_path: Path) -> None:

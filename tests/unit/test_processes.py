@@ -419,3 +419,7 @@ def test_what_only_root_sees_is_unknown_to_who_has_a_threshold_on_it(warning: tu
     text, found = output.render("process", plugin.judged(CHECK, of_web1(hidden, rss=1 << 29), thresholds))
     assert found == code
     assert "only root sees read, write and files" in text.splitlines()[0]
+    unkept = of_web1(hidden)._replace(note="counters are not kept")
+    assert plugin.judged(CHECK, unkept, thresholds).note == (
+        "only root sees read, write and files; counters are not kept"
+    )

@@ -42,10 +42,9 @@ def pool(state: int, autostart: bool = True, **more: Any) -> Snapshot:
     return of(pools=(Pool("uuid", "images", "scsi", state, True, autostart, True, **more),))
 
 
-def network(active: bool, up: float | None) -> Snapshot:
-    return of(
-        networks=(Network("uuid", "default", "virbr0", active, True, True, stats=NetworkStats(bridge_up=up)),)
-    )
+def network(active: bool, up: float | None, **more: Any) -> Snapshot:
+    stats = NetworkStats(bridge_up=up)
+    return of(networks=(Network("uuid", "default", "virbr0", active, True, True, stats=stats, **more),))
 
 
 CASES = {
@@ -65,6 +64,7 @@ CASES = {
     "network.link_down": of(vm(interfaces=(interface(link_down=True),))),
     "net.inactive": network(active=False, up=None),
     "net.bridge": network(active=True, up=0),
+    "net.dnsmasq": network(active=True, up=1, dnsmasq_runs=False),
     "process.stray": of(processes=(Process(1, 1, None, "stray", 0, known=False),)),
     "pool.inactive": pool(states.POOL_INACTIVE),
     "pool.degraded": pool(states.POOL_DEGRADED),
@@ -202,10 +202,14 @@ def test_one_that_failed_and_should_run_is_as_bad_as_the_worse(reason: int, not_
     assert judged("state.fault", of(domain), *both).code == worst
 
 
-def test_what_is_not_known_is_never_ok_whoever_asks_for_it() -> None:
-    conditions = [found for check in all_checks() for found in check.conditions if found.state is Unknown]
+def test_what_is_not_known_is_never_ok_whoever_asks_for_it(tmp_path: Path) -> None:
+    conditions = [(check, found) for check in all_checks() for found in check.conditions if found.state is Unknown]
     assert conditions
-    for found in conditions:
+    file = tmp_path / "site.ini"
+    for check, found in conditions:
         with pytest.raises(UsageError, match="what is not known never is"):
             Severities("pool", (found,), (f"{found.name}=ok",))
         Severities("pool", (found,), (f"{found.name}=warning",))
+        file.write_text(f"[defaults]\n{check.name}.{found.name}.severity = ok\n", encoding="utf-8")
+        with pytest.raises(UsageError, match="what is not known never is"):
+            siteconfig.load(str(file))  # whatever check reads it

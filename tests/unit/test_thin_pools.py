@@ -7,9 +7,14 @@ import os
 from pathlib import Path
 
 import pytest
+from judging import CRITICAL, judged
 
+from kvmwatch.model import states
 from kvmwatch.model.errors import KvmwatchError
+from kvmwatch.model.snapshot import Pool, Snapshot
 from kvmwatch.reading import thin_pools
+from kvmwatch.reading.pool_questions import Described, Volumes
+from kvmwatch.reading.pool_records import Local, Progress, record
 from kvmwatch.reading.thin_pools import Use, active, fullest, use
 
 LVM = "LVM-" + "a" * 64
@@ -41,8 +46,10 @@ def test_a_thin_pool_is_seen(tmp_path: Path, name: str, uuid: str, groups: set[s
     assert seen == groups
 
 
-def report(*pools: tuple[str, str]) -> str:
-    rows = [{"lv_name": "tp", "data_percent": data, "metadata_percent": metadata} for data, metadata in pools]
+def report(*pools: tuple[str, ...]) -> str:
+    """What lvs says of pools: data, metadata, and the health of those that are not well."""
+    fields = ("data_percent", "metadata_percent", "lv_health_status")
+    rows = [{"lv_name": "tp", **dict(zip(fields, (*pool, "")))} for pool in pools]
     return json.dumps({"report": [{"lv": rows}]})
 
 
@@ -77,6 +84,24 @@ def test_the_fullest_counts(said: str, told: Use) -> None:
 def test_what_is_no_answer_is_no_figure(said: str) -> None:
     with pytest.raises(KvmwatchError, match=r"try 'lvs .*'|lvs does not"):
         fullest(said)
+
+
+@pytest.mark.parametrize("health", ["failed", "out_of_data", "metadata_read_only", "partial"])
+@pytest.mark.parametrize("others", [(), (("10.00", "5.00"),)])
+def test_a_thin_pool_that_is_not_well(health: str, others: tuple[tuple[str, ...], ...]) -> None:
+    """One that has failed has no figures, and by those of another one the pool was OK."""
+    found = fullest(report(("", "", health), *others))
+    assert (found.data, found.metadata) == ((10.0, 5.0) if others else (None, None))
+    assert found.fault
+    assert f"tp ({health})" in found.fault
+    pool = Pool("uuid", "vg", "logical", states.POOL_RUNNING, True, True, True)
+    progress = Progress(pool)
+    progress.described, progress.volumes, progress.local = Described(pool), Volumes(0), Local(thin=found)
+    told = record(progress, of_files=True)
+    assert told
+    text, code = judged("pool", Snapshot("qemu:///system", 0, 0, pools=(told,)))
+    assert (code, found.fault in text) == (CRITICAL, True), text
+    assert ("thin data 10 %" in text) == bool(others)
 
 
 def program(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:

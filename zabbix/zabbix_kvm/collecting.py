@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kvmwatch.command.frame import Outcome
-from kvmwatch.command.options import add_common, add_guest_agent, path
+from kvmwatch.command.options import add_common, add_guest_agent, not_empty, path
 from kvmwatch.command.roster import Roster
 from kvmwatch.model.errors import KvmwatchError, what_ended
 from kvmwatch.model.groups import Group
@@ -66,6 +66,7 @@ def _add_send_options(send: argparse.ArgumentParser) -> None:
     )
     send.add_argument(
         "--host",
+        type=not_empty,
         metavar="NAME",
         help="the hypervisor's host name in Zabbix (default: Hostname of the agent configuration)",
     )
@@ -76,7 +77,11 @@ def _add_send_options(send: argparse.ArgumentParser) -> None:
         "--guests-only", action="store_true", help="only that, where an agent item collects the hypervisor"
     )
     send.add_argument(
-        "--sender", metavar="PROGRAM", default="zabbix_sender", help="the sender (default: zabbix_sender)"
+        "--sender",
+        type=not_empty,
+        metavar="PROGRAM",
+        default="zabbix_sender",
+        help="the sender (default: zabbix_sender)",
     )
 
 

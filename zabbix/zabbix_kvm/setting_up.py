@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kvmwatch.command.frame import Outcome
-from kvmwatch.command.options import add_allow_http, path, seconds, wait
+from kvmwatch.command.options import add_allow_http, not_empty, path, seconds, wait
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.text import without_password
 
@@ -46,6 +46,7 @@ def add_commands(commands: Any) -> None:
 def _add_hypervisors(provision: argparse.ArgumentParser) -> None:
     provision.add_argument(
         "--hypervisor",
+        type=not_empty,
         action="append",
         default=[],
         metavar="HOST[=ADDRESS]",
@@ -104,6 +105,7 @@ def _add_dashboard(provision: argparse.ArgumentParser) -> None:
     provision.add_argument("--no-dashboard", action="store_true", help="leave the NOC dashboard alone")
     provision.add_argument(
         "--share",
+        type=not_empty,
         action="append",
         default=[],
         metavar="GROUP",

@@ -27,6 +27,13 @@ class Condition(Record):
         """The word for that."""
         return next(word for word, state in SEVERITIES.items() if state is self.state)
 
+    def given(self, word: str) -> ServiceState:
+        """The state that this word makes of it. Raises UsageError."""
+        state = severity(word)
+        if state is Ok and self.state is Unknown:
+            raise UsageError(f"{self.name} cannot be ok: what is not known never is; leave it out with -x")
+        return state
+
 
 class Severities:
     """The severities of one check's conditions. A domain's own ones win over the command line's."""
@@ -44,9 +51,7 @@ class Severities:
             if name not in there:
                 there_are = f"there are {', '.join(there)}" if there else f"check_kvm_{check} has none"
                 raise UsageError(f"unknown condition {name!r}; {there_are}")
-            self._given[name] = severity(word)
-            if self._given[name] is Ok and there[name].state is Unknown:
-                raise UsageError(f"{name} cannot be ok: what is not known never is; leave it out with -x")
+            self._given[name] = there[name].given(word)
 
     def of(self, condition: Condition, policy: Policy | None = None) -> ServiceState:
         """The severity of a condition of a domain with this policy, whose words are usable."""

@@ -17,6 +17,7 @@ from kvmwatch.model.routing import OF_A_CHECK
 from kvmwatch.model.text import brief
 
 if TYPE_CHECKING:
+    from check_kvm.frame.conditions import Condition
     from check_kvm.frame.plugin import Check
 
 _SUFFIX = ".py"
@@ -53,6 +54,12 @@ def unit(name: str) -> str:
     """The unit of the metric ``CHECK.METRIC``, which there is."""
     of, _, metric = name.partition(".")
     return next(spec.unit for spec in check(of).metrics if spec.name == metric)
+
+
+def condition(name: str) -> Condition:
+    """The condition ``CHECK.CONDITION``, which there is."""
+    of, _, word = name.partition(".")
+    return next(one for one in check(of).conditions if one.name == word)
 
 
 @cache

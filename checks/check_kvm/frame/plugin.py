@@ -157,7 +157,7 @@ def judged(check: Check, snapshot: Snapshot, thresholds: Thresholds, alone: bool
     if check.needs_rates and snapshot.unrated:
         verdict.subject("").say(Unknown, snapshot.unrated)
     if check.needs_rates and snapshot.note:
-        verdict.note = labels.text(snapshot.note)
+        verdict.note = "; ".join(filter(None, (verdict.note, labels.text(snapshot.note))))
     return verdict
 
 

@@ -22,7 +22,6 @@ import re
 from collections.abc import Collection, Mapping
 
 from check_kvm.frame import known
-from check_kvm.frame.conditions import severity
 from check_kvm.frame.thresholds import parse_range
 from kvmwatch.model import routing
 from kvmwatch.model.errors import UsageError
@@ -200,7 +199,7 @@ def _severities(where: str, given: Mapping[str, str], of_a_domain: bool = False)
         if wrong := known.misspelt(condition, "condition", of_a_domain):
             raise UsageError(f"{where}: {condition}: unknown {wrong.kind} {wrong.word!r}; there are {wrong.known}")
         try:
-            severity(word)
+            known.condition(condition).given(word)
         except UsageError as error:
             raise UsageError(f"{where}: {key}: {error}") from None
         severities.append((condition, word))

@@ -9,7 +9,7 @@ from check_kvm.frame import labels
 from check_kvm.frame.conditions import Condition
 from check_kvm.frame.perfdata import Measured
 from check_kvm.frame.plugin_api import Critical, Ok, Range, ServiceState, Unknown, Warn
-from check_kvm.frame.thresholds import ALL_PASSES, Thresholds
+from check_kvm.frame.thresholds import Thresholds
 from kvmwatch.model import states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.policy import Policy
@@ -117,18 +117,25 @@ class Subject:
                 self._untold[metric] = why
             return
         spec = self._thresholds.metrics[metric]
-        threshold = ALL_PASSES if unjudged else self._thresholds.of(metric, self._policy)
-        state, broken = Ok, None
-        if value not in threshold.critical:
-            state, broken = Critical, threshold.critical
-        elif value not in threshold.warning:
-            state, broken = Warn, threshold.warning
+        state, broken = (Ok, None) if unjudged else self._broken(metric, value)
         if broken is None and quiet:
             return
         reason = unjudged if broken is None else _violation(value, broken, spec.unit)
         because = f" ({reason})" if reason else ""
         said = text or f"{metric.replace('_', ' ')} {human(value, spec.unit)}"
         self._add(state, f"{said}{because}")
+
+    def judge_number(self, metric: str, least: int, most: int) -> None:
+        """Judge a number that is somewhere between these: what is wrong with it whichever it is."""
+        mildest = min(range(least, most + 1), key=lambda number: SEVERITY.index(self._broken(metric, number)[0]))
+        self.judge(metric, mildest, f"{metric} {least}", quiet=True)
+
+    def _broken(self, metric: str, value: float) -> tuple[ServiceState, Range | None]:
+        """What a value is by its threshold, and the range that it is not in."""
+        threshold = self._thresholds.of(metric, self._policy)
+        if value not in threshold.critical:
+            return Critical, threshold.critical
+        return (Ok, None) if value in threshold.warning else (Warn, threshold.warning)
 
     def spare(self, *metrics: str, unless_own: bool = False) -> None:
         """Take it that these need not be known: a condition tells why, which has its own severity.
