@@ -47,8 +47,10 @@ def _plain(options: argparse.Namespace) -> argparse.Namespace:
     return argparse.Namespace(**{name: getattr(options, name) for name in names})
 
 
-def _made(options: argparse.Namespace, make: Callable[[Reading], T], seconds: float) -> tuple[T, tuple[str, ...]]:
+def _made(
+    options: argparse.Namespace, make: Callable[[Reading], T], deadline: Deadline
+) -> tuple[T, tuple[str, ...]]:
     from kvmwatch_exporters import reading  # noqa: PLC0415 - who waits for it does without
 
-    done = reading.read(options, Deadline(seconds))
+    done = reading.read(options, deadline)
     return make(done), done.unmatched

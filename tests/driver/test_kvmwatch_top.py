@@ -76,7 +76,7 @@ def test_what_cannot_be_seen_is_told_once_beside_figures_for_programs(command: C
     """CSV without lines is its header alone, and looks as if there were none."""
     words = ("kvmwatch", "top", "-u", EXAMPLE_URI, "--view", "processes", "-d", "1", "-n", "2", form)
     ran = command(*words, "--domain", "nope")
-    assert ran.err == f"kvmwatch: no domain matches -d nope\n{UNSEEN}"
+    assert ran.err == f"kvmwatch: no domain matches --domain nope\n{UNSEEN}"
     assert ran.out.count("\n") == (1 if form == "--csv" else 2)
 
 
