@@ -178,8 +178,9 @@ def _collectd() -> Iterator[str]:
     yield """
 ## Names in collectd
 
-`HOST` is the hypervisor's name in collectd; `VM` is the VM's name, or its UUID where collectd would refuse that: a name of
-over 127 bytes, or one that begins with a dot, for which its plugins make no folder. `POOL` is likewise the pool's.
+`HOST` is the hypervisor's name in collectd; `VM` is the VM's name, or its UUID where collectd would refuse that (over 127 bytes,
+or with a dot at its beginning, for which its plugins make no folder), and where it could be another one's (with invisible or
+control characters, or another's UUID). `POOL` is likewise the pool's.
 
 | identifier | values |
 |---|---|

@@ -11,6 +11,7 @@ from check_kvm.frame.check_options import site_config
 
 from kvmwatch.command import apart
 from kvmwatch.model.selection import Selection
+from kvmwatch.model.snapshot import timings
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch_exporters.complaints import Complaints
 from kvmwatch_exporters.reading import Reading
@@ -36,8 +37,10 @@ def read(options: argparse.Namespace, make: Callable[[Reading], T], complaints: 
 
     Each -d that selects nothing is complained of. Raises KvmwatchError when it could not be read in time.
     """
-    made, unmatched = apart.run(partial(_made, _plain(options), make), seconds)
+    made, unmatched, took = apart.run(partial(_made, _plain(options), make), seconds)
     complaints.unmatched(options.domain, unmatched)
+    if options.verbose >= 3:
+        complaints.mention(took)
     return made
 
 
@@ -47,8 +50,10 @@ def _plain(options: argparse.Namespace) -> argparse.Namespace:
     return argparse.Namespace(**{name: getattr(options, name) for name in names})
 
 
-def _made(options: argparse.Namespace, make: Callable[[Reading], T], seconds: float) -> tuple[T, tuple[str, ...]]:
+def _made(
+    options: argparse.Namespace, make: Callable[[Reading], T], deadline: Deadline
+) -> tuple[T, tuple[str, ...], str]:
     from kvmwatch_exporters import reading  # noqa: PLC0415 - who waits for it does without
 
-    done = reading.read(options, Deadline(seconds))
-    return make(done), done.unmatched
+    done = reading.read(options, deadline)
+    return make(done), done.unmatched, timings(done.snapshot)

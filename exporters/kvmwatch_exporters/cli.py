@@ -23,7 +23,7 @@ from kvmwatch.command.options import Parser, add_common, path
 from kvmwatch.command.telling import tell
 from kvmwatch.command.watchdog import UNKNOWN
 from kvmwatch.model.errors import KvmwatchError, UsageError
-from kvmwatch.model.snapshot import LONGEST_WHY
+from kvmwatch.model.snapshot import LONGEST_WHY, timings
 from kvmwatch.model.text import readable, without_password
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch_exporters import apart, collectd, influx, listen, prometheus
@@ -201,6 +201,8 @@ def _read(options: argparse.Namespace) -> tuple[list[Row], str, float]:
         raise
     except KvmwatchError as error:
         return list(failed()), without_password(str(error)), time.time()
+    if options.verbose >= 3:
+        print(f"{PROG}: {timings(reading.snapshot)}", file=sys.stderr)
     for text in reading.unmatched:
         print(f"{PROG}: no domain matches -d {readable(text, LONGEST_WHY)}", file=sys.stderr)
     return list(rows(reading)), "", reading.snapshot.time

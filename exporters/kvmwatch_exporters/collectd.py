@@ -107,9 +107,8 @@ def told(host: str, interval: float, reading: Reading) -> Told:
     """Make of a reading what collectd is told; ``host`` is the hypervisor's name in collectd."""
     made = list(rows(reading))
     time = f"{reading.snapshot.time:.3f}"
-    # without what is not shown of it, it would be another one's name
     things: list[Domain | Pool] = [*reading.snapshot.domains, *reading.snapshot.pools]
-    odd = frozenset(thing.uuid for thing in things if readable(thing.name, len(thing.name)) != thing.name)
+    odd = frozenset(_odd(things))
     verdicts = [
         Problem(
             _host(host, row.labels, odd),
@@ -208,6 +207,14 @@ def _named(form: str, labels: Mapping[str, str], label: str, odd: Collection[str
     part = form.format(_part(labels[label]))
     refused = labels["uuid"] in odd or len(part.encode()) > _LONGEST_PART or part.startswith(".")
     return form.format(labels["uuid"]) if refused else part
+
+
+def _odd(things: Collection[Domain | Pool]) -> Iterator[str]:
+    """The UUIDs of those whose name would be another one's: that without what is not shown of it, or its UUID."""
+    uuids = {thing.uuid for thing in things}
+    for thing in things:
+        if thing.name in uuids or readable(thing.name, len(thing.name)) != thing.name:
+            yield thing.uuid
 
 
 def _name(host: str, plugin: str, kind: str, instance: str) -> str:

@@ -39,6 +39,10 @@ class Complaints:
             if len(self._now) > _MOST:
                 del self._now[next(iter(self._now))]
 
+    def mention(self, line: str) -> None:
+        """Say what is neither wrong nor over, if stderr takes it at once."""
+        _said(line)
+
     def unmatched(self, patterns: Iterable[str], unmatched: Iterable[str]) -> None:
         """Say which of the patterns of -d select nothing."""
         nothing = set(unmatched)

@@ -66,8 +66,8 @@ def bear(seconds: float) -> None:
         _idle.append(_waiting(Deadline(seconds, spare=0)))
 
 
-def run(work: Callable[[float], T], seconds: float) -> T:
-    """Give what ``work`` (what pickle takes: a function of a module) makes of the seconds that it has.
+def run(work: Callable[[Deadline], T], seconds: float) -> T:
+    """Give what ``work`` (what pickle takes: a function of a module) makes of the time that it has.
 
     What is done next is done by the same process, unless anything was left behind in it. Raises KvmwatchError when
     the work raises one; DeadlineExceeded, which is one, when it is not done in time.
@@ -111,10 +111,11 @@ class _Worker:
                 self.end()
                 raise _ended() from None
 
-    def told(self, work: Callable[[float], Any], deadline: Deadline) -> _Told:
+    def told(self, work: Callable[[Deadline], Any], deadline: Deadline) -> _Told:
         self.done += 1
+        left = max(0.1, deadline.remaining() - _SPARE)
         try:
-            self._end.send((work, max(0.1, deadline.remaining() - _SPARE)))
+            self._end.send((work, Deadline(left, allowed=deadline.seconds)))  # both see the same clock
             if not self._end.poll(deadline.remaining()):
                 raise DeadlineExceeded(f"no answer within {deadline.seconds:g} s")
             told: _Told = self._end.recv()
@@ -172,17 +173,17 @@ def _work(end: Connection) -> None:
         os.setsid()  # a terminal's Ctrl-C is for who owns it, and ssh is to ask nobody for a password there
     with contextlib.suppress(EOFError, OSError):  # nobody waits for it any more
         while True:
-            work, seconds = end.recv()
-            pickled = bytes(ForkingPickler.dumps(_outcome(work, seconds)))
+            work, deadline = end.recv()
+            pickled = bytes(ForkingPickler.dumps(_outcome(work, deadline)))
             del work
             gc.collect()  # may close connections, which may hang: so before it is told that all is done
             end.send(_Told(pickled, _is_over()))
     os._exit(0)  # without waiting for what hangs
 
 
-def _outcome(work: Callable[[float], Any], seconds: float) -> tuple[type[KvmwatchError] | None, Any]:
+def _outcome(work: Callable[[Deadline], Any], deadline: Deadline) -> tuple[type[KvmwatchError] | None, Any]:
     try:
-        return None, work(seconds)
+        return None, work(deadline)
     except DeadlineExceeded as error:
         return DeadlineExceeded, str(error)
     except Exception as error:

@@ -49,7 +49,8 @@ MIN_SECONDS = 0.5
 MAX_SECONDS = 3600.0
 NO_RATE = "no rate yet"
 
-_TICK = 0.1  # seconds
+#: times of the host of which the kernel may take some back (proc(5)), and how many seconds that is at most
+_TAKEN_BACK, _MOST_BACK = ("cpu_idle", "cpu_iowait"), 3.0
 
 Rated = TypeVar("Rated", Host, Domain, Vcpu, Disk, Interface, Process, Thread, Uplink, Netdev)
 #: what has sums over its parts
@@ -94,6 +95,21 @@ def samples(snapshot: Snapshot) -> Samples:
     for netdev in netdevs:
         taken[f"net/{netdev.name}"] = Sample(netdev.time, None, _counters(netdev.stats))
     return taken
+
+
+def steady(snapshot: Snapshot, earlier: Samples) -> Snapshot:
+    """The snapshot with idle and iowait times of the host that are none below those of a moment ago.
+
+    Whoever takes the rate of a counter that steps back by a tick believes that it has begun anew, and that all of
+    it, the idle time since the boot, has passed since the last reading.
+    """
+    host, before = snapshot.host, earlier.get("host")
+    if not host or not before or before.generation != host.stats.cpus:
+        return snapshot
+    now, then = _counters(host.stats), before.counters
+    back = {name: then[name] - now[name] for name in _TAKEN_BACK if name in now and name in then}
+    kept = {name: then[name] for name, seconds in back.items() if 0 < seconds <= _MOST_BACK}
+    return snapshot._replace(host=host._replace(stats=host.stats._replace(**kept)))
 
 
 def with_rates(snapshot: Snapshot, *earlier: Samples, longest: float = MAX_SECONDS) -> Snapshot:
@@ -269,15 +285,13 @@ def _rates(
     seconds = time - before.time
     if not MIN_SECONDS <= seconds <= longest:
         return {}
-    # the host's idle and iowait times are known to step back by a tick
-    slack = _TICK if isinstance(stats, HostStats) else 0
     changes = {name: value - before.counters[name] for name, value in counters.items() if name in before.counters}
-    went_back = {_group(stats, name) for name, change in changes.items() if change < -slack}
+    went_back = {_group(stats, name) for name, change in changes.items() if change < 0}
     if went_back - {Group.MEMORY}:
         return {}  # the thing was replaced (a disk, a NIC), and no counter of it can be trusted
     # a guest that boots begins its own counters anew; those of its QEMU go on
     return {
-        name: max(0.0, change) / seconds
+        name: change / seconds
         for name, change in changes.items()
         if not went_back or _group(stats, name) is not Group.MEMORY
     }

@@ -48,11 +48,14 @@ class Deadline:
     """The moment by which a command must have its data, counted from its own creation, or from ``since``.
 
     ``seconds`` is what the user allowed (``-t``); a tenth of it, half a second at most, is kept back for
-    judging and printing what was read by then (or ``spare`` seconds).
+    judging and printing what was read by then (or ``spare`` seconds). Where ``seconds`` are only what is left of
+    that, it is ``allowed``, of which messages tell.
     """
 
-    def __init__(self, seconds: float, spare: float | None = None, since: float | None = None) -> None:
-        self.seconds = seconds
+    def __init__(
+        self, seconds: float, spare: float | None = None, since: float | None = None, allowed: float | None = None
+    ) -> None:
+        self.seconds = seconds if allowed is None else allowed
         since = time.monotonic() if since is None else since
         self._end = since + min(seconds, LONGEST_SECONDS) - (min(0.5, seconds / 10) if spare is None else spare)
 

@@ -10,6 +10,8 @@ from typing import NamedTuple
 from kvmwatch_terminal.columns import Column, Value
 from kvmwatch_terminal.rows import SEVERITIES, Line, Problem, Row, Thing, in_words
 
+_PROCESS = "QEMU process"
+
 
 class Wrong(NamedTuple):
     """What something is wrong with; the problems are the worst first, and do without its name."""
@@ -29,10 +31,12 @@ def lines(problems: Iterable[Problem], now: float) -> list[Thing]:
 
 
 def _called(problem: Problem) -> str:
-    """What is named by itself is what the check is of; a QEMU process, or the VM that it is of, by its name."""
+    """What it is and its name, which can be that of a VM as well."""
     kind = {"pool": "pool", "net": "network"}.get(problem.check)
     if kind:
         return f"{kind} {problem.thing}" if problem.thing else f"{kind}s"
+    if problem.check == "process" and problem.thing and not problem.thing.startswith(_PROCESS):
+        return f"{_PROCESS} of {problem.thing}"  # of one that libvirt does not know the name says it
     return problem.thing or "host"
 
 

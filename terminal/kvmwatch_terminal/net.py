@@ -138,10 +138,15 @@ def _unfound(snapshot: Snapshot, what: str) -> str:
         return f"{what} is {whose}{states.label(off.state)}, and so on no network"
     if any(topology.is_vm(each, what) and not each.unread for each in snapshot.domains):
         return f"{what} has no network interface"
+    for network in snapshot.networks:
+        if what in (network.name, network.bridge) and not network.active:
+            return f"network {network.name} is not active, and so nothing is on it; 'virsh net-start' starts it"
     untold = [node.domain.name for node in topology.nodes(snapshot) if node.domain and node.kind is None]
     perhaps = f"; the interfaces of {', '.join(untold[:_NAMED])} are not known just now" if untold else ""
     unread = (part for each in snapshot.domains for part in each.unread if part.group is Group.ADDRESSES)
     perhaps += "".join(f"; {text}" for text in texts(unread))
+    if any(what == network.name for network in snapshot.networks):
+        return f"no VM that runs is on network {what}, which has no bridge of its own{perhaps}"
     return (
         f"nothing here is called {what}: no interface, MAC or known IP address of a VM, no VM, bridge, uplink or "
         f"network{perhaps}; 'kvmwatch net' shows all"

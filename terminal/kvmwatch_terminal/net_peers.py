@@ -62,8 +62,9 @@ def read(vm: str, nodes: Sequence[Node], deadline: Deadline) -> Told:
     addresses = [address for node in nodes if node.interface for address in node.interface.addresses]
     notes = list(dict.fromkeys(_untracked(nodes)))
     if not addresses:
+        asked = ", ".join(node.name or str(node.kind) for node in nodes)  # others of the VM may have some
         notes.append(
-            f"no IP address of {vm} is known here, by lease or ARP, so that its connections are not either"
+            f"no IP address of {asked} of {vm} is known here, by lease or ARP, so that connections are not either"
         )
         return Told(vm, [], [], notes)
     first = conntrack.read(addresses, deadline)

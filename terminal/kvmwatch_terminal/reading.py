@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kvmwatch.command.roster import Roster
 from kvmwatch.model.groups import Group
@@ -26,6 +26,13 @@ _RECENT = 60.0  # seconds; who looks at a terminal wants to know how it is now
 LONGEST = 4096  # characters of a text that is shown
 
 
+class GoesOn(NamedTuple):
+    """What a command that runs on has instead of files and ``-t``: counters, and the time of this reading."""
+
+    counters: Counters
+    deadline: Deadline
+
+
 def read(
     options: argparse.Namespace,
     command: str,
@@ -35,23 +42,23 @@ def read(
     config: SiteConfig,
     rates: bool = True,
     readers: Iterable[str] = (),
-    counters: Counters | None = None,
+    goes_on: GoesOn | None = None,
 ) -> Snapshot:
     """Read these groups, and what the checks need. Raises KvmwatchError.
 
     The snapshot has what its owners want of each VM, but not what ``config`` does. ``readers``: of what the kept
-    counters are, where that differs from run to run. ``counters``: those of a command that runs on.
+    counters are, where that differs from run to run. ``goes_on``: of a command that runs on.
     """
     from check_kvm.frame import placing  # noqa: PLC0415 - only when it is used
     from check_kvm.frame.sampling import rated, rated_by  # noqa: PLC0415
 
-    deadline = Deadline(options.timeout) if counters else Deadline.of_command(options.timeout)
+    deadline = goes_on.deadline if goes_on else Deadline.of_command(options.timeout)
     for check in checks:
         groups |= check.reads
     reader = Reader(options.uri, groups, selection, deadline, Roster(options.state_dir, options.uri))
     snapshot = reader.read()
-    if counters:
-        snapshot = rated_by(reader, snapshot, counters, deadline)
+    if goes_on:
+        snapshot = rated_by(reader, snapshot, goes_on.counters, deadline)
     elif rates:
         snapshot = rated(
             reader, snapshot, command, options, selection, deadline, *readers, oldest=_RECENT, waits=_say_it_waits
@@ -96,10 +103,10 @@ def tell_unmatched(selection: Selection, snapshot: Snapshot) -> None:
         say(text)
 
 
-def unmatched(selection: Selection, snapshot: Snapshot) -> list[str]:
-    """What is said of each -d that selects nothing."""
+def unmatched(selection: Selection, snapshot: Snapshot, option: str = "-d") -> list[str]:
+    """What is said of each -d (or what else it is called) that selects nothing."""
     found = ((domain.name, domain.uuid) for domain in snapshot.domains)
-    return [f"no domain matches -d {text}" for text in selection.unmatched(found, snapshot.uuids)]
+    return [f"no domain matches {option} {text}" for text in selection.unmatched(found, snapshot.uuids)]
 
 
 def say(text: str) -> None:

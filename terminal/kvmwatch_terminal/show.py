@@ -23,7 +23,6 @@ from kvmwatch_terminal.verdicts import judged, said
 
 if TYPE_CHECKING:
     from check_kvm.frame.plugin import Check
-    from check_kvm.frame.sampling import Counters
 
 _NAMED = 5  # of the VMs that a pattern matches
 _NO_PID = 1 << 31
@@ -85,7 +84,7 @@ def _show_vm(options: argparse.Namespace) -> Outcome:
 
 
 def read(
-    options: argparse.Namespace, counters: Counters | None = None, called: str = ""
+    options: argparse.Namespace, goes_on: reading.GoesOn | None = None, called: str = ""
 ) -> tuple[Shown, list[Said]]:
     """Read the VM of the options and ask the checks; see :func:`reading.read`.
 
@@ -96,10 +95,10 @@ def read(
     config = site_config(options.config)
     checks = _checks(options.uri)
     groups = reduce(or_, (*_GROUPS, *(_LOCAL if is_local(options.uri) else ())))
-    if counters:
+    if goes_on:
         groups &= ~Group.PSS  # takes the kernel too long for who asks again and again
     selection = Selection.parse([options.vm], [])
-    before = reading.read(options, "kvm_show", groups, checks, selection, config, counters=counters)
+    before = reading.read(options, "kvm_show", groups, checks, selection, config, goes_on=goes_on)
     metadata = _the_one(before, options.vm, called).policy
     snapshot = config.applied(before)
     domain = _the_one(snapshot, options.vm, called)

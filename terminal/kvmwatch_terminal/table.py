@@ -85,9 +85,9 @@ def stacked(rows: Sequence[Line], columns: Sequence[Column], room: int, coloured
             ]
             for each in zip_longest(*whole, fillvalue=""):
                 cells = layout.cells(each)
-                line = _joined(cells)
+                line = cut(_joined(cells), room)
                 lines.append(_painted(line, row, cells, shown) if coloured and row else line)
-    return [line if "\x1b" in line else cut(line, room) for line in lines]  # a colour takes no room
+    return lines
 
 
 def _parts(columns: Sequence[Column], texts: Mapping[str, Sequence[str]], room: int) -> list[list[Column]]:

@@ -29,6 +29,8 @@ from kvmwatch_terminal.top.feed import News
 from kvmwatch_terminal.top.model import State
 from kvmwatch_terminal.verdicts import judged
 
+from kvmwatch.reading.deadline import Deadline
+
 VMS = [int(number) for number in os.environ.get("VMS", "100,1000").split(",")]
 READINGS, DELAY = 10, 3
 ROUNDS = 7
@@ -59,14 +61,14 @@ def cpu(uri: str, readings: int) -> float:
 def stages(uri: str, folder: str) -> dict[str, Callable[[], object]]:
     """What a reading is made of, each to be done again and again."""
     options = argparse.Namespace(uri=uri, domain=[], exclude=[], config=None, state_dir=folder)
-    _, samples = taking.take(options, taking.Asked(), {}, 600)
+    _, samples = taking.take(options, taking.Asked(), {}, Deadline(600))
     time.sleep(1)
-    taken, after = taking.take(options, taking.Asked(), samples, 600)
+    taken, after = taking.take(options, taking.Asked(), samples, Deadline(600))
     sent = pickle.dumps((taken, after), pickle.HIGHEST_PROTOCOL)
     state, news = State(), News(taken)
     checks, config = taking.of_domains(), taking.site_config(None)
     return {
-        "a whole reading": lambda: taking.take(options, taking.Asked(), samples, 600),
+        "a whole reading": lambda: taking.take(options, taking.Asked(), samples, Deadline(600)),
         "of that libvirt's test driver": lambda: libvirt.openReadOnly(uri),
         "of that verdicts on the VMs": lambda: judged(taken.snapshot, checks, config),
         "to the other process": lambda: pickle.dumps((taken, after), pickle.HIGHEST_PROTOCOL),

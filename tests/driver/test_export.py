@@ -239,7 +239,7 @@ def test_a_hung_libvirt_is_told_within_the_time_of_the_scrape(started: Command, 
 
 def test_execd_reads_once_for_each_line(command: Command, started: Command, tmp_path: Path) -> None:
     ran = subprocess.run(
-        [started.bin / EXPORT[0], EXPORT[1], "influx", "--execd", "-u", EXAMPLE_URI],
+        [started.bin / EXPORT[0], EXPORT[1], "influx", "--execd", "-u", EXAMPLE_URI, "-vvv"],
         input="\n\n",
         capture_output=True,
         encoding="utf-8",
@@ -248,6 +248,12 @@ def test_execd_reads_once_for_each_line(command: Command, started: Command, tmp_
         env={**os.environ, "KVMWATCH_STATE_DIR": str(tmp_path)},
     )
     assert len([line for line in ran.stdout.splitlines() if line.startswith("kvm up=1,")]) == 2, ran.stderr
+    assert ran.stderr.count("connected and listed in ") == 2
+
+
+def test_how_long_a_reading_took(command: Command) -> None:
+    ran = command(*EXPORT, "influx", "-u", EXAMPLE_URI, "-vvv")
+    assert (ran.code, ran.err.count("connected and listed in ")) == (0, 1), ran.err
 
 
 def test_execd_ends_where_stdin_is_closed_from_the_beginning(started: Command) -> None:

@@ -71,12 +71,18 @@ def test_a_column_for_the_time_and_one_header(command: Command) -> None:
     assert first["name"] == second["name"] == "web1"
 
 
+@pytest.mark.parametrize("form", ["-b", "--csv"])
+def test_how_long_each_reading_took(command: Command, form: str) -> None:
+    ran = command("kvmwatch", "top", "-u", EXAMPLE_URI, form, "-n", "2", "-d", "1", "-vvv")
+    assert (ran.code, ran.err.count("connected and listed in ")) == (0, 2), ran.err
+
+
 @pytest.mark.parametrize("form", ["--csv", "--json"])
 def test_what_cannot_be_seen_is_told_once_beside_figures_for_programs(command: Command, form: str) -> None:
     """CSV without lines is its header alone, and looks as if there were none."""
     words = ("kvmwatch", "top", "-u", EXAMPLE_URI, "--view", "processes", "-d", "1", "-n", "2", form)
     ran = command(*words, "--domain", "nope")
-    assert ran.err == f"kvmwatch: no domain matches -d nope\n{UNSEEN}"
+    assert ran.err == f"kvmwatch: no domain matches --domain nope\n{UNSEEN}"
     assert ran.out.count("\n") == (1 if form == "--csv" else 2)
 
 

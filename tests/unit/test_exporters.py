@@ -242,6 +242,16 @@ def test_a_vm_has_not_the_name_of_another_one_in_collectd(name: str) -> None:
     assert set(made.verdicts) == {(UUID, "cpu"), ("kvm1", "host")}
 
 
+def test_a_vm_that_is_called_by_the_uuid_of_another_one_is_not_it_in_collectd() -> None:
+    """Which has it there where its own name is odd."""
+    one = reading("web\u200b1")
+    other = one.snapshot.domains[0]._replace(uuid=UUID.replace("0001", "0002"), name=UUID)
+    snapshot = one.snapshot._replace(domains=(*one.snapshot.domains, other))
+    made = collectd.told("kvm1", 10, one._replace(snapshot=snapshot))
+    of = [line.split('"')[1].split("/")[0] for line in made.values if "/virt_cpu_total" in line]
+    assert of == [UUID, other.uuid]
+
+
 def test_a_vm_whose_name_collectd_refuses_has_its_uuid_there() -> None:
     made = collectd.told("kvm1", 10, reading("n" * 128))
     assert f'PUTVAL "{UUID}/virt/virt_cpu_total" interval=10 1000.500:1000000000' in made.values

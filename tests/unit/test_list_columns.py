@@ -249,6 +249,7 @@ WRONG = [
     Problem(CRITICAL, "net", "inactive", "default"),
     Problem(UNKNOWN, "net", "networks could not be read: why"),
     Problem(WARNING, "process", "is not one of this libvirt's", "QEMU process 7 (x)"),
+    Problem(WARNING, "process", "files usage 93 %", "WARNING"),
 ]
 
 
@@ -257,14 +258,15 @@ def test_problems_of_the_hypervisor_stand_among_those_of_vms() -> None:
     columns = [beside.with_them(BY_NAME[name]) for name in ("name", "status", "cpu", "problem")]
     lines = in_order([*vms, *beside.lines(WRONG, NOW)], columns[1])
     assert table(lines, columns).splitlines()[1:] == [
-        "host                CRITICAL    -  host: load 5 (over 4), memory 92 % (over 90 %)",
-        "network default     CRITICAL    -  net: inactive",
-        "CRITICAL            CRITICAL    -  cpu: usage",
-        "networks            UNKNOWN     -  net: networks could not be read: why",
-        "UNKNOWN             UNKNOWN     -  cpu: usage",
-        "QEMU process 7 (x)  WARNING     -  process: is not one of this libvirt's",
-        "pool images         WARNING     -  pool: usage 88 %",
-        "WARNING             WARNING     -  cpu: usage",
+        "host                     CRITICAL    -  host: load 5 (over 4), memory 92 % (over 90 %)",
+        "network default          CRITICAL    -  net: inactive",
+        "CRITICAL                 CRITICAL    -  cpu: usage",
+        "networks                 UNKNOWN     -  net: networks could not be read: why",
+        "UNKNOWN                  UNKNOWN     -  cpu: usage",
+        "QEMU process 7 (x)       WARNING     -  process: is not one of this libvirt's",
+        "QEMU process of WARNING  WARNING     -  process: files usage 93 %",
+        "pool images              WARNING     -  pool: usage 88 %",
+        "WARNING                  WARNING     -  cpu: usage",
     ]
 
 

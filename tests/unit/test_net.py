@@ -117,7 +117,11 @@ def test_why_it_is_cut_off() -> None:
 
 SNAPSHOT = SEEN._replace(
     domains=(vm(TAP0), Domain("uuid-2", "off1", None, 5, 1, 1.0), Domain("uuid-3", "bare1", 1, 1, 1, 1.0)),
-    networks=(Network("n", "default", "virbr0", True, True, True),),
+    networks=(
+        Network("n", "default", "virbr0", True, True, True),
+        Network("o", "idle", "virbr-idle", False, False, True),
+        Network("p", "macvtaps", None, True, True, True),
+    ),
 )
 
 
@@ -139,6 +143,9 @@ def test_choice() -> None:
         ("off1", "off1 is shut off, and so on no network"),
         ("bare1", "bare1 has no network interface"),
         ("vnet7", "nothing here is called vnet7: no interface"),
+        ("idle", "network idle is not active, and so nothing is on it"),
+        ("virbr-idle", "network idle is not active, and so nothing is on it"),
+        ("macvtaps", "no VM that runs is on network macvtaps, which has no bridge of its own"),
     ],
 )
 def test_why_there_is_nothing_of_that_name(what: str, says: str) -> None:
@@ -341,7 +348,7 @@ def test_accounting_off_and_nothing_tracked(table: Callable[..., Path]) -> None:
         "no connection of web1 (10.0.0.7, 2001:db8::5) is tracked just now" in note for note in told().notes
     )
     unknown = told(OF_WEB1._replace(interface=TAP0))
-    assert (unknown.pairs, "no IP address of web1 is known here" in unknown.notes[-1]) == ([], True)
+    assert (unknown.pairs, "no IP address of vnet0 of web1 is known here" in unknown.notes[-1]) == ([], True)
 
 
 def test_without_connection_tracking(table: Callable[..., Path]) -> None:

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import pytest
 from hanging import Handler, api
 from zabbix_kvm import parts, sites, templates
-from zabbix_kvm.api import Api, Credentials
+from zabbix_kvm.api import Api, Credentials, Refused
 from zabbix_kvm.changes import Change, Changes
 from zabbix_kvm.gone import MARK, Gone, Patience, missing_since
 from zabbix_kvm.guests import Names, Sighting
@@ -181,6 +181,32 @@ def test_one_bad_record_stops_no_other() -> None:
     assert refused == [{"name": "bad"}]
     assert changes.failed == ['cannot make bad: "bad" already exists.']
     assert requests < 80
+
+
+@pytest.mark.parametrize(
+    ("body", "method", "why"),
+    [
+        (b"<html>log in</html>", "apiinfo.version", "Unable to parse json: <html>log in</html>"),
+        (b"", "host.create", "Received empty response"),
+        (b"[]", "host.create", ""),
+        (b'{"result": "6.0.9"}', "template.get", ""),
+        (b'{"result": {"1": {}}}', "host.get", ""),
+        (b'{"result": ["10084"]}', "host.get", ""),
+        (b'{"result": {"sessionid": "x"}}', "user.login", ""),
+    ],
+)
+def test_an_answer_that_is_none_of_zabbix_is_no_refusal(body: bytes, method: str, why: str) -> None:
+    """What is refused is tried once more, in halves, and told for each record."""
+
+    def behave(handler: Handler) -> None:
+        begins = handler.asked["method"] == "apiinfo.version" != method
+        handler.tell(json.dumps({"result": "6.0.9"}).encode() if begins else body)
+
+    with api(behave) as url, pytest.raises(KvmwatchError) as raised:
+        Api(url, Credentials(token="t"), 60).call(method)
+    assert f"the answer to {method} is none of a Zabbix API" in str(raised.value)
+    assert why in str(raised.value)
+    assert not isinstance(raised.value, Refused)
 
 
 def test_a_thousand_refusals_for_one_reason_are_told_in_few_lines(capsys: pytest.CaptureFixture[str]) -> None:

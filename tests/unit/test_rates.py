@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
+from check_kvm.frame import sampling
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import DiskStats, DomainStats, HostStats, InterfaceStats
-from kvmwatch.model.rates import MAX_SECONDS, MIN_SECONDS, NO_RATE, lacking, samples, with_rates
+from kvmwatch.model.rates import MAX_SECONDS, MIN_SECONDS, NO_RATE, Samples, lacking, samples, steady, with_rates
 from kvmwatch.model.snapshot import Disk, Domain, Host, Snapshot
 from kvmwatch.reading import domain_xml
+from kvmwatch.reading.deadline import Deadline
 
 
 def snapshot(time: float, cpu: float | None, run: int = 1, read: float = 0, name: str = "a") -> Snapshot:
@@ -138,16 +143,58 @@ def test_one_counter_that_went_backwards_discredits_the_others_of_its_record_onl
     assert rated.rates.cpu_time == 0.5
 
 
-def test_host_keeps_its_rates_when_idle_steps_back_by_a_tick() -> None:
-    def host(time: float, user: float, idle: float) -> Snapshot:
-        stats = HostStats(cpu_user=user, cpu_idle=idle)
-        return Snapshot("test", time, 0, host=Host("h", "QEMU", "9", "7", time, stats))
+def host(time: float, user: float, idle: float | None, cpus: int = 4) -> Snapshot:
+    stats = HostStats(cpu_user=user, cpu_idle=idle, cpus=cpus)
+    return Snapshot("test", time, 0, host=Host("h", "QEMU", "9", "7", time, stats))
 
-    rated = with_rates(host(110, 15, 99.99), samples(host(100, 10, 100))).host
+
+def test_host_keeps_its_rates_when_idle_steps_back_by_a_tick() -> None:
+    """And whoever takes the rate of what is exported sees no counter that begins anew."""
+    before = samples(host(100, 10, 100))
+    now = steady(host(110, 15, 99.99), before)
+    assert now.host
+    assert now.host.stats == HostStats(cpu_user=15, cpu_idle=100, cpus=4)
+    rated = with_rates(now, before).host
     assert rated is not None
     assert rated.rates.cpu_user == 0.5
     assert rated.rates.cpu_idle == 0
     assert rated.unread == ()
+    further = steady(host(120, 20, 99.995), samples(now)).host
+    assert further
+    assert further.stats.cpu_idle == 100
+
+
+class Kept:
+    def __init__(self, kept: Samples) -> None:
+        self.kept = kept
+
+    def load(self) -> Samples:
+        return self.kept
+
+    def save(self, samples: Samples) -> None:
+        self.kept = samples
+
+
+@pytest.mark.parametrize("is_first_run", [True, False])
+def test_each_reading_is_steady_after_that_before(is_first_run: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "_SAMPLING", 0.0)
+    before, now = host(100, 10, 100), host(110, 15, 99.99)
+    counters = Kept({} if is_first_run else samples(before))
+    reader: Any = SimpleNamespace(groups=Group.HOST, again_takes=lambda _: 0.0, read_again=lambda *_: now)
+    read = sampling.rated_by(reader, before if is_first_run else now, counters, Deadline(10))
+    assert read.host
+    assert read.host.stats.cpu_idle == 100
+    assert read.host.rates.cpu_user == 0.5
+    assert counters.kept["host"].counters["cpu_idle"] == 100
+
+
+@pytest.mark.parametrize(
+    "now", [host(110, 9, 100.5), host(110, 15, 96), host(110, 15, None), host(110, 15, 99.99, cpus=3)]
+)
+def test_what_else_becomes_of_the_hosts_counters_is_told_as_it_is(now: Snapshot) -> None:
+    """One that is higher, that begins anew, that is not known; those of other CPUs."""
+    assert steady(now, samples(host(100, 10, 100))) == now
+    assert steady(now, {}) == now
 
 
 def test_a_cpu_that_comes_or_goes_costs_the_hosts_rates() -> None:

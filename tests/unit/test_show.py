@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -83,6 +84,13 @@ def test_nothing_is_cut_or_left_out_on_a_terminal(room: int, name: str, pages: P
     for line in wide.split("\n"):
         for word in line.split():
             assert word in narrow or len(word) > (room / 2 if room >= 40 else 1), word
+
+
+@pytest.mark.parametrize("room", [1, 2, 3, 5, 8, 13, 40, 80])
+def test_colours_take_no_room(room: int, rated: Snapshot) -> None:
+    of_web1 = shown(rated, "web1")
+    coloured = show.in_words(*of_web1, room, coloured=True)
+    assert re.sub("\x1b\\[[0-9]*m", "", coloured) == show.in_words(*of_web1, room)
 
 
 def test_as_json(rated: Snapshot, golden: Callable[[str, str], None]) -> None:

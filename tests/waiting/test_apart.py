@@ -13,31 +13,40 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from kvmwatch.command import apart
 from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError
+from kvmwatch.reading.deadline import Deadline
 
 
-def told(value: str, seconds: float) -> tuple[str, float, int]:
-    return value, seconds, os.getpid()
+class Told(NamedTuple):
+    value: str
+    left: float
+    allowed: float
+    pid: int
 
 
-def fails(error: Exception, _: float) -> None:
+def told(value: str, deadline: Deadline) -> Told:
+    return Told(value, deadline.remaining(), deadline.seconds, os.getpid())
+
+
+def fails(error: Exception, _: Deadline) -> None:
     raise error
 
 
-def hangs(_: float) -> None:
+def hangs(_: Deadline) -> None:
     time.sleep(60)
 
 
-def dies(number: int, _: float) -> None:
+def dies(number: int, _: Deadline) -> None:
     os.kill(os.getpid(), number)
     time.sleep(60)
 
 
-def starts(file: str, _: float) -> None:
+def starts(file: str, _: Deadline) -> None:
     """As libvirt starts ssh."""
     Path(file).write_text(str(subprocess.Popen(["sleep", "60"]).pid))
     time.sleep(60)
@@ -48,12 +57,12 @@ class Ring:
         self.ring = self
 
 
-def refers_to_itself(_: float) -> int:
+def refers_to_itself(_: Deadline) -> int:
     Ring()
     return sum(isinstance(thing, Ring) for thing in gc.get_objects())
 
 
-def leaves(how: Callable[..., object], seconds: float, _: float) -> int:
+def leaves(how: Callable[..., object], seconds: float, _: Deadline) -> int:
     """As a call that hangs does, or one that is just ending."""
     how(time.sleep, (seconds,))
     return os.getpid()
@@ -89,19 +98,20 @@ def until_ended(pid: int) -> None:
         time.sleep(0.05)
 
 
-def leads(_: float) -> bool:
+def leads(_: Deadline) -> bool:
     return os.getsid(0) == os.getpid()
 
 
 def test_what_it_gives_comes_from_another_process() -> None:
-    value, seconds, pid = apart.run(partial(told, "web1"), 20)
-    assert value == "web1"
-    assert 1 < seconds < 20, "some of the time is kept back for the way"
-    assert pid != os.getpid()
+    there = apart.run(partial(told, "web1"), 20)
+    assert there.value == "web1"
+    assert 1 < there.left < 20, "some of the time is kept back for the way"
+    assert there.allowed == 20, "what messages tell is what the user gave"
+    assert there.pid != os.getpid()
 
 
 def pid_of_next() -> int:
-    return apart.run(partial(told, ""), 20)[2]
+    return apart.run(partial(told, ""), 20).pid
 
 
 def test_the_same_process_does_what_comes_next_until_it_has_done_much(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,11 +188,12 @@ def test_one_whose_birth_takes_long_is_there_for_the_next(tmp_path: Path) -> Non
     (tmp_path / "large.py").write_text("import time\ntime.sleep(3)\n")
     script = (
         "import time; from kvmwatch.command import apart; from kvmwatch.model.errors import DeadlineExceeded\n"
+        "from kvmwatch.reading.deadline import Deadline\n"
         "apart.warm('large'); begun = time.monotonic()\n"
-        "try: apart.run(float, 0.2)\n"
+        "try: apart.run(Deadline.remaining, 0.2)\n"
         "except DeadlineExceeded as error: print(error)\n"
         "assert time.monotonic() - begun < 2.5\n"
-        "print(apart.run(float, 60) > 1)\n"
+        "print(apart.run(Deadline.remaining, 60) > 1)\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     command = [sys.executable, "-c", script]
@@ -198,7 +209,7 @@ def test_none_is_born_where_no_thread_is_to_be_had(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(apart, "_idle", [])
     monkeypatch.setattr(threading.Thread, "start", start)
     with pytest.raises(KvmwatchError, match="is there enough memory"):
-        apart.run(float, 20)
+        apart.run(Deadline.remaining, 20)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
@@ -213,7 +224,10 @@ def test_nothing_of_the_current_folder_is_run(tmp_path: Path) -> None:
     mark = tmp_path / "run"
     for name in ("socket", "signal", "struct"):
         (tmp_path / f"{name}.py").write_text(f"open({str(mark)!r}, 'w')\n")
-    script = "from functools import partial; from kvmwatch.command import apart; print(apart.run(float, 20) > 1)"
+    script = (
+        "from kvmwatch.command import apart; from kvmwatch.reading.deadline import Deadline\n"
+        "print(apart.run(Deadline.remaining, 20) > 1)"
+    )
     command = [sys.executable, "-P" if sys.version_info >= (3, 11) else "-s", "-c", script]
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ran.stdout == "True\n", ran.stderr

@@ -26,6 +26,7 @@ _TOKEN_IN_HEADER = (6, 4)
 _AGENT_USER = "zabbix"
 _AT_ONCE = 20  # records of a request: some seconds of work, where a request may take -t
 _LIMIT = 32 * 1024 * 1024  # bytes of an answer; the items of a hypervisor with 1,000 VMs are half of that
+_WHICH_URL = "the URL is the front end's, as in the browser"
 
 Record = dict[str, Any]
 
@@ -127,18 +128,26 @@ class Api:
         watchdog.renew()  # -t is for each request: setting a thousand guests up takes its time
         try:
             with doing(f"asking Zabbix: {method}"):
-                return self._api.do_request(method, list(values) or parameters)["result"]
+                result = self._api.do_request(method, list(values) or parameters)["result"]
         except pyzabbix.ZabbixAPIException as error:
-            why = self._secrets.one_line(_reason(str(error.args[0] if error.args else error)))
+            said = str(error.args[0] if error.args else error)
+            why = self._secrets.one_line(_reason(said))
+            if not said.startswith("Error "):  # what pyzabbix says of a page that is no JSON
+                raise self._none(method, f" ({why})") from None
             raise Refused(f"{self.url}: Zabbix refused {method}: {why}", why) from None
         except (KeyError, TypeError):
-            raise KvmwatchError(f"{self.url}: the answer to {method} is none of a Zabbix API") from None
+            raise self._none(method) from None
         except requests.RequestException as error:
             self._answers = False
             raise KvmwatchError(
-                f"{self.url}: no Zabbix API answers: {self._secrets.reason(error)}; "
-                "the URL is the front end's, as in the browser"
+                f"{self.url}: no Zabbix API answers: {self._secrets.reason(error)}; {_WHICH_URL}"
             ) from None
+        if not _fits(method, result):
+            raise self._none(method)
+        return result
+
+    def _none(self, method: str, why: str = "") -> KvmwatchError:
+        return KvmwatchError(f"{self.url}: the answer to {method} is none of a Zabbix API{why}; {_WHICH_URL}")
 
     def each(self, method: str, records: list[Record]) -> Iterator[tuple[Record, str | None]]:
         """Call a method that takes many records (host.create), for all of them: give each, and why it was refused.
@@ -200,6 +209,13 @@ class Api:
         if not found:
             raise KvmwatchError(f"{self.url}: no {kind} is called {name!r}, or the user may not see it")
         return str(found[0][number])
+
+
+def _fits(method: str, result: Any) -> bool:
+    """Whether a result can be one of this method: lists of records, a token."""
+    if method.endswith(".get"):
+        return isinstance(result, list) and all(isinstance(record, dict) for record in result)
+    return isinstance(result, str) or method != "user.login"
 
 
 def _reason(text: str) -> str:

@@ -76,7 +76,7 @@ def rated_by(
     if without and deadline.remaining() > _SAMPLING + 2 * reader.again_takes(snapshot):
         waits()
         deadline.sleep(_SAMPLING)
-        snapshot = _remembering(reader.read_again(snapshot, without), previous)
+        snapshot = rates.steady(_remembering(reader.read_again(snapshot, without), previous), counted)
         problem = counters.save(_counted(snapshot, previous) | remembered.samples(snapshot))
         return unkept(with_rates(snapshot, recent, counted), problem)._replace(note=problem)
     problem = counters.save(counted | remembered.samples(snapshot))
@@ -90,7 +90,7 @@ def rated_by(
 
 def _remembering(snapshot: Snapshot, previous: Samples) -> Snapshot:
     """The snapshot with what only the last run tells: since when states last, and parts that are not told now."""
-    return remembered.with_parts(lasting.with_since(snapshot, previous), previous)
+    return rates.steady(remembered.with_parts(lasting.with_since(snapshot, previous), previous), previous)
 
 
 def _counted(snapshot: Snapshot, previous: Samples) -> Samples:

@@ -13,7 +13,7 @@ from typing import Any
 from kvmwatch.command import watchdog
 from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.rates import MIN_SECONDS
-from kvmwatch.model.snapshot import texts
+from kvmwatch.model.snapshot import texts, timings
 from kvmwatch_terminal import formats, reading
 from kvmwatch_terminal.columns import Column
 from kvmwatch_terminal.rows import Line, Row
@@ -33,8 +33,8 @@ _BESIDE = (
 Format = Callable[[State, Taken, bool], str]
 
 
-def run(take: Take, state: State, number: int | None, make: Format) -> int:
-    """Print so many readings, or until nobody reads any more; give the exit code.
+def run(take: Take, state: State, number: int | None, make: Format, timed: bool = False) -> int:
+    """Print so many readings, or until nobody reads any more; give the exit code. ``timed``: say what each took.
 
     Raises KvmwatchError when the first could not be had; of others that is said on stderr.
     """
@@ -54,6 +54,8 @@ def run(take: Take, state: State, number: int | None, make: Format) -> int:
             reading.say(str(error))
             code = watchdog.UNKNOWN
         else:
+            if timed:
+                reading.say(timings(taken.snapshot))
             told = [] if make is as_text else header.unread(state, taken)  # that has it in its header
             for text in told:
                 if text not in said:

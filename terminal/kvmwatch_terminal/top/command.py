@@ -69,7 +69,7 @@ def _run(options: argparse.Namespace) -> Outcome:
     make = _form(options)
     if make:
         apart.stay()
-        return Outcome("", batch.run(read, state, options.number, make))
+        return Outcome("", batch.run(read, state, options.number, make, timed=options.verbose >= 3))
     from kvmwatch_terminal.top import screen  # noqa: PLC0415 - a batch needs no curses
 
     screen.check()

@@ -18,16 +18,21 @@ _BACK = ("KEY_BACKSPACE", "\x7f", "\b")
 ESCAPE = "\x1b"
 
 
-class Sight(NamedTuple):
+class Sight:
     """What there is to be seen."""
 
-    taken: Taken | None
-    height: int  # lines of the table, or of the page, that fit on the screen
-    columns: tuple[str, ...] = ()  # names of those that fit, from the left
+    def __init__(self, taken: Taken | None, height: int, columns: tuple[str, ...] = ()) -> None:
+        """``height``: lines of the table or the page on the screen; ``columns``: those that fit, from the left."""
+        self.taken = taken
+        self.height = height
+        self.columns = columns
+        self._lines: tuple[object, list[Line]] = (None, [])
 
     def lines(self, state: State) -> list[Line]:
-        """All of the table."""
-        return model.lines(state, self.taken) if self.taken else []
+        """All of the table. They are put in order once, not for each key that only moves in them."""
+        if self.taken and self._lines[0] != state.shows:
+            self._lines = state.shows, model.lines(state, self.taken)
+        return self._lines[1]
 
 
 Does = Callable[[State, Sight], State]
@@ -97,7 +102,7 @@ def _next_found(state: State, sight: Sight) -> State:
 
 
 def _sought(state: State, sight: Sight, after: int) -> State:
-    at = model.found(state, sight.taken, after) if sight.taken else None
+    at = model.found(state, sight.taken, sight.lines(state), after) if sight.taken else None
     if at is None:
         return state._replace(message=f"no line has {state.search!r}")
     return model.settled(state._replace(at=at, on=()), sight.lines(state), sight.height)

@@ -63,6 +63,11 @@ class State(NamedTuple):
         """How it is sorted."""
         return self.orders[self.view]
 
+    @property
+    def shows(self) -> tuple[object, ...]:
+        """What decides which lines there are, and in which order."""
+        return self.view, self.order, self.base, self.requests, self.active, self.filter, self.tagged
+
     def sorted_by(self, order: Order) -> State:
         """Sort the view so."""
         return self._replace(orders={**self.orders, self.view: order})
@@ -101,9 +106,9 @@ def has(line: Line, shown: tuple[Column, ...], text: str) -> bool:
     return not sought or any(sought in cell(each, line).casefold() for each in shown if not each.is_number)
 
 
-def found(state: State, taken: Taken, after: int) -> int | None:
+def found(state: State, taken: Taken, all_lines: list[Line], after: int) -> int | None:
     """The place of the next line that has what is searched for, from this place on, and then from the top."""
-    shown, all_lines = columns(state, taken), lines(state, taken)
+    shown = columns(state, taken)
     places = [*range(after, len(all_lines)), *range(min(after, len(all_lines)))]
     return next((place for place in places if has(all_lines[place], shown, state.search)), None)
 

@@ -7,6 +7,7 @@ import curses
 import locale
 import os
 import sys
+import time
 from collections.abc import Iterator
 
 from kvmwatch.command import watchdog
@@ -22,6 +23,7 @@ from kvmwatch_terminal.top.taking import Taken, averaged
 from kvmwatch_terminal.width import width
 
 _LOOK = 200  # milliseconds between two looks for news
+_KEYS = 0.1  # seconds of keys, as of a paste or one that is held down, after which the screen is drawn
 _ESCAPE = 25  # milliseconds after which Esc is a key, and not the beginning of another one's code
 
 _STYLES = {
@@ -120,13 +122,17 @@ class _Loop:
         return news._replace(taken=self._averaged[1])
 
     def _take_keys(self, screen: Drawn, news: News) -> None:
-        """Wait a moment for a key, and take all that were pressed."""
+        """Wait a moment for a key, and take all that were pressed, or as many as a moment has room for."""
         key = self._key()
         self._window.timeout(0)
+        until = time.monotonic() + _KEYS
+        sight: Sight | None = None
         while key and not self._state.ended:
-            sight = Sight(self._shown(news).taken, screen.height, screen.columns)
+            taken = self._shown(news).taken  # another one after "a"
+            if not sight or sight.taken is not taken:
+                sight = Sight(taken, screen.height, screen.columns)
             self._state = pressed(self._state, key, sight)
-            key = self._key()
+            key = self._key() if time.monotonic() < until else ""
         self._window.timeout(_LOOK)
 
     def _key(self) -> str:

@@ -19,6 +19,7 @@ from kvmwatch.model.rates import Sample, Samples, with_rates
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Snapshot, Unread
 from kvmwatch.reading.connection import is_local
+from kvmwatch.reading.deadline import Deadline
 from kvmwatch_terminal import reading, show
 from kvmwatch_terminal.columns import COLUMNS, TABLE
 from kvmwatch_terminal.rows import Problem, Row, Said
@@ -95,11 +96,12 @@ def _process(key: str) -> str:
     return key.rpartition("/")[0]
 
 
-def take(options: argparse.Namespace, asked: Asked, samples: Samples, seconds: float) -> tuple[Taken, Samples]:
-    """Read within so many seconds; give that, and the counters for the next time. Raises KvmwatchError."""
-    given = argparse.Namespace(**vars(options), timeout=seconds, vm=asked.vm)
+def take(options: argparse.Namespace, asked: Asked, samples: Samples, deadline: Deadline) -> tuple[Taken, Samples]:
+    """Read by then; give that, and the counters for the next time. Raises KvmwatchError."""
+    given = argparse.Namespace(**vars(options), vm=asked.vm)
     counters = Remembered(samples)
-    taken = _page(given, asked, counters) if asked.vm else _all(given, asked, counters)
+    goes_on = reading.GoesOn(counters, deadline)
+    taken = _page(given, asked, goes_on) if asked.vm else _all(given, asked, goes_on)
     return taken, counters.samples
 
 
@@ -110,25 +112,25 @@ def averaged(taken: Taken, first: Samples) -> Taken:
     return taken._replace(snapshot=snapshot, rows=tuple(rows))
 
 
-def _page(options: argparse.Namespace, asked: Asked, counters: Remembered) -> Taken:
-    shown, verdicts = show.read(options, counters, asked.called)
+def _page(options: argparse.Namespace, asked: Asked, goes_on: reading.GoesOn) -> Taken:
+    shown, verdicts = show.read(options, goes_on, asked.called)
     return Taken(asked, shown.snapshot, page=Page(shown, verdicts))
 
 
-def _all(options: argparse.Namespace, asked: Asked, counters: Remembered) -> Taken:
+def _all(options: argparse.Namespace, asked: Asked, goes_on: reading.GoesOn) -> Taken:
     config = site_config(options.config)
     selection = Selection.parse(options.domain, options.exclude)
     of_vms, of_hypervisor = _checks()
     checks = (*of_vms, *(of_hypervisor if asked.hypervisor else ()))
     unseen = Group.NONE if is_local(options.uri) else asked.groups & _OF_PROCESSES
     groups = (asked.groups | _ALWAYS) & ~unseen
-    before = reading.read(options, "kvm_top", groups, checks, selection, config, counters=counters)
+    before = reading.read(options, "kvm_top", groups, checks, selection, config, goes_on=goes_on)
     snapshot = config.applied(before)
     if unseen:
         snapshot = snapshot._replace(unread=(*snapshot.unread, Unread(unseen, "", _ELSEWHERE, absent=True)))
     problems = hypervisor_problems(snapshot, of_hypervisor, config) if asked.hypervisor else ()
     rows = tuple(judged(snapshot, of_vms, config))
-    unmatched = tuple(reading.unmatched(selection, snapshot))
+    unmatched = tuple(reading.unmatched(selection, snapshot, "--domain"))  # -d is the delay here
     return Taken(asked, snapshot, rows, tuple(problems), unmatched=unmatched)
 
 
