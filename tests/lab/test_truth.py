@@ -2,7 +2,7 @@
 
 1. virsh domstats, read by the test right before and after the same interval;
 2. /proc/PID of the QEMU process;
-3. what the guest was told to do (bed.LOAD).
+3. what the guest was told to do (LOAD).
 
 Tolerances: 5 % against the first two (the readings are some ms apart), 25 % against the third (the guest's
 clock, its loops and the protocol overhead on an emulated CPU of a shared machine).
@@ -13,17 +13,22 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from commands import Command, Ran
+from guests import console
 from test_traps import domstats
+from waiting import eventually
 
 if TYPE_CHECKING:
     from bed import Bed
 
 pytestmark = pytest.mark.daemons("libvirtd")
 
+NAME = "busy1"
+LOAD = {"cpu": 30, "disk": 512, "net": 10}
 SECONDS = 10
 CLOSE = 0.05
 TOLD = 0.25
@@ -62,9 +67,21 @@ class Interval(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def interval(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Interval:
+def busy(bed: Bed) -> Iterator[None]:
+    """A guest under more load than is good for all other tests."""
+    bed.start_busy(NAME, LOAD, 0x11)
+    try:
+        eventually("it is up", lambda: "lab: up" in console(NAME).read_text())
+        eventually("it reports memory", lambda: bed.reports(NAME))
+        yield
+    finally:
+        bed.remove(NAME)
+
+
+@pytest.fixture(scope="module")
+def interval(busy: None, bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Interval:
     command = Command(tmp_path_factory.mktemp("state"))
-    pid = bed.qemu_pid("web1")
+    pid = bed.qemu_pid(NAME)
     names = ("cpu", "disk", "network", "memory")
 
     def process_cpu() -> float:
@@ -73,18 +90,18 @@ def interval(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Interval:
         return (int(fields[11]) + int(fields[12])) / TICK
 
     def see() -> Seen:
-        return Seen(time.monotonic(), domstats("web1"))
+        return Seen(time.monotonic(), domstats(NAME))
 
     def look() -> tuple[dict[str, Ran], Seen, Seen, float, float]:
         began = see()
-        checks = {name: command(f"check_kvm_{name}", "-d", "web1") for name in names}
+        checks = {name: command(f"check_kvm_{name}", "-d", NAME) for name in names}
         # the checks' second readings are the ones that count, and the last of them was just now
-        stats, cpu, now = domstats("web1"), process_cpu(), time.monotonic()
+        stats, cpu, now = domstats(NAME), process_cpu(), time.monotonic()
         return checks, began, Seen(now, stats), cpu, now
 
     # each check takes two samples at its first run; let all begin the interval with stored ones
     for name in names:
-        command(f"check_kvm_{name}", "-d", "web1")
+        command(f"check_kvm_{name}", "-d", NAME)
     time.sleep(1)
     _, *first, cpu_before, begun = look()
     time.sleep(SECONDS)
@@ -107,8 +124,6 @@ def test_cpu(interval: Interval) -> None:
     together = usage * 2 + interval.value("cpu", "emulator")
     assert together == pytest.approx(interval.virsh["cpu.time"] / 1e9 * 100, rel=CLOSE, abs=1)
     assert together == pytest.approx(interval.process_cpu * 100, rel=CLOSE, abs=1)
-    from bed import LOAD
-
     # besides the busy loop, QEMU works for the guest's disk and network
     assert LOAD["cpu"] / 2 * (1 - TOLD) < usage < LOAD["cpu"] / 2 * 2
 
@@ -121,8 +136,6 @@ def test_steal(interval: Interval) -> None:
 
 @pytest.mark.parametrize(("metric", "field"), [("read_bytes", "rd.bytes"), ("write_bytes", "wr.bytes")])
 def test_disk_bytes(interval: Interval, metric: str, field: str) -> None:
-    from bed import LOAD
-
     told = LOAD["disk"] * 1024
     # the guest works in bursts of one second, so the ends of the two intervals may differ by one
     assert interval.value("disk", f"vdb.{metric}") == pytest.approx(interval.virsh[f"block.1.{field}"], rel=0.12)
@@ -131,22 +144,19 @@ def test_disk_bytes(interval: Interval, metric: str, field: str) -> None:
 
 @pytest.mark.parametrize(("metric", "field"), [("read_iops", "rd.reqs"), ("write_iops", "wr.reqs")])
 def test_disk_operations(interval: Interval, metric: str, field: str) -> None:
-    from bed import LOAD
-
     assert interval.value("disk", f"vdb.{metric}") == pytest.approx(interval.virsh[f"block.1.{field}"], rel=0.12)
     assert interval.value("disk", f"vdb.{metric}") == pytest.approx(LOAD["disk"] / 16, rel=TOLD)
 
 
 def test_disk_latency(interval: Interval) -> None:
-    latency = interval.virsh["block.1.wr.times"] / interval.virsh["block.1.wr.reqs"] / 1e9
-    assert interval.value("disk", "vdb.write_latency") == pytest.approx(latency, rel=0.3)
+    """It hangs on what else runs, as steal does."""
+    (least, most), (fewest, often) = map(interval.bounds, ("block.1.wr.times", "block.1.wr.reqs"))
+    assert least / often / 1e9 <= interval.value("disk", "vdb.write_latency") <= most / fewest / 1e9
 
 
 @pytest.mark.parametrize("direction", ["rx", "tx"])
 def test_network(interval: Interval, direction: str) -> None:
-    from bed import LOAD
-
-    bits = interval.value("network", f"52:54:00:00:01:01.{direction}")
+    bits = interval.value("network", f"52:54:00:00:11:01.{direction}")
     assert bits == pytest.approx(interval.virsh[f"net.0.{direction}.bytes"] * 8, rel=CLOSE)
     told = LOAD["net"] * (1000 + 8 + 20 + 14) * 8  # ICMP, IP and Ethernet headers
     assert bits == pytest.approx(told, rel=TOLD)
