@@ -69,8 +69,18 @@ def test_the_process_beside_top_ps_and_lsof(command: Command, bed: Bed) -> None:
     ]
     # with -H the line of the first thread has what the whole process took (procps 4.0)
     whole, cpu = (cpu_in(top.communicate()[0]) for top in tops)
+
+    def told(*words: str) -> str:
+        return subprocess.run(words, check=True, capture_output=True, encoding="utf-8").stdout
+
+    def age() -> int:
+        return int(told("ps", "-o", "etimes=", "-p", str(pid)))
+
+    youngest = age()
     shown = json.loads(command("kvmwatch", "show", "web1", "--json").out)
+    oldest = age()
     (process,) = shown["processes"]
+    assert youngest - 1 <= process["age"] <= oldest + 1, "ps cuts seconds"
     groups = {threads["kind"]: threads for threads in shown["threads"]}
     assert groups.keys() - {"vhost"} == {"vcpu", "other"}, "it has no I/O thread"
     assert groups["vcpu"]["count"] == 2
@@ -83,15 +93,10 @@ def test_the_process_beside_top_ps_and_lsof(command: Command, bed: Bed) -> None:
     if Path("/proc/sys/kernel/task_delayacct").read_text() == "0\n":
         assert {threads["io_delay"] for threads in groups.values()} == {None}, "not known, and not 0"
         assert re.search(r"^ +vCPUs .* \?$", command("kvmwatch", "show", "web1").out, re.MULTILINE)
-
-    def told(*words: str) -> str:
-        return subprocess.run(words, check=True, capture_output=True, encoding="utf-8").stdout
-
     lsof = told("lsof", "-w", "-a", "-p", str(pid), "-d", "0-99999", "-F", "f")
     assert process["files"] == pytest.approx(len(re.findall(r"^f[0-9]+$", lsof, re.MULTILINE)), abs=3)
     limit = told("prlimit", "--pid", str(pid), "--nofile", "--noheadings", "--raw", "--output", "SOFT")
     assert process["files_limit"] == int(limit)
-    assert process["age"] == pytest.approx(int(told("ps", "-o", "etimes=", "-p", str(pid))), abs=3)
     rollup = re.search(r"^Pss: +(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
     assert rollup
     assert process["pss"] == pytest.approx(int(rollup[1]) * 1024, rel=0.1)
