@@ -235,6 +235,8 @@ class HostStats(Record):
     cpu_system: Value = _counter("s", "virNodeGetCPUStats kernel", "CPU time in the kernel")
     cpu_iowait: Value = _counter("s", "virNodeGetCPUStats iowait", "CPU time idle with I/O outstanding")
     cpu_idle: Value = _counter("s", "virNodeGetCPUStats idle", "CPU time idle")
+    cpu_guest: Value = _counter("s", "/proc/stat guest + guest_nice", "CPU time that guests ran, which is in cpu_user as well")
+    cpu_steal: Value = _counter("s", "/proc/stat steal", "CPU time that the machine below took, where the host is a VM itself")
     memory_total: Value = _gauge("B", "virNodeGetMemoryStats total", "Memory of the host, huge pages included")
     memory_available: Value = _gauge("B", "/proc/meminfo MemAvailable + ZFS's ARC above its minimum; remote: free + buffers + cached", "Memory that can be given out without swapping, huge pages apart")
     hugepages_total: Value = _gauge("B", "/sys/kernel/mm/hugepages nr_hugepages; remote: virConnectGetCapabilities", "Memory set aside as huge pages, of all sizes")

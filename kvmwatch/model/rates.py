@@ -50,7 +50,7 @@ MAX_SECONDS = 3600.0
 NO_RATE = "no rate yet"
 
 #: times of the host of which the kernel may take some back (proc(5)), and how many seconds that is at most
-_TAKEN_BACK, _MOST_BACK = ("cpu_idle", "cpu_iowait"), 3.0
+_TAKEN_BACK, _MOST_BACK = ("cpu_idle", "cpu_iowait", "cpu_steal"), 3.0
 
 Rated = TypeVar("Rated", Host, Domain, Vcpu, Disk, Interface, Process, Thread, Uplink, Netdev)
 #: what has sums over its parts

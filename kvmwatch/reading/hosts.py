@@ -23,6 +23,8 @@ Questions = tuple[tuple[str, Callable[[], Stats]], ...]  # what is asked, for pe
 
 _NANO = 1_000_000_000
 _KIB = 1024
+_TICKS = os.sysconf("SC_CLK_TCK")  # in a second
+_STEAL = 8  # of the first line of /proc/stat; behind it those of guests
 
 
 def read(hypervisor: Hypervisor, proc: Path = Path("/proc"), sys: Path = Path("/sys")) -> Host:
@@ -88,6 +90,7 @@ def read(hypervisor: Hypervisor, proc: Path = Path("/proc"), sys: Path = Path("/
 def _of_this_machine(proc: Path, sys: Path) -> Questions:
     """What libvirt does not tell, or tells less of."""
     return (
+        ("CPU time of guests and steal", lambda: times_of(proc)),
         ("memory", lambda: memory_of(proc, sys)),
         ("swap space", lambda: swap_of(proc)),
         ("load average", lambda: dict(zip(("load1", "load5", "load15"), os.getloadavg()))),
@@ -96,6 +99,13 @@ def _of_this_machine(proc: Path, sys: Path) -> Questions:
         ("what KSM saves", lambda: shortage.shared(sys)),
         ("uptime", lambda: {"uptime": float((proc / "uptime").read_text(encoding="ascii").split()[0])}),
     )
+
+
+def times_of(proc: Path) -> Stats:
+    """CPU time of all CPUs that guests ran and that was stolen, in seconds. Raises OSError, ValueError."""
+    with open(proc / "stat", encoding="ascii") as lines:
+        steal, guest, guest_nice = map(int, next(lines).split()[_STEAL:][:3])
+    return {"cpu_guest": (guest + guest_nice) / _TICKS, "cpu_steal": steal / _TICKS}
 
 
 def memory_of(proc: Path, sys: Path) -> Stats:

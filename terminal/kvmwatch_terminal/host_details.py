@@ -105,6 +105,8 @@ WHOLE = (
     _mode("cpu_user", "CPU, USER"),
     _mode("cpu_system", "CPU, KERNEL"),
     _mode("cpu_iowait", "CPU, I/O WAIT"),
+    _mode("cpu_guest", "CPU, GUESTS"),
+    _mode("cpu_steal", "CPU, STEAL"),
     *(_stat(f"load{minutes}", f"LOAD, {minutes} MIN", "") for minutes in (1, 5, 15)),
     _stat("memory_total", "MEMORY", "B"),
     _stat("memory_available", "STILL AVAILABLE", "B"),

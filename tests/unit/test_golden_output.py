@@ -262,6 +262,8 @@ def snapshot(second: int) -> Snapshot:
         cpu_system=200 + second * 1.2,
         cpu_iowait=50,
         cpu_idle=9000 + second * 0.3,
+        cpu_guest=900 + second * 4,
+        cpu_steal=0,
         memory_total=64 << 30,
         memory_available=5 << 30,
         swap_total=8 << 30,

@@ -110,18 +110,23 @@ def _vms() -> Panel:
 
 
 def _own() -> tuple[Panel, ...]:
-    modes = ("user", "system", "iowait", "idle")
+    modes = ("user", "system", "iowait", "steal")
     of_cpus = f"/ on (job, instance) kvm_host_cpus{_HERE}"
     return (
         graph(
             "CPU",
             "percent",
-            *(Query(f"100 * {rate(f'kvm_host_cpu_{mode}_seconds_total', _HERE)} {of_cpus}", mode) for mode in modes[:3]),
+            *(Query(f"100 * {rate(f'kvm_host_cpu_{mode}_seconds_total', _HERE)} {of_cpus}", mode) for mode in modes),
             stacked=True,
             most=100,
             description="user has the guests in it",
         ),
-        graph("CPU idle", "percent", Query(f"100 * {rate('kvm_host_cpu_idle_seconds_total', _HERE)} {of_cpus}", "idle"), most=100),
+        graph(
+            "CPU idle, and of guests",
+            "percent",
+            *(Query(f"100 * {rate(f'kvm_host_cpu_{mode}_seconds_total', _HERE)} {of_cpus}", mode) for mode in ("idle", "guest")),
+            most=100,
+        ),
         graph("Load average", "short", *(Query(f"kvm_host_load{minutes}{_HERE}", f"{minutes} min") for minutes in (1, 5, 15))),
         graph(
             "Memory",

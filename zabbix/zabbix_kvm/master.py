@@ -47,6 +47,7 @@ LEFT_OUT = {
     "host.cpu_system": "in cpu_busy_per_cpu",
     "host.cpu_iowait": "as cpu_iowait_per_cpu",
     "host.cpu_idle": "what cpu_busy_per_cpu and cpu_iowait_per_cpu leave",
+    **{f"host.cpu_{of}": "kvmwatch show --host's, and the exporters'" for of in ("guest", "steal")},
     **{f"host.pressure_{of}": "kvmwatch show --host's, and the exporters'" for of in ("cpu", "memory", "io")},
     **{
         f"host.{name}": "kvmwatch show --host's, and the exporters'"
