@@ -81,7 +81,7 @@ def way(made: Way, command: Command) -> Iterator[Way]:
 def assert_well(command: Command) -> None:
     """Assert that all who judge the two find nothing."""
     net = command("check_kvm_net", "-d", "way")
-    assert (net.code, "way active, no leases" in net.first) == (OK, True), net.out
+    assert (net.code, "way active, " in net.first) == (OK, True), net.out
     network = command("check_kvm_network", "-d", "way1", "-v")
     assert network.code < CRITICAL, network.out
     assert "its tap" not in network.out
@@ -174,7 +174,7 @@ def test_a_bridge_that_is_down(command: Command, way: Way) -> None:
     try:
         ran = command("check_kvm_net", "-v")
         assert ran.code == CRITICAL
-        assert f"\n[CRITICAL] way its bridge {BRIDGE} is down, no leases" in ran.out
+        assert f"\n[CRITICAL] way its bridge {BRIDGE} is down, " in ran.out
         assert "\n[OK] default active" in ran.out
         assert "\n[OK] idle inactive" in ran.out
         assert command("check_kvm_net", *REMOTE).code == OK, "over the network nobody can tell"
