@@ -61,7 +61,6 @@ CSV = f"""LoadPlugin csv
 """
 #: what the exporter and collectd's plugin read as well
 SAME = "state,cpu,disk,network"
-HALT = b"\xfa\xf4\xeb\xfd"  # cli; hlt; and again
 #: one more than is measured: rates need it, and it is not measured
 TOP = ("-b", "-n", str(COLLECTIONS + 9), "-d", str(INTERVAL))
 
@@ -116,7 +115,7 @@ def devices(number: int) -> str:
     """XML of a disk that a guest boots from, to halt for ever, and of an interface."""
     image = WORK / f"{number}.raw"
     with open(image, "wb") as file:
-        file.write(HALT.ljust(510, b"\0") + b"\x55\xaa")  # a boot sector
+        file.write(guests.HALT.ljust(510, b"\0") + b"\x55\xaa")  # a boot sector
         file.truncate(1 << 20)
     return guests.disk(image, "vda", "raw") + guests.interface("default", f"52:54:00:00:09:{number % 256:02x}")
 
