@@ -194,13 +194,13 @@ class Bed:
         with contextlib.suppress(libvirt.libvirtError):  # its disk is missing
             self.lookup("fail1").create()
         for name, wanted in (
-            ("crash1", (6, 1)),
-            ("crash2", (5, 3)),
-            ("off1", (5, 1)),
-            ("suspend1", (7, 0)),
-            ("ioerr1", (3, 5)),
+            ("crash1", [6, 1]),
+            ("crash2", [5, 3]),
+            ("off1", [5, 1]),
+            ("suspend1", [7, 0]),
+            ("ioerr1", [3, 5]),
         ):
-            eventually_equal(f"{name} reaches its state", lambda: tuple(self.lookup(name).state()), wanted)  # noqa: B023
+            eventually_equal(f"{name} reaches its state", self.lookup(name).state, wanted)
         eventually("web1's agent answers", self._agent_answers)
         eventually("web1 and idle1 report memory", lambda: self.reports("web1") and self.reports("idle1"))
 

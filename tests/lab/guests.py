@@ -14,15 +14,15 @@ KERNEL, INITRD = inside.LAB / "vmlinuz", inside.LAB / "initrd"
 #: leave out is a third of the CPU that an emulated boot takes
 BOOT = "console=ttyS0 quiet panic=0 no_timer_check tsc=reliable cryptomgr.notests nokaslr mitigations=off init_on_alloc=0"
 
-#: what a guest does that boots no Linux, as code in real mode. Those that do something wait a second before, as libvirt
-#: would miss what happens while it still starts them
+#: what a guest does that boots no Linux, as code in real mode. Those that do something wait a second before:
+#: libvirt would miss what happens while it still starts them
 HALT = b"\xfa\xf4\xeb\xfd"  # cli; hlt; jmp to hlt
 _WAIT = b"\xb4\x86\xb9\x0f\x00\xba\x40\x42\xcd\x15"  # the BIOS's wait for 1,000,000 µs
 PANIC = _WAIT + b"\xba\x05\x05\xb0\x01\xee" + HALT  # out 0x505, 1: pvpanic's port
 # out 0x604: the power management register of QEMU's "pc", where the BIOS puts it
 POWER_OFF = _WAIT + b"\xba\x04\x06\xb8\x00\x20\xef" + HALT
 SUSPEND = _WAIT + b"\xba\x04\x06\xb8\x00\x24\xef" + HALT
-# the BIOS's extended write of a sector to the first disk, which goes on 64 KiB further for ever; last, what is written where
+# the BIOS's extended write of a sector to the first disk, and again 64 KiB further for ever; last, its request
 FILL = _WAIT + (
     b"\xb2\x80\xbe\x1b\x02\xb8\x00\x43\xcd\x13\x81\x44\x08\x80\x00\xeb\xf4"
     b"\x10\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
@@ -56,7 +56,7 @@ def guest(
     metadata: str = "",
     does: bytes = HALT,
 ) -> str:
-    """XML of a domain: with ``args`` it boots the lab's Linux, without it does just this, in a fiftieth of the CPU."""
+    """XML of a domain: with ``args`` it boots the lab's Linux; without, it ``does`` that, in a tenth of the CPU."""
     if args is None:
         boot = f"<kernel>{_program(does)}</kernel>"
     else:
