@@ -116,7 +116,7 @@ class Terminal:
                 assert holds(), self.text
                 return
 
-    def ended(self, seconds: float = 10) -> int:
+    def ended(self, seconds: float = 60) -> int:
         """Wait for its end; give its exit code, or the number of the signal that ended it as a negative one."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

@@ -191,9 +191,8 @@ class _Watchdog:
         try:
             if self._last_word.acquire(blocking=False):
                 said = self._too_late(self._message(seconds))
-                self._code = said.code
                 # in a thread, because a file on a dead NFS server takes nothing and does not say so
-                printing = threading.Thread(target=_print_if_it_is_read, args=(said,), daemon=True)
+                printing = threading.Thread(target=self._print_if_it_is_read, args=(said,), daemon=True)
                 printing.start()
                 printing.join(_PRINTING / 2)
             else:
@@ -201,6 +200,15 @@ class _Watchdog:
             children.end_all()
         finally:
             os._exit(UNKNOWN if self._code is None else self._code)
+
+    def _print_if_it_is_read(self, said: Said) -> None:
+        """Print past Python's buffers, whose locks the main thread may hold, and only where that does not wait."""
+        poll = select.poll()
+        poll.register(_file(said), select.POLLOUT)
+        if poll.poll(0):
+            with contextlib.suppress(OSError):
+                os.write(_file(said), _encoded(said)[:_MOST])
+                self._code = said.code  # else nobody has got it
 
 
 def _have_nothing_in_the_place_of(number: int, access: int) -> None:
@@ -242,15 +250,6 @@ def _print(said: Said) -> None:
     left = memoryview(_encoded(said))
     while left:
         left = left[os.write(_file(said), left) :]
-
-
-def _print_if_it_is_read(said: Said) -> None:
-    """Print past Python's buffers, whose locks the main thread may hold, and only where that does not wait."""
-    poll = select.poll()
-    poll.register(_file(said), select.POLLOUT)
-    if poll.poll(0):
-        with contextlib.suppress(OSError):
-            os.write(_file(said), _encoded(said)[:_MOST])
 
 
 def _encoded(said: Said) -> bytes:

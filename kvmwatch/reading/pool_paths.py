@@ -17,7 +17,7 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.pool_kinds import Kind
 from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import Unread
-from kvmwatch.reading import mounts, zpools
+from kvmwatch.reading import mounts
 from kvmwatch.reading.mounts import Mount, Mounts
 
 #: which has the pools: where the modular daemons run, libvirtd does not
@@ -126,7 +126,11 @@ def _look(path: str, kind: Kind, views: Views) -> tuple[str, os.statvfs_result |
 def _stopped(path: str, mount: Mount) -> str | None:
     if mount.stopped:
         return f"the file system of {path} takes no writes since an error: see dmesg on the hypervisor"
-    return zpools.fault(mount.source) if mount.kind == "zfs" else None
+    if mount.kind != "zfs":
+        return None
+    from kvmwatch.reading import zpools  # noqa: PLC0415 - few hypervisors have ZFS
+
+    return zpools.fault(mount.source)
 
 
 def _mount(handle: int, views: Views) -> Mount | None:

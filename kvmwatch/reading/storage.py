@@ -19,7 +19,7 @@ from kvmwatch.model import pool_kinds, states
 from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Pool, Unread
-from kvmwatch.reading import pool_paths, thin_pools, zpools
+from kvmwatch.reading import pool_paths, thin_pools
 from kvmwatch.reading.connection import Connection, is_local, is_of_session, is_ssh, one_line, uri_scheme
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch.reading.hypervisor import Hypervisor
@@ -162,6 +162,8 @@ def _look(described: Described, views: Views, deadline: Deadline) -> Local:
     if kind.local and described.path:
         return Local(pool_paths.examine(described.path, kind, views))
     if kind.name == "zfs":
+        from kvmwatch.reading import zpools  # noqa: PLC0415 - few hypervisors have ZFS
+
         return Local(AtPath(fault=zpools.fault(described.source), compared=True))
     if kind.name == "logical" and thin_pools.active(described.source):
         try:

@@ -44,11 +44,11 @@ READERS = {
 #: and what some have besides
 MORE = {
     "state": {"starts", "pid_files"},
-    "cpu": {"lanes"},
+    "cpu": {"cpu_times", "pid_files"},
     "memory": {"lanes", "domain_xml", "consoles", "titles"},
     "disk": {"lanes", "domain_xml", "consoles", "titles"},
     "network": {"links", "ways", "domain_xml", "consoles", "titles"},
-    "net": {"links", "ways", "networks", "walk"},
+    "net": {"links", "ways", "networks", "walk", "dnsmasq"},
     "pool": {
         *("lanes", "storage", "pool_paths", "pool_questions", "pool_records", "mounts", "thin_pools"),
     },
