@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
 from importlib import import_module
@@ -80,7 +80,7 @@ class Command:
         return Ran(ran.returncode, ran.stdout, ran.stderr, time.monotonic() - begun)
 
 
-def together(command: Command, calls: Sequence[tuple[str, ...]], at_once: int = 4) -> list[Ran]:
+def together(command: Command, calls: Iterable[tuple[str, ...]], at_once: int = 4) -> list[Ran]:
     """Run some commands, a few at a time: most of them wait, for the second of a sample."""
     with ThreadPoolExecutor(at_once) as pool:
         return list(pool.map(lambda words: command(*words), calls))

@@ -91,6 +91,7 @@ _SAME = {
     "Pool: Over-allocated and filling up": ("pool", "overcommit"),
     "Network: Inactive though it should be active": ("net", "inactive though it should be active"),
     "Network: Bridge is down or gone": ("net", "its bridge"),
+    "Network: dnsmasq has ended": ("net", "its dnsmasq"),
 }
 _ONLY_CHECKS = (
     Alert("", "disk", "block_job", "A copy or commit of the disk (virsh blockcopy, blockcommit) has not come to its end: it is slow, "

@@ -47,7 +47,7 @@ def _said(network: Network) -> Iterator[tuple[ServiceState | Condition, str]]:
         yield INACTIVE, "inactive though it should be active (autostart)"
     if network.stats.bridge_up == 0:
         yield BRIDGE, f"its bridge {network.bridge} is {'down' if network.bridge_found else 'gone'}"
-    if network.dnsmasq_runs is False:
+    if network.stats.dnsmasq_up == 0:
         yield DNSMASQ, "its dnsmasq has ended: restart virtnetworkd (or libvirtd), which starts it again"
 
 

@@ -193,6 +193,7 @@ class NetworkStats(Record):
     leases: Value = _gauge("", "virNetworkGetDHCPLeases", "DHCP leases in force")
     addresses: Value = _gauge("", "ip/dhcp/range of the network's XML", "Addresses in its DHCP ranges (IPv4)")
     bridge_up: Value = _gauge("", "/sys/class/net/BRIDGE/flags IFF_UP", "1 while its bridge is there and up, else 0")
+    dnsmasq_up: Value = _gauge("", "/run/libvirt/network/NAME.pid", "1 while the dnsmasq runs that gives its guests addresses and names, else 0")
 
 
 @declared

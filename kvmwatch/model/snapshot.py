@@ -267,9 +267,6 @@ class Network(Record):
     stats: NetworkStats = NetworkStats()
     unread: Unreads = ()
     leased: tuple[tuple[str, str], ...] = ()  # MAC and IP address of each lease in force
-    dnsmasq_runs: Optional[bool] = (
-        None  # which gives its guests addresses and names; None: it has none, or who knows
-    )
 
 
 class Uplink(Record):

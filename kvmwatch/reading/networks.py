@@ -148,7 +148,8 @@ def _with_dnsmasq(handle: Any, network: Network, run: str) -> Network:
             runs = dnsmasq.runs(network.name, run) if handle.isActive() else None
         except libvirt.libvirtError as error:
             return _without(network, "dnsmasq", of_it_alone(error, handle))
-    return network._replace(dnsmasq_runs=runs)
+    up = None if runs is None else int(runs)
+    return network._replace(stats=network.stats._replace(dnsmasq_up=up))
 
 
 def _with_bridge(handle: Any, network: Network, links: Links, defined: _Defined) -> Network:

@@ -219,7 +219,7 @@ def test_a_dnsmasq_that_has_ended_is_looked_at_twice(
     lan = Handle("lan")
     lan.asked = lambda: active
     (network,) = read(host, lan)
-    assert (network.dnsmasq_runs, left) == (found, [])
+    assert (network.stats.dnsmasq_up, left) == (found, [])
     assert bool(network.unread) is isinstance(active, Exception)
 
 

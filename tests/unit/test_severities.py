@@ -42,9 +42,8 @@ def pool(state: int, autostart: bool = True, **more: Any) -> Snapshot:
     return of(pools=(Pool("uuid", "images", "scsi", state, True, autostart, True, **more),))
 
 
-def network(active: bool, up: float | None, **more: Any) -> Snapshot:
-    stats = NetworkStats(bridge_up=up)
-    return of(networks=(Network("uuid", "default", "virbr0", active, True, True, stats=stats, **more),))
+def network(active: bool, **stats: int) -> Snapshot:
+    return of(networks=(Network("uuid", "default", "virbr0", active, True, True, stats=NetworkStats(**stats)),))
 
 
 CASES = {
@@ -62,9 +61,9 @@ CASES = {
     "memory.stale": of(vm(balloon_period=10, stats=DomainStats(balloon_updated=NOW - 5000))),
     "network.detached": of(vm(interfaces=(interface(detached="its tap is gone"),))),
     "network.link_down": of(vm(interfaces=(interface(link_down=True),))),
-    "net.inactive": network(active=False, up=None),
-    "net.bridge": network(active=True, up=0),
-    "net.dnsmasq": network(active=True, up=1, dnsmasq_runs=False),
+    "net.inactive": network(active=False),
+    "net.bridge": network(active=True, bridge_up=0),
+    "net.dnsmasq": network(active=True, bridge_up=1, dnsmasq_up=0),
     "process.stray": of(processes=(Process(1, 1, None, "stray", 0, known=False),)),
     "pool.inactive": pool(states.POOL_INACTIVE),
     "pool.degraded": pool(states.POOL_DEGRADED),

@@ -218,6 +218,7 @@ def _networks() -> tuple[Panel, ...]:
                 Query(f"kvm_network_active{_HERE}", "Active", words=YES_NO),
                 Query(f"kvm_network_autostart{_HERE}", "Autostart", words=YES_NO),
                 Query(f"kvm_network_bridge_up{_HERE}", "Bridge is up", words=YES_NO),
+                Query(f"kvm_network_dnsmasq_up{_HERE}", "dnsmasq runs", words=YES_NO),
                 Query(f"kvm_network_leases{_HERE}", "Leases"),
                 Query(f"kvm_network_addresses{_HERE}", "Addresses"),
             ),

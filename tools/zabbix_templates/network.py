@@ -21,6 +21,7 @@ SHOWN = (
     Shown("active", "Active", steady=True, value_map=ACTIVE, removed=str(REMOVED), component="network"),
     Shown("autostart", "Autostart", steady=True, value_map=YES_NO, component="network"),
     Shown("bridge_up", "Bridge is up", steady=True, value_map=YES_NO, component="network"),
+    Shown("dnsmasq_up", "dnsmasq runs", steady=True, value_map=YES_NO, component="network"),
     Shown("leases", "DHCP leases", value_type="UNSIGNED", steady=True, component="network"),
     Shown("usage", "DHCP leases, of its addresses", "%", steady=True, component="network"),
 )
@@ -60,6 +61,16 @@ def rule(master: str) -> Rule:
                 "cut off.",
                 "ip link set BRIDGE up; when it is gone, virsh net-destroy NAME and virsh net-start NAME, then put the "
                 "taps of its VMs back into it.",
+                "availability",
+                (SETTLED, always(active, "=", 1, time)),
+            ),
+            alarm(
+                "Network {#NET.NAME}: dnsmasq has ended",
+                "HIGH",
+                held(scope.ref("dnsmasq_up"), 0, time),
+                "What gives the network's guests their addresses and names does not run: they go on until their leases "
+                "are over, and those that start have no address.",
+                "restart virtnetworkd (or libvirtd) on the hypervisor, which starts it again; its log says why it ended.",
                 "availability",
                 (SETTLED, always(active, "=", 1, time)),
             ),
