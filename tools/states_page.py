@@ -30,7 +30,7 @@ How long it has lasted is what the runs of the same command line have seen (kept
 
 libvirt knows why a VM is shut off only until its daemon is restarted: then `crashed`, `failed` and `migrated` are `unknown`.
 So a VM that has to run is to have autostart or `expect="running"`, by which it stays CRITICAL; and one that was moved away
-for good is to be undefined where it was (`virsh migrate --undefinesource`).
+for good is to be undefined where it was (*virsh migrate --undefinesource*).
 
 | state | reason | any | running | shutoff | paused |
 |---|---|---|---|---|---|

@@ -182,8 +182,9 @@ def test_what_nsca_cannot_decrypt_never_arrives(
     )
     right = kvm(*publish, settings(tmp_path))
     assert right.code == 0, right.err
-    eventually("what came after it is there", lambda: len(shown(nsca)) > 200)
-    arrived_once(nsca, len(shown(nsca)))
+    (number,) = re.findall(r"(\d+) results for host kvm1 sent", right.out)
+    eventually_equal("what came after it is there", lambda: len(shown(nsca)), int(number))
+    arrived_once(nsca, int(number))
 
 
 def test_what_nsca_does_not_take_is_told(kvm: Command, tmp_path: Path) -> None:
