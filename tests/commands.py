@@ -158,7 +158,6 @@ class Forked(_Quicker):
     """
 
     def _run(self, name: str, arguments: tuple[str, ...], env: dict[str, str], timeout: float) -> Ran:
-        begun = time.monotonic()
         words = [str(self.bin / name), *arguments]
         environment = {**os.environ, **env}
         (out, stdout), (err, stderr) = _BORN.Pipe(duplex=False), _BORN.Pipe(duplex=False)
@@ -166,6 +165,7 @@ class Forked(_Quicker):
         with out, err:
             with stdout, stderr:
                 process.start()
+            begun = time.monotonic()  # of the process: many at once are born one after the other
             try:
                 said = _whole((out, err), begun + timeout)
                 process.join(begun + timeout - time.monotonic())
