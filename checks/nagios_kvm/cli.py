@@ -67,8 +67,7 @@ def _config(options: argparse.Namespace) -> Outcome:
     # an agent at an endpoint is on the hypervisor itself
     chosen = services.checks(options.check, uri or (DEFAULT_URI if options.endpoint else options.uri))
     snapshot = _named(options, deadline)
-    found = [(domain.name, domain.uuid) for domain in snapshot.domains]
-    unmatched = Selection.parse(options.domain, ()).unmatched(found, snapshot.uuids)
+    unmatched = Selection.parse(options.domain, ()).unmatched(snapshot)
     site = Site(
         host=options.host or _host_name(options.uri),
         uri=uri,

@@ -75,8 +75,7 @@ def read(options: argparse.Namespace, deadline: Deadline) -> Reading:
         snapshot = rated(reader, snapshot, "kvm_export", options, selection, deadline, *kept_for)
     snapshot = placing.with_hostname(reader, snapshot, config, checks)
     said = tuple(judged(snapshot, checks, config))
-    found = ((domain.name, domain.uuid) for domain in snapshot.domains)
-    unmatched = tuple(selection.unmatched(found, snapshot.uuids))
+    unmatched = tuple(selection.unmatched(snapshot))
     return Reading(snapshot, said, time.monotonic() - begun, unmatched, groups)
 
 

@@ -98,7 +98,7 @@ def samples(snapshot: Snapshot) -> Samples:
 
 
 def steady(snapshot: Snapshot, earlier: Samples) -> Snapshot:
-    """The snapshot with idle and iowait times of the host that are none below those of a moment ago.
+    """The snapshot with times of the host (_TAKEN_BACK) that are none below those of a moment ago.
 
     Whoever takes the rate of a counter that steps back by a tick believes that it has begun anew, and that all of
     it, the idle time since the boot, has passed since the last reading.

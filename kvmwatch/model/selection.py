@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from kvmwatch.model.doing import doing
 from kvmwatch.model.errors import UsageError
 from kvmwatch.model.record import Record
+
+if TYPE_CHECKING:
+    from kvmwatch.model.snapshot import Snapshot
 
 #: patterns that can match several names
 _MANY = r"(?s)re:|.*[*?\[]"
@@ -72,13 +76,12 @@ class Selection(Record):
         """Whether it restricts anything."""
         return bool(self.include or self.exclude)
 
-    def unmatched(self, found: Iterable[tuple[str, str]], uuids: Collection[str]) -> list[str]:
-        """The -d that select none of these names and UUIDs; ``uuids`` are those of all domains there are."""
-        domains = list(found)
+    def unmatched(self, snapshot: Snapshot) -> list[str]:
+        """The -d that select none of the domains of a snapshot."""
         return [
             pattern.text
             for pattern in self.include
-            if not any(pattern.matches(name, uuid, uuids) for name, uuid in domains)
+            if not any(pattern.matches(one.name, one.uuid, snapshot.uuids) for one in snapshot.domains)
         ]
 
     def matches(self, name: str, uuid: str, uuids: Collection[str]) -> bool:

@@ -18,6 +18,7 @@ from kvmwatch.reading import pid_files
 from kvmwatch.reading.bulk import Fields
 from kvmwatch.reading.connection import is_local, uri_scheme
 from kvmwatch.reading.pid_files import Folder
+from kvmwatch.reading.proc_files import content
 
 #: where control groups of version 2 are, alone or beside those of version 1; the first that is there
 _ROOTS = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup")
@@ -25,7 +26,6 @@ _VCPU = re.compile(r"vcpu(\d+)")
 _USEC = 1000  # ns
 _TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")  # ns
 _UTIME, _STIME = 11, 12  # of /proc/PID/stat, behind the name
-_PIECE = 16384  # bytes that are read at once
 
 
 class _Place(Record):
@@ -67,7 +67,10 @@ class CpuTimes:
         ``number``: of the run (virDomainGetID). Only libvirt can put a process into the control group of this
         number, so a pid file that is old or of a container of its own leads nowhere.
         """
-        if self._root is None or not _turn.acquire(timeout=_LONGEST_TURN):
+        if self._root is None:
+            return None
+        if not _turn.acquire(timeout=_LONGEST_TURN):  # somebody's file does not come: libvirt will do
+            self._root = None
             return None
         try:
             return self._told(name, number)
@@ -92,7 +95,7 @@ class CpuTimes:
     def _found(self, name: str, number: int) -> _Place:
         """Raises Unfound, OSError, ValueError and LookupError."""
         _, pid = pid_files.pid_file(name, self._folders)
-        group = f"{self._root}{_group(_content(f'{self._proc}/{pid}/cgroup'), number)}"
+        group = f"{self._root}{_group(content(f'{self._proc}/{pid}/cgroup'), number)}"
         links = _links(group)
         vcpus = [vcpu[1] for vcpu in map(_VCPU.fullmatch, os.listdir(group)) if vcpu]
         if not vcpus:
@@ -104,7 +107,7 @@ class CpuTimes:
         """Raises OSError, ValueError and LookupError."""
         if place.links != _links(place.group):
             raise LookupError(f"{place.group} has other vCPUs now")
-        total = dict(line.split() for line in _content(f"{place.group}/cpu.stat").splitlines())
+        total = dict(line.split() for line in content(f"{place.group}/cpu.stat").splitlines())
         fields: Fields = {
             "cpu.time": int(total[b"usage_usec"]) * _USEC,
             "cpu.user": int(total[b"user_usec"]) * _USEC,
@@ -113,9 +116,9 @@ class CpuTimes:
         }
         for vcpu, thread in place.threads:
             task = f"{self._proc}/{place.pid}/task/{thread}"
-            behind = _content(f"{task}/stat").rpartition(b")")[2].split()
+            behind = content(f"{task}/stat").rpartition(b")")[2].split()
             fields[f"vcpu.{vcpu}.time"] = (int(behind[_UTIME]) + int(behind[_STIME])) * _TICK
-            fields[f"vcpu.{vcpu}.delay"] = int(_content(f"{task}/schedstat").split()[1])
+            fields[f"vcpu.{vcpu}.delay"] = int(content(f"{task}/schedstat").split()[1])
         return fields
 
 
@@ -126,9 +129,9 @@ def _links(group: str) -> int:
 
 def _thread(group: str, tasks: str) -> int:
     """The vCPU's own thread; the kernel puts helpers of its own into its group. Raises OSError and LookupError."""
-    threads = [int(thread) for thread in _content(f"{group}/cgroup.threads").split()]
+    threads = [int(thread) for thread in content(f"{group}/cgroup.threads").split()]
     if len(threads) > 1:
-        threads = [thread for thread in threads if b"(CPU " in _content(f"{tasks}/{thread}/stat")]
+        threads = [thread for thread in threads if b"(CPU " in content(f"{tasks}/{thread}/stat")]
     return threads[0]
 
 
@@ -138,11 +141,3 @@ def _group(text: bytes, number: int) -> str:
     if pid_files.cgroup_id(line) != number:
         raise LookupError(f"{line} is not of run {number}")
     return line[len("0::") :].removesuffix("/emulator")
-
-
-def _content(file: str) -> bytes:
-    opened = os.open(file, os.O_RDONLY | os.O_CLOEXEC)  # open() asks the kernel for more than that
-    try:
-        return os.read(opened, _PIECE)
-    finally:
-        os.close(opened)

@@ -18,7 +18,7 @@ import psutil
 
 from kvmwatch.model.record import Record
 from kvmwatch.reading.pid_files import Folder, Unfound, pid_file, run_of
-from kvmwatch.reading.threads import content
+from kvmwatch.reading.proc_files import content
 
 #: what distributions call QEMU, as it stands or with more behind it; kvmwatch is none
 _NAMES = ("qemu-system-", "qemu-kvm", "kvm-")

@@ -17,12 +17,11 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.pool_kinds import Kind
 from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import Unread
-from kvmwatch.reading import mounts
+from kvmwatch.reading import daemons, mounts
 from kvmwatch.reading.mounts import Mount, Mounts
 
 #: which has the pools: where the modular daemons run, libvirtd does not
 _DAEMONS = ("virtstoraged", "libvirtd")
-_COMM = 15  # bytes of a program's name that the kernel keeps
 
 
 class AtPath(Record):
@@ -71,15 +70,7 @@ class Views:
 
 def daemon(run: str, session: bool = False) -> int | None:
     """The PID of the daemon that has the pools, by its PID file below *run* (/run, or a user's own)."""
-    folder = f"{run}/libvirt" if session else run
-    for name in _DAEMONS:
-        try:
-            pid = int(_read(f"{folder}/{name}.pid"))
-            if _read(f"/proc/{pid}/comm").rstrip("\n") == name[:_COMM]:
-                return pid
-        except (OSError, ValueError):
-            continue  # it does not run, or in a PID namespace of its own
-    return None
+    return daemons.first(_DAEMONS, f"{run}/libvirt" if session else run)
 
 
 def examine(path: str, kind: Kind, views: Views) -> AtPath:
@@ -159,8 +150,3 @@ def _bytes(path: str) -> bytes:
 
 def _text(path: bytes) -> str:
     return path.decode("utf-8", "surrogateescape")
-
-
-def _read(file: str) -> str:
-    with open(file, encoding="utf-8") as opened:
-        return opened.read()

@@ -10,6 +10,7 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Process, Snapshot, Unread
 from kvmwatch.reading import process_stats, threads
 from kvmwatch.reading.deadline import Deadline, Started
+from kvmwatch.reading.proc_files import content
 
 _SHARE = 0.25  # of the time that is left may go into waiting for the PSS of one process
 _NOT_YET = "some of its threads have not waited, or are older than the kernel's accounting of it"
@@ -55,7 +56,7 @@ def _with_pss(process: Process, deadline: Deadline, proc: Path) -> Process:
     share = deadline.share(_SHARE)
     allowed = share.remaining()
     try:
-        pss = Started(lambda: process_stats.size_in(threads.content(file), b"\nPss:")).wait(share)
+        pss = Started(lambda: process_stats.size_in(content(file), b"\nPss:")).wait(share)
     except DeadlineExceeded:
         why = f"the kernel has not added up its pages in {allowed:.1f} s; a longer -t gives it more"
     except PermissionError:

@@ -10,6 +10,7 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import ProcessStats, Value
 from kvmwatch.model.snapshot import Unread, Unreads
 from kvmwatch.reading import threads
+from kvmwatch.reading.proc_files import content
 
 _KIB = 1024
 _HIDDEN = Unread(Group.PROCESSES, "what it reads, writes and has open", "the kernel shows it to root only")
@@ -22,7 +23,7 @@ def of(pid: int, proc: Path = threads.PROC) -> tuple[float, ProcessStats, Unread
     """
     folder = f"{proc}/{pid}"
     stat = threads.stat_of(f"{folder}/stat")
-    status = threads.content(f"{folder}/status")
+    status = content(f"{folder}/status")
     read_bytes, write_bytes, open_files = None, None, None
     unread: Unreads = ()
     try:
@@ -37,7 +38,7 @@ def of(pid: int, proc: Path = threads.PROC) -> tuple[float, ProcessStats, Unread
         write_bytes=write_bytes,
         threads=_number_in(status, b"\nThreads:"),
         open_files=open_files,
-        files_limit=_number_in(threads.content(f"{folder}/limits"), b"\nMax open files "),  # the soft one counts
+        files_limit=_number_in(content(f"{folder}/limits"), b"\nMax open files "),  # the soft one counts
         swap=size_in(status, b"\nVmSwap:"),
         age=max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - stat.started),
     )
@@ -58,7 +59,7 @@ def _number_in(text: bytes, label: bytes) -> int | None:
 
 def _io(folder: str) -> tuple[Value, Value]:
     try:
-        text = threads.content(f"{folder}/io")
+        text = content(f"{folder}/io")
     except FileNotFoundError:  # this kernel does not account it, or it has ended, which the next file tells
         return None, None
     return _number_in(text, b"\nread_bytes:"), _number_in(text, b"\nwrite_bytes:")

@@ -124,7 +124,7 @@ def _fill(record: type[Stats], fields: Fields, prefix: str) -> Stats:
 
 def _vcpus(fields: Fields) -> Iterator[Vcpu]:
     # vCPUs that are unplugged leave gaps in the numbers
-    timed = (name[len("vcpu.") : -len(".time")] for name in fields if name[:5] == "vcpu." and name[-5:] == ".time")
+    timed = (name[len("vcpu.") : -len(".time")] for name in fields if name.endswith(".time"))
     for number in sorted(int(number) for number in timed if number.isdecimal()):
         yield Vcpu(number, _fill(VcpuStats, fields, f"vcpu.{number}."))
 

@@ -14,6 +14,7 @@ from kvmwatch.model.snapshot import Domain, Unread
 from kvmwatch.reading import pid_files
 from kvmwatch.reading.connection import is_local, one_line, uri_scheme
 from kvmwatch.reading.pid_files import Folder
+from kvmwatch.reading.proc_files import content
 
 PROC = "/proc"
 
@@ -50,7 +51,7 @@ def _with_start(domain: Domain, boot: int, proc: Folder, folders: Sequence[Folde
         unread = Unread(Group.STARTED, "start of the QEMU process", str(error))
         return domain._replace(unread=(*domain.unread, unread))
     try:
-        stat = _read(f"{proc}/{pid}/stat")
+        stat = content(f"{proc}/{pid}/stat")
         name, behind = stat.partition(b"(")[2].rpartition(b")")[::2]
         started = int(behind.split()[_STARTTIME]) // os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, LookupError):  # it has just ended, or is hidden
@@ -62,9 +63,4 @@ def _with_start(domain: Domain, boot: int, proc: Folder, folders: Sequence[Folde
 
 def _boot_time(proc: Folder) -> int:
     """Unix time of the boot, which moves when the clock is set. Raises OSError, ValueError, LookupError."""
-    return int(_read(f"{proc}/stat").partition(b"\nbtime ")[2].split()[0])
-
-
-def _read(file: str) -> bytes:
-    with open(file, "rb") as opened:
-        return opened.read()
+    return int(content(f"{proc}/stat").partition(b"\nbtime ")[2].split()[0])

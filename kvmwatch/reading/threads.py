@@ -13,12 +13,12 @@ from pathlib import Path
 from kvmwatch.model.metrics import ProcessStats, ThreadStats, Value
 from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import IOTHREAD, OTHER, VCPU, VHOST, Thread
+from kvmwatch.reading.proc_files import content
 
 PROC = Path("/proc")
 
 #: how the names begin; "IO mon_iothread" is the monitor's, and moves no data
 _KINDS = (("CPU ", VCPU), ("ALL CPUs", VCPU), ("IO iothread", IOTHREAD), ("vhost-", VHOST))
-_PIECE = 16384  # bytes that are read at once
 KTHREADD = 2  # the parent of all threads of the kernel, of which some are called kvm-...
 _TICKS = os.sysconf("SC_CLK_TCK")  # in a second
 #: of /proc/PID/stat, behind the name
@@ -95,19 +95,6 @@ def stat_of(file: str) -> Stat:
         int(fields[_STARTTIME]) / _TICKS,
         int(fields[_BLKIO]) / _TICKS,
     )
-
-
-def content(file: str) -> bytes:
-    """A file of /proc. Raises OSError."""
-    opened = os.open(file, os.O_RDONLY | os.O_CLOEXEC)  # open() asks the kernel for more than that
-    try:
-        text = piece = os.read(opened, _PIECE)
-        while piece:
-            piece = os.read(opened, _PIECE)
-            text += piece
-    finally:
-        os.close(opened)
-    return text
 
 
 def _threads(files: Iterable[tuple[int, str, bool]], accounted: bool) -> Iterator[Thread]:

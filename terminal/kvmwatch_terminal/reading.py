@@ -105,8 +105,7 @@ def tell_unmatched(selection: Selection, snapshot: Snapshot) -> None:
 
 def unmatched(selection: Selection, snapshot: Snapshot, option: str = "-d") -> list[str]:
     """What is said of each -d (or what else it is called) that selects nothing."""
-    found = ((domain.name, domain.uuid) for domain in snapshot.domains)
-    return [f"no domain matches {option} {text}" for text in selection.unmatched(found, snapshot.uuids)]
+    return [f"no domain matches {option} {text}" for text in selection.unmatched(snapshot)]
 
 
 def say(text: str) -> None:

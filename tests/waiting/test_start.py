@@ -43,14 +43,15 @@ READERS = {
 }
 #: and what some have besides
 MORE = {
-    "state": {"starts", "pid_files"},
-    "cpu": {"cpu_times", "pid_files"},
+    "state": {"starts", "pid_files", "proc_files"},
+    "cpu": {"cpu_times", "pid_files", "proc_files"},
     "memory": {"lanes", "domain_xml", "consoles", "titles"},
     "disk": {"lanes", "domain_xml", "consoles", "titles"},
     "network": {"links", "ways", "domain_xml", "consoles", "titles"},
-    "net": {"links", "ways", "networks", "walk", "dnsmasq"},
+    "net": {"links", "ways", "networks", "walk", "dnsmasq", "daemons", "proc_files"},
     "pool": {
         *("lanes", "storage", "pool_paths", "pool_questions", "pool_records", "mounts", "thin_pools"),
+        *("daemons", "proc_files"),
     },
     "agent": {"domain_xml", "consoles", "titles"},
 }
