@@ -10,18 +10,19 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
 from importlib import import_module
 from importlib.metadata import distribution
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NamedTuple
 from unittest.mock import patch
 
-from born import be
+from born import Role, be, be_on_terminal
 from check_kvm.frame import plugin
 from check_kvm.frame.judging import all_checks
 
@@ -75,9 +76,30 @@ class Command:
             stdin=subprocess.DEVNULL,
             timeout=timeout,
             check=False,
-            env={**os.environ, "KVMWATCH_STATE_DIR": str(self._state), **(env or {})},
+            env=self._environment(env),
         )
         return Ran(ran.returncode, ran.stdout, ran.stderr, time.monotonic() - begun)
+
+    def on_terminal(self, end: int, name: str, *arguments: str, env: Mapping[str, str]) -> BaseProcess:
+        """Begin a command on the terminal that this is the end of. TERM is linux unless given, and empty: not set."""
+        environment = self._environment({"TERM": "linux", **env})
+        for variable in ("COLUMNS", "LINES", "NO_COLOR"):
+            if variable not in env:
+                environment.pop(variable, None)
+        if not environment["TERM"]:
+            del environment["TERM"]
+        role = Role(self._entry(name, env), [str(self.bin / name), *arguments], os.getcwd(), environment)
+        with Connection(os.dup(end)) as terminal:
+            process = _BORN.Process(target=be_on_terminal, args=(role, terminal))
+            process.start()
+        return process
+
+    def _entry(self, name: str, env: Mapping[str, str]) -> str | None:
+        """What is called in a process that has imported all; None: it is started."""
+        return None
+
+    def _environment(self, env: Mapping[str, str] | None) -> dict[str, str]:
+        return {**os.environ, "KVMWATCH_STATE_DIR": str(self._state), **(env or {})}
 
 
 def together(command: Command, calls: Iterable[tuple[str, ...]], at_once: int = 4) -> list[Ran]:
@@ -126,8 +148,8 @@ def make_ready() -> None:
 _ENTRIES = {
     entry.name: entry.value for entry in distribution("kvmwatch").entry_points if entry.group == "console_scripts"
 }
-#: what is read when Python, or a library, is started
-_OF_THE_START = ("LANG", "LC_", "PYTHON", "LIBVIRT_DEBUG", "LIBVIRT_LOG")
+#: what is read when Python, a library or a module of ours is loaded
+_OF_THE_START = ("LANG", "LC_", "PATH", "PYTHON", "LIBVIRT_DEBUG", "LIBVIRT_LOG")
 
 
 class _Quicker(Command, ABC):
@@ -140,13 +162,16 @@ class _Quicker(Command, ABC):
         env: dict[str, str] | None = None,
         timeout: float = 60,
     ) -> Ran:
-        if any(variable.startswith(_OF_THE_START) for variable in env or ()):
+        if self._entry(name, env or {}) is None:
             return super().__call__(name, *arguments, env=env, timeout=timeout)
-        return self._run(name, arguments, {"KVMWATCH_STATE_DIR": str(self._state), **(env or {})}, timeout)
+        return self._run(name, arguments, self._environment(env), timeout)
+
+    def _entry(self, name: str, env: Mapping[str, str]) -> str | None:
+        return None if any(variable.startswith(_OF_THE_START) for variable in env) else _ENTRIES.get(name)
 
     @abstractmethod
-    def _run(self, name: str, arguments: tuple[str, ...], env: dict[str, str], timeout: float) -> Ran:
-        """Run one, whose environment has these variables besides."""
+    def _run(self, name: str, arguments: tuple[str, ...], environment: dict[str, str], timeout: float) -> Ran:
+        """Run one that is not started."""
 
 
 class Forked(_Quicker):
@@ -157,11 +182,11 @@ class Forked(_Quicker):
     of course each command's, needs a :class:`Command`.
     """
 
-    def _run(self, name: str, arguments: tuple[str, ...], env: dict[str, str], timeout: float) -> Ran:
+    def _run(self, name: str, arguments: tuple[str, ...], environment: dict[str, str], timeout: float) -> Ran:
         words = [str(self.bin / name), *arguments]
-        environment = {**os.environ, **env}
+        role = Role(_ENTRIES[name], words, os.getcwd(), environment)
         (out, stdout), (err, stderr) = _BORN.Pipe(duplex=False), _BORN.Pipe(duplex=False)
-        process = _BORN.Process(target=be, args=(_ENTRIES[name], words, os.getcwd(), environment, stdout, stderr))
+        process = _BORN.Process(target=be, args=(role, stdout, stderr))
         with out, err:
             with stdout, stderr:
                 process.start()
@@ -199,12 +224,12 @@ class InProcess(_Quicker):
     :class:`Forked`; test_commands.py compares them.
     """
 
-    def _run(self, name: str, arguments: tuple[str, ...], env: dict[str, str], timeout: float) -> Ran:
+    def _run(self, name: str, arguments: tuple[str, ...], environment: dict[str, str], timeout: float) -> Ran:
         begun = time.monotonic()
         out, err = io.StringIO(), io.StringIO()
         # each run begins now, not when this process did
         since_now = patch("kvmwatch.reading.deadline.begun", time.monotonic)
-        with since_now, patch.dict(os.environ, env), redirect_stdout(out), redirect_stderr(err):
+        with since_now, patch.dict(os.environ, environment), redirect_stdout(out), redirect_stderr(err):
             try:
                 said = _said(name, arguments)
             except SystemExit as ended:  # argparse has printed the help or the version

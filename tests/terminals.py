@@ -7,11 +7,11 @@ import fcntl
 import os
 import pty
 import select
-import signal
 import struct
 import termios
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import pyte
@@ -26,7 +26,7 @@ KEYS = {
 class Terminal:
     """A command that runs on a terminal of its own; ``bytes``: how many it has sent."""
 
-    def __init__(self, process: int, end: int, height: int, width: int) -> None:
+    def __init__(self, process: BaseProcess, end: int, height: int, width: int) -> None:
         self.process = process
         self.bytes = 0
         self._end = end
@@ -119,13 +119,12 @@ class Terminal:
     def ended(self, seconds: float = 60) -> int:
         """Wait for its end; give its exit code, or the number of the signal that ended it as a negative one."""
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            self.read(0.05)
-            pid, status = os.waitpid(self.process, os.WNOHANG)
-            if pid:
-                self.process = 0
-                return os.waitstatus_to_exitcode(status)
-        raise AssertionError(f"it does not end\n{self.text}")
+        while self.process.exitcode is None:
+            assert time.monotonic() < end, f"it does not end\n{self.text}"
+            if not self.read(0.05):
+                self.process.join(0.05)
+        self.read(0.05)  # its last words
+        return self.process.exitcode
 
 
 def fresh() -> list[Any]:
@@ -139,33 +138,29 @@ def fresh() -> list[Any]:
 
 
 @contextlib.contextmanager
-def terminal(command: Command, height: int, width: int, *arguments: str, **env: str) -> Iterator[Terminal]:
+def terminal(
+    command: Command, height: int, width: int, name: str, *arguments: str, **env: str
+) -> Iterator[Terminal]:
     """Run a command on a terminal of this size; TERM is linux unless given, and empty: not set.
 
     pyte does not know by what xterm and screen scroll a part of the screen.
     """
-    process, end = pty.fork()
-    if not process:
-        try:
-            for name in ("COLUMNS", "LINES", "NO_COLOR"):
-                os.environ.pop(name, None)
-            os.environ.update({"TERM": "linux", "KVMWATCH_STATE_DIR": str(command._state), **env})
-            if not os.environ["TERM"]:
-                del os.environ["TERM"]
-            for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
-                signal.signal(number, signal.SIG_DFL)  # tests that run in the background ignore them
-            fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
-            # readline, which pytest loads, puts COLUMNS into what execv would hand on, past os.environ
-            program = str(command.bin / arguments[0])
-            os.execve(program, (program, *arguments[1:]), dict(os.environ))
-        finally:
-            os._exit(127)
+    end, its = pty.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+    process = command.on_terminal(its, name, *arguments, env=env)
+    os.close(its)
     made = Terminal(process, end, height, width)
     try:
         yield made
     finally:
-        if made.process:
-            os.kill(made.process, signal.SIGKILL)
-            os.waitpid(made.process, 0)
+        process.kill()
+        process.join()
         if made._end >= 0:
             os.close(end)
+
+
+def on_terminal(command: Command, columns: int, *arguments: str, **env: str) -> str:
+    """What a terminal of so many columns gets, stderr included."""
+    with terminal(command, 24, columns, "kvmwatch", *arguments, **{"TERM": "xterm", **env}) as shown:
+        shown.ended()
+        return shown.raw.decode().replace("\r\n", "\n")

@@ -27,25 +27,35 @@ printf '%s\\n' "${COMPREPLY[@]}"
 
 
 def completed(command: Command, line: str) -> set[str]:
+    """What the command that the line begins with tells bash, as that asks it."""
+    file = command._state.parent / "completed"
+    asked = {"_ARGCOMPLETE": "1", "COMP_TYPE": "9", "COMP_LINE": line, "COMP_POINT": str(len(line))}
+    env = {**asked, "_ARGCOMPLETE_STDOUT_FILENAME": str(file), "LIBVIRT_DEFAULT_URI": EXAMPLE_URI}
+    assert command(line.split(maxsplit=1)[0], env=env)[:3] == (0, "", "")
+    return {*file.read_text(encoding="utf-8").split("\v")} - {""}
+
+
+def completed_by_bash(command: Command, line: str) -> set[str]:
     env = {**os.environ, "PATH": f"{command.bin}:{os.environ['PATH']}", "KVMWATCH_STATE_DIR": str(command._state)}
     env["LIBVIRT_DEFAULT_URI"] = EXAMPLE_URI
     ran = subprocess.run(["bash", "--norc", "-c", BASH, "bash", str(FILE), line], env=env, capture_output=True, encoding="utf-8", check=True, timeout=30)  # fmt: skip
     return {word.strip() for word in ran.stdout.splitlines() if word.strip()}
 
 
-def test_subcommands_and_options(started: Command) -> None:
-    assert completed(started, "kvmwatch ") >= set(SUBCOMMANDS)
-    assert completed(started, "kvmwatch sh") == {"show"}
-    assert completed(started, "kvmwatch list --prob") == {"--problems"}
-    assert completed(started, "kvmwatch net --format ") == {"table", "csv", "json"}
-    assert completed(started, "check_kvm_cpu --perf") == {"--perfdata"}
-    assert "networks" in completed(started, "zabbix_kvm discover ")
-    assert completed(started, "nagios_kvm pub") == {"publish"}
+def test_in_bash(started: Command) -> None:
+    assert completed_by_bash(started, "kvmwatch ") >= set(SUBCOMMANDS)
+    assert completed_by_bash(started, "check_kvm_cpu --perf") == {"--perfdata"}
+    assert completed_by_bash(started, "nagios_kvm publish --check po") == {"pool"}
 
 
 @pytest.mark.parametrize(
     ("line", "words"),
     [
+        ("kvmwatch sh", {"show"}),
+        ("kvmwatch list --prob", {"--problems"}),
+        ("kvmwatch net --format ", {"table", "csv", "json"}),
+        ("zabbix_kvm discover networ", {"networks"}),
+        ("nagios_kvm pub", {"publish"}),
         ("kvmwatch list --sort cp", {"cpu", "cpu_time"}),
         ("kvmwatch list -o name,sta", {"name,state", "name,status", "name,started"}),
         ("kvmwatch list -o +ad", {"+addresses"}),
@@ -54,18 +64,17 @@ def test_subcommands_and_options(started: Command) -> None:
         ("kvmwatch net --sort dr", {"drops"}),
         ("kvmwatch net web1 --peers --sort conn", {"connections"}),
         ("kvmwatch export json --check state,net", {"state,network", "state,net"}),
-        ("nagios_kvm publish --check po", {"pool"}),
     ],
 )
-def test_words_of_options(started: Command, line: str, words: set[str]) -> None:
-    assert completed(started, line) == words
+def test_words(command: Command, line: str, words: set[str]) -> None:
+    assert {word.rstrip() for word in completed(command, line)} == words
 
 
-def test_names_of_vms_by_the_last_run(started: Command) -> None:
-    assert completed(started, "kvmwatch show w") == set(), "libvirt is not asked"
-    started._state.mkdir(exist_ok=True)
+def test_names_of_vms_by_the_last_run(command: Command) -> None:
+    assert completed(command, "kvmwatch show w") == set(), "libvirt is not asked"
+    command._state.mkdir(exist_ok=True)
     names = {"11111111-0000-4000-8000-000000000001": "web1", "11111111-0000-4000-8000-000000000002": "db1"}
-    Roster(str(started._state), EXAMPLE_URI).save(Known({**names, str(uuid.uuid4()): "web\x1b[31m"}))
+    Roster(str(command._state), EXAMPLE_URI).save(Known({**names, str(uuid.uuid4()): "web\x1b[31m"}))
     for line in (
         "kvmwatch show w",
         "kvmwatch net w",
@@ -73,8 +82,8 @@ def test_names_of_vms_by_the_last_run(started: Command) -> None:
         "check_kvm_cpu -x w",
         "nagios_kvm publish -d w",
     ):
-        assert completed(started, line) == {"web1"}, line
-    assert completed(started, "kvmwatch show -u test:///default w") == set(), "those of another hypervisor"
+        assert {word.rstrip() for word in completed(command, line)} == {"web1"}, line
+    assert completed(command, "kvmwatch show -u test:///default w") == set(), "those of another hypervisor"
 
 
 def test_the_file_has_every_command() -> None:

@@ -33,7 +33,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> str:
 def crowded(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Any]:
     """A hypervisor with many VMs: its URI, and a connection."""
     file = tmp_path_factory.mktemp("many") / "node.xml"
-    file.write_text(node((f"customer-{number:03}" for number in range(300)), states=7), encoding="utf-8")
+    file.write_text(node((f"customer-{number:03}" for number in range(200)), states=7), encoding="utf-8")
     return f"test://{file}", libvirt.openReadOnly(f"test://{file}")
 
 
@@ -60,7 +60,7 @@ def test_hundreds_of_vms_fit(in_process: Command, many: str, check: str) -> None
         ran = in_process(f"check_kvm_{check}", "-u", many, "-v", "--perfdata", style, "--max-output", str(limit))
         output = conforming(ran.out, ran.code, limit)
         assert not output.perfdata or style != "none"
-        if check in ("state", "disk", "network", "snapshot"):
+        if check in ("state", "disk", "network"):
             assert output.lines[-1].startswith("... and "), "what was cut is said"
 
 
@@ -96,7 +96,7 @@ def test_perfdata_that_does_not_fit_is_summed_up_and_that_is_said(in_process: Co
     assert "perfdata of " in output.lines[0]
     assert "values is summed up: it does not fit into 8192 bytes" in output.lines[0]
     whole = in_process("check_kvm_network", "-u", many, "--max-output", "1000000")
-    assert len(conforming(whole.out, whole.code, 1000000).perfdata) > 1000
+    assert len(conforming(whole.out, whole.code, 1000000).perfdata) > 600
 
 
 @pytest.mark.parametrize("check", CHECKS)

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import io
 import json
-import os
-import pty
 import re
 import shlex
-import struct
-import termios
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +16,7 @@ import testdriver
 from commands import EXAMPLE_URI, Command
 from kvmwatch_terminal.columns import BY_NAME
 from kvmwatch_terminal.width import width
+from terminals import on_terminal
 
 RUNS = "in_process"
 
@@ -272,14 +268,14 @@ def test_no_rates_are_not_known_and_said(within: Command) -> None:
 
 
 @pytest.mark.parametrize(("age", "waits"), [(20, False), (100, True)])
-def test_rates_are_not_of_long_ago(started: Command, age: float, waits: bool) -> None:
+def test_rates_are_not_of_long_ago(forked: Command, age: float, waits: bool) -> None:
     words = ("list", "-u", EXAMPLE_URI, "-d", "web1", "-o", "name,read")
-    assert "two readings" in on_terminal(started, 80, *words)
-    (file,) = started._state.glob("kvm_list-*.json")
+    assert "two readings" in on_terminal(forked, 80, *words)
+    (file,) = forked._state.glob("kvm_list-*.json")
     kept = json.loads(file.read_text())
     kept["samples"] = {key: [time - age, *rest] for key, (time, *rest) in kept["samples"].items()}
     file.write_text(json.dumps(kept))
-    assert ("two readings" in on_terminal(started, 80, *words)) == waits
+    assert ("two readings" in on_terminal(forked, 80, *words)) == waits
 
 
 def test_a_pool_that_there_is_not(command: Command) -> None:
@@ -321,31 +317,9 @@ def test_many_vms(command: Command, tmp_path: Path) -> None:
 # --- on a terminal
 
 
-def on_terminal(command: Command, columns: int, *arguments: str, **env: str) -> str:
-    """What a terminal of so many columns gets, stderr included."""
-    process, end = pty.fork()
-    if not process:
-        os.environ.pop("COLUMNS", None)
-        os.environ.pop("NO_COLOR", None)
-        os.environ.update({"TERM": "xterm", "KVMWATCH_STATE_DIR": str(command._state), **env})
-        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        # readline, which pytest loads, puts COLUMNS into what execv would hand on, past os.environ
-        os.execve(command.bin / "kvmwatch", ["kvmwatch", *arguments], dict(os.environ))
-    seen = b""
-    try:
-        while piece := os.read(end, 65536):
-            seen += piece
-    except OSError:  # the other end is closed
-        pass
-    finally:
-        os.close(end)
-        os.waitpid(process, 0)
-    return seen.decode().replace("\r\n", "\n")
-
-
 @pytest.mark.parametrize("columns", [20, 80, 130])
-def test_lines_are_cut_and_not_wrapped(started: Command, columns: int) -> None:
-    seen = on_terminal(started, columns, "list", "-u", EXAMPLE_URI)
+def test_lines_are_cut_and_not_wrapped(forked: Command, columns: int) -> None:
+    seen = on_terminal(forked, columns, "list", "-u", EXAMPLE_URI)
     waits, *lines = seen.splitlines()
     assert waits == "kvmwatch: two readings, a second apart ..."
     assert "\x1b[31mCRITICAL\x1b[0m" in seen or columns < 30
@@ -354,15 +328,15 @@ def test_lines_are_cut_and_not_wrapped(started: Command, columns: int) -> None:
     assert len(plain) in (len(NAMES) + 1, len(NAMES) + 2)
 
 
-def test_no_colour_where_nobody_wants_it(started: Command) -> None:
+def test_no_colour_where_nobody_wants_it(forked: Command) -> None:
     for env in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
-        seen = on_terminal(started, 100, "list", "-u", EXAMPLE_URI, "-o", "name,status,problem", "-d", "c*", **env)
+        seen = on_terminal(forked, 100, "list", "-u", EXAMPLE_URI, "-o", "name,status,problem", "-d", "c*", **env)
         assert "CRITICAL" in seen
         assert "\x1b" not in seen
 
 
-def test_wide_is_not_cut(started: Command) -> None:
-    seen = on_terminal(started, 40, "list", "-u", EXAMPLE_URI, "--wide", "-d", "web1", "-o", "name,uuid,title")
+def test_wide_is_not_cut(forked: Command) -> None:
+    seen = on_terminal(forked, 40, "list", "-u", EXAMPLE_URI, "--wide", "-d", "web1", "-o", "name,uuid,title")
     assert "web1 (Shop front end)  11111111-0000-4000-8000-000000000001  Shop front end" in seen
 
 

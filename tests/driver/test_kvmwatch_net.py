@@ -11,7 +11,7 @@ import pytest
 from commands import EXAMPLE_URI, Command, Ran
 from kvmwatch_terminal.net_columns import BY_NAME
 from kvmwatch_terminal.width import width
-from test_kvmwatch_list import on_terminal
+from terminals import on_terminal
 
 RUNS = "in_process"
 
@@ -116,9 +116,9 @@ def test_the_second_run_need_not_wait(within: Command) -> None:
     assert json.loads(ran.out)["devices"][0]["rx"] > 0, "whatever is shown, the counters are those of all"
 
 
-def test_on_a_terminal(started: Command) -> None:
-    seen = on_terminal(started, 60, "net", "-u", EXAMPLE_URI)
+def test_on_a_terminal(forked: Command) -> None:
+    seen = on_terminal(forked, 60, "net", "-u", EXAMPLE_URI)
     lines = [line for line in seen.splitlines() if not line.startswith("kvmwatch: ")]
     assert max(map(width, lines)) <= 60
     assert "--wide has more" in lines[-1]
-    assert "52:54:00:00:00:01" in on_terminal(started, 60, "net", "-u", EXAMPLE_URI, "--wide")
+    assert "52:54:00:00:00:01" in on_terminal(forked, 60, "net", "-u", EXAMPLE_URI, "--wide")

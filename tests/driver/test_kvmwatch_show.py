@@ -10,7 +10,8 @@ import pytest
 import testdriver
 from commands import EXAMPLE_URI, Command
 from kvmwatch_terminal.width import width
-from test_kvmwatch_list import NAMES, on_terminal
+from terminals import on_terminal
+from test_kvmwatch_list import NAMES
 
 RUNS = "in_process"
 
@@ -107,8 +108,8 @@ def test_the_host(command: Command) -> None:
 
 
 @pytest.mark.parametrize("columns", [40, 100])
-def test_lines_fit_a_terminal(started: Command, columns: int) -> None:
-    seen = on_terminal(started, columns, "show", "web1", "-u", EXAMPLE_URI)
+def test_lines_fit_a_terminal(forked: Command, columns: int) -> None:
+    seen = on_terminal(forked, columns, "show", "web1", "-u", EXAMPLE_URI)
     plain = [re.sub(r"\x1b\[[0-9]*m", "", line) for line in seen.splitlines()[1:]]
     assert max(map(width, plain)) <= columns
     assert "\x1b[33mWARNING" in seen

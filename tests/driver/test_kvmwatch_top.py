@@ -29,9 +29,9 @@ UNSEEN = "kvmwatch: processes can be seen only on the hypervisor itself: run it 
 
 
 @pytest.fixture
-def top(started: Command) -> Iterator[Terminal]:
+def top(command: Command) -> Iterator[Terminal]:
     """The example, read."""
-    with terminal(started, *SIZE, "kvmwatch", "top", "-u", EXAMPLE_URI, "-d", "1") as shown:
+    with terminal(command, *SIZE, "kvmwatch", "top", "-u", EXAMPLE_URI, "-d", "1") as shown:
         shown.until(lambda: "web1" in shown.text)
         yield shown
 
@@ -247,24 +247,24 @@ def test_means_since_the_start_the_base_and_the_delay(top: Terminal) -> None:
     top.until(lambda: ", paused" in top.text)
 
 
-@pytest.mark.parametrize(("height", "columns"), [(10, 40), (50, 220), (2, 12), (1, 1)])
-def test_resize_while_running(top: Terminal, height: int, columns: int) -> None:
-    top.resize(height, columns)
-    top.read(1)
-    assert all(width(line) <= columns for line in top.lines)
-    if height >= 10:
-        top.until(lambda: "STATUS" in top.text and " 0 domains" in top.lines[-1])
-    top.resize(*SIZE)
-    top.until(lambda: "web1 (Shop front" in top.text and HOME in top.lines[-1])
+def test_resize_while_running(top: Terminal) -> None:
+    for height, columns in ((10, 40), (50, 220), (2, 12), (1, 1)):
+        top.resize(height, columns)
+        top.read(1)
+        assert all(width(line) <= columns for line in top.lines)
+        if height >= 10:
+            top.until(lambda: "STATUS" in top.text and " 0 domains" in top.lines[-1])
+        top.resize(*SIZE)
+        top.until(lambda: "web1 (Shop front" in top.text and HOME in top.lines[-1])
     top.press("q")
     assert top.ended() == 0
 
 
-def test_colours(started: Command) -> None:
+def test_colours(command: Command) -> None:
     words = ("kvmwatch", "top", "-u", EXAMPLE_URI, "--sort", "name")
     with contextlib.ExitStack() as stack:
         coloured, unwanted, unable = (
-            stack.enter_context(terminal(started, *SIZE, *words, **env))
+            stack.enter_context(terminal(command, *SIZE, *words, **env))
             for env in ({}, {"NO_COLOR": "1"}, {"TERM": "vt100"})
         )
         for top in (coloured, unwanted, unable):
@@ -279,21 +279,21 @@ def test_colours(started: Command) -> None:
 
 
 @pytest.mark.parametrize("term", ["", "nonsense", "dumb"])
-def test_a_terminal_that_cannot(started: Command, term: str) -> None:
-    with terminal(started, *SIZE, "kvmwatch", "top", "-u", EXAMPLE_URI, TERM=term) as top:
+def test_a_terminal_that_cannot(command: Command, term: str) -> None:
+    with terminal(command, *SIZE, "kvmwatch", "top", "-u", EXAMPLE_URI, TERM=term) as top:
         assert top.ended() == 3
         assert "try TERM=xterm kvmwatch top, or use -b" in top.text
         assert term in top.text
         assert len([line for line in top.lines if line]) <= 2
 
 
-def test_wide_characters(started: Command, tmp_path: Path) -> None:
+def test_wide_characters(command: Command, tmp_path: Path) -> None:
     file = tmp_path / "wide.xml"
     file.write_text(testdriver.node(["東京サーバ", "web1"]), encoding="utf-8")
     words = ("kvmwatch", "top", "-u", f"test://{file}")
     with contextlib.ExitStack() as stack:
         wide, *others = (
-            stack.enter_context(terminal(started, 24, 100, *words, LC_ALL=name))
+            stack.enter_context(terminal(command, 24, 100, *words, LC_ALL=name))
             for name in ("C.UTF-8", "C", "xx_YY.UTF-8")  # the last of which there is not
         )
         wide.until(lambda: "東" in wide.text)
@@ -305,11 +305,11 @@ def test_wide_characters(started: Command, tmp_path: Path) -> None:
             assert top.ended() == 0
 
 
-def test_a_vm_that_comes_and_goes(started: Command, tmp_path: Path) -> None:
+def test_a_vm_that_comes_and_goes(command: Command, tmp_path: Path) -> None:
     """Each reading reads the file of the test driver anew."""
     file = tmp_path / "node.xml"
     file.write_text(testdriver.node(["web1", "web2"]))
-    with terminal(started, 24, 120, "kvmwatch", "top", "-u", f"test://{file}", "-d", "1", "--sort", "name") as top:
+    with terminal(command, 24, 120, "kvmwatch", "top", "-u", f"test://{file}", "-d", "1", "--sort", "name") as top:
         top.until(lambda: names(top) == ["web1", "web2"] if "NAME" in top.text else False)
         top.press("F", "down")
         top.until(lambda: top.selected().startswith("web2"))
@@ -323,10 +323,10 @@ def test_a_vm_that_comes_and_goes(started: Command, tmp_path: Path) -> None:
         assert top.selected().startswith("alone1")
 
 
-def test_a_daemon_that_goes_leaves_the_last_figures(started: Command, tmp_path: Path) -> None:
+def test_a_daemon_that_goes_leaves_the_last_figures(command: Command, tmp_path: Path) -> None:
     file = tmp_path / "node.xml"
     file.write_text(testdriver.node(["web1"]))
-    with terminal(started, 24, 120, "kvmwatch", "top", "-u", f"test://{file}", "-d", "1") as top:
+    with terminal(command, 24, 120, "kvmwatch", "top", "-u", f"test://{file}", "-d", "1") as top:
         top.until(lambda: "web1" in top.text)
         file.rename(tmp_path / "gone.xml")
         top.until(lambda: "no new figures for 2 s: " in top.text)
@@ -338,13 +338,13 @@ def test_a_daemon_that_goes_leaves_the_last_figures(started: Command, tmp_path: 
 # --- the end
 
 
-def test_number(started: Command) -> None:
-    with terminal(started, *SIZE, "kvmwatch", "top", "-u", EXAMPLE_URI, "-n", "2", "-d", "1") as top:
+def test_number(command: Command) -> None:
+    with terminal(command, *SIZE, "kvmwatch", "top", "-u", EXAMPLE_URI, "-n", "2", "-d", "1") as top:
         assert top.ended() == 0
 
 
-def test_q_gives_the_terminal_back(started: Command) -> None:
-    with terminal(started, *SIZE, "kvmwatch", "top", "-u", EXAMPLE_URI, TERM="xterm") as top:
+def test_q_gives_the_terminal_back(command: Command) -> None:
+    with terminal(command, *SIZE, "kvmwatch", "top", "-u", EXAMPLE_URI, TERM="xterm") as top:
         top.until(lambda: "web1" in top.text)
         assert top.settings() != fresh(), "no echo meanwhile"
         top.press("q")
@@ -359,24 +359,24 @@ def given_back(top: Terminal) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
-def test_a_signal_gives_the_terminal_back_too(started: Command, number: signal.Signals) -> None:
-    with terminal(started, *SIZE, "kvmwatch", "top", "-u", EXAMPLE_URI, TERM="xterm") as top:
+def test_a_signal_gives_the_terminal_back_too(command: Command, number: signal.Signals) -> None:
+    with terminal(command, *SIZE, "kvmwatch", "top", "-u", EXAMPLE_URI, TERM="xterm") as top:
         top.until(lambda: "web1" in top.text)
-        children = descendants(top.process)
+        children = descendants(top.process.pid)
         assert children
-        os.kill(top.process, number)
+        os.kill(top.process.pid, number)
         assert top.ended() == -number
         assert given_back(top)
         top.read(0.5)
         assert not [cmdline for pid in children if (cmdline := running(pid))]
 
 
-def test_a_terminal_that_goes_ends_it_even_when_it_hears_no_signal(started: Command) -> None:
+def test_a_terminal_that_goes_ends_it_even_when_it_hears_no_signal(command: Command) -> None:
     deaf = (
         "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
     )
-    words = (str(started.bin / "kvmwatch"), "top", "-u", EXAMPLE_URI)
-    with terminal(started, *SIZE, "python", "-c", deaf, *words) as top:
+    words = (str(command.bin / "kvmwatch"), "top", "-u", EXAMPLE_URI)
+    with terminal(command, *SIZE, "python", "-c", deaf, *words) as top:
         top.until(lambda: "web1" in top.text)
         top.hang_up()
         top.ended()  # nobody is told its exit code
@@ -388,10 +388,10 @@ def test_ctrl_c(top: Terminal) -> None:
     assert "Traceback" not in top.text
 
 
-def test_an_error_of_ours_gives_it_back_and_is_one_line(started: Command) -> None:
+def test_an_error_of_ours_gives_it_back_and_is_one_line(command: Command) -> None:
     breaks = "import kvmwatch_terminal.top.screen as s; s.drawn = None; import sys; sys.argv[0] = 'kvmwatch'; "
     python = f"{breaks}from kvmwatch_terminal.cli import main; main()"
-    with terminal(started, *SIZE, "python", "-c", python, "top", "-u", EXAMPLE_URI, TERM="xterm") as top:
+    with terminal(command, *SIZE, "python", "-c", python, "top", "-u", EXAMPLE_URI, TERM="xterm") as top:
         assert top.ended() == 3
         assert "kvmwatch: internal error, please report it: TypeError" in top.text
         assert given_back(top)

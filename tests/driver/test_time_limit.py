@@ -190,7 +190,7 @@ STUBBORN = ("has children", "ignores SIGTERM")
     every_with_the_first(("--sender", "--validate", "--reload", "send_nsca"), PROGRAMS, STUBBORN),
 )
 def test_a_program_that_does_not_end(
-    started: Command, tmp_path: Path, mark: dict[str, str], way: str, behaviour: str
+    command: Command, tmp_path: Path, mark: dict[str, str], way: str, behaviour: str
 ) -> None:
     script = str(program(tmp_path, PROGRAMS[behaviour]))
     file = tmp_path / "vms.cfg"
@@ -206,7 +206,7 @@ def test_a_program_that_does_not_end(
     # the latter where the machine is so busy that the watchdog comes first
     said = ("was not done within the time limit", f"stopped while running {script}")
     held(
-        partial(started, *arguments, env=mark), arguments[0], lambda line, _: any(words in line for words in said)
+        partial(command, *arguments, env=mark), arguments[0], lambda line, _: any(words in line for words in said)
     )
     assert file.read_text() == OLD, "what could not be loaded is tried again by the next run"
 
@@ -215,12 +215,12 @@ def test_a_program_that_does_not_end(
     ("way", "behaviour"), every_with_the_first(("check_kvm_state", "zabbix_kvm collect"), PROGRAMS, STUBBORN)
 )
 def test_an_ssh_that_does_not_end(
-    started: Command, tmp_path: Path, mark: dict[str, str], way: str, behaviour: str
+    command: Command, tmp_path: Path, mark: dict[str, str], way: str, behaviour: str
 ) -> None:
     """It is libvirt that starts it."""
     uri = f"qemu+ssh://nowhere/system?command={program(tmp_path, PROGRAMS[behaviour])}"
     arguments = way.split()
-    held(partial(started, *arguments, "-u", uri, env=mark), arguments[0], lambda line, _limit: "nowhere" in line)
+    held(partial(command, *arguments, "-u", uri, env=mark), arguments[0], lambda line, _limit: "nowhere" in line)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

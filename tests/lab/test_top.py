@@ -151,7 +151,7 @@ def test_a_daemon_that_hangs_is_told_and_the_last_figures_stay(command: Command,
 
 def reader(top: Terminal) -> psutil.Process:
     """The process that reads: it leads a session."""
-    (found,) = (p for p in psutil.Process(top.process).children(recursive=True) if os.getsid(p.pid) == p.pid)
+    (found,) = (p for p in psutil.Process(top.process.pid).children(recursive=True) if os.getsid(p.pid) == p.pid)
     return found
 
 

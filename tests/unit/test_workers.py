@@ -70,7 +70,7 @@ def test_all_in_one(number):
 def ran(folder: Path, *arguments: str) -> tuple[int, str]:
     """Exit code and output of pytest on this folder."""
     pytest_ = [sys.executable, "-m", "pytest", "-q", "-ra", "-p", "no:cacheprovider", "--rootdir", folder, folder]
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    environment = {**os.environ, "PYTHONPATH": str(TESTS), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run(
         [*pytest_, *arguments], env=environment, cwd=folder, capture_output=True, text=True, check=False
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 
 from check_kvm.frame.plugin_api import Performance, Range
 from check_kvm.frame.thresholds import ALL_PASSES, MetricSpec, Threshold
@@ -24,7 +25,7 @@ _NOT_KNOWN = "U"
 _DIGITS = {"s": 6, "/s": 4}  # else 2; one in an hour, the longest between two readings, is 0.0003/s
 _EXPONENT = r"-?[0-9.]+e[+-]?[0-9]+"
 _NOT_ADDED = ("%", "s")  # units whose values do not add up to anything
-_WIDEST = 18  # characters of a value, its unit, its least and most, as a rule
+_BESIDE = 24  # bytes of a value, its unit, its least and most, as a rule, and of what stands between them
 
 
 class Measured(Record):
@@ -69,8 +70,7 @@ def summed_up(measured: Iterable[Measured]) -> Iterator[Performance]:
 
 def widest(performances: Iterable[Performance]) -> int:
     """Bytes that these take, whatever their values: whether there is room for them must not depend on these."""
-    labels = (value._replace(value="", uom="", min="", max="") for value in performances)
-    return sum(len(str(label).encode()) + _WIDEST + 1 for label in labels)
+    return sum(len(value.label.encode()) + len(value.warn) + len(value.crit) + _BESIDE for value in performances)
 
 
 def is_known(performance: Performance) -> bool:
@@ -105,6 +105,7 @@ def _performance(
     )
 
 
+@cache  # a few for thousands of values
 def _range(limits: Range) -> str:
     text = str(limits)
     if "e" not in text:
