@@ -37,7 +37,7 @@ def judge(snapshot: Snapshot, verdict: Verdict) -> None:
             if measured.missing(domain, interface) and not interface.detached:
                 subject.say(Unknown, "libvirt gives no counters of it")
             elif interface.stats.rx_bytes is None and interface.kind:
-                if not subject.parts:
+                if subject.empty:
                     subject.say(Ok, f"no counters ({interface.kind} interface)")
                 subject.spare(*values, unless_own=True)
             traffic[f"{domain.name} {name}"] = subject.rank = (values["rx"] or 0) + (values["tx"] or 0)

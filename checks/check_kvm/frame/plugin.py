@@ -165,17 +165,20 @@ def _contained(check: Check, snapshot: Snapshot, thresholds: Thresholds, alone: 
     """Let the check judge; a VM, pool or network with which it fails is UNKNOWN, and the others are judged."""
     groups = check.judges | Group.FILESYSTEM if check.guest_agent else check.judges
 
-    def verdict_of(*things: Domain | Pool | Network) -> Verdict:
+    def verdict_on(part: Snapshot) -> Verdict:
         verdict = Verdict(thresholds, groups, alone)
-        only: dict[str, Any] = {f"{check.selects}s": things}
-        check.judge(snapshot._replace(**only), verdict)
+        check.judge(part, verdict)
         for subject in verdict.subjects:
             subject.settle()
         return verdict
 
+    def verdict_of(*things: Domain | Pool | Network) -> Verdict:
+        only: dict[str, Any] = {f"{check.selects}s": things}
+        return verdict_on(snapshot._replace(**only))
+
     things = _things(check, snapshot)
     try:
-        return verdict_of(*things)
+        return verdict_on(snapshot)
     except Exception:
         errors = {thing.uuid: error for thing in things if (error := _raised(verdict_of, thing))}
         if len(errors) in (0, len(things)):

@@ -9,7 +9,7 @@ from check_kvm.frame import labels
 from check_kvm.frame.conditions import Condition
 from check_kvm.frame.perfdata import Measured
 from check_kvm.frame.plugin_api import Critical, Ok, Range, ServiceState, Unknown, Warn
-from check_kvm.frame.thresholds import Thresholds
+from check_kvm.frame.thresholds import ALL_PASSES, Thresholds
 from kvmwatch.model import states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.policy import Policy
@@ -49,7 +49,7 @@ class Subject:
         self.rank = 0.0  # within a state, higher is worse
         self.domain: Domain | None = None  # that it is of, as a whole
         self.silent = False  # it does not answer, which comes before all else in that state
-        self.parts: list[tuple[ServiceState, str]] = []
+        self._parts: list[tuple[ServiceState, str | Callable[[], str]]] = []  # most texts are asked for by nobody
         self.excused = False  # from telling its values: whoever it is of says why, or nothing runs in it
         self._untold: dict[str, str] = {}  # metrics that somebody wants judged and that have no value, and why
         self._label_parts = label_parts
@@ -61,16 +61,24 @@ class Subject:
     @property
     def state(self) -> ServiceState:
         """The worst of its parts."""
-        bad = [state for state, _ in self.parts if state is not Ok]  # which is none, as a rule
+        bad = [state for state, _ in self._parts if state is not Ok]  # which is none, as a rule
         return max(bad, key=SEVERITY.index) if bad else Ok
+
+    @property
+    def parts(self) -> list[tuple[ServiceState, str]]:
+        """What is said of it, in the order of saying."""
+        return [(state, text if isinstance(text, str) else text()) for state, text in self._parts]
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is said of it."""
+        return not self._parts
 
     def say(self, found: ServiceState | Condition, text: str) -> None:
         """Add a part that needs no threshold: of this state, or of the severity that the condition has here."""
-        self._add(self.severity(found) if isinstance(found, Condition) else found, text)
-
-    def _add(self, state: ServiceState, text: str) -> None:
+        state = self.severity(found) if isinstance(found, Condition) else found
         # what an owner, a guest or a driver wrote must not push other subjects out of the output
-        self.parts.append((state, labels.text(readable(text, LONGEST_WHY))))
+        self._parts.append((state, labels.text(readable(text, LONGEST_WHY))))
 
     def severity(self, condition: Condition) -> ServiceState:
         """What this condition of it is."""
@@ -120,19 +128,28 @@ class Subject:
         state, broken = (Ok, None) if unjudged else self._broken(metric, value)
         if broken is None and quiet:
             return
-        reason = unjudged if broken is None else _violation(value, broken, spec.unit)
-        because = f" ({reason})" if reason else ""
-        said = text or f"{metric.replace('_', ' ')} {human(value, spec.unit)}"
-        self._add(state, f"{said}{because}")
+        known = value
+
+        def told() -> str:
+            reason = unjudged if broken is None else _violation(known, broken, spec.unit)
+            because = f" ({reason})" if reason else ""
+            said = text or f"{metric.replace('_', ' ')} {human(known, spec.unit)}"
+            return labels.text(readable(f"{said}{because}", LONGEST_WHY))
+
+        self._parts.append((state, told))
 
     def judge_number(self, metric: str, least: int, most: int) -> None:
         """Judge a number that is somewhere between these: what is wrong with it whichever it is."""
+        if self._thresholds.of(metric, self._policy) == ALL_PASSES:
+            return
         mildest = min(range(least, most + 1), key=lambda number: SEVERITY.index(self._broken(metric, number)[0]))
         self.judge(metric, mildest, f"{metric} {least}", quiet=True)
 
     def _broken(self, metric: str, value: float) -> tuple[ServiceState, Range | None]:
         """What a value is by its threshold, and the range that it is not in."""
         threshold = self._thresholds.of(metric, self._policy)
+        if threshold == ALL_PASSES:  # as of most
+            return Ok, None
         if value not in threshold.critical:
             return Critical, threshold.critical
         return (Ok, None) if value in threshold.warning else (Warn, threshold.warning)
@@ -148,7 +165,7 @@ class Subject:
 
     def settle(self) -> None:
         """Say what is not known of it and should be, when all has been judged; one reason is enough."""
-        if not self._untold or self.excused or any(state is Unknown for state, _ in self.parts):
+        if not self._untold or self.excused or any(state is Unknown for state, _ in self._parts):
             return
         bare = [metric.replace("_", " ") for metric, why in self._untold.items() if not why]
         for text in dict.fromkeys(filter(None, self._untold.values())):
@@ -290,7 +307,7 @@ class Verdict:
 
     def sorted_subjects(self) -> list[Subject]:
         """The subjects, worst first."""
-        return _worst_first(subject for subject in self.subjects if subject.parts)
+        return _worst_first(subject for subject in self.subjects if not subject.empty)
 
     def bad_subjects(self) -> list[Subject]:
         """Those with which something is wrong, worst first."""
