@@ -59,30 +59,38 @@ FAMILIES: Mapping[tuple[str, str], Family] = {
     **{(of, "state"): Family(f"kvm_{of}_state", GAUGE, "1 of its state, 0 of the others") for of in STATES},
     **{(of, "info"): Family(f"kvm_{of}_info", GAUGE, "Always 1; its labels are names to join by") for of in NAMED},
 }  # fmt: skip
+_NAMES = {key: family.name for key, family in FAMILIES.items()}
+_HEADS = {
+    key: (f"# HELP {of.name} {of.help.translate(_ESCAPED_HELP)}", f"# TYPE {of.name} {of.kind}")
+    for key, of in FAMILIES.items()
+}
 
 
 def text(rows: Iterable[Row], comment: str = "") -> str:
     """The rows in text format; families without a value are left out."""
-    samples: dict[tuple[str, str], list[str]] = {key: [] for key in FAMILIES}
+    told: dict[tuple[str, str], list[str]] = {key: [] for key in FAMILIES}
     for row in rows:
+        entity = row.entity
         labels = _labels(row.labels)
         behind = _braced(labels)
         for value, measured in row.values.items():
-            key = row.entity, value
-            samples[key].append(behind + number(measured / _DIVIDED[key] if key in _DIVIDED else measured))
+            key = entity, value
+            told[key].append(
+                f"{_NAMES[key]}{behind}{number(measured / _DIVIDED[key] if key in _DIVIDED else measured)}"
+            )
         if row.state is not None:
-            samples[row.entity, "state"] += [
-                f'{{{labels},state="{word}"}} {int(word == row.state)}' for word in STATES[row.entity]
+            called = _NAMES[entity, "state"]
+            told[entity, "state"] += [
+                f'{called}{{{labels},state="{word}"}} {int(word == row.state)}' for word in STATES[entity]
             ]
-        if row.entity in NAMED:
+        if entity in NAMED:
             of_both = ",".join(filter(None, (labels, _labels(row.info))))
-            samples[row.entity, "info"].append(f"{_braced(of_both)}1")
+            told[entity, "info"].append(f"{_NAMES[entity, 'info']}{_braced(of_both)}1")
     lines = [f"# {readable(comment, _LONGEST_COMMENT)}"] if comment else []
-    for key, family in FAMILIES.items():
-        if samples[key]:
-            lines.append(f"# HELP {family.name} {family.help.translate(_ESCAPED_HELP)}")
-            lines.append(f"# TYPE {family.name} {family.kind}")
-            lines += (family.name + sample for sample in samples[key])
+    for key, samples in told.items():
+        if samples:
+            lines += _HEADS[key]
+            lines += samples
     return "\n".join(lines) + "\n"
 
 

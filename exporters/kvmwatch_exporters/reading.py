@@ -9,6 +9,7 @@ from typing import NamedTuple, Optional
 
 from check_kvm.frame import judging, placing, plugin
 from check_kvm.frame.check_options import site_config
+from check_kvm.frame.plugin_api import Ok
 from check_kvm.frame.sampling import rated
 from check_kvm.frame.siteconfig import SiteConfig
 from check_kvm.frame.verdict import Verdict
@@ -95,6 +96,6 @@ def judged(snapshot: Snapshot, checks: tuple[plugin.Check, ...], config: SiteCon
 
 
 def _said(verdict: Verdict) -> tuple[int, str]:
-    code: int = verdict.state.code
-    bad = [subject.line(worst_only=True) for subject in verdict.bad_subjects()]
-    return code, "; ".join(bad) or verdict.overview
+    state = verdict.state
+    bad = () if state is Ok else verdict.bad_subjects()
+    return state.code, "; ".join(subject.line(worst_only=True) for subject in bad) or verdict.overview

@@ -18,7 +18,7 @@ from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Domain, Host, Snapshot, Unread
 from kvmwatch.model.text import readable, without_password
 from kvmwatch.reading import control
-from kvmwatch.reading.connection import explained, one_line
+from kvmwatch.reading.connection import explained, one_line, uuid_of
 from kvmwatch.reading.deadline import Deadline, Started
 from kvmwatch.reading.hypervisor import Hypervisor
 from kvmwatch.reading.known import Known, Roster, Waits
@@ -218,7 +218,7 @@ class Reader:
     def _read_domains(self, uuids: Collection[str], listing: Listing) -> tuple[Domain, ...]:
         survey = listing.read()
         wanted = survey._replace(
-            listed=[(domain, fields) for domain, fields in survey.listed if domain.UUIDString() in uuids],
+            listed=[(domain, fields) for domain, fields in survey.listed if uuid_of(domain) in uuids],
             held={uuid: held for uuid, held in survey.held.items() if uuid in uuids},
         )
         return self._domains(wanted, listing, time.time())
@@ -240,7 +240,7 @@ class Reader:
             return self._selection.matches(name, uuid, uuids)
 
         return survey._replace(
-            listed=[(d, fields) for d, fields in survey.listed if matches(d.name(), d.UUIDString())],
+            listed=[(d, fields) for d, fields in survey.listed if matches(d.name(), uuid_of(d))],
             held={uuid: (name, s) for uuid, (name, s) in survey.held.items() if matches(name, uuid)},
         )
 
@@ -249,8 +249,8 @@ class Reader:
         from kvmwatch.reading import records  # noqa: PLC0415
         from kvmwatch.reading.domains import DomainReader  # noqa: PLC0415
 
-        uuids = {domain.UUIDString() for domain, _fields in selected.listed}
-        listed = [(domain, fields) for domain, fields in survey.listed if domain.UUIDString() not in uuids]
+        uuids = {uuid_of(domain) for domain, _fields in selected.listed}
+        listed = [(domain, fields) for domain, fields in survey.listed if uuid_of(domain) not in uuids]
         held = [_held(uuid, *one) for uuid, one in survey.held.items() if uuid not in selected.held]
         if not listed:
             return tuple(held)
@@ -317,7 +317,7 @@ def _unsized(domain: LibvirtDomain, fields: Fields, why: str) -> Domain:
     """A domain of which no more is known than its state."""
     unread = (Unread(Group.SIZE, _SIZE, why),)
     state, reason = fields["state.state"], fields["state.reason"]
-    return Domain(domain.UUIDString(), domain.name(), None, state, reason, time.monotonic(), unread=unread)
+    return Domain(uuid_of(domain), domain.name(), None, state, reason, time.monotonic(), unread=unread)
 
 
 def with_assigned(host: Host, domains: tuple[Domain, ...], latency: float) -> Host:

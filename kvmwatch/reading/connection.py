@@ -158,6 +158,15 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
+def uuid_of(domain: LibvirtDomain) -> str:
+    """Its UUID. The binding makes the text anew each time, for 10 us, and a reading looks at it 20 times."""
+    try:
+        known: str = domain.kvmwatch_uuid
+    except AttributeError:
+        known = domain.kvmwatch_uuid = domain.UUIDString()
+    return known
+
+
 def looked_up(connection: Connection, uuids: Iterable[str]) -> list[LibvirtDomain]:
     """The domains of these UUIDs, without those that are gone. Raises libvirtError."""
     found = []
@@ -169,7 +178,7 @@ def looked_up(connection: Connection, uuids: Iterable[str]) -> list[LibvirtDomai
                 continue
             if not connection.isAlive():
                 raise
-            found += [domain for domain in connection.listAllDomains(0) if domain.UUIDString() == uuid]
+            found += [domain for domain in connection.listAllDomains(0) if uuid_of(domain) == uuid]
     return found
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import libvirt
 
-from kvmwatch.reading.connection import UNSUPPORTED, Connection, LibvirtDomain, one_line
+from kvmwatch.reading.connection import UNSUPPORTED, Connection, LibvirtDomain, one_line, uuid_of
 from kvmwatch.reading.deadline import Deadline
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def occupied(
 ) -> dict[str, float]:
     """The same, asked through the domains' own connection, by one who may be left waiting."""
     limit = patience(deadline)
-    known = {domain.UUIDString(): domain for domain in domains}
+    known = {uuid_of(domain): domain for domain in domains}
 
     def asked(uuids: Collection[str]) -> dict[str, float]:
         answers = ((uuid, _of(known[uuid], limit, untold)) for uuid in uuids)
@@ -109,7 +109,7 @@ def _of(domain: LibvirtDomain, limit: float, untold: Untold | None) -> float | N
         if not domain.connect().isAlive():
             raise
         if untold is not None and error.get_error_code() not in _NOTHING_TO_TELL:
-            untold[domain.UUIDString()] = one_line(error)
+            untold[uuid_of(domain)] = one_line(error)
         return None
     occupied = state == libvirt.VIR_DOMAIN_CONTROL_OCCUPIED and milliseconds / 1000 >= limit
     return milliseconds / 1000 if occupied else None

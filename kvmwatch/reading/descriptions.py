@@ -18,7 +18,7 @@ from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import Unread, Unreads
 from kvmwatch.reading import control
 from kvmwatch.reading.bulk import Listed
-from kvmwatch.reading.connection import Connection, LibvirtDomain, of_it_alone
+from kvmwatch.reading.connection import Connection, LibvirtDomain, of_it_alone, uuid_of
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch.reading.hypervisor import Hypervisor
 
@@ -64,14 +64,14 @@ class Descriptions:
         found = {}
         for domain, _ in listed:
             try:
-                found[domain.UUIDString()] = self._of(domain, waiting)
+                found[uuid_of(domain)] = self._of(domain, waiting)
             except libvirt.libvirtError as error:
                 if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
                     raise
         return found
 
     def _of(self, domain: LibvirtDomain, waiting: Collection[str]) -> Description:
-        uuid = domain.UUIDString()
+        uuid = uuid_of(domain)
         if Group.DEFINITION not in self._wanted:
             return _metadata(domain) if self._wanted else Description()
         if uuid not in waiting and uuid not in self._held:

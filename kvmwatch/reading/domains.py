@@ -21,7 +21,7 @@ from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import Unread
 from kvmwatch.reading import bulk, control
 from kvmwatch.reading.bulk import Fields, Listed
-from kvmwatch.reading.connection import UNSUPPORTED, LibvirtDomain, is_local, one_line
+from kvmwatch.reading.connection import UNSUPPORTED, LibvirtDomain, is_local, one_line, uuid_of
 from kvmwatch.reading.deadline import Deadline, Started
 from kvmwatch.reading.descriptions import Description, Descriptions
 from kvmwatch.reading.hypervisor import Hypervisor
@@ -75,7 +75,7 @@ class DomainReader:
 
     def read(self, surveyed: Listed) -> Readings:
         """Read the domains. Raises KvmwatchError (DeadlineExceeded) and libvirtError."""
-        readings = {domain.UUIDString(): _reading(domain, fields) for domain, fields in surveyed}
+        readings = {uuid_of(domain): _reading(domain, fields) for domain, fields in surveyed}
         if not self._groups & (Group.SHUT_OFF | Group.DEFINED):
             surveyed = [(domain, fields) for domain, fields in surveyed if states.is_active(fields["state.state"])]
         asks_qemu = self._asks_qemu(surveyed)
@@ -106,7 +106,7 @@ class DomainReader:
                 hung = self._soon(asked)
                 stuck |= hung
             except DeadlineExceeded:
-                stuck |= self._hung((domain.UUIDString() for domain in running), untold)
+                stuck |= self._hung((uuid_of(domain) for domain in running), untold)
         self._tell_times(surveyed, stuck, readings)
         for uuid, why in dict(untold).items():
             if uuid in readings:
@@ -131,7 +131,7 @@ class DomainReader:
     def _read_in_lanes(self, surveyed: Listed, readings: dict[str, Reading]) -> dict[str, float]:
         from kvmwatch.reading.lanes import each_chunk  # noqa: PLC0415 - not for commands that wait for no QEMU
 
-        listed = {domain.UUIDString(): (domain, fields) for domain, fields in surveyed}
+        listed = {uuid_of(domain): (domain, fields) for domain, fields in surveyed}
         began = time.monotonic()
         # what does not answer by then is named, and there is time left for what did
         deadline = self._deadline.share(_SHARE)
@@ -144,7 +144,7 @@ class DomainReader:
                 self._hypervisor.crew,
                 sorted(left),
                 lambda domains, waiting: self._read_chunk(
-                    [(domain, listed[domain.UUIDString()][1]) for domain in domains], waiting
+                    [(domain, listed[uuid_of(domain)][1]) for domain in domains], waiting
                 ),
                 self._hung,
                 deadline,
@@ -179,8 +179,8 @@ class DomainReader:
             denied = {one.uuid for one in results for part in one.unread if part.group is Group.POLICY}
             self._wishes |= found.keys() - denied
         for domain, _ in asked:
-            if domain.UUIDString() not in found:
-                del readings[domain.UUIDString()]
+            if uuid_of(domain) not in found:
+                del readings[uuid_of(domain)]
 
     def _was_skipped(self, reading: Reading) -> bool:
         if self._hypervisor.provider is not bulk or reading.unread or _cannot_answer(reading.fields):
@@ -193,17 +193,17 @@ class DomainReader:
     def _read_chunk(self, listed: Listed, waiting: Collection[str] = ()) -> list[Reading]:
         descriptions = self._descriptions.read(listed, waiting)
         began = time.monotonic()
-        listed = [(domain, fields) for domain, fields in listed if domain.UUIDString() in descriptions]
+        listed = [(domain, fields) for domain, fields in listed if uuid_of(domain) in descriptions]
         if self._groups & _STATISTICS:
-            before = {domain.UUIDString(): fields for domain, fields in listed}
+            before = {uuid_of(domain): fields for domain, fields in listed}
             measured = [(domain, fields) for domain, fields in listed if self._is_measured(fields)]
             listed = [(domain, fields) for domain, fields in listed if not self._is_measured(fields)]
             statistics = self._statistics(measured, descriptions)
-            listed += [(domain, before[domain.UUIDString()] | fields) for domain, fields in statistics]
+            listed += [(domain, before[uuid_of(domain)] | fields) for domain, fields in statistics]
         # the moment of a chunk's values: in the middle of its call
         moment = (began + time.monotonic()) / 2
         return [
-            self._with_description(_reading(domain, fields, moment), domain, descriptions[domain.UUIDString()])
+            self._with_description(_reading(domain, fields, moment), domain, descriptions[uuid_of(domain)])
             for domain, fields in listed
         ]
 
@@ -230,17 +230,17 @@ class DomainReader:
         by_groups: dict[Group, list[LibvirtDomain]] = {}
         times: dict[str, Fields] = {}
         for domain, fields in listed:
-            groups, definition = self._groups, descriptions[domain.UUIDString()].definition
+            groups, definition = self._groups, descriptions[uuid_of(domain)].definition
             if definition and not definition.disks:
                 groups &= ~Group.DISK
             if told := self._told_by_the_kernel(domain, definition):
                 groups &= ~Group.CPU
-                times[domain.UUIDString()] = told
+                times[uuid_of(domain)] = told
             if _cannot_answer(fields):
                 groups &= ~_ASKS_QEMU
             by_groups.setdefault(groups, []).append(domain)
         return [
-            (domain, fields | times.get(domain.UUIDString(), {}))
+            (domain, fields | times.get(uuid_of(domain), {}))
             for groups, some in by_groups.items()
             for domain, fields in self._hypervisor.provider.read(some, groups)
         ]
@@ -256,7 +256,7 @@ class DomainReader:
         if self._cpu_times is None:
             return
         for domain, _ in surveyed:
-            reading = readings.get(domain.UUIDString()) if domain.UUIDString() in stuck else None
+            reading = readings.get(uuid_of(domain)) if uuid_of(domain) in stuck else None
             if reading and reading.id == domain.ID() and "cpu.time" not in reading.fields:
                 now, told = time.monotonic(), self._cpu_times.of(domain.name(), domain.ID()) or {}
                 readings[reading.uuid] = reading._replace(fields=reading.fields | told, time=now)
@@ -268,7 +268,7 @@ class DomainReader:
         """
         now = time.monotonic()
         closing = self._listing.again()
-        last = {domain.UUIDString(): _reading(domain, fields, now) for domain, fields in closing.listed}
+        last = {uuid_of(domain): _reading(domain, fields, now) for domain, fields in closing.listed}
         for uuid, reading in list(readings.items()):
             if uuid in closing.held:
                 continue
@@ -292,7 +292,7 @@ def _cpu_times(uri: str) -> CpuTimes | None:
 def _reading(domain: LibvirtDomain, fields: Fields, moment: float = 0.0) -> Reading:
     number = domain.ID()
     return Reading(
-        domain.UUIDString(),
+        uuid_of(domain),
         domain.name(),
         number if number >= 0 else None,
         moment or time.monotonic(),

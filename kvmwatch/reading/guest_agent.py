@@ -10,7 +10,7 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Unread
 from kvmwatch.reading import lanes, records
 from kvmwatch.reading.bulk import Fields
-from kvmwatch.reading.connection import LibvirtDomain, one_line, open_readwrite
+from kvmwatch.reading.connection import LibvirtDomain, one_line, open_readwrite, uuid_of
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch.reading.hypervisor import Hypervisor
 
@@ -28,7 +28,7 @@ def with_filesystems(
         found, _ = lanes.each_chunk(
             lambda: lanes.Crew(lambda: open_readwrite(hypervisor.uri)),
             asked,
-            lambda domains, _waiting: [(domain.UUIDString(), _filesystems(domain)) for domain in domains],
+            lambda domains, _waiting: [(uuid_of(domain), _filesystems(domain)) for domain in domains],
             lambda _uuids: {},
             half,
             patience=half.seconds,  # an agent is asked once, and may take its time

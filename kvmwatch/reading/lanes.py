@@ -21,7 +21,7 @@ from typing import TypeVar
 import libvirt
 
 from kvmwatch.model.record import Record
-from kvmwatch.reading.connection import Connection, LibvirtDomain, looked_up
+from kvmwatch.reading.connection import Connection, LibvirtDomain, looked_up, uuid_of
 from kvmwatch.reading.deadline import Awake, Deadline
 
 T = TypeVar("T")
@@ -62,7 +62,7 @@ class Crew:
     def _listed(self, connection: Connection, uuids: list[str]) -> list[LibvirtDomain]:
         if not hasattr(self._local, "domains"):
             try:
-                self._local.domains = {domain.UUIDString(): domain for domain in connection.listAllDomains(0)}
+                self._local.domains = {uuid_of(domain): domain for domain in connection.listAllDomains(0)}
             except libvirt.libvirtError:
                 return looked_up(connection, uuids)
         known: dict[str, LibvirtDomain] = self._local.domains

@@ -7,6 +7,7 @@ from typing import Optional
 
 from kvmwatch.model.errors import SHORT
 from kvmwatch.model.record import Record
+from kvmwatch.reading.proc_files import content
 
 FOLDER = "/sys/class/net"
 _IFF_UP = 1
@@ -57,13 +58,12 @@ def _read(folder: str, name: str) -> Optional[Link]:
         return None  # no name of an interface, and a way out of the folder
     path = f"{folder}/{name}"
     try:
-        with open(f"{path}/flags", encoding="utf-8") as file:  # "ascii" is a module more
-            flags = int(file.read(), 16)
+        flags = int(content(f"{path}/flags"), 16)
         entries = os.listdir(path)
         master = os.path.basename(os.readlink(f"{path}/master")) if "master" in entries else None
     except (OSError, ValueError) as error:  # it is not there, or goes just now; or the name is none
         if isinstance(error, OSError) and error.errno in SHORT:
             raise
         return None
-    below = tuple(sorted(entry[len(_BELOW) :] for entry in entries if entry.startswith(_BELOW)))
-    return Link(bool(flags & _IFF_UP), master, below)
+    below = [entry[len(_BELOW) :] for entry in entries if entry.startswith(_BELOW)]
+    return Link(bool(flags & _IFF_UP), master, tuple(sorted(below)))

@@ -32,6 +32,7 @@ from kvmwatch.reading.connection import (
     of_it_alone,
     one_line,
     uri_scheme,
+    uuid_of,
 )
 from kvmwatch.reading.deadline import Deadline, Started
 from kvmwatch.reading.hypervisor import Hypervisor
@@ -80,7 +81,7 @@ class Survey(Record):
     @property
     def uuids(self) -> frozenset[str]:
         """Of all domains."""
-        return frozenset([*self.held, *(domain.UUIDString() for domain, _ in self.listed)])
+        return frozenset([*self.held, *(uuid_of(domain) for domain, _ in self.listed)])
 
 
 class Listing:
@@ -188,7 +189,7 @@ class Listing:
         domains = self._hypervisor.call(lambda: looked_up(connection, walked.answers))
         now = time.time()
         return Survey(
-            [(domain, walked.answers[domain.UUIDString()][0]) for domain in domains],
+            [(domain, walked.answers[uuid_of(domain)][0]) for domain in domains],
             {
                 flag.name: {uuid for uuid, (_, set_) in walked.answers.items() if flag.name in set_}
                 for flag in flags
@@ -221,7 +222,7 @@ class Listing:
 
 
 def _names(survey: Survey) -> dict[str, str]:
-    names = {domain.UUIDString(): domain.name() for domain, _ in survey.listed}
+    names = {uuid_of(domain): domain.name() for domain, _ in survey.listed}
     return names | {uuid: name for uuid, (name, _) in survey.held.items()}
 
 
@@ -242,7 +243,7 @@ def _listed(connection: Connection) -> Listed:
 def _flagged(connection: Connection, flag: Flag) -> set[str] | Unread | None:
     """The UUIDs of those that have it, or why that cannot be told; None: the driver does not know such a thing."""
     try:
-        return {domain.UUIDString() for domain in connection.listAllDomains(flag.filter)}
+        return {uuid_of(domain) for domain in connection.listAllDomains(flag.filter)}
     except libvirt.libvirtError as error:
         if not connection.isAlive():
             raise

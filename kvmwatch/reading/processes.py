@@ -12,7 +12,7 @@ from kvmwatch.model.errors import KvmwatchError
 from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Process, Snapshot, Unread
 from kvmwatch.reading import emulators, pid_files, process_stats
-from kvmwatch.reading.connection import is_local, uri_scheme
+from kvmwatch.reading.connection import is_local, uri_scheme, uuid_of
 from kvmwatch.reading.emulators import Running
 from kvmwatch.reading.hypervisor import Hypervisor
 from kvmwatch.reading.listing import Survey
@@ -78,7 +78,7 @@ def _read(
     What another user may not see (/proc/PID/io and fd need root or the process's own user) is None.
     """
     active = (domain for domain, fields in survey.listed if states.is_active(fields["state.state"]))
-    running = [Running(domain.UUIDString(), domain.name(), domain.ID()) for domain in active]
+    running = [Running(uuid_of(domain), domain.name(), domain.ID()) for domain in active]
     running += [Running(uuid, name, -1) for uuid, (name, _) in survey.held.items()]
     found = emulators.find(running if uri_scheme(uri) == "qemu" else (), folders)
     read, missing = [], found.missing
@@ -112,7 +112,7 @@ def _settled(before: Sequence[Domain], survey: Survey) -> Iterator[Domain]:
 
     The rest stays as it was read: the statistics of a domain belong to the run that it was in.
     """
-    now = {domain.UUIDString(): fields for domain, fields in survey.listed}
+    now = {uuid_of(domain): fields for domain, fields in survey.listed}
     for domain in before:
         fields = now.get(domain.uuid)
         if domain.uuid in survey.held:

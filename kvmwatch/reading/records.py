@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Optional, TypeVar
 from kvmwatch.model import states
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import (
+    ONE,
     RECORDS,
-    Declaration,
     DiskStats,
     DomainStats,
     FilesystemStats,
     InterfaceStats,
+    Scale,
     Value,
     VcpuStats,
     declarations,
@@ -106,19 +107,23 @@ def _balloon_stale(stats: DomainStats, period: Optional[int], now: float) -> boo
     return abs(now - stats.balloon_updated) > balloon_limit(period)
 
 
-#: record class to its fields that bulk statistics deliver
-_BULK_FIELDS: dict[type, tuple[tuple[str, Declaration], ...]] = {
-    record: tuple((name, declared) for name, declared in declarations(record).items() if declared.field)
+#: record class to its fields that bulk statistics deliver: name, field, scale (None: as it is)
+_BULK_FIELDS: dict[type, tuple[tuple[str, str, Optional[Scale]], ...]] = {
+    record: tuple(
+        (name, declared.field, None if declared.scale == ONE else declared.scale)
+        for name, declared in declarations(record).items()
+        if declared.field
+    )
     for record in RECORDS.values()
 }
 
 
 def _fill(record: type[Stats], fields: Fields, prefix: str) -> Stats:
     values: dict[str, Value] = {}
-    for name, declaration in _BULK_FIELDS[record]:
-        raw = fields.get(prefix + declaration.field)
+    for name, field, scale in _BULK_FIELDS[record]:
+        raw = fields.get(prefix + field)
         if raw is not None:
-            values[name] = declaration.scale.apply(raw)
+            values[name] = scale.apply(raw) if scale else raw
     return record(**values)
 
 

@@ -15,7 +15,7 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.snapshot import Domain, Interface, Snapshot, Unread, Unreads
 from kvmwatch.reading import control
 from kvmwatch.reading.bulk import Fields
-from kvmwatch.reading.connection import LibvirtDomain, is_local
+from kvmwatch.reading.connection import LibvirtDomain, is_local, uuid_of
 from kvmwatch.reading.deadline import Deadline, Started
 from kvmwatch.reading.hypervisor import Hypervisor
 from kvmwatch.reading.links import Link, Links
@@ -146,7 +146,7 @@ def _looked_at(
 
 def _same(domain: LibvirtDomain, fields: Fields, runs: Mapping[str, Optional[int]]) -> bool:
     """Whether a domain still is in the run that it was in."""
-    return fields.get("state.state") in _RUNNING and runs.get(domain.UUIDString()) == domain.ID()
+    return fields.get("state.state") in _RUNNING and runs.get(uuid_of(domain)) == domain.ID()
 
 
 def _taps(
@@ -161,7 +161,7 @@ def _taps(
     except DeadlineExceeded as error:  # somebody holds one of them since it was listed
         return {}, (Unread(Group.INTERFACE, "way to the network", str(error)),)
     return {
-        domain.UUIDString(): [value for name, value in fields.items() if re.fullmatch(_TAP, name)]
+        uuid_of(domain): [value for name, value in fields.items() if re.fullmatch(_TAP, name)]
         for domain, fields in listed
     }, ()
 

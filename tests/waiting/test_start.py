@@ -47,7 +47,7 @@ MORE = {
     "cpu": {"cpu_times", "pid_files", "proc_files"},
     "memory": {"lanes", "domain_xml", "consoles", "titles"},
     "disk": {"lanes", "domain_xml", "consoles", "titles"},
-    "network": {"links", "ways", "domain_xml", "consoles", "titles"},
+    "network": {"links", "ways", "proc_files", "domain_xml", "consoles", "titles"},
     "net": {"links", "ways", "networks", "walk", "dnsmasq", "daemons", "proc_files"},
     "pool": {
         *("lanes", "storage", "pool_paths", "pool_questions", "pool_records", "mounts", "thin_pools"),

@@ -239,8 +239,9 @@ class Verdict:
         ``unread`` is its record's: it is UNKNOWN by what of it could not be read and the check is there for.
         """
         subject = Subject(name, label_parts, policy, self)
-        for text in texts(part for part in unread if part.group in self.groups):
-            subject.say(Unknown, text)
+        if unread:
+            for text in texts(part for part in unread if part.group in self.groups):
+                subject.say(Unknown, text)
         self.subjects.append(subject)
         return subject
 
