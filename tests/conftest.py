@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -29,6 +30,11 @@ GOLDEN = TESTS / "golden"
 DAEMONS = "daemons"
 _GOING = 60  # seconds that what was killed may take, on a busy machine
 
+
+# where somebody has Python compile all anew in each process, as images of containers often do, half of the time that
+# hundreds of commands take is that
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # how long an example takes tells nothing on a machine that does other things as well
 settings.register_profile("here", deadline=None)
