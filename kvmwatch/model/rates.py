@@ -70,7 +70,12 @@ class Sample(Record):
     counters: dict[str, float]
 
 
-#: keys: "host", UUID, "UUID/disk/vda", "UUID/interface/MAC/vnet0", "UUID/vcpu/0", "process/PID",
+#: ends of the keys of what a guest told of its memory in its last report, and in the one before
+REPORTS = ("/report", "/report/before")
+#: when that was, among the counters of a report
+UPDATED = "balloon_updated"
+
+#: keys: "host", UUID, "UUID/report", "UUID/disk/vda", "UUID/interface/MAC/vnet0", "UUID/vcpu/0", "process/PID",
 #: "process/PID/TID", "net/eth0"
 Samples = dict[str, Sample]
 
@@ -121,7 +126,7 @@ def with_rates(snapshot: Snapshot, *earlier: Samples, longest: float = MAX_SECON
     """
     host = snapshot.host
     if host:
-        host = _rated(host, earlier, longest, "host", host.time, host.stats.cpus)
+        host = _rated(host, earlier, longest, ("host",), host.time, host.stats.cpus)
     return snapshot._replace(
         host=host,
         domains=tuple(_rated_domain(domain, earlier, longest) for domain in snapshot.domains),
@@ -148,12 +153,15 @@ def _lacks(record: Any, groups: Group) -> bool:
 
 
 def _rated_netdev(netdev: OfNetwork, earlier: tuple[Samples, ...], longest: float) -> OfNetwork:
-    return _rated(netdev, earlier, longest, f"net/{netdev.name}", netdev.time, None)
+    return _rated(netdev, earlier, longest, (f"net/{netdev.name}",), netdev.time, None)
 
 
 def _rated_domain(domain: Domain, earlier: tuple[Samples, ...], longest: float) -> Domain:
-    rated = {key: _rated(record, earlier, longest, key, domain.time, domain.id) for key, record in _parts(domain)}
-    whole: Domain = rated[domain.uuid]
+    def of(record: Rated, *keys: str) -> Rated:
+        return _rated(record, earlier, longest, keys, domain.time, domain.id)
+
+    whole = of(domain, *(domain.uuid + end for end in REPORTS), domain.uuid)
+    rated = {key: of(record, key) for key, record in _parts(domain) if record is not domain}
     vcpus: tuple[Vcpu, ...] = tuple(rated[_key(domain, vcpu)] for vcpu in domain.vcpus)
     return _with_sums(whole, vcpus)._replace(
         vcpus=vcpus,
@@ -169,11 +177,11 @@ def _with_sums(domain: Domain, vcpus: tuple[Vcpu, ...]) -> Domain:
 
 def _rated_process(process: Process, earlier: tuple[Samples, ...], longest: float) -> Process:
     key = f"process/{process.pid}"
-    whole = _rated(process, earlier, longest, key, process.time, process.started)
+    whole = _rated(process, earlier, longest, (key,), process.time, process.started)
     if not process.threads:
         return whole
     threads = tuple(
-        _rated(thread, earlier, longest, f"{key}/{thread.tid}", process.time, thread.started)
+        _rated(thread, earlier, longest, (f"{key}/{thread.tid}",), process.time, thread.started)
         for thread in process.threads
     )
     sums = {
@@ -253,16 +261,25 @@ def _counters(stats: Any) -> dict[str, float]:
     return {name: value for name, place in _PLACES[type(stats)] if (value := stats[place]) is not None}
 
 
+def of_guest(stats: DomainStats) -> dict[str, float]:
+    """The counters that the guest itself reports."""
+    return {name: value for name, value in _counters(stats).items() if _group(stats, name) is Group.MEMORY}
+
+
 def _rated(
-    record: Rated, earlier: tuple[Samples, ...], longest: float, key: str, time: float, generation: float | None
+    record: Rated,
+    earlier: tuple[Samples, ...],
+    longest: float,
+    keys: tuple[str, ...],
+    time: float,
+    generation: float | None,
 ) -> Rated:
     counters = _counters(record.stats)
     if not counters:
         return record
     rates: dict[str, float] = {}
     over: float | None = None
-    for samples in earlier:
-        before = samples.get(key)
+    for before in (samples.get(key) for samples in earlier for key in keys):
         if not before or before.generation != generation:
             continue
         if given := _rates(record.stats, counters, before, time, longest):
@@ -282,7 +299,8 @@ def _rated(
 def _rates(
     stats: Any, counters: dict[str, float], before: Sample, time: float, longest: float
 ) -> dict[str, float]:
-    seconds = time - before.time
+    reported, updated = before.counters.get(UPDATED), getattr(stats, UPDATED, None)
+    seconds = time - before.time if reported is None or updated is None else updated - reported
     if not MIN_SECONDS <= seconds <= longest:
         return {}
     changes = {name: value - before.counters[name] for name, value in counters.items() if name in before.counters}

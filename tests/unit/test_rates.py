@@ -10,6 +10,7 @@ from check_kvm.frame import sampling
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from kvmwatch.model import reported
 from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import DiskStats, DomainStats, HostStats, InterfaceStats
 from kvmwatch.model.rates import MAX_SECONDS, MIN_SECONDS, NO_RATE, Samples, lacking, samples, steady, with_rates
@@ -135,6 +136,34 @@ def test_counters_that_begin_later_have_a_rate_from_a_later_reading() -> None:
     rated = with_rates(again, samples(last_run), samples(first))
     assert lacking(rated, Group.MEMORY) == frozenset()
     assert rated.domains[0].rates == DomainStats(cpu_time=1, swap_in=2)
+
+
+@given(period=st.integers(1, 20), delay=st.integers(1, 60), late=st.integers(0, 19))
+@example(period=10, delay=3, late=0)
+def test_a_guest_that_swaps_evenly_is_seen_to_however_often_it_is_read(period: int, delay: int, late: int) -> None:
+    """It reports every 10 s, say: who reads every 3 s would find that it swaps thrice as much, now and then."""
+    kept: Samples = {}
+    seen = set()
+    for moment in range(0, 10 * (period + delay), delay):
+        updated = (moment + late) // period * period - late
+        stats = DomainStats(cpu_time=moment, swap_in=7 * (updated + late), balloon_updated=1_795_000_000 + updated)
+        domain = Domain("uuid", "a", 1, 1, 1, 1000.0 + moment, stats=stats)
+        now = Snapshot("test", moment, 0, domains=(domain,))
+        if updated >= 2 * period:  # it has reported twice since it was first looked at
+            seen.add(with_rates(now, kept).domains[0].rates.swap_in)
+        kept = {**samples(now), **reported.samples(now, kept)}
+    assert seen == {7}
+
+
+def test_a_guest_that_boots_again_begins_anew() -> None:
+    kept: Samples = {}
+    told = []
+    for moment, run, swapped in ((0, 1, 50), (10, 1, 60), (20, 1, 4), (30, 1, 14), (40, 2, 24), (50, 2, 34)):
+        stats = DomainStats(swap_in=swapped, balloon_updated=1_795_000_000 + moment)
+        now = Snapshot("test", moment, 0, domains=(Domain("uuid", "a", run, 1, 1, 1000.0 + moment, stats=stats),))
+        told.append(with_rates(now, kept).domains[0].rates.swap_in)
+        kept = {**samples(now), **reported.samples(now, kept)}
+    assert told == [None, 1, None, 1, None, 1]
 
 
 def test_one_counter_that_went_backwards_discredits_the_others_of_its_record_only() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Optional, Protocol
 
 from kvmwatch.command.history import History
-from kvmwatch.model import lasting, rates, remembered
+from kvmwatch.model import lasting, rates, remembered, reported
 from kvmwatch.model.lasting import unkept
 from kvmwatch.model.rates import Samples, lacking, with_rates
 from kvmwatch.model.selection import Selection
@@ -95,4 +95,4 @@ def _remembering(snapshot: Snapshot, previous: Samples) -> Snapshot:
 
 def _counted(snapshot: Snapshot, previous: Samples) -> Samples:
     """What the next run compares with."""
-    return rates.samples(snapshot) | lasting.samples(snapshot, previous)
+    return rates.samples(snapshot) | reported.samples(snapshot, previous) | lasting.samples(snapshot, previous)

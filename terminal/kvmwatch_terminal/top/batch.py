@@ -21,7 +21,7 @@ from kvmwatch_terminal.table import table
 from kvmwatch_terminal.top import header, model, views
 from kvmwatch_terminal.top.feed import NOTHING, News, Take
 from kvmwatch_terminal.top.model import State
-from kvmwatch_terminal.top.taking import Taken
+from kvmwatch_terminal.top.taking import OfHypervisor, Taken
 from kvmwatch_terminal.width import cut
 
 #: beside the columns of the view, for programs
@@ -39,14 +39,14 @@ def run(take: Take, state: State, number: int | None, make: Format, timed: bool 
     Raises KvmwatchError when the first could not be had; of others that is said on stderr.
     """
     samples = NOTHING
-    asked = state.asked._replace(hypervisor=state.asked.hypervisor or make is as_text)  # which is in the header
+    asked, of_hypervisor = state.asked, OfHypervisor() if make is as_text else None  # which is in the header
     shown, code = 0, 0
     said: list[str] = []  # with the reading before
     while True:
         watchdog.renew()
         begun = time.monotonic()
         try:
-            taken, samples = take(asked, samples)
+            taken, samples = take(of_hypervisor.asked(asked, begun) if of_hypervisor else asked, samples)
             code = 0
         except KvmwatchError as error:
             if not shown:
@@ -54,6 +54,7 @@ def run(take: Take, state: State, number: int | None, make: Format, timed: bool 
             reading.say(str(error))
             code = watchdog.UNKNOWN
         else:
+            taken = of_hypervisor.told(taken, begun) if of_hypervisor else taken
             if timed:
                 reading.say(timings(taken.snapshot))
             told = [] if make is as_text else header.unread(state, taken)  # that has it in its header

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable
@@ -11,11 +10,10 @@ from typing import NamedTuple
 from kvmwatch.model.errors import DeadlineExceeded, KvmwatchError
 from kvmwatch.model.rates import MIN_SECONDS, Samples
 from kvmwatch.model.text import without_password
-from kvmwatch_terminal.top.taking import Asked, Taken
+from kvmwatch_terminal.top.taking import Asked, OfHypervisor, Taken
 
 #: seconds after which that a reading has not answered is said; a QEMU that hangs holds one up for two
 LATE = 5.0
-_HYPERVISOR = 30.0  # seconds for which what the checks say of it is good enough, where it is not what is looked at
 _SLACK = 0.1
 
 #: gives what was read, and the counters for the next reading
@@ -49,7 +47,7 @@ class Feed:
         self._news = News()
         self._samples: Samples = {}
         self._unanswered: float | None = None  # when the first reading began that gave nothing
-        self._said_at = -math.inf  # when the checks of the hypervisor were asked
+        self._of_hypervisor = OfHypervisor()
         threading.Thread(target=self._run, daemon=True).start()
 
     def ask(self, asked: Asked, delay: float, paused: bool) -> None:
@@ -86,10 +84,8 @@ class Feed:
         return begun + (MIN_SECONDS + _SLACK if at_once else self._delay) - time.monotonic()
 
     def _read(self, asked: Asked, begun: float) -> None:
-        if not asked.hypervisor and begun - self._said_at > _HYPERVISOR:
-            asked = asked._replace(hypervisor=True)
         try:
-            taken, samples = self._take(asked, self._samples)
+            taken, samples = self._take(self._of_hypervisor.asked(asked, begun), self._samples)
         except Exception as error:  # whatever it is, there is a next reading
             ours = "" if isinstance(error, KvmwatchError) else f"internal error: {type(error).__name__}: "
             text = f"{ours}{without_password(str(error))}"
@@ -100,11 +96,7 @@ class Feed:
         if taken.page:
             self._news = self._news._replace(page=taken, error=None, refused=False)
             return
-        if asked.hypervisor:
-            self._said_at = begun
-        before = self._news.taken
-        if before and not asked.hypervisor:
-            taken = taken._replace(problems=before.problems)
+        taken = self._of_hypervisor.told(taken, begun)
         first = self._first(self._samples)
         self._news = self._news._replace(taken=taken, first=first, error=None, refused=False)
 

@@ -31,6 +31,8 @@ _ALWAYS = reduce(or_, (column.needs for column in COLUMNS if column.shown == TAB
 
 _FORGOTTEN = 3600.0  # seconds after which counters are of no use
 
+_GOOD_FOR = 30.0  # seconds for which what the checks say of the hypervisor is new enough
+
 _OF_PROCESSES = Group.PROCESSES | Group.THREADS | Group.PSS
 _ELSEWHERE = "processes can be seen only on the hypervisor itself: run it there"
 
@@ -94,6 +96,24 @@ def _is_of_thread(key: str) -> bool:
 
 def _process(key: str) -> str:
     return key.rpartition("/")[0]
+
+
+class OfHypervisor:
+    """What the checks say of the hypervisor: asked now and then where something else is looked at, and kept."""
+
+    def __init__(self) -> None:
+        self._said: tuple[Problem, ...] = ()
+        self._said_at = -math.inf
+
+    def asked(self, asked: Asked, now: float) -> Asked:
+        """What a reading that begins now is asked."""
+        return asked._replace(hypervisor=True) if now - self._said_at > _GOOD_FOR else asked
+
+    def told(self, taken: Taken, begun: float) -> Taken:
+        """A reading with what is said of it, now or before."""
+        if taken.asked.hypervisor and not taken.page:
+            self._said, self._said_at = taken.problems, begun
+        return taken._replace(problems=self._said)
 
 
 def take(options: argparse.Namespace, asked: Asked, samples: Samples, deadline: Deadline) -> tuple[Taken, Samples]:
