@@ -68,7 +68,8 @@ def read(options: argparse.Namespace, deadline: Deadline) -> Reading:
         groups |= Group.DEFINITION  # which has the MAC addresses that interfaces are called by
     config = site_config(options.config)
     selection = Selection.parse(options.domain, options.exclude)
-    reader = Reader(options.uri, groups, selection, deadline, Roster(options.state_dir, options.uri))
+    roster = Roster(options.state_dir, options.uri)
+    reader = Reader(options.uri, groups, selection, deadline, roster, goes_on=True)
     snapshot = reader.read()
     if any(check.remembers for check in checks):
         # what was not read this time is not to be kept for the next one

@@ -26,6 +26,7 @@ from kvmwatch.reading.known import Known, Roster, Waits
 if TYPE_CHECKING:
     from kvmwatch.reading.bulk import Fields
     from kvmwatch.reading.connection import LibvirtDomain
+    from kvmwatch.reading.kept import Kept
     from kvmwatch.reading.listing import Listing, Survey
     from kvmwatch.reading.parts import Parts
 
@@ -56,14 +57,28 @@ class Reader:
     """Reads snapshots of one hypervisor. Every method raises KvmwatchError with one line for the user."""
 
     def __init__(
-        self, uri: str, groups: Group, selection: Selection, deadline: Deadline, roster: Roster | None = None
+        self,
+        uri: str,
+        groups: Group,
+        selection: Selection,
+        deadline: Deadline,
+        roster: Roster | None = None,
+        goes_on: bool = False,
     ) -> None:
-        """Begin to connect. ``roster`` keeps the list of domains, for when libvirt's own does not answer."""
+        """Begin to connect. ``roster`` keeps the list of domains, for when libvirt's own does not answer.
+
+        ``goes_on``: this process reads again and again, and is not told each time what seldom changes.
+        """
         self.groups = groups
         self._selection = selection
         self._deadline = deadline
         self._hypervisor = Hypervisor(uri, deadline)
         self._roster = roster
+        self._kept: Kept | None = None
+        if goes_on:
+            from kvmwatch.reading.kept import kept  # noqa: PLC0415 - not for commands that read once
+
+            self._kept = kept(uri)
         self._titles_wait = False
         self._began = time.monotonic()  # of the last whole reading
 
@@ -73,6 +88,7 @@ class Reader:
 
     def read_again(self, before: Snapshot, uuids: Collection[str]) -> Snapshot:
         """Give a snapshot with these of its domains as they are now, or with everything (an empty UUID)."""
+        self._kept = None  # what stood still for a second tells nothing of a rate
         if "" in uuids:
             return self.read()
         return self._explaining(lambda: self._read_again(before, uuids))
@@ -134,6 +150,8 @@ class Reader:
         self._get_ready()
         hypervisor.connect()
         self._began = started = time.monotonic()
+        if self._kept:
+            self._kept.forget()
         now = time.time()
         survey = listing.read()
         selected = self._selected(survey)
@@ -264,9 +282,8 @@ class Reader:
         from kvmwatch.reading import records  # noqa: PLC0415
         from kvmwatch.reading.domains import DomainReader  # noqa: PLC0415
 
-        readings, stuck, wishes = DomainReader(self._hypervisor, self.groups, self._deadline, listing).read(
-            survey.listed
-        )
+        reader = DomainReader(self._hypervisor, self.groups, self._deadline, listing, self._kept)
+        readings, stuck, wishes = reader.read(survey.listed)
         read = [_held(uuid, name, seconds) for uuid, (name, seconds) in survey.held.items()]
         for reading in readings.values():
             flags: dict[str, Any] = {name: reading.uuid in uuids for name, uuids in survey.flags.items()}

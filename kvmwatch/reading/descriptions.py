@@ -24,6 +24,7 @@ from kvmwatch.reading.hypervisor import Hypervisor
 
 if TYPE_CHECKING:
     from kvmwatch.reading.domain_xml import Definition
+    from kvmwatch.reading.kept import Kept
 
 _XML_WAITS = 11_000_000  # virConnectGetLibVersion
 
@@ -39,9 +40,12 @@ class Description(Record):
 class Descriptions:
     """Reads them for the groups of a command. Its methods are called from several threads."""
 
-    def __init__(self, hypervisor: Hypervisor, groups: Group, deadline: Deadline) -> None:
-        """Take what to read."""
+    def __init__(
+        self, hypervisor: Hypervisor, groups: Group, deadline: Deadline, kept: Optional[Kept] = None
+    ) -> None:
+        """Take what to read, but what is kept."""
         self._deadline = deadline
+        self._kept = kept if Group.DEFINITION in groups else None
         self._wanted = groups & (Group.DEFINITION | Group.POLICY)
         #: whether reading them can wait for whoever holds a domain
         self.wait = Group.DEFINITION in groups and hypervisor.call(lambda: _xml_waits(hypervisor.connection))
@@ -58,10 +62,15 @@ class Descriptions:
 
         ``waiting`` has the UUIDs of those that let a call wait before: they are asked for nothing that can wait.
         """
+        found = {}
+        if self._kept:
+            for domain, _ in listed:
+                if known := self._kept.description(domain):
+                    found[uuid_of(domain)] = known
+            listed = [(domain, fields) for domain, fields in listed if uuid_of(domain) not in found]
         if self.wait:  # else each of our runs would leave a call waiting in libvirtd, which has 20 workers
             active = [domain for domain, fields in listed if states.is_active(fields["state.state"])]
             self._held |= control.occupied(active, self._deadline)
-        found = {}
         for domain, _ in listed:
             try:
                 found[uuid_of(domain)] = self._of(domain, waiting)

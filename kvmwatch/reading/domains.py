@@ -27,16 +27,14 @@ from kvmwatch.reading.descriptions import Description, Descriptions
 from kvmwatch.reading.hypervisor import Hypervisor
 from kvmwatch.reading.listing import Listing
 from kvmwatch.reading.records import Reading
+from kvmwatch.reading.statistics import STATISTICS, Statistics, cannot_answer
 
 if TYPE_CHECKING:
-    from kvmwatch.reading.cpu_times import CpuTimes
-    from kvmwatch.reading.domain_xml import Definition
+    from kvmwatch.reading.kept import Kept
 
 T = TypeVar("T")
 
-_ASKS_QEMU = Group.CPU | Group.MEMORY | Group.DISK
 _SKIPPED = Group.MEMORY | Group.DISK  # what NOWAIT leaves out
-_STATISTICS = _ASKS_QEMU | Group.INTERFACE | Group.SIZE
 _DESCRIPTIONS = Group.DEFINITION | Group.POLICY
 _RUNNING = (states.RUNNING, states.BLOCKED)
 _BESIDE = 2  # calls at once where no QEMU is asked: Python works while libvirt does, and the other way round
@@ -44,8 +42,6 @@ _SHARE = 0.8  # of the time that is left may go into asking the QEMUs
 _RETRIES = 8  # for domains whose QEMU another client was asking just then
 _RETRY_PAUSES = 0.9  # seconds, all together
 _PAUSED_IOERROR = 5  # virDomainPausedReason
-#: paused while it migrates or starts: a QEMU that is just being filled, which libvirt 11 waits for all the same
-_CANNOT_ANSWER = ((states.PAUSED, 2), (states.PAUSED, 11))
 _OF_DEVICES = ("block.", "net.")
 
 
@@ -63,14 +59,22 @@ class Readings(Record):
 class DomainReader:
     """Reads some groups of some domains of one hypervisor, before a deadline."""
 
-    def __init__(self, hypervisor: Hypervisor, groups: Group, deadline: Deadline, listing: Listing) -> None:
-        """Take what to read; nothing is asked yet."""
+    def __init__(
+        self,
+        hypervisor: Hypervisor,
+        groups: Group,
+        deadline: Deadline,
+        listing: Listing,
+        kept: Kept | None = None,
+    ) -> None:
+        """Take what to read, but what is kept; nothing is asked yet."""
         self._hypervisor = hypervisor
         self._groups = groups
         self._deadline = deadline
         self._listing = listing
-        self._descriptions = Descriptions(hypervisor, groups, deadline)
-        self._cpu_times = _cpu_times(hypervisor.uri) if Group.CPU in groups else None
+        self._kept = kept
+        self._descriptions = Descriptions(hypervisor, groups, deadline, kept)
+        self._statistics = Statistics(hypervisor, groups, kept)
         self._wishes: set[str] = set()
 
     def read(self, surveyed: Listed) -> Readings:
@@ -78,7 +82,7 @@ class DomainReader:
         readings = {uuid_of(domain): _reading(domain, fields) for domain, fields in surveyed}
         if not self._groups & (Group.SHUT_OFF | Group.DEFINED):
             surveyed = [(domain, fields) for domain, fields in surveyed if states.is_active(fields["state.state"])]
-        asks_qemu = self._asks_qemu(surveyed)
+        asks_qemu = self._statistics.asks_qemu(surveyed)
         asked: Started[dict[str, float]] | None = None
         untold: control.Untold = {}
         # No QEMU is asked anything else, so the two rounds of questions can go at once. A domain that does
@@ -89,7 +93,7 @@ class DomainReader:
         stuck: dict[str, float] = {}
         if surveyed and (asks_qemu or self._descriptions.wait):
             stuck = self._read_in_lanes(surveyed, readings)
-        elif surveyed and self._groups & (_STATISTICS | _DESCRIPTIONS):
+        elif surveyed and self._groups & (STATISTICS | _DESCRIPTIONS):
             parts = [surveyed[number::_BESIDE] for number in range(min(_BESIDE, len(surveyed)))]
             calls = [(part, Started(partial(self._read_chunk, part))) for part in parts]
             try:
@@ -107,20 +111,12 @@ class DomainReader:
                 stuck |= hung
             except DeadlineExceeded:
                 stuck |= self._hung((uuid_of(domain) for domain in running), untold)
-        self._tell_times(surveyed, stuck, readings)
+        self._statistics.complete(surveyed, stuck, readings)
         for uuid, why in dict(untold).items():
             if uuid in readings:
                 told = Unread(Group.CONTROL, "whether its QEMU answers", why)
                 readings[uuid] = readings[uuid]._replace(unread=(*readings[uuid].unread, told))
         return Readings(readings, stuck, frozenset(self._wishes))
-
-    def _asks_qemu(self, surveyed: Listed) -> bool:
-        asked = self._groups & _ASKS_QEMU
-        if self._cpu_times is None or asked != Group.CPU:
-            return bool(asked)
-        active = (domain for domain, fields in surveyed if states.is_active(fields["state.state"]))
-        first = next(active, None)  # as a rule the kernel tells of all of them or of none
-        return first is not None and self._cpu_times.of(first.name(), first.ID()) is None
 
     def _soon(self, started: Started[T]) -> T:
         """Wait for calls that take long only when somebody holds a domain, or the way to libvirt is long."""
@@ -153,7 +149,7 @@ class DomainReader:
             )
             stuck.update(unanswered.stuck)
             unread = unanswered.unread - stuck.keys()
-            asked = self._groups & (_STATISTICS | _DESCRIPTIONS)
+            asked = self._groups & (STATISTICS | _DESCRIPTIONS)
             asked |= Group.POLICY if asked & _DESCRIPTIONS else Group.NONE  # which the XML has, too
             why = f"not read within {self._deadline.seconds:g} s: give a longer -t"
             for uuid in unread:
@@ -183,7 +179,7 @@ class DomainReader:
                 del readings[uuid_of(domain)]
 
     def _was_skipped(self, reading: Reading) -> bool:
-        if self._hypervisor.provider is not bulk or reading.unread or _cannot_answer(reading.fields):
+        if self._hypervisor.provider is not bulk or reading.unread or cannot_answer(reading.fields):
             return False
         return _is_active(reading) and bulk.skipped(reading.fields, self._groups)
 
@@ -194,14 +190,20 @@ class DomainReader:
         descriptions = self._descriptions.read(listed, waiting)
         began = time.monotonic()
         listed = [(domain, fields) for domain, fields in listed if uuid_of(domain) in descriptions]
-        if self._groups & _STATISTICS:
+        if self._groups & STATISTICS:
             before = {uuid_of(domain): fields for domain, fields in listed}
             measured = [(domain, fields) for domain, fields in listed if self._is_measured(fields)]
             listed = [(domain, fields) for domain, fields in listed if not self._is_measured(fields)]
-            statistics = self._statistics(measured, descriptions)
+            statistics = self._statistics.read(measured, descriptions)
             listed += [(domain, before[uuid_of(domain)] | fields) for domain, fields in statistics]
         # the moment of a chunk's values: in the middle of its call
         moment = (began + time.monotonic()) / 2
+        if self._kept:
+            changed = [(domain, fields) for domain, fields in listed if self._kept.changed(domain, fields)]
+            for domain, _ in changed:
+                self._kept.drop(domain)
+            descriptions |= self._descriptions.read(changed, waiting) if changed else {}
+            self._kept.keep((domain, fields, descriptions[uuid_of(domain)]) for domain, fields in listed)
         return [
             self._with_description(_reading(domain, fields, moment), domain, descriptions[uuid_of(domain)])
             for domain, fields in listed
@@ -221,45 +223,6 @@ class DomainReader:
             unread = () if why is None else (Unread(Group.DISK, "disk errors", why),)
             return reading._replace(disk_errors=errors, unread=(*reading.unread, *unread))
         return reading
-
-    def _statistics(self, listed: Listed, descriptions: dict[str, Description]) -> Listed:
-        """Ask for the groups, but a QEMU for nothing that it has not, and answers slowly, or cannot tell yet.
-
-        Nor for what the kernel tells.
-        """
-        by_groups: dict[Group, list[LibvirtDomain]] = {}
-        times: dict[str, Fields] = {}
-        for domain, fields in listed:
-            groups, definition = self._groups, descriptions[uuid_of(domain)].definition
-            if definition and not definition.disks:
-                groups &= ~Group.DISK
-            if told := self._told_by_the_kernel(domain, definition):
-                groups &= ~Group.CPU
-                times[uuid_of(domain)] = told
-            if _cannot_answer(fields):
-                groups &= ~_ASKS_QEMU
-            by_groups.setdefault(groups, []).append(domain)
-        return [
-            (domain, fields | times.get(uuid_of(domain), {}))
-            for groups, some in by_groups.items()
-            for domain, fields in self._hypervisor.provider.read(some, groups)
-        ]
-
-    def _told_by_the_kernel(self, domain: LibvirtDomain, definition: Definition | None) -> Fields | None:
-        """The CPU times; None where libvirt has to be asked for them, or nobody wants them."""
-        unknown = Group.DEFINITION in self._groups and not definition  # how many vCPUs it can be given
-        told = None if self._cpu_times is None or unknown else self._cpu_times.of(domain.name(), domain.ID())
-        return told | {"vcpu.maximum": definition.vcpu_maximum} if told and definition else told
-
-    def _tell_times(self, surveyed: Listed, stuck: Collection[str], readings: dict[str, Reading]) -> None:
-        """Tell whether a QEMU that does not answer works or stands still, where the kernel does."""
-        if self._cpu_times is None:
-            return
-        for domain, _ in surveyed:
-            reading = readings.get(uuid_of(domain)) if uuid_of(domain) in stuck else None
-            if reading and reading.id == domain.ID() and "cpu.time" not in reading.fields:
-                now, told = time.monotonic(), self._cpu_times.of(domain.name(), domain.ID()) or {}
-                readings[reading.uuid] = reading._replace(fields=reading.fields | told, time=now)
 
     def _settle(self, readings: dict[str, Reading]) -> dict[str, float]:
         """Keep of each domain only what belongs to the run that it is in at the end.
@@ -281,14 +244,6 @@ class DomainReader:
         return {uuid: seconds for uuid, (_, seconds) in closing.held.items() if uuid in readings}
 
 
-def _cpu_times(uri: str) -> CpuTimes | None:
-    if not is_local(uri):
-        return None
-    from kvmwatch.reading.cpu_times import CpuTimes  # noqa: PLC0415 - not all need it
-
-    return CpuTimes(uri)
-
-
 def _reading(domain: LibvirtDomain, fields: Fields, moment: float = 0.0) -> Reading:
     number = domain.ID()
     return Reading(
@@ -304,10 +259,6 @@ def _untold(reading: Reading, groups: Group, why: str) -> Reading:
     """A reading that lacks each of these groups for this reason."""
     told = (Unread(group, "", why) for group in Group if group and group in groups)
     return reading._replace(unread=(*reading.unread, *told))
-
-
-def _cannot_answer(fields: Fields) -> bool:
-    return (fields.get("state.state"), fields.get("state.reason")) in _CANNOT_ANSWER
 
 
 def _is_active(reading: Reading | None) -> bool:

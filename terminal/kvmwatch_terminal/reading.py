@@ -55,7 +55,8 @@ def read(
     deadline = goes_on.deadline if goes_on else Deadline.of_command(options.timeout)
     for check in checks:
         groups |= check.reads
-    reader = Reader(options.uri, groups, selection, deadline, Roster(options.state_dir, options.uri))
+    roster = Roster(options.state_dir, options.uri)
+    reader = Reader(options.uri, groups, selection, deadline, roster, goes_on is not None)
     snapshot = reader.read()
     if goes_on:
         snapshot = rated_by(reader, snapshot, goes_on.counters, deadline)

@@ -39,7 +39,7 @@ HEAVY = {
 #: what of kvmwatch/reading all checks have imported by the time libvirt answers
 READERS = {
     *("bulk", "collect", "connection", "control", "deadline", "descriptions", "domains", "hypervisor", "known"),
-    *("listing", "records"),
+    *("listing", "records", "statistics"),
 }
 #: and what some have besides
 MORE = {

@@ -25,7 +25,7 @@ _NOT_KNOWN = "U"
 _DIGITS = {"s": 6, "/s": 4}  # else 2; one in an hour, the longest between two readings, is 0.0003/s
 _EXPONENT = r"-?[0-9.]+e[+-]?[0-9]+"
 _NOT_ADDED = ("%", "s")  # units whose values do not add up to anything
-_BESIDE = 24  # bytes of a value, its unit, its least and most, as a rule, and of what stands between them
+_BESIDE = 22  # bytes of a value, its unit, its least and most, as a rule, and of what stands between them
 
 
 class Measured(Record):
@@ -70,7 +70,8 @@ def summed_up(measured: Iterable[Measured]) -> Iterator[Performance]:
 
 def widest(performances: Iterable[Performance]) -> int:
     """Bytes that these take, whatever their values: whether there is room for them must not depend on these."""
-    return sum(len(value.label.encode()) + len(value.warn) + len(value.crit) + _BESIDE for value in performances)
+    texts = ((value.label.encode(), f"{value.warn}{value.crit}") for value in performances)
+    return sum(len(label) + _BESIDE + (len(limits) + 2 if limits else 0) for label, limits in texts)
 
 
 def is_known(performance: Performance) -> bool:
