@@ -19,6 +19,8 @@ from test_traps import domstats
 if TYPE_CHECKING:
     from bed import Bed
 
+pytestmark = pytest.mark.daemons("libvirtd")
+
 #: a guest with what the others do not have: pinned vCPUs, limits, a snapshot
 MADE = "beside1"
 TAKEN = 8  # guests that are asked at once

@@ -9,6 +9,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import libvirt
+import pytest
 from guests import guest
 
 from kvmwatch.reading.cpu_times import CpuTimes
@@ -16,6 +17,8 @@ from kvmwatch.reading.cpu_times import CpuTimes
 if TYPE_CHECKING:
     from bed import Bed
     from commands import Command
+
+pytestmark = pytest.mark.daemons("modular")
 
 ASKED = libvirt.VIR_DOMAIN_STATS_CPU_TOTAL | libvirt.VIR_DOMAIN_STATS_VCPU
 #: what libvirt tells besides, and nobody needs

@@ -18,7 +18,7 @@ from guests import WORK, disk, qcow2, small
 if TYPE_CHECKING:
     from bed import Bed
 
-pytestmark = pytest.mark.usefixtures("bed")
+pytestmark = [pytest.mark.usefixtures("bed"), pytest.mark.daemons("libvirtd")]
 
 #: of virsh's list, in our words
 STATES = {"in shutdown": "shutdown", "shut off": "shutoff", "idle": "blocked", "pmsuspended": "pmsuspended"}

@@ -21,6 +21,8 @@ from kvmwatch.model.derived import LINKS
 if TYPE_CHECKING:
     from bed import Bed
 
+pytestmark = pytest.mark.daemons("modular")
+
 BRIDGE, OTHER = "virbr-way", "br-other"
 NETWORK = (
     f"<network><name>way</name><forward mode='nat'/><bridge name='{BRIDGE}'/>"

@@ -13,6 +13,8 @@ from commands import Command
 if TYPE_CHECKING:
     from bed import Bed
 
+pytestmark = pytest.mark.daemons("modular")
+
 DAY = 86400
 
 

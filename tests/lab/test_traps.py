@@ -14,6 +14,8 @@ from commands import Command
 if TYPE_CHECKING:
     from bed import Bed
 
+pytestmark = pytest.mark.daemons("libvirtd")
+
 
 def domstats(domain: str, *arguments: str) -> dict[str, str]:
     """What virsh domstats prints, as a dictionary."""
