@@ -53,12 +53,12 @@ test-systems: $(READY) ## Run the systems tests: our packages, and a real Zabbix
 	@[ "$$(id -u)" != 0 ] || { tools/setup systems && tools/setup packages; }
 	@$(MAKE) --no-print-directory --jobs 2 systems-zabbix systems-others
 
-# the tests of Zabbix beside all others, each in a lab of its own
+# the tests of Zabbix and of Prometheus beside all others, each in a lab of its own: they take as long
 .PHONY: systems-zabbix systems-others
 systems-zabbix: $(READY)
-	@tests/lab/run $(PYTHON) -m pytest -q tests/systems/test_zabbix*.py
+	@tests/lab/run $(PYTHON) -m pytest -q tests/systems/test_prometheus.py tests/systems/test_zabbix*.py
 systems-others: $(READY)
-	@tests/lab/run $(PYTHON) -m pytest -q --ignore-glob='*/test_zabbix*' --ignore-glob='*_pager.py' tests/systems
+	@tests/lab/run $(PYTHON) -m pytest -q --ignore-glob='*/test_zabbix*' --ignore-glob='*/test_prometheus.py' --ignore-glob='*_pager.py' tests/systems
 
 .PHONY: test-pager
 test-pager: $(READY) ## Count what a real Nagios and a real Icinga tell of a dead libvirtd, a reboot, a busy VM and a dead agent (root; a quarter of an hour, on an idle machine)

@@ -58,6 +58,7 @@ class Machine:
         self._work = Path(tempfile.mkdtemp(prefix=f"{release}-", dir=inside.WORK))
         self._work.chmod(0o755)
         self.root = self._work / "root"
+        self._lower = str(_CACHE / f"kvmwatch-{release}-packages")  # what it is laid over
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._init = 0  # the PID of its systemd
 
@@ -66,10 +67,9 @@ class Machine:
         layers = {name: self._work / name for name in ("upper", "work", "root")}
         for folder in layers.values():
             folder.mkdir()
-        lower = str(_CACHE / f"kvmwatch-{self.release}-packages")
         if self._like:
-            lower = f"{self._like._work / 'upper'}:{lower}"
-        options = f"lowerdir={lower},upperdir={layers['upper']},workdir={layers['work']}"
+            self._lower = f"{self._like._work / 'upper'}:{self._like._lower}"
+        options = f"lowerdir={self._lower},upperdir={layers['upper']},workdir={layers['work']}"
         inside.mount("-t", "overlay", "-o", options, "overlay", self.root)
         inside.mount("-t", "proc", "proc", self.root / "proc")
         inside.mount("--rbind", "/dev", self.root / "dev")

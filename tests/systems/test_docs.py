@@ -108,13 +108,22 @@ def make_base(prepared: Prepared) -> Machine:
     return made
 
 
-WANTED = {**PACKAGES, "a reader's system": make_base}
+def make_installed(prepared: Prepared) -> Machine:
+    """Make one on which our packages are installed."""
+    made = prepared.up(Machine(THIS_RELEASE, like=prepared.take("a reader's system")))
+    made.do("sh", "-c", "apt-get -qq install /root/*.deb")
+    return made
+
+
+#: whose reader installs our packages there
+INSTALLS = "docs/install.md"
+SYSTEMS = {"a reader's system": make_base, "one with our packages": make_installed}
+WANTED = {**PACKAGES, **SYSTEMS}
 
 
 @pytest.fixture(scope="module")
-def base(prepared: Prepared, bed: Bed) -> Machine:
-    made: Machine = prepared.take("a reader's system")
-    return made
+def systems(prepared: Prepared, bed: Bed) -> dict[str, Machine]:
+    return {name: prepared.take(name) for name in SYSTEMS}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -137,8 +146,11 @@ def token(watched: Zabbix) -> str:
 
 
 @pytest.mark.parametrize("page", [page for page in pages.PAGES if any(map(here, pages.steps(page)))])
-def test_commands_of_the_page(page: str, base: Machine, watched: Zabbix, bed: Bed, token: str) -> None:
-    reader = Reader(Machine(THIS_RELEASE, like=base), token)
+def test_commands_of_the_page(
+    page: str, systems: dict[str, Machine], watched: Zabbix, bed: Bed, token: str
+) -> None:
+    base, installed = systems.values()
+    reader = Reader(Machine(THIS_RELEASE, like=base if page == INSTALLS else installed), token)
     try:
         reader.start(page)
         for step in pages.steps(page):
@@ -154,10 +166,11 @@ def test_commands_of_the_page(page: str, base: Machine, watched: Zabbix, bed: Be
             )  # fmt: skip
 
 
-def test_every_virsh_command_of_a_cure_exists(base: Machine) -> None:
+def test_every_virsh_command_of_a_cure_exists(systems: dict[str, Machine]) -> None:
     """What to do about an alert is said in running text, with commands that change a VM; virsh knows them."""
     named = {name for page in pages.PAGES for name in re.findall(r"virsh ([a-z-]+)", (ROOT / page).read_text())}
     assert {"domblkerror", "resume", "pool-start"} <= named
+    base, _ = systems.values()
     for name in named - {"-r"}:
         assert f"{name} - " in base.do("virsh", "help", name)
 
@@ -176,8 +189,6 @@ class Reader:
         if page == "docs/troubleshooting.md":  # whose reader has set Zabbix up
             self._environment = LOGIN
         self.machine.up()
-        if page != "docs/install.md":  # whose reader installs them there
-            self.machine.do("sh", "-c", "apt-get -qq install /root/*.deb")
         self.machine.boot()
         if page in BEFORE:
             self.machine.do("sh", "-c", BEFORE[page])

@@ -69,12 +69,12 @@ class Day:
         self.document["conditions"][UUID] = condition
         self.vm |= {"reason": reason, **values}
 
-    def minutes(self, number: float, **rates: float) -> Day:
-        """Time goes by; counters of the VM go on by so much a second."""
-        for _ in range(round(number)):
-            self.now += MINUTE
+    def minutes(self, number: float, pace: int = 1, **rates: float) -> Day:
+        """Time goes by, with a reading every ``pace`` minutes; counters of the VM go on by so much a second."""
+        for _ in range(round(number / pace)):
+            self.now += pace * MINUTE
             for counter, rate in rates.items():
-                self.vm[counter] = self.vm.get(counter, 0) + rate * MINUTE
+                self.vm[counter] = self.vm.get(counter, 0) + rate * pace * MINUTE
             self.document |= {"time": self.now, "read": self.now}
             self.host.take(sent(self.document), self.now)
         return self
@@ -146,7 +146,7 @@ def test_agent_that_stays_away_is_told_until_it_is_back(day: Day) -> None:
     day.vm["agent"] = 0
     day.minutes(30)
     assert day.problems == {"Guest agent is lost"}
-    day.minutes(26 * 60)
+    day.minutes(26 * 60, pace=4)
     assert day.problems == {"Guest agent is lost"}, "also when nobody remembers that it was there"
     day.vm["agent"] = 1
     assert not day.minutes(1).problems
