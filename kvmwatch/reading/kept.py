@@ -48,8 +48,9 @@ class Kept:
     def forget(self) -> None:
         """Let go of what is good no more: most of it is of domains that have ended."""
         now = time.monotonic()
-        self._definitions = {run: of for run, of in self._definitions.items() if now - of.time < _DEFINITION}
-        self._reports = {run: of for run, of in self._reports.items() if now - of.time < _REPORT}
+        # lists, for a thread that was left behind may put something in meanwhile
+        self._definitions = {run: of for run, of in list(self._definitions.items()) if now - of.time < _DEFINITION}
+        self._reports = {run: of for run, of in list(self._reports.items()) if now - of.time < _REPORT}
 
     def description(self, domain: LibvirtDomain) -> Optional[Description]:
         """That of this run of a domain, as it was a moment ago; None: to be asked for."""
