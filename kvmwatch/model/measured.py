@@ -43,6 +43,11 @@ def counts(interface: Interface) -> bool:
     return interface.kind is None or interface.kind in _COUNTING
 
 
+def past_qemu(disk: Disk) -> bool:
+    """Whether another process serves it, so that QEMU counts nothing of it."""
+    return disk.kind in _NOT_COUNTING
+
+
 def ever(part: Disk | Interface) -> bool:
     """Whether it has figures, now or another time: what it is decides that, not how it is."""
     if isinstance(part, Disk):

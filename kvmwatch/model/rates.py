@@ -126,10 +126,10 @@ def with_rates(snapshot: Snapshot, *earlier: Samples, longest: float = MAX_SECON
     """
     host = snapshot.host
     if host:
-        host = _rated(host, earlier, longest, ("host",), host.time, host.stats.cpus)
+        host = _rated(host, earlier, longest, (("host", host.time),), host.stats.cpus)
     return snapshot._replace(
         host=host,
-        domains=tuple(_rated_domain(domain, earlier, longest) for domain in snapshot.domains),
+        domains=tuple(_rated_domain(domain, earlier, longest, snapshot.time) for domain in snapshot.domains),
         processes=tuple(_rated_process(process, earlier, longest) for process in snapshot.processes),
         uplinks=None
         if snapshot.uplinks is None
@@ -153,15 +153,36 @@ def _lacks(record: Any, groups: Group) -> bool:
 
 
 def _rated_netdev(netdev: OfNetwork, earlier: tuple[Samples, ...], longest: float) -> OfNetwork:
-    return _rated(netdev, earlier, longest, (f"net/{netdev.name}",), netdev.time, None)
+    return _rated(netdev, earlier, longest, ((f"net/{netdev.name}", netdev.time),), None)
 
 
-def _rated_domain(domain: Domain, earlier: tuple[Samples, ...], longest: float) -> Domain:
-    def of(record: Rated, *keys: str) -> Rated:
-        return _rated(record, earlier, longest, keys, domain.time, domain.id)
+def reported_at(domain: Domain, now: float) -> float:
+    """When its guest reported last, by the monotonic clock; ``now`` is by the other, which may have been set."""
+    age = now - (domain.stats.balloon_updated or now)
+    return domain.time - min(max(age, 0.0), _overdue(domain))
 
-    whole = of(domain, *(domain.uuid + end for end in REPORTS), domain.uuid)
-    rated = {key: of(record, key) for key, record in _parts(domain) if record is not domain}
+
+def _overdue(domain: Domain) -> float:
+    """After how many seconds a guest that reports would have reported again."""
+    return max(2.0 * (domain.balloon_period or 0), 20.0)
+
+
+def _reports(domain: Domain, earlier: tuple[Samples, ...], now: float) -> Iterator[tuple[str, float]]:
+    """Keys of its guest's last reports, with the moment of what is told now; one that is overdue gives no rate."""
+    moment = reported_at(domain, now)
+    last, before = (domain.uuid + end for end in REPORTS)
+    yield last, moment
+    known = next((samples[last] for samples in earlier if last in samples), None)
+    if known and domain.time - known.time <= _overdue(domain):
+        yield before, moment
+
+
+def _rated_domain(domain: Domain, earlier: tuple[Samples, ...], longest: float, now: float) -> Domain:
+    def of(record: Rated, *keys: tuple[str, float]) -> Rated:
+        return _rated(record, earlier, longest, keys, domain.id)
+
+    whole = of(domain, *_reports(domain, earlier, now), (domain.uuid, domain.time))
+    rated = {key: of(record, (key, domain.time)) for key, record in _parts(domain) if record is not domain}
     vcpus: tuple[Vcpu, ...] = tuple(rated[_key(domain, vcpu)] for vcpu in domain.vcpus)
     return _with_sums(whole, vcpus)._replace(
         vcpus=vcpus,
@@ -177,11 +198,11 @@ def _with_sums(domain: Domain, vcpus: tuple[Vcpu, ...]) -> Domain:
 
 def _rated_process(process: Process, earlier: tuple[Samples, ...], longest: float) -> Process:
     key = f"process/{process.pid}"
-    whole = _rated(process, earlier, longest, (key,), process.time, process.started)
+    whole = _rated(process, earlier, longest, ((key, process.time),), process.started)
     if not process.threads:
         return whole
     threads = tuple(
-        _rated(thread, earlier, longest, (f"{key}/{thread.tid}",), process.time, thread.started)
+        _rated(thread, earlier, longest, ((f"{key}/{thread.tid}", process.time),), thread.started)
         for thread in process.threads
     )
     sums = {
@@ -270,16 +291,16 @@ def _rated(
     record: Rated,
     earlier: tuple[Samples, ...],
     longest: float,
-    keys: tuple[str, ...],
-    time: float,
+    keys: tuple[tuple[str, float], ...],
     generation: float | None,
 ) -> Rated:
+    """The record with rates; ``keys``: of the samples it is compared with, and when it was as it is now."""
     counters = _counters(record.stats)
     if not counters:
         return record
     rates: dict[str, float] = {}
     over: float | None = None
-    for before in (samples.get(key) for samples in earlier for key in keys):
+    for before, time in ((samples.get(key), time) for samples in earlier for key, time in keys):
         if not before or before.generation != generation:
             continue
         if given := _rates(record.stats, counters, before, time, longest):
@@ -299,8 +320,10 @@ def _rated(
 def _rates(
     stats: Any, counters: dict[str, float], before: Sample, time: float, longest: float
 ) -> dict[str, float]:
-    reported, updated = before.counters.get(UPDATED), getattr(stats, UPDATED, None)
-    seconds = time - before.time if reported is None or updated is None else updated - reported
+    reported = before.counters.get(UPDATED)
+    if reported is not None and reported == getattr(stats, UPDATED, None):
+        return {}  # the same report
+    seconds = time - before.time
     if not MIN_SECONDS <= seconds <= longest:
         return {}
     changes = {name: value - before.counters[name] for name, value in counters.items() if name in before.counters}

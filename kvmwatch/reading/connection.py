@@ -16,6 +16,7 @@ from kvmwatch.model.errors import KvmwatchError
 
 Connection = Any  # libvirt.virConnect; the binding has no type hints
 LibvirtDomain = Any  # libvirt.virDomain
+Run = tuple[str, int]  # of a domain: its UUID, and the number that virDomainGetID gives; -1: it is shut off
 
 DEFAULT_URI = "qemu:///system"
 
@@ -165,6 +166,11 @@ def uuid_of(domain: LibvirtDomain) -> str:
     except AttributeError:
         known = domain.kvmwatch_uuid = domain.UUIDString()
     return known
+
+
+def run_of(domain: LibvirtDomain) -> Run:
+    """The run that it was looked up in."""
+    return uuid_of(domain), domain.ID()
 
 
 def looked_up(connection: Connection, uuids: Iterable[str]) -> list[LibvirtDomain]:

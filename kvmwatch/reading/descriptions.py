@@ -18,7 +18,7 @@ from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import Unread, Unreads
 from kvmwatch.reading import control
 from kvmwatch.reading.bulk import Listed
-from kvmwatch.reading.connection import Connection, LibvirtDomain, of_it_alone, uuid_of
+from kvmwatch.reading.connection import Connection, LibvirtDomain, of_it_alone, run_of, uuid_of
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch.reading.hypervisor import Hypervisor
 
@@ -40,12 +40,9 @@ class Description(Record):
 class Descriptions:
     """Reads them for the groups of a command. Its methods are called from several threads."""
 
-    def __init__(
-        self, hypervisor: Hypervisor, groups: Group, deadline: Deadline, kept: Optional[Kept] = None
-    ) -> None:
-        """Take what to read, but what is kept."""
+    def __init__(self, hypervisor: Hypervisor, groups: Group, deadline: Deadline) -> None:
+        """Take what to read."""
         self._deadline = deadline
-        self._kept = kept if Group.DEFINITION in groups else None
         self._wanted = groups & (Group.DEFINITION | Group.POLICY)
         #: whether reading them can wait for whoever holds a domain
         self.wait = Group.DEFINITION in groups and hypervisor.call(lambda: _xml_waits(hypervisor.connection))
@@ -57,15 +54,18 @@ class Descriptions:
         """UUID to seconds of those that were not asked for their XML: for so long their QEMU has not answered."""
         return {uuid: waited for uuid, waited in dict(self._held).items() if uuid not in self._known}
 
-    def read(self, listed: Listed, waiting: Collection[str] = ()) -> dict[str, Description]:
+    def read(
+        self, listed: Listed, waiting: Collection[str] = (), kept: Optional[Kept] = None
+    ) -> dict[str, Description]:
         """UUID to description; one that is gone has none. Raises libvirtError when the connection is lost.
 
         ``waiting`` has the UUIDs of those that let a call wait before: they are asked for nothing that can wait.
+        ``kept``: who has some already.
         """
-        found = {}
-        if self._kept:
+        found: dict[str, Description] = {}
+        if kept and Group.DEFINITION in self._wanted:
             for domain, _ in listed:
-                if known := self._kept.description(domain):
+                if known := kept.description(run_of(domain)):
                     found[uuid_of(domain)] = known
             listed = [(domain, fields) for domain, fields in listed if uuid_of(domain) not in found]
         if self.wait:  # else each of our runs would leave a call waiting in libvirtd, which has 20 workers

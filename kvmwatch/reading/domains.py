@@ -21,7 +21,7 @@ from kvmwatch.model.record import Record
 from kvmwatch.model.snapshot import Unread
 from kvmwatch.reading import bulk, control
 from kvmwatch.reading.bulk import Fields, Listed
-from kvmwatch.reading.connection import UNSUPPORTED, LibvirtDomain, is_local, one_line, uuid_of
+from kvmwatch.reading.connection import UNSUPPORTED, LibvirtDomain, Run, is_local, one_line, run_of, uuid_of
 from kvmwatch.reading.deadline import Deadline, Started
 from kvmwatch.reading.descriptions import Description, Descriptions
 from kvmwatch.reading.hypervisor import Hypervisor
@@ -73,7 +73,7 @@ class DomainReader:
         self._deadline = deadline
         self._listing = listing
         self._kept = kept
-        self._descriptions = Descriptions(hypervisor, groups, deadline, kept)
+        self._descriptions = Descriptions(hypervisor, groups, deadline)
         self._statistics = Statistics(hypervisor, groups, kept)
         self._wishes: set[str] = set()
 
@@ -187,7 +187,9 @@ class DomainReader:
         return control.hung(self._hypervisor, tuple(uuids), self._deadline, untold)
 
     def _read_chunk(self, listed: Listed, waiting: Collection[str] = ()) -> list[Reading]:
-        descriptions = self._descriptions.read(listed, waiting)
+        asked = time.monotonic()
+        runs = {uuid_of(domain): run_of(domain) for domain, _ in listed}
+        descriptions = self._descriptions.read(listed, waiting, self._kept)
         began = time.monotonic()
         listed = [(domain, fields) for domain, fields in listed if uuid_of(domain) in descriptions]
         if self._groups & STATISTICS:
@@ -199,15 +201,28 @@ class DomainReader:
         # the moment of a chunk's values: in the middle of its call
         moment = (began + time.monotonic()) / 2
         if self._kept:
-            changed = [(domain, fields) for domain, fields in listed if self._kept.changed(domain, fields)]
-            for domain, _ in changed:
-                self._kept.drop(domain)
-            descriptions |= self._descriptions.read(changed, waiting) if changed else {}
-            self._kept.keep((domain, fields, descriptions[uuid_of(domain)]) for domain, fields in listed)
+            other = [one for one in listed if self._is_another(one, runs, descriptions, self._kept)]
+            descriptions |= self._descriptions.read(other, waiting) if other else {}
+            for domain, fields in listed:
+                if run_of(domain) == runs[uuid_of(domain)]:
+                    self._kept.keep(run_of(domain), fields, descriptions[uuid_of(domain)], asked)
         return [
             self._with_description(_reading(domain, fields, moment), domain, descriptions[uuid_of(domain)])
             for domain, fields in listed
         ]
+
+    @staticmethod
+    def _is_another(
+        one: tuple[LibvirtDomain, Fields],
+        runs: dict[str, Run],
+        descriptions: dict[str, Description],
+        kept: Kept,
+    ) -> bool:
+        """Whether the statistics are of another run than the description, or of other parts than it, kept, has."""
+        domain, fields = one
+        run, description = runs[uuid_of(domain)], descriptions[uuid_of(domain)]
+        was_kept = kept.description(run) is description
+        return run_of(domain) != run or (was_kept and not kept.is_of(run, fields))
 
     def _is_measured(self, fields: Fields) -> bool:
         return Group.SHUT_OFF in self._groups or states.is_active(fields["state.state"])

@@ -8,13 +8,12 @@ as the statistics name the same parts, and the latter until a new one is due.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Optional
 
 from kvmwatch.model.record import Record
 from kvmwatch.reading.bulk import Fields
-from kvmwatch.reading.connection import LibvirtDomain, uuid_of
+from kvmwatch.reading.connection import Run
 
 if TYPE_CHECKING:
     from kvmwatch.reading.descriptions import Description
@@ -22,15 +21,14 @@ if TYPE_CHECKING:
 _DEFINITION = 30.0  # seconds for which a definition is good
 _REPORT = 8.5  # seconds for which a report is at most, where no new one is due
 _OF_MEMORY = "balloon."
-_PARTS = (".name", "vcpu.current")
-
-Run = tuple[str, int]  # UUID, and number of the domain's run (virDomainGetID)
+#: what of the statistics tells that a definition is another: names, image files, how many there are
+_PARTS = (".name", ".path", ".count", "vcpu.current")
 
 
 class _Definition(Record):
     time: float
     description: Description
-    parts: dict[str, object]  # names of disks and interfaces, and how many vCPUs
+    parts: Fields
 
 
 class _Report(Record):
@@ -39,7 +37,7 @@ class _Report(Record):
 
 
 class Kept:
-    """What is kept of one hypervisor. Its methods are called from several threads."""
+    """What is kept of one hypervisor. Its methods are called from several threads, some of them left behind."""
 
     def __init__(self) -> None:
         self._definitions: dict[Run, _Definition] = {}
@@ -52,39 +50,35 @@ class Kept:
         self._definitions = {run: of for run, of in list(self._definitions.items()) if now - of.time < _DEFINITION}
         self._reports = {run: of for run, of in list(self._reports.items()) if now - of.time < _REPORT}
 
-    def description(self, domain: LibvirtDomain) -> Optional[Description]:
+    def description(self, run: Run) -> Optional[Description]:
         """That of this run of a domain, as it was a moment ago; None: to be asked for."""
-        known = self._definitions.get(_run(domain))
-        return known.description if known else None
+        known = self._definitions.get(run)
+        return known.description if known and time.monotonic() - known.time < _DEFINITION else None
 
-    def report(self, domain: LibvirtDomain, period: int) -> Optional[Fields]:
+    def report(self, run: Run, period: int) -> Optional[Fields]:
         """The ``balloon.*`` of this run; None: to be asked for. ``period``: seconds from report to report."""
-        known = self._reports.get(_run(domain))
+        known = self._reports.get(run)
         if not known or time.monotonic() - known.time > _REPORT:
             return None
         updated = known.fields.get(f"{_OF_MEMORY}last-update")
         due = updated and period and updated + period <= time.time()
         return None if due else known.fields
 
-    def changed(self, domain: LibvirtDomain, fields: Fields) -> bool:
-        """Whether the statistics name other parts than when the kept definition was read."""
-        known = self._definitions.get(_run(domain))
-        return known is not None and known.parts != _parts(fields)
+    def is_of(self, run: Run, fields: Fields) -> bool:
+        """Whether the definition that is kept is that of these statistics."""
+        known = self._definitions.get(run)
+        return known is not None and known.parts == _parts(fields)
 
-    def keep(self, read: Iterable[tuple[LibvirtDomain, Fields, Description]]) -> None:
-        """Take in what was just read, unless it was kept before."""
-        now = time.monotonic()
-        for domain, fields, description in read:
-            run = _run(domain)
-            if description.definition and not description.unread and run not in self._definitions:
-                self._definitions[run] = _Definition(now, description, _parts(fields))
-            if f"{_OF_MEMORY}rss" in fields:  # told by its QEMU
+    def keep(self, run: Run, fields: Fields, description: Description, began: float) -> None:
+        """Take in what was read since ``began`` (monotonic) and is of one moment."""
+        if self.description(run) is not description and _is_whole(fields, description):
+            self._definitions[run] = _Definition(began, description, _parts(fields))
+        # an answer shows in a disk's counters, too: next time its disks alone have to show it
+        if f"{_OF_MEMORY}rss" in fields and any(name.endswith(".rd.reqs") for name in fields):
+            known = self._reports.get(run)
+            if not known or known.time < began:
                 report = {name: value for name, value in fields.items() if name.startswith(_OF_MEMORY)}
-                self._reports[run] = _Report(now, report)
-
-    def drop(self, domain: LibvirtDomain) -> None:
-        """Have its definition asked for."""
-        self._definitions.pop(_run(domain), None)
+                self._reports[run] = _Report(began, report)
 
 
 @cache
@@ -93,9 +87,16 @@ def kept(uri: str) -> Kept:
     return Kept()
 
 
-def _run(domain: LibvirtDomain) -> Run:
-    return uuid_of(domain), domain.ID()
-
-
-def _parts(fields: Fields) -> dict[str, object]:
+def _parts(fields: Fields) -> Fields:
     return {name: value for name, value in fields.items() if name.endswith(_PARTS)}
+
+
+def _is_whole(fields: Fields, description: Description) -> bool:
+    """Whether a definition could be read, and names what the statistics name, which are a moment younger."""
+    definition = description.definition
+    if not definition or description.unread:
+        return False
+    disks = {value for name, value in fields.items() if name.startswith("block.") and name.endswith(".name")}
+    return disks == {disk.name for disk in definition.disks} and fields.get("net.count") == len(
+        definition.interfaces
+    )

@@ -6,11 +6,11 @@ import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from kvmwatch.model import states
+from kvmwatch.model import measured, states
 from kvmwatch.model.groups import Group
 from kvmwatch.reading import bulk
 from kvmwatch.reading.bulk import Fields, Listed
-from kvmwatch.reading.connection import LibvirtDomain, is_local, uuid_of
+from kvmwatch.reading.connection import LibvirtDomain, is_local, run_of, uuid_of
 from kvmwatch.reading.descriptions import Description
 from kvmwatch.reading.hypervisor import Hypervisor
 from kvmwatch.reading.records import Reading
@@ -24,6 +24,9 @@ _ASKS_QEMU = Group.CPU | Group.MEMORY | Group.DISK
 STATISTICS = _ASKS_QEMU | Group.INTERFACE | Group.SIZE
 #: paused while it migrates or starts: a QEMU that is just being filled, which libvirt 11 waits for all the same
 _CANNOT_ANSWER = ((states.PAUSED, 2), (states.PAUSED, 11))
+#: what of a report libvirt knows without the QEMU
+_OF_LIBVIRT = ("balloon.maximum", "balloon.current")
+_PREFIXES = tuple(bulk.PREFIXES.values())
 
 
 class Statistics:
@@ -34,7 +37,8 @@ class Statistics:
         self._hypervisor = hypervisor
         self._groups = groups
         self._kept = kept
-        self._reports: dict[str, Fields] = {}  # what is kept of those that were not asked for it, by UUID
+        #: what is kept of those that were not asked for it, and of which run, by UUID
+        self._reports: dict[str, tuple[int, Fields]] = {}
         self._cpu_times = _cpu_times(hypervisor.uri) if Group.CPU in groups else None
 
     def asks_qemu(self, surveyed: Listed) -> bool:
@@ -52,16 +56,17 @@ class Statistics:
         times: dict[str, Fields] = {}
         for domain, fields in listed:
             groups, definition = self._groups, descriptions[uuid_of(domain)].definition
-            if definition and not definition.disks:
-                groups &= ~Group.DISK
+            if definition and all(map(measured.past_qemu, definition.disks)):
+                groups &= ~Group.DISK  # of which no counter would show that it answered
             if told := self._told_by_the_kernel(domain, definition):
                 groups &= ~Group.CPU
                 times[uuid_of(domain)] = told
-            if report := self._report(domain, groups, definition):
-                groups &= ~(Group.MEMORY | Group.SIZE)
-                self._reports[uuid_of(domain)] = report
             if cannot_answer(fields):
                 groups &= ~_ASKS_QEMU
+            self._reports.pop(uuid_of(domain), None)  # of an attempt before
+            if report := self._report(domain, groups, definition):
+                groups &= ~(Group.MEMORY | Group.SIZE)
+                self._reports[uuid_of(domain)] = domain.ID(), report
             by_groups.setdefault(groups, []).append(domain)
         return [
             (domain, fields | times.get(uuid_of(domain), {}))
@@ -71,9 +76,15 @@ class Statistics:
 
     def complete(self, surveyed: Listed, stuck: Collection[str], readings: dict[str, Reading]) -> None:
         """Tell what is kept of QEMUs that have answered, and of the others whether they work or stand still."""
-        for uuid, report in self._reports.items():
-            if (reading := readings.get(uuid)) and uuid not in stuck and bulk.answered(reading.fields):
-                readings[uuid] = reading._replace(fields=report | reading.fields)
+        for uuid, (number, report) in self._reports.items():
+            reading = readings.get(uuid)
+            if not reading or reading.id != number:  # that was another run
+                continue
+            refused = [why for prefix in _PREFIXES if (why := reading.fields.get(prefix + bulk.WHY))]
+            answered = uuid not in stuck and bulk.answered(reading.fields)
+            told = report if answered else {name: report[name] for name in _OF_LIBVIRT if name in report}
+            unread = {bulk.PREFIXES[Group.MEMORY] + bulk.WHY: refused[0]} if refused else {}
+            readings[uuid] = reading._replace(fields=told | unread | reading.fields)
         if self._cpu_times is None:
             return
         for domain, _ in surveyed:
@@ -91,9 +102,10 @@ class Statistics:
     def _report(self, domain: LibvirtDomain, groups: Group, definition: Definition | None) -> Fields | None:
         """What its guest told of its memory, where that is kept and its QEMU is asked for its disks as well."""
         # without the CPU nobody else would tell how many vCPUs it has
-        if not self._kept or not definition or Group.CPU not in self._groups or Group.DISK not in groups:
+        needed = Group.MEMORY in groups and Group.DISK in groups and Group.CPU in self._groups
+        if not self._kept or not definition or not needed or self._hypervisor.provider is not bulk:
             return None
-        return self._kept.report(domain, definition.balloon_period) if Group.MEMORY in groups else None
+        return self._kept.report(run_of(domain), definition.balloon_period)
 
 
 def cannot_answer(fields: Fields) -> bool:

@@ -10,11 +10,13 @@ import libvirt
 import pytest
 
 from kvmwatch.model.groups import Group
-from kvmwatch.reading import bulk, domains
+from kvmwatch.reading import bulk, domain_xml, domains
 from kvmwatch.reading.deadline import Deadline
+from kvmwatch.reading.descriptions import Description
 from kvmwatch.reading.domains import DomainReader
 from kvmwatch.reading.lanes import Crew
 from kvmwatch.reading.listing import Survey
+from kvmwatch.reading.statistics import Statistics
 
 
 class Held:
@@ -63,3 +65,23 @@ def test_a_domain_that_is_skipped_for_a_second_is_not_known(monkeypatch: pytest.
     assert [part.group for part in readings.by_uuid["the-uuid"].unread] == [Group.MEMORY]
     assert readings.stuck == {}, "its QEMU may well answer whoever is asking it"
     assert len(asked) == domains._RETRIES
+
+
+@pytest.mark.parametrize(
+    ("disks", "asked"),
+    [
+        ("", False),
+        ("<disk type='file'><target dev='vda'/></disk>", True),
+        ("<disk type='vhostuser'><target dev='vda'/></disk>", False),
+        ("<disk type='vhostuser'><target dev='vda'/></disk><disk type='file'><target dev='vdb'/></disk>", True),
+    ],
+)
+def test_a_qemu_is_not_asked_for_disks_that_it_does_not_count(disks: str, asked: bool) -> None:
+    """No counter would show that it answered, and it would be taken for busy with somebody else's question."""
+    found: list[Group] = []
+    provider = SimpleNamespace(read=lambda _domains, groups: found.append(groups) or [])
+    hypervisor: Any = SimpleNamespace(uri="qemu+ssh://kvm1/system", provider=provider)
+    definition = domain_xml.parse(f"<domain><devices>{disks}</devices></domain>")
+    running: Any = [(Held(), {"state.state": libvirt.VIR_DOMAIN_RUNNING})]
+    Statistics(hypervisor, Group.DISK | Group.DEFINITION).read(running, {"the-uuid": Description(definition)})
+    assert [Group.DISK in groups for groups in found] == [asked]

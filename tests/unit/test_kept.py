@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import libvirt
 import pytest
@@ -16,22 +17,27 @@ from kvmwatch.model.groups import Group
 from kvmwatch.model.metrics import DiskStats, InterfaceStats
 from kvmwatch.model.selection import Selection
 from kvmwatch.model.snapshot import Domain, Unread
-from kvmwatch.reading import descriptions, kept
+from kvmwatch.reading import bulk, classic, descriptions, domain_xml, domains, kept, statistics
 from kvmwatch.reading.collect import Reader
 from kvmwatch.reading.deadline import Deadline
 from kvmwatch.reading.descriptions import Description
 from kvmwatch.reading.kept import Kept
+from kvmwatch.reading.records import Reading
+from kvmwatch.reading.statistics import Statistics
 
 GROUPS = Group.DEFINITION | Group.SIZE | Group.CPU | Group.MEMORY | Group.DISK | Group.INTERFACE | Group.SHUT_OFF
 UNIX = 1_795_000_000
 DOMAIN = SimpleNamespace(UUIDString=lambda: "uuid", ID=lambda: 1)
+RUN = ("uuid", 1)
+ANSWERED = {"balloon.rss": 5, "block.0.rd.reqs": 1}
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Both clocks, at ``now`` seconds."""
     made = SimpleNamespace(now=0.0, monotonic=lambda: 1000 + made.now, time=lambda: UNIX + made.now)
-    monkeypatch.setattr(kept, "time", made)
+    for module in (kept, domains):
+        monkeypatch.setattr(module, "time", made)
     return made
 
 
@@ -47,6 +53,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         return call
 
+    # as if the test driver had bulk statistics
+    for name in ("answered", "PREFIXES"):
+        monkeypatch.setattr(classic, name, getattr(bulk, name), raising=False)
+    monkeypatch.setattr(statistics, "bulk", classic)
     monkeypatch.setattr(descriptions, "_xml", counting("XML", descriptions._xml))
     monkeypatch.setattr(libvirt.virDomain, "memoryStats", counting("memory", libvirt.virDomain.memoryStats))
     return found
@@ -136,22 +146,82 @@ def test_one_that_was_shut_off_keeps_nothing_of_its_run(tmp_path: Path, clock: S
 def test_a_report_is_good_until_the_next(
     clock: SimpleNamespace, updated: int | None, period: int, good_for: int
 ) -> None:
-    fields = {"balloon.rss": 5} | ({} if updated is None else {"balloon.last-update": UNIX + updated})
+    fields = ANSWERED | ({} if updated is None else {"balloon.last-update": UNIX + updated})
     of_it = Kept()
-    of_it.keep([(DOMAIN, fields, Description())])
+    of_it.keep(RUN, fields, Description(), 1000)
     good = 0
     for clock.now in range(20):
         of_it.forget()
-        good += of_it.report(DOMAIN, period) is not None
+        good += of_it.report(RUN, period) is not None
     assert good == good_for
 
 
-def test_nothing_is_kept_of_a_definition_that_could_not_be_read() -> None:
-    of_it = Kept()
-    definition: Any = "what its XML says"
+def test_nothing_is_kept_of_a_definition_that_is_not_whole(clock: SimpleNamespace) -> None:
+    """It could not be read, or names other parts than the statistics, which are a moment younger."""
+    definition = domain_xml.parse("<domain><devices><disk><target dev='vda'/></disk></devices></domain>")
+    fields = {"block.count": 1, "block.0.name": "vda", "net.count": 0}
     unread = (Unread(Group.DEFINITION, "XML", "it cannot be parsed"),)
-    for description in (Description(), Description(definition, unread=unread)):
-        of_it.keep([(DOMAIN, {}, description)])
-        assert of_it.description(DOMAIN) is None
-    of_it.keep([(DOMAIN, {}, Description(definition))])
-    assert of_it.description(DOMAIN) == Description(definition)
+    of_it = Kept()
+    for description, told in (
+        (Description(), fields),
+        (Description(definition, unread=unread), fields),
+        (Description(definition), fields | {"net.count": 1}),
+        (Description(definition), fields | {"block.count": 2, "block.1.name": "vdb"}),
+        (Description(definition), {}),
+    ):
+        of_it.keep(RUN, told, description, 1000)
+        assert of_it.description(RUN) is None
+    of_it.keep(RUN, fields, Description(definition), 1000)
+    assert of_it.description(RUN) == Description(definition)
+    assert of_it.is_of(RUN, fields)
+    assert not of_it.is_of(RUN, fields | {"block.0.path": "/another.img"})
+    assert of_it.description(("uuid", 2)) is None, "another run"
+
+
+def test_what_a_call_brings_that_took_long_is_as_old_as_that(clock: SimpleNamespace) -> None:
+    """It was left behind; others have read since."""
+    definition = domain_xml.parse("<domain/>")
+    fields = ANSWERED | {"net.count": 0}
+    of_it = Kept()
+    clock.now = 600
+    of_it.keep(RUN, fields, Description(definition), 1000)
+    assert of_it.description(RUN) is None
+    assert of_it.report(RUN, 0) is None
+    of_it.keep(RUN, fields | {"balloon.rss": 7}, Description(definition), 1599)
+    of_it.keep(RUN, fields, Description(definition), 1000)
+    assert of_it.report(RUN, 0) == {"balloon.rss": 7}
+
+
+def test_a_report_is_kept_where_the_disks_will_show_an_answer(clock: SimpleNamespace) -> None:
+    """Those of vhost-user have no counters: each answer would be taken for none."""
+    of_it = Kept()
+    of_it.keep(RUN, {"balloon.rss": 5, "block.count": 1}, Description(), 1000)
+    assert of_it.report(RUN, 0) is None
+
+
+#: what else becomes of a reading for which there is a report of rss 5 and maximum 9: statistics to what is told
+OUTCOMES = [
+    pytest.param(1, {"block.count": 1, "block.0.rd.reqs": 1}, {"rss": 5, "maximum": 9}, id="it answered"),
+    pytest.param(1, {"block.count": 1}, {"maximum": 9}, id="it did not: what libvirt knows is told"),
+    pytest.param(1, {"cpu.unread": "refused"}, {"maximum": 9, "unread": "refused"}, id="libvirt refused"),
+    pytest.param(2, {"block.count": 1, "block.0.rd.reqs": 1}, {}, id="that was another run"),
+]
+
+
+@pytest.mark.parametrize(("number", "fields", "told"), OUTCOMES)
+def test_what_is_kept_is_told_of_its_run_alone(
+    clock: SimpleNamespace, number: int, fields: dict[str, Any], told: dict[str, Any]
+) -> None:
+    of_it = Kept()
+    of_it.keep(RUN, ANSWERED | {"balloon.maximum": 9}, Description(), 1000)
+    disk = "<domain><devices><disk><target dev='vda'/></disk></devices></domain>"
+    provider = SimpleNamespace(read=lambda domains, _groups: [(domain, fields) for domain in domains])
+    hypervisor: Any = SimpleNamespace(uri="qemu+ssh://kvm1/system", provider=bulk)
+    asked = Statistics(hypervisor, GROUPS, of_it)
+    listed: Any = [(DOMAIN, {"state.state": libvirt.VIR_DOMAIN_RUNNING})]
+    with patch.object(bulk, "read", provider.read):
+        asked.read(listed, {"uuid": Description(domain_xml.parse(disk))})
+    readings = {"uuid": Reading("uuid", "web1", number, 0, fields)}
+    asked.complete(listed, (), readings)
+    found = {name: value for name, value in readings["uuid"].fields.items() if name.startswith("balloon.")}
+    assert found == {f"balloon.{name}": value for name, value in told.items()}

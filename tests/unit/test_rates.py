@@ -147,8 +147,8 @@ def test_a_guest_that_swaps_evenly_is_seen_to_however_often_it_is_read(period: i
     for moment in range(0, 10 * (period + delay), delay):
         updated = (moment + late) // period * period - late
         stats = DomainStats(cpu_time=moment, swap_in=7 * (updated + late), balloon_updated=1_795_000_000 + updated)
-        domain = Domain("uuid", "a", 1, 1, 1, 1000.0 + moment, stats=stats)
-        now = Snapshot("test", moment, 0, domains=(domain,))
+        domain = Domain("uuid", "a", 1, 1, 1, 1000.0 + moment, balloon_period=period, stats=stats)
+        now = Snapshot("test", 1_795_000_000 + moment, 0, domains=(domain,))
         if updated >= 2 * period:  # it has reported twice since it was first looked at
             seen.add(with_rates(now, kept).domains[0].rates.swap_in)
         kept = {**samples(now), **reported.samples(now, kept)}
@@ -160,10 +160,45 @@ def test_a_guest_that_boots_again_begins_anew() -> None:
     told = []
     for moment, run, swapped in ((0, 1, 50), (10, 1, 60), (20, 1, 4), (30, 1, 14), (40, 2, 24), (50, 2, 34)):
         stats = DomainStats(swap_in=swapped, balloon_updated=1_795_000_000 + moment)
-        now = Snapshot("test", moment, 0, domains=(Domain("uuid", "a", run, 1, 1, 1000.0 + moment, stats=stats),))
+        domain = Domain("uuid", "a", run, 1, 1, 1000.0 + moment, stats=stats)
+        now = Snapshot("test", 1_795_000_000 + moment, 0, domains=(domain,))
         told.append(with_rates(now, kept).domains[0].rates.swap_in)
         kept = {**samples(now), **reported.samples(now, kept)}
     assert told == [None, 1, None, 1, None, 1]
+
+
+def test_a_guest_that_reports_no_more_is_not_told_to_swap() -> None:
+    """It was paused at 68 s, or its driver hangs: what it did before is not known of now."""
+    kept: Samples = {}
+    told = []
+    for moment in range(0, 300, 60):
+        updated = min(moment // 10 * 10 - 2, 68)
+        stats = DomainStats(swap_in=100 * updated, balloon_updated=1_795_000_000 + updated)
+        domain = Domain("uuid", "a", 1, 1, 1, 1000.0 + moment, balloon_period=10, stats=stats)
+        now = Snapshot("test", 1_795_000_000 + moment, 0, domains=(domain,))
+        told.append(with_rates(now, kept).domains[0].rates.swap_in)
+        kept = {**samples(now), **reported.samples(now, kept)}
+    assert told[1] == 100
+    assert told[3:] == [0, 0]
+
+
+@pytest.mark.parametrize("step", [1800, -1800, -9, 15])
+def test_a_clock_that_is_set_makes_no_swapping(step: int) -> None:
+    """The guest's reports are stamped by it; one of them may be without a rate then."""
+    kept: Samples = {}
+    for moment in range(0, 60, 3):
+        clock = 1_795_000_000 + moment + (step if moment > 31 else 0)
+        updated = moment // 10 * 10
+        stamp = 1_795_000_000 + updated + (step if updated > 31 else 0)
+        stats = DomainStats(swap_in=100 * updated, balloon_updated=stamp)
+        domain = Domain("uuid", "a", 1, 1, 1, 1000.0 + moment, balloon_period=10, stats=stats)
+        now = Snapshot("test", clock, 0, domains=(domain,))
+        if updated >= 20:
+            rate = with_rates(now, kept).domains[0].rates.swap_in
+            assert rate is not None
+            assert rate <= 350, moment
+        kept = {**samples(now), **reported.samples(now, kept)}
+    assert rate == 100, "when it is over"
 
 
 def test_one_counter_that_went_backwards_discredits_the_others_of_its_record_only() -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import lru_cache
 
 from check_kvm.frame.plugin_api import Performance, Range
 from check_kvm.frame.thresholds import ALL_PASSES, MetricSpec, Threshold
@@ -106,7 +106,7 @@ def _performance(
     )
 
 
-@cache  # a few for thousands of values
+@lru_cache(1024)  # a few for thousands of values
 def _range(limits: Range) -> str:
     text = str(limits)
     if "e" not in text:
