@@ -71,7 +71,7 @@ class Kept:
 
     def keep(self, run: Run, fields: Fields, description: Description, began: float) -> None:
         """Take in what was read since ``began`` (monotonic) and is of one moment."""
-        if self.description(run) is not description and _is_whole(fields, description):
+        if self.description(run) is not description and _is_whole(run, fields, description):
             self._definitions[run] = _Definition(began, description, _parts(fields))
         # an answer shows in a disk's counters, too: next time its disks alone have to show it
         if f"{_OF_MEMORY}rss" in fields and any(name.endswith(".rd.reqs") for name in fields):
@@ -91,11 +91,13 @@ def _parts(fields: Fields) -> Fields:
     return {name: value for name, value in fields.items() if name.endswith(_PARTS)}
 
 
-def _is_whole(fields: Fields, description: Description) -> bool:
+def _is_whole(run: Run, fields: Fields, description: Description) -> bool:
     """Whether a definition could be read, and names what the statistics name, which are a moment younger."""
     definition = description.definition
     if not definition or description.unread:
         return False
+    if run[1] < 0:  # it is shut off, and there are none
+        return True
     disks = {value for name, value in fields.items() if name.startswith("block.") and name.endswith(".name")}
     return disks == {disk.name for disk in definition.disks} and fields.get("net.count") == len(
         definition.interfaces

@@ -28,7 +28,7 @@ from kvmwatch.reading.statistics import Statistics
 GROUPS = Group.DEFINITION | Group.SIZE | Group.CPU | Group.MEMORY | Group.DISK | Group.INTERFACE | Group.SHUT_OFF
 UNIX = 1_795_000_000
 DOMAIN = SimpleNamespace(UUIDString=lambda: "uuid", ID=lambda: 1)
-RUN = ("uuid", 1)
+RUN, OFF = ("uuid", 1), ("uuid", -1)
 ANSWERED = {"balloon.rss": 5, "block.0.rd.reqs": 1}
 
 
@@ -176,6 +176,8 @@ def test_nothing_is_kept_of_a_definition_that_is_not_whole(clock: SimpleNamespac
     assert of_it.is_of(RUN, fields)
     assert not of_it.is_of(RUN, fields | {"block.0.path": "/another.img"})
     assert of_it.description(("uuid", 2)) is None, "another run"
+    of_it.keep(OFF, {}, Description(definition), 1000)
+    assert of_it.description(OFF) == Description(definition), "of what is shut off there are no statistics"
 
 
 def test_what_a_call_brings_that_took_long_is_as_old_as_that(clock: SimpleNamespace) -> None:
