@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from functools import cache
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Optional, Union
 
 from kvmwatch.model.record import Record
 from kvmwatch.reading.bulk import Fields
@@ -71,20 +71,25 @@ class Kept:
 
     def keep(self, run: Run, fields: Fields, description: Description, began: float) -> None:
         """Take in what was read since ``began`` (monotonic) and is of one moment."""
-        if self.description(run) is not description and _is_whole(run, fields, description):
+        was_kept = self.description(run) is description
+        if not was_kept and _is_newer(self._definitions.get(run), began) and _is_whole(run, fields, description):
             self._definitions[run] = _Definition(began, description, _parts(fields))
         # an answer shows in a disk's counters, too: next time its disks alone have to show it
-        if f"{_OF_MEMORY}rss" in fields and any(name.endswith(".rd.reqs") for name in fields):
-            known = self._reports.get(run)
-            if not known or known.time < began:
-                report = {name: value for name, value in fields.items() if name.startswith(_OF_MEMORY)}
-                self._reports[run] = _Report(began, report)
+        told = f"{_OF_MEMORY}rss" in fields and any(name.endswith(".rd.reqs") for name in fields)
+        if told and _is_newer(self._reports.get(run), began):
+            report = {name: value for name, value in fields.items() if name.startswith(_OF_MEMORY)}
+            self._reports[run] = _Report(began, report)
 
 
 @cache
 def kept(uri: str) -> Kept:
     """What this process keeps of a hypervisor."""
     return Kept()
+
+
+def _is_newer(known: Union[_Definition, _Report, None], began: float) -> bool:
+    """Whether what was asked for then is: a call that was left behind may bring something older."""
+    return known is None or known.time < began
 
 
 def _parts(fields: Fields) -> Fields:

@@ -189,9 +189,11 @@ def test_what_a_call_brings_that_took_long_is_as_old_as_that(clock: SimpleNamesp
     of_it.keep(RUN, fields, Description(definition), 1000)
     assert of_it.description(RUN) is None
     assert of_it.report(RUN, 0) is None
-    of_it.keep(RUN, fields | {"balloon.rss": 7}, Description(definition), 1599)
-    of_it.keep(RUN, fields, Description(definition), 1000)
+    newer = Description(definition._replace(title="Shop"))
+    of_it.keep(RUN, fields | {"balloon.rss": 7}, newer, 1599)
+    of_it.keep(RUN, fields, Description(definition), 1595)
     assert of_it.report(RUN, 0) == {"balloon.rss": 7}
+    assert of_it.description(RUN) == newer
 
 
 def test_a_report_is_kept_where_the_disks_will_show_an_answer(clock: SimpleNamespace) -> None:
